@@ -1,0 +1,71 @@
+"""The exceptions of the pipeline: each says what was expected, what was found and what to do.
+
+The command line turns every one of them into a message on standard error and an exit code: 1 for a failure,
+3 for a gate that refused (the live index is untouched in both cases).
+"""
+
+
+class ViberaryError(Exception):
+    """A failure that a person can act on.
+
+    Args:
+        what: What went wrong, in a few words.
+        expected: What the pipeline needed.
+        found: What it met instead.
+        todo: What the reader of the message can do about it.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, expected: str, found: str, todo: str) -> None:
+        self.what, self.expected, self.found, self.todo = what, expected, found, todo
+        super().__init__(what, expected, found, todo)
+
+    def __str__(self) -> str:
+        return f"{self.what}\n  expected:   {self.expected}\n  found:      {self.found}\n  what to do: {self.todo}"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Keyword-only arguments do not survive BaseException's own pickling (Dagster pickles across processes).
+        return (_rebuild, (type(self), self.what, self.expected, self.found, self.todo))
+
+
+def _rebuild(cls: type[ViberaryError], what: str, expected: str, found: str, todo: str) -> ViberaryError:
+    return cls(what, expected=expected, found=found, todo=todo)
+
+
+class SettingsError(ViberaryError):
+    """A setting that cannot be used: an unwritable home, a value out of range."""
+
+
+class RawDataError(ViberaryError):
+    """An input file that is missing, is not gzip, or is damaged."""
+
+
+class ArtifactError(ViberaryError):
+    """An intermediate that a stage needs and that is not there, or does not match its manifest."""
+
+
+class EncoderError(ViberaryError):
+    """An encoder that is unknown, cannot be had, or does not do what its spec says."""
+
+
+class WorkerError(ViberaryError):
+    """The embedding worker failed or left work that does not verify."""
+
+
+class RedisServerError(ViberaryError):
+    """No usable Redis: unreachable, too old, or without the search module."""
+
+
+class IndexBuildError(ViberaryError):
+    """The new index could not be built; it was cleaned away."""
+
+
+class SearchError(ViberaryError):
+    """A query that cannot be answered: nothing published, or the encoder of the live build is missing."""
+
+
+class GateRefused(ViberaryError):
+    """A gate refused the new data or the new index; nothing was published."""
+
+    exit_code = 3

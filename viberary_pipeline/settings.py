@@ -1,0 +1,96 @@
+"""Every setting of the pipeline, typed, with its `VIBERARY_*` name and its default.
+
+A setting is read from the environment once, here; everything below takes a `Settings` (or the values it
+needs). Nothing else in the package looks at the environment, apart from what libraries read themselves
+(`AWS_*`, `HF_*`, `DAGSTER_HOME`).
+"""
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from viberary_pipeline.errors import SettingsError
+
+VectorType = Literal["FLOAT32", "FLOAT16"]
+
+
+class Settings(BaseSettings):
+    """The settings of one run. Field `x` is the environment variable `VIBERARY_X`."""
+
+    model_config = SettingsConfigDict(env_prefix="VIBERARY_", extra="forbid", frozen=True)
+
+    home: Path = Field(Path("var"), description="Folder that holds all state.")
+    raw: Path | None = Field(None, description="Folder with the UCSD files; unset: the bundled sample.")
+
+    redis_url: str | None = Field(None, description="A Redis with search; unset: an embedded server is started.")
+    redis_server: Path | None = Field(None, description="The redis-server binary for the embedded server.")
+
+    encoder: str = Field("all-MiniLM-L6-v2", description="A registered encoder or a sentence-transformers folder.")
+    device: Literal["cpu", "cuda"] = Field("cpu", description="Where documents are embedded.")
+    executor: Literal["local", "ec2", "batch"] = Field("local", description="Where the embedding worker runs.")
+    shard_rows: int = Field(1024, ge=1, le=1_000_000, description="Texts per shard of an embedding job.")
+
+    recipe: str = Field("title-first", description="How the text of a work is put together.")
+    reviews_per_work: int = Field(3, ge=0, le=20, description="Reviews that may enter the text of a work.")
+
+    duckdb_memory_limit: str = Field("4GB", description="DuckDB's memory limit; it spills to disk beyond.")
+    duckdb_threads: int = Field(default_factory=lambda: os.cpu_count() or 2, ge=1)
+    reject_ceiling: float = Field(
+        0.01, ge=0, le=1, description="Largest share of a file's lines that may be malformed before the run fails."
+    )
+
+    vector_type: VectorType = Field("FLOAT32", description="How the index stores vectors.")
+    hnsw_m: int = Field(16, ge=2, le=512, description="Links per node of the HNSW graph.")
+    hnsw_ef_construction: int = Field(200, ge=8, le=4096, description="Candidates looked at on insertion.")
+    hnsw_ef_runtime: int = Field(200, ge=10, le=4096, description="Candidates looked at per query.")
+    gate_recall: float = Field(0.95, ge=0, le=1, description="Least recall@10 against exact search.")
+    gate_queries: int = Field(300, ge=1, le=100_000, description="Queries of the recall gate.")
+
+    host: str = Field("127.0.0.1", description="Address of the search page.")
+    port: int = Field(8000, ge=0, le=65535, description="Port of the search page.")
+
+    @field_validator("home", mode="before")
+    @classmethod
+    def _home_is_a_folder(cls, value: Any) -> Any:
+        if "://" in str(value):
+            raise ValueError("expected a local folder (state in object storage is not supported by this version)")
+        return value
+
+    @property
+    def home_dir(self) -> Path:
+        """The absolute VIBERARY_HOME, created if need be. Raises `SettingsError` if it cannot be written."""
+        home = self.home.expanduser().absolute()
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            probe = home / f".writable-{os.getpid()}"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise SettingsError(
+                "VIBERARY_HOME cannot be used",
+                expected=f"a folder that this user may write, at {home}",
+                found=f"{type(error).__name__}: {error.strerror or error}",
+                todo="set VIBERARY_HOME to a writable folder, or mend the permissions",
+            ) from error
+        return home
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Settings from the environment, with `overrides` (None = not given) on top.
+
+    Raises:
+        SettingsError: a value has the wrong form; the message names the variable.
+    """
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        problems = [f"VIBERARY_{str(e['loc'][0]).upper()}={e['input']!r}: {e['msg']}" for e in error.errors()]
+        raise SettingsError(
+            "A setting cannot be used",
+            expected="values as listed in README.md, section Settings",
+            found="; ".join(problems),
+            todo="correct or unset the variables named above",
+        ) from error
