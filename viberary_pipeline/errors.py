@@ -65,6 +65,10 @@ class SearchError(ViberaryError):
     """A query that cannot be answered: nothing published, or the encoder of the live build is missing."""
 
 
+class QueryError(ViberaryError):
+    """A query that says nothing: empty, or nothing but control characters."""
+
+
 class GateRefused(ViberaryError):
     """A gate refused the new data or the new index; nothing was published."""
 

@@ -1,0 +1,21 @@
+"""The assets, in the order of the flow."""
+
+import dagster as dg
+
+from viberary_pipeline.assets.documents import documents
+from viberary_pipeline.assets.embeddings import embeddings
+from viberary_pipeline.assets.published_index import published_index
+from viberary_pipeline.assets.query_encoder import query_encoder
+from viberary_pipeline.assets.raw import raw_assets
+from viberary_pipeline.assets.search_index import search_index
+from viberary_pipeline.assets.tables import table_assets
+
+ALL_ASSETS: list[dg.AssetsDefinition] = [
+    *raw_assets,
+    *table_assets,
+    documents,
+    embeddings,
+    query_encoder,
+    search_index,
+    published_index,
+]

@@ -1,0 +1,5 @@
+"""The asset checks: Great Expectations suites on the tables. (The gates of the index are checks of its asset.)"""
+
+from viberary_pipeline.checks.tables import table_checks
+
+ALL_CHECKS = table_checks

@@ -1,0 +1,32 @@
+"""Jobs and the weekly schedule."""
+
+import dagster as dg
+
+rebuild = dg.define_asset_job(
+    "rebuild",
+    selection=dg.AssetSelection.all(),
+    description="Everything, from the raw files to the published index. Unchanged stages are found again, not redone.",
+)
+
+catalogue = dg.define_asset_job(
+    "catalogue",
+    selection=dg.AssetSelection.groups("raw", "catalogue", "documents"),
+    description="The tables and documents with their checks; nothing is embedded or published.",
+)
+
+reindex = dg.define_asset_job(
+    "reindex",
+    selection=dg.AssetSelection.groups("vectors", "index"),
+    description="Vectors, encoder and index from the documents as they are.",
+)
+
+weekly = dg.ScheduleDefinition(
+    name="weekly_rebuild",
+    job=rebuild,
+    cron_schedule="0 3 * * 0",
+    execution_timezone="UTC",
+    description="Sundays at 03:00 UTC. Off until it is switched on in the UI.",
+)
+
+ALL_JOBS = [rebuild, catalogue, reindex]
+ALL_SCHEDULES = [weekly]

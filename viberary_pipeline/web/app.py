@@ -1,32 +1,31 @@
 """The Flask app: a start page, the results, and what operators need (health, readiness, metrics).
 
-Readers search by GET, so that an address can be shared, bookmarked and reloaded. A POST with the same fields gets
-the same answer directly: it is for programs, and a redirect would only cost them a round trip (and their query a
-cut at whatever length of address the way allows).
+Readers search by GET, so that an address can be shared, bookmarked and reloaded. A POST with the same fields
+gets the same answer directly: it is for programs, which a redirect would only cost a round trip.
 """
 
 import logging
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from flask import Flask, Response, jsonify, render_template, request
+from flask import Flask, Response, jsonify, make_response, render_template, request
+from flask.json.provider import DefaultJSONProvider
 from flask.typing import ResponseReturnValue
 from flask_bootstrap import Bootstrap5
 from prometheus_client import CONTENT_TYPE_LATEST
 from werkzeug.exceptions import BadRequest, HTTPException
 
 from viberary_pipeline import __version__
-from viberary_pipeline.errors import ViberaryError
-from viberary_pipeline.search.searcher import Hit, QueryError, Readiness, SearchResponse
+from viberary_pipeline.errors import QueryError, ViberaryError
+from viberary_pipeline.search.searcher import MOST_RESULTS, Readiness, SearchResponse
 from viberary_pipeline.web.metrics import Metrics
 from viberary_pipeline.web.presentation import counted, safe_link, shorten
 from viberary_pipeline.web.query_log import QueryLog
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_K, MAX_K = 10, 50
+DEFAULT_K = 10
 MAX_FORM_BYTES = 32 * 2**10
 
 EXAMPLES = (
@@ -41,40 +40,32 @@ CONTENT_SECURITY_POLICY = (
     "form-action 'self'; frame-ancestors 'none'"
 )
 
-# What the reader is told: heading, then what to do.
+# What a reader is told, by status: a heading, and what to do.
 MESSAGES = {
-    400: ("That search did not work", "Check the address, or start again with a few words."),
+    400: ("That search did not work", "Try again with a few words."),
     404: ("There is no such page", "The address may be mistyped. The search box above always works."),
-    405: ("This page cannot be asked that way", "Start again with the search box above."),
-    413: ("That is too much text", "Describe the book in a few words or sentences."),
+    413: ("That is too much text", "A few words or sentences are enough."),
     500: ("Something broke on our side", "It has been noted. Try again, or try other words."),
-    503: ("The library is not open yet", "No index can be searched at this moment. Try again in a little while."),
+    503: ("The library is closed for the moment", "Try again in a little while."),
 }
+BLANK_QUERY = ("What are you in the mood for?", "Type a few words, as you would say them to a friend.")
 
 
 class SearchBackend(Protocol):
     """What the app needs of `viberary_pipeline.search.searcher.Searcher`."""
 
     def search(self, query: str, k: int = DEFAULT_K) -> SearchResponse:
-        """The `k` nearest books. Raises `QueryError` for an unusable query, `ViberaryError` if it cannot search."""
+        """The `k` nearest books. Raises `QueryError` for an unusable query, `ViberaryError` if it cannot."""
 
     def readiness(self) -> Readiness:
         """Whether a whole index is there to be searched, and which."""
-
-
-@dataclass
-class _Library:
-    """The published build and its size as the footer states them: both fixed as long as the build stays."""
-
-    build: str | None = None
-    documents: int = 0
 
 
 def create_app(searcher: SearchBackend, *, query_log: Path | None) -> Flask:
     """The app over one searcher.
 
     Args:
-        searcher: Answers the queries; used from several threads at once.
+        searcher: Answers the queries; called from several threads at once.
         query_log: The file that each search is appended to; None keeps no log.
     """
     app = Flask(__name__)
@@ -84,15 +75,14 @@ def create_app(searcher: SearchBackend, *, query_log: Path | None) -> Flask:
         MAX_FORM_MEMORY_SIZE=MAX_FORM_BYTES,
         SEND_FILE_MAX_AGE_DEFAULT=3600,
     )
+    app.json = DefaultJSONProvider(app)
+    app.json.sort_keys = False  # the order of `viberary search --json`
     Bootstrap5(app)
     app.jinja_env.filters.update(shorten=shorten, safe_link=safe_link, counted=counted)
-    app.jinja_env.globals.update(version=__version__)
-    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.jinja_env.globals.update(version=__version__, examples=EXAMPLES)
 
     metrics = Metrics()
-    log = QueryLog(query_log) if query_log else None
-
-    _add_search(app, searcher, metrics, log)
+    _add_search(app, searcher, metrics, QueryLog(query_log) if query_log else None)
     _add_operations(app, searcher, metrics)
     _add_error_pages(app)
 
@@ -104,8 +94,8 @@ def create_app(searcher: SearchBackend, *, query_log: Path | None) -> Flask:
         response.headers["X-Content-Type-Options"] = "nosniff"
         # The reader's words are in the address: no other site is told them.
         response.headers["Referrer-Policy"] = "no-referrer"
-        if "Cache-Control" not in response.headers:
-            response.headers["Cache-Control"] = "no-cache"
+        response.headers.setdefault("Cache-Control", "no-cache")
+        response.vary.add("Accept")
         return response
 
     return app
@@ -113,33 +103,25 @@ def create_app(searcher: SearchBackend, *, query_log: Path | None) -> Flask:
 
 def _add_search(app: Flask, searcher: SearchBackend, metrics: Metrics, log: QueryLog | None) -> None:
     """The start page and the results."""
-    library = _Library()
-
-    def describe(build: str | None = None) -> _Library:
-        """The size of `build`, asked of Redis only when the published build has changed."""
-        nonlocal library
-        if build is None or build != library.build:
-            readiness = searcher.readiness()
-            library = _Library(readiness.build, readiness.documents)
-        return library
+    library: Readiness | None = None
 
     @app.get("/")
     def start() -> ResponseReturnValue:
-        readiness = searcher.readiness()
-        library = _Library(readiness.build, readiness.documents)
-        return render_template("start.html", examples=EXAMPLES, readiness=readiness, library=library)
+        return render_template("start.html", library=searcher.readiness())
 
     @app.route("/search", methods=["GET", "POST"])
     def search() -> ResponseReturnValue:
         query, k = request.values.get("query", ""), _requested_k()
-        found = timed_search(query, k)
+        found = answer(query, k)
         if _wants_json():
-            return jsonify(as_json(found))
-        more = min(k + DEFAULT_K, MAX_K) if len(found.results) == k < MAX_K else None
-        return render_template("results.html", found=found, more=more, library=describe(found.build))
+            return jsonify(found.to_json())
+        more = min(k + DEFAULT_K, MOST_RESULTS) if len(found.results) == k < MOST_RESULTS else None
+        return render_template(
+            "results.html", query=query, found=found, more=more, library=library_of(found.build)
+        )
 
-    def timed_search(query: str, k: int) -> SearchResponse:
-        """Search, and leave the search in the metrics and in the query log whatever comes of it."""
+    def answer(query: str, k: int) -> SearchResponse:
+        """Search, and leave a trace in the metrics and the query log whatever comes of it."""
         found, status, started = None, 500, time.perf_counter()
         try:
             found = searcher.search(query, k)
@@ -161,24 +143,28 @@ def _add_search(app: Flask, searcher: SearchBackend, metrics: Metrics, log: Quer
                 )
         return found
 
+    def library_of(build: str) -> Readiness:
+        """The footer's facts. A build never changes, so Redis is asked only when another one answers."""
+        nonlocal library
+        if library is not None and library.build == build:
+            return library
+        now = searcher.readiness()
+        library = now if now.ready else None  # the count of an index that is still loading changes
+        return now
+
 
 def _add_operations(app: Flask, searcher: SearchBackend, metrics: Metrics) -> None:
     """What load balancers and monitoring ask for."""
 
     @app.get("/healthz")
     def healthz() -> ResponseReturnValue:
-        return {"status": "ok"}  # the process answers; whether it can search is readyz's question
+        return {"status": "ok"}  # the process answers; whether it can search is the next route's question
 
     @app.get("/readyz")
     def readyz() -> ResponseReturnValue:
-        readiness = searcher.readiness()
-        body = {
-            "ready": readiness.ready,
-            "build": readiness.build,
-            "documents": readiness.documents,
-            "reason": readiness.reason,
-        }
-        return body, 200 if readiness.ready else 503
+        now = searcher.readiness()
+        body = {"ready": now.ready, "build": now.build, "documents": now.documents, "reason": now.reason}
+        return body, 200 if now.ready else 503
 
     @app.get("/metrics")
     def metrics_text() -> ResponseReturnValue:
@@ -186,36 +172,59 @@ def _add_operations(app: Flask, searcher: SearchBackend, metrics: Metrics) -> No
 
 
 def _add_error_pages(app: Flask) -> None:
-    """Every failure as a page in the same clothes, or as JSON for a program."""
+    """Every failure as a page in the same clothes, or as `{"error", "status"}` for a program."""
 
     @app.errorhandler(ViberaryError)
-    def refused(error: ViberaryError) -> ResponseReturnValue:
+    def refused(error: ViberaryError) -> Response:
         status = _status_of(error)
+        blank = status == 400 and not request.values.get("query", "").strip()
+        heading, advice = BLANK_QUERY if blank else MESSAGES[status]
+        # `what` alone: the rest of the message is for the operator and may name hosts and folders.
+        response = _failure(status, heading, error.what, advice)
         if status == 503:
             logger.warning("Cannot search: %s", error)
-        # An unusable query is the reader's to mend, so they are told the details; what is amiss inside is not.
-        detail = error.todo if isinstance(error, QueryError) else None
-        return answer(status, error.what, detail)
+            response.headers["Retry-After"] = "10"
+        return response
 
     @app.errorhandler(HTTPException)
-    def failed(error: HTTPException) -> ResponseReturnValue:
-        if error.code is None or error.code < 400:
-            return error.get_response()  # a redirect
-        return answer(error.code, error.description if isinstance(error, BadRequest) else error.name)
-
-    def answer(status: int, what: str | None, detail: str | None = None) -> ResponseReturnValue:
-        headers = {"Retry-After": "10"} if status == 503 else {}
-        if _wants_json():
-            return {"error": what, "status": status}, status, headers
-        heading, advice = MESSAGES.get(status, (what, "Start again with the search box above."))
-        if status == 400 and not request.values.get("query", "").strip():
-            heading, what, advice = "What are you in the mood for?", None, "Type a few words, as you would to a friend."
-        page = render_template(
-            "message.html", status=status, heading=heading, what=what, advice=detail or advice, examples=EXAMPLES
-        )
-        return page, status, headers
+    def failed(error: HTTPException) -> Response:
+        status = error.code or 500
+        heading, advice = MESSAGES.get(status, (error.name, "Start again with the search box above."))
+        response = _failure(status, heading, _reason(error), advice)
+        if status == 405:
+            response.headers["Allow"] = error.get_response().headers["Allow"]
+        return response
 
 
-def as_json(found: SearchResponse) -> dict[str, Any]:
-    """The object that `viberary search --json` prints for the same query."""
-    return {"query": found.query, "build": found.build, "results": [_hit_as_json(hit) for hit in found.results]}
+def _failure(status: int, heading: str, what: str | None, advice: str) -> Response:
+    if _wants_json():
+        response = jsonify(error=what or heading, status=status)
+    else:
+        shown = {"query": request.args.get("query", ""), "status": status, "heading": heading}
+        response = make_response(render_template("message.html", **shown, what=what, advice=advice))
+    response.status_code = status
+    return response
+
+
+def _reason(error: HTTPException) -> str | None:
+    """Our own words for a refused value; werkzeug's general ones add nothing to the heading."""
+    return error.description if isinstance(error, BadRequest) else None
+
+
+def _status_of(error: ViberaryError) -> int:
+    return 400 if isinstance(error, QueryError) else 503
+
+
+def _requested_k() -> int:
+    """The number of books asked for. Raises `BadRequest` if it is not one that the page gives."""
+    text = request.values.get("k", "").strip() or str(DEFAULT_K)
+    if text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MOST_RESULTS:
+        return int(text)
+    raise BadRequest(f"The number of books (k) is a whole number from 1 to {MOST_RESULTS}.")
+
+
+def _wants_json() -> bool:
+    # From the address, not the form: a form that is too large to be read needs an answer as well.
+    if (wanted := request.args.get("format")) is not None:
+        return wanted == "json"
+    return request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json"

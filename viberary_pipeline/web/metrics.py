@@ -1,4 +1,4 @@
-"""What Prometheus reads at /metrics. Each app has its own registry, so that several can live in one process."""
+"""What Prometheus reads at /metrics. Each app has its own registry: several can share a process."""
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 def shorten(text: str, limit: int = 240) -> str:
     """At most `limit` characters of `text` and an ellipsis, cut between words where there is a gap to cut at.
 
-    Runs of white space become one space. A text without spaces (Chinese, Japanese) is cut at the limit itself.
+    Runs of white space become one space. A text without spaces (Chinese, Japanese) is cut at the limit.
     """
     text = " ".join(text.split())
     if len(text) <= limit:

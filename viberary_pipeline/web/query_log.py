@@ -41,7 +41,14 @@ class QueryLog:
         self._file = _LineFile(path, maxBytes=max_bytes, backupCount=keep, encoding="utf-8", delay=True)
 
     def append(
-        self, *, query: str, build: str | None, k: int, milliseconds: float, work_ids: Sequence[str], status: int
+        self,
+        *,
+        query: str,
+        build: str | None,
+        k: int,
+        milliseconds: float,
+        work_ids: Sequence[str],
+        status: int,
     ) -> None:
         """Append one search, stamped with the time in UTC.
 

@@ -1,0 +1,155 @@
+"""The page in a real browser: searching by keyboard, on a phone, and without a request to anywhere else."""
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support import expected_conditions as has
+from selenium.webdriver.support.wait import WebDriverWait
+from werkzeug.serving import make_server
+
+from viberary_pipeline.search.searcher import Searcher
+from viberary_pipeline.web.app import create_app
+
+CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
+PHONE = (390, 844)
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        not (CHROMIUM.exists() and DRIVER.exists()),
+        reason=f"{CHROMIUM} and {DRIVER} are missing (apt-get install chromium chromium-driver)",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def searcher(published: Any) -> Searcher:
+    return Searcher(published.redis, published.home)
+
+
+@pytest.fixture(scope="module")
+def home_page(searcher: Searcher) -> Iterator[str]:
+    """The address of the real app, served by a thread."""
+    server = make_server("127.0.0.1", 0, create_app(searcher, query_log=None), threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--disable-background-networking",
+        "--window-size=1280,900",
+        f"--user-data-dir={tmp_path / 'profile'}",
+    ):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
+    yield driver
+    driver.quit()
+
+
+def search_by_keyboard(browser: webdriver.Chrome, home_page: str, query: str) -> None:
+    """Type into the box, which has the focus, and press Enter; returns when the results are there."""
+    browser.get(home_page)
+    browser.switch_to.active_element.send_keys(query, Keys.ENTER)
+    WebDriverWait(browser, 30).until(has.presence_of_element_located((By.CSS_SELECTOR, "ol.books")))
+
+
+def focused(browser: webdriver.Chrome) -> str:
+    """The text, or the name for screen readers, of what has the focus."""
+    element = browser.switch_to.active_element
+    return element.accessible_name or element.tag_name
+
+
+def press_tab(browser: webdriver.Chrome) -> str:
+    browser.switch_to.active_element.send_keys(Keys.TAB)
+    return focused(browser)
+
+
+def requested_addresses(browser: webdriver.Chrome) -> set[str]:
+    """Every address asked for since the browser started, answered or not, but for its own empty tab."""
+    entries = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    return {
+        entry["params"]["request"]["url"]
+        for entry in entries
+        if entry["method"] == "Network.requestWillBeSent"
+    }
+
+
+def test_a_reader_types_a_vibe_and_gets_ten_books(
+    browser: webdriver.Chrome, home_page: str, searcher: Searcher, tmp_path: Path
+) -> None:
+    search_by_keyboard(browser, home_page, "funny sci-fi")
+    titles = [title.text for title in browser.find_elements(By.CSS_SELECTOR, "ol.books > li h2")]
+    assert titles == [" ".join(hit.title.split()) for hit in searcher.search("funny sci-fi", 10).results]
+    assert len(titles) == 10
+    assert "query=funny" in browser.current_url  # an address to share
+    assert browser.find_element(By.ID, "query").get_property("value") == "funny sci-fi"
+
+    assert browser.get_log("browser") == []
+    asked = requested_addresses(browser)
+    assert any(address.endswith("bootstrap.min.css") for address in asked)
+    assert {address for address in asked if not address.startswith((home_page, "data:"))} == set()
+    styled = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert styled == "rgb(251, 248, 242)"  # our style sheet got past the content security policy
+
+    assert browser.save_screenshot(str(tmp_path / "results.png"))
+    assert (tmp_path / "results.png").stat().st_size > 10_000
+
+
+def test_the_keyboard_goes_through_the_page_in_reading_order(
+    browser: webdriver.Chrome, home_page: str, searcher: Searcher
+) -> None:
+    browser.get(home_page)
+    assert focused(browser) == "Describe the vibe of a book"
+    search_by_keyboard(browser, home_page, "funny sci-fi")
+    titles = [" ".join(hit.title.split()) for hit in searcher.search("funny sci-fi", 10).results]
+    stops = [press_tab(browser) for _ in range(6)]
+    expected = ["Skip to the content", "Viberary", "Describe the vibe of a book", "Search"]
+    assert stops == [*expected, titles[0], titles[1]]
+
+
+def test_the_skip_link_shows_itself_and_leads_to_the_books(
+    browser: webdriver.Chrome, home_page: str, searcher: Searcher
+) -> None:
+    search_by_keyboard(browser, home_page, "funny sci-fi")
+    assert press_tab(browser) == "Skip to the content"
+    link = browser.switch_to.active_element
+    assert link.size["height"] > 20  # hidden ones measure one pixel
+    link.send_keys(Keys.ENTER)
+    assert press_tab(browser) == " ".join(searcher.search("funny sci-fi", 1).results[0].title.split())
+
+
+@pytest.mark.parametrize("path", ["", "search?query=funny+sci-fi", "search?query=", "nowhere"])
+def test_nothing_is_wider_than_a_phone(
+    browser: webdriver.Chrome, home_page: str, path: str, tmp_path: Path
+) -> None:
+    metrics = {"width": PHONE[0], "height": PHONE[1], "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    browser.get(home_page + path)
+    assert browser.execute_script("return document.documentElement.scrollWidth") == PHONE[0]
+    button = browser.find_element(By.CSS_SELECTOR, "button[type=submit]")
+    assert button.size["height"] >= 44  # a target that a thumb can hit
+    levels = browser.execute_script("return [...document.querySelectorAll('h1, h2')].map(h => h.tagName)")
+    assert levels[0] == "H1"
+    assert levels.count("H1") == 1
+    assert browser.save_screenshot(str(tmp_path / "phone.png"))

@@ -1,0 +1,646 @@
+"""The data-quality layer over real Parquet files, with the real Great Expectations.
+
+Every test that validates runs with outgoing connections refused: nothing may ask the network.
+"""
+
+import hashlib
+import json
+import multiprocessing
+import socket
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from viberary_pipeline.quality import (
+    BOUNDS,
+    TABLES,
+    ExpectationResult,
+    QualityError,
+    ValidationReport,
+    expectation_specs,
+    validate,
+)
+from viberary_pipeline.quality.metrics import Metric
+from viberary_pipeline.quality.validation import expected_text, number_text, percent_against
+
+COLUMNS = {
+    "books": """line BIGINT, book_id VARCHAR, work_id VARCHAR, title VARCHAR, title_without_series VARCHAR,
+        description VARCHAR, language_code VARCHAR, isbn13 VARCHAR, format VARCHAR, publisher VARCHAR,
+        publication_year INT, publication_month INT, publication_day INT, num_pages INT, average_rating DOUBLE,
+        ratings_count BIGINT, text_reviews_count BIGINT, link VARCHAR,
+        authors STRUCT(author_id VARCHAR, "role" VARCHAR)[], similar_books VARCHAR[],
+        popular_shelves STRUCT("name" VARCHAR, "count" BIGINT)[]""",
+    "authors": """line BIGINT, author_id VARCHAR, name VARCHAR, average_rating DOUBLE, ratings_count BIGINT,
+        text_reviews_count BIGINT""",
+    "reviews": """line BIGINT, review_id VARCHAR, book_id VARCHAR, user_id VARCHAR, rating INT,
+        review_text VARCHAR, date_added TIMESTAMPTZ, n_votes INT, n_comments INT""",
+    "documents": """work_id VARCHAR, book_id VARCHAR, title VARCHAR, author VARCHAR, authors VARCHAR,
+        description VARCHAR, link VARCHAR, language VARCHAR, publication_year INT, average_rating DOUBLE,
+        ratings_count BIGINT, review_count BIGINT, editions INT, reviews_used INT, thin BOOLEAN, text VARCHAR,
+        text_hash VARCHAR""",
+}
+TEXT = (
+    "A whaling captain hunts the white whale that took his leg, and takes his ship and crew down with him. "
+)
+
+Row = dict[str, Any]
+
+
+def book(number: int, **changes: Any) -> Row:
+    row = {
+        "line": number,
+        "book_id": f"b{number}",
+        "work_id": f"w{number}",
+        "title": f"Book {number}",
+        "description": TEXT,
+        "language_code": "eng",
+        "publication_year": 1851,
+        "average_rating": 3.5,
+        "ratings_count": 10,
+        "text_reviews_count": 2,
+        "authors": [{"author_id": f"a{number}", "role": ""}],
+    }
+    return row | changes
+
+
+def author(number: int, **changes: Any) -> Row:
+    row = {"line": number, "author_id": f"a{number}", "name": f"Author {number}", "average_rating": 4.0}
+    return row | changes
+
+
+def review(number: int, **changes: Any) -> Row:
+    row = {
+        "line": number,
+        "review_id": f"r{number}",
+        "book_id": f"b{number}",
+        "rating": 5,
+        "review_text": TEXT,
+    }
+    return row | changes
+
+
+def document(number: int, **changes: Any) -> Row:
+    row = {
+        "work_id": f"w{number}",
+        "book_id": f"b{number}",
+        "title": f"Book {number}",
+        "author": f"Author {number}",
+        "thin": False,
+        "text": f"Book {number}. {TEXT}",
+    } | changes
+    text = row["text"]
+    return {"text_hash": None if text is None else hashlib.sha256(text.encode()).hexdigest()} | row
+
+
+MAKE: dict[str, Callable[..., Row]] = {
+    "books": book,
+    "authors": author,
+    "reviews": review,
+    "documents": document,
+}
+
+
+def sound(table: str, count: int = 2) -> list[Row]:
+    return [MAKE[table](number) for number in range(1, count + 1)]
+
+
+def write(path: Path, table: str, rows: list[Row]) -> Path:
+    names = [column.split()[0] for column in COLUMNS[table].replace("\n", " ").split(", ") if column.strip()]
+    names = [name for name in names if name not in ('"role"', '"count"')]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with duckdb.connect() as connection:
+        connection.execute(f"CREATE TABLE t ({COLUMNS[table]})")
+        for row in rows:
+            assert set(row) <= set(names), set(row) - set(names)
+            marks = ", ".join("?" for _ in row)
+            connection.execute(f"INSERT INTO t ({', '.join(row)}) VALUES ({marks})", list(row.values()))
+        connection.execute(f"COPY t TO '{path}' (FORMAT parquet)")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: socket.socket, address: object) -> None:
+        raise AssertionError(f"a connection to {address}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+@pytest.fixture
+def check(tmp_path: Path) -> Callable[..., ValidationReport]:
+    """Validate `table` of a sound two-book catalogue in which the given tables are replaced."""
+
+    def run(
+        table: str, *, run_name: str = "run", keep_runs: int = 10, **tables: list[Row]
+    ) -> ValidationReport:
+        paths = {
+            name: write(tmp_path / "data" / f"{name}.parquet", name, tables.get(name, sound(name)))
+            for name in TABLES
+        }
+        related = {name: paths[name] for name in ("books", "authors", "reviews")}
+        docs = tmp_path / "quality" / "docs"
+        return validate(
+            table, paths[table], docs=docs, run_name=run_name, related=related, keep_runs=keep_runs
+        )
+
+    return run
+
+
+def missed(report: ValidationReport) -> dict[str, tuple[str, str, int | None, float | None, tuple[str, ...]]]:
+    """The missed expectations: name to (severity, observed, count, percent, examples)."""
+    return {
+        result.name: (
+            result.severity,
+            result.observed,
+            result.unexpected_count,
+            None if result.unexpected_percent is None else round(result.unexpected_percent, 1),
+            result.examples,
+        )
+        for result in report.results
+        if not result.success
+    }
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_sound_table_meets_every_expectation(table: str, check: Callable[..., ValidationReport]) -> None:
+    report = check(table)
+    assert missed(report) == {}
+    assert (report.table, report.run_name, report.row_count) == (table, "run", 2)
+    assert [result.name for result in report.results] == [spec.name for spec in expectation_specs(table)]
+    assert report.errors == report.warnings == ()
+
+
+def test_one_result_says_everything_about_its_expectation(check: Callable[..., ValidationReport]) -> None:
+    rows = [book(1), book(2, title=None), book(3), book(4)]
+    results = {result.name: result for result in check("books", books=rows).results}
+    assert results["title_present"] == ExpectationResult(
+        name="title_present",
+        severity="ERROR",
+        success=False,
+        expected="at most 0",
+        observed="1",
+        unexpected_count=1,
+        unexpected_percent=25.0,
+        examples=("book b2",),
+        reason="The title is the one thing that every document and every result shows.",
+    )
+
+
+ROTTEN_BOOKS = [
+    book(1, book_id="b1"),
+    book(2, book_id="b1"),
+    book(3, book_id=None),
+    book(4, title=None),
+    book(5, average_rating=5.01),
+    book(6, average_rating=-1.0),
+    book(7, ratings_count=-4),
+    book(8, publication_year=0),
+    book(9, publication_year=65535),
+    book(10),
+]
+
+
+@pytest.mark.parametrize(
+    ("table", "tables", "expected"),
+    [
+        pytest.param(
+            "books",
+            {"books": []},
+            {"has_rows": ("ERROR", "0", None, None, ())},
+            id="no books",
+        ),
+        pytest.param(
+            "books",
+            {"books": ROTTEN_BOOKS},
+            {
+                "book_id_present": ("ERROR", "1", 1, 10.0, ("line 3",)),
+                "book_id_unique": ("ERROR", "1", 1, 12.5, ("book b1",)),
+                "title_present": ("ERROR", "1", 1, 10.0, ("book b4",)),
+                "title_share": ("WARN", "90 %", 1, 10.0, ("book b4",)),
+                "average_rating_in_range": ("ERROR", "2", 2, 20.0, ("book b5: 5.01", "book b6: -1.0")),
+                "counts_not_negative": ("ERROR", "1", 1, 10.0, ("book b7: -4",)),
+                "publication_year_in_range": ("ERROR", "2", 2, 20.0, ("book b8: 0", "book b9: 65535")),
+            },
+            id="rotten books",
+        ),
+        pytest.param(
+            "books",
+            {
+                "books": [
+                    book(1, description=None, authors=[], work_id=None, language_code=None),
+                    book(2, description=None, authors=None, work_id=None, language_code=None),
+                    book(3, title=" "),
+                ]
+            },
+            {
+                "title_share": ("WARN", "66.67 %", 1, 33.3, ("book b3",)),
+                "description_share": ("WARN", "33.33 %", 2, 66.7, ("book b1", "book b2")),
+                "author_share": ("WARN", "33.33 %", 2, 66.7, ("book b1", "book b2")),
+                "work_id_share": ("WARN", "33.33 %", 2, 66.7, ("book b1", "book b2")),
+            },
+            id="sparse books",
+        ),
+        pytest.param(
+            "authors",
+            {"authors": []},
+            {"has_rows": ("WARN", "0", None, None, ())},
+            id="no authors",
+        ),
+        pytest.param(
+            "authors",
+            {
+                "authors": [
+                    author(1, author_id="a1"),
+                    author(2, author_id="a1"),
+                    author(3, author_id=None),
+                    author(4, name=" "),
+                    author(5, name=None, average_rating=7.5),
+                ]
+            },
+            {
+                "author_id_present": ("ERROR", "1", 1, 20.0, ("line 3",)),
+                "author_id_unique": ("ERROR", "1", 1, 33.3, ("author a1",)),
+                "name_present": ("ERROR", "2", 2, 40.0, ("author a4", "author a5")),
+                "average_rating_in_range": ("ERROR", "1", 1, 20.0, ("author a5: 7.5",)),
+            },
+            id="rotten authors",
+        ),
+        pytest.param(
+            "reviews",
+            {"reviews": []},
+            {"has_rows": ("WARN", "0", None, None, ())},
+            id="no reviews",
+        ),
+        pytest.param(
+            "reviews",
+            {
+                "reviews": [
+                    review(1, review_id="r1"),
+                    review(2, review_id="r1"),
+                    review(3, review_id=None),
+                    review(4, book_id=None),
+                    review(5, review_text=" "),
+                    review(6, review_text=None),
+                    review(7, rating=0),
+                    review(8, rating=None),
+                ]
+            },
+            {
+                "review_id_present": ("ERROR", "1", 1, 12.5, ("line 3",)),
+                "review_id_unique": ("ERROR", "1", 1, 16.7, ("review r1",)),
+                "book_id_present": ("ERROR", "1", 1, 12.5, ("review r4",)),
+                "text_present": ("ERROR", "2", 2, 25.0, ("review r5", "review r6")),
+                "rating_in_range": ("ERROR", "1", 1, 12.5, ("review r7: 0",)),
+            },
+            id="rotten reviews",
+        ),
+        pytest.param(
+            "documents",
+            {"books": [], "authors": [], "reviews": [], "documents": []},
+            {"has_rows": ("ERROR", "0", None, None, ())},
+            id="nothing at all",
+        ),
+        pytest.param(
+            "documents",
+            {
+                "books": sound("books", 6),
+                "documents": [
+                    document(1),
+                    document(2, work_id="w1"),
+                    document(3, work_id=None, book_id="b1"),
+                    document(4, book_id="b99"),
+                    document(5, text=""),
+                    document(6, text=None),
+                    document(7, book_id="b6", text_hash=hashlib.sha256(b"another text").hexdigest()),
+                    document(8, book_id="b2x", text_hash="A" * 63),
+                ],
+            },
+            {
+                "one_per_work": ("ERROR", "2", None, None, ()),
+                "work_id_present": ("ERROR", "1", 1, 12.5, ("book b1",)),
+                "work_id_unique": ("ERROR", "1", 1, 16.7, ("work w1",)),
+                "book_id_unique": ("ERROR", "2", 2, 33.3, ("book b1", "book b6")),
+                "book_known": ("ERROR", "2", 2, 25.0, ("work w4", "work w8")),
+                "text_present": ("ERROR", "2", 2, 25.0, ("work w5", "work w6")),
+                "text_hash_well_formed": ("ERROR", "2", 2, 25.0, ("work w6", "work w8")),
+                "text_hash_matches": ("ERROR", "2", 2, 25.0, ("work w7", "work w8")),
+                "author_links_found_share": (
+                    "WARN",
+                    "33.33 %",
+                    4,
+                    66.7,
+                    ("book b3: author a3", "book b4: author a4", "book b5: author a5"),
+                ),
+            },
+            id="rotten documents",
+        ),
+        pytest.param(
+            "documents",
+            {
+                "books": [
+                    *sound("books", 3),
+                    book(4, work_id="w3"),
+                    book(5, work_id=None),
+                    book(6, work_id=None),
+                ],
+                "authors": sound("authors", 6),
+                "documents": sound("documents", 3),
+            },
+            # w1, w2, w3 (two editions) and two books without a work: five works, three documents
+            {"one_per_work": ("ERROR", "-2", None, None, ())},
+            id="works without a document",
+        ),
+        pytest.param(
+            "documents",
+            {
+                "documents": [
+                    document(1, text="Short.", author="", thin=True),
+                    document(2, text="Short.", author=None, thin=True),
+                ],
+                "reviews": [review(1), review(2, book_id="other"), review(3, book_id="other")],
+            },
+            {
+                "text_unique_share": ("WARN", "0 %", 1, 100.0, ("work w1",)),
+                "text_length_median": ("WARN", "6", None, None, ()),
+                "author_share": ("WARN", "0 %", 2, 100.0, ("work w1", "work w2")),
+                "not_thin_share": ("WARN", "0 %", 2, 100.0, ("work w1", "work w2")),
+                "reviews_match_books_share": ("WARN", "33.33 %", 2, 66.7, ("review r2", "review r3")),
+            },
+            id="poor documents",
+        ),
+        pytest.param(
+            "documents",
+            {"reviews": [review(1, book_id="other"), review(2, book_id=None)]},
+            {
+                "reviews_match_books": ("ERROR", "0 %", 2, 100.0, ("review r1", "review r2")),
+                "reviews_match_books_share": ("WARN", "0 %", 2, 100.0, ("review r1", "review r2")),
+            },
+            id="reviews of other books",
+        ),
+    ],
+)
+def test_what_is_wrong_is_named_counted_and_shown(
+    table: str,
+    tables: dict[str, list[Row]],
+    expected: Mapping[str, Any],
+    check: Callable[..., ValidationReport],
+) -> None:
+    report = check(table, **tables)
+    assert missed(report) == expected
+    assert [result.name for result in report.errors] == [
+        n for n, value in expected.items() if value[0] == "ERROR"
+    ]
+    assert [result.name for result in report.warnings] == [
+        n for n, value in expected.items() if value[0] == "WARN"
+    ]
+
+
+def test_every_blocking_expectation_has_a_failing_case_above() -> None:
+    marks = [m for m in test_what_is_wrong_is_named_counted_and_shown.pytestmark if m.name == "parametrize"]
+    failing = {
+        (case.values[0], name)
+        for case in marks[0].args[1]
+        for name, value in case.values[2].items()
+        if value[0] == "ERROR"
+    }
+    blocking = {
+        (table, spec.name)
+        for table in TABLES
+        for spec in expectation_specs(table)
+        if spec.severity == "ERROR"
+    }
+    assert failing == blocking
+
+
+def test_a_poor_little_catalogue_blocks_nothing(check: Callable[..., ValidationReport]) -> None:
+    """One bare book, no author, no review: every share is at its worst, and the index can be built."""
+    bare = book(1, work_id=None, description=None, language_code=None, authors=[], average_rating=None)
+    tables: dict[str, list[Row]] = {
+        "books": [bare],
+        "authors": [],
+        "reviews": [],
+        "documents": [document(1, work_id="bb1", author="", thin=True, text="Book 1.")],
+    }
+    reports = {table: check(table, **tables) for table in TABLES}
+    assert {table: report.errors for table, report in reports.items()} == dict.fromkeys(TABLES, ())
+    assert {table: [result.name for result in report.warnings] for table, report in reports.items()} == {
+        "books": ["description_share", "author_share", "work_id_share", "language_share"],
+        "authors": ["has_rows"],
+        "reviews": ["has_rows"],
+        "documents": ["text_length_median", "author_share", "not_thin_share"],
+    }
+    undefined = {result.name for result in reports["documents"].results if result.observed == "undefined"}
+    assert undefined == {"reviews_match_books", "reviews_match_books_share", "author_links_found_share"}
+
+
+# ------------------------------------------------------------------------------------------------ Data Docs
+
+
+def test_data_docs_name_what_failed_and_need_no_network(
+    check: Callable[..., ValidationReport], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    check("authors", run_name="first")
+    capfd.readouterr()
+    report = check(
+        "books", run_name="a profiling run/7", books=[book(1), book(2, book_id="<b>&", title=None)]
+    )
+    assert capfd.readouterr() == ("", "")  # no progress bars, no log lines
+
+    docs = tmp_path / "quality" / "docs"
+    assert report.index == docs / "index.html"
+    assert report.run_name == "a-profiling-run-7"
+    assert report.page.parent.parent == docs / "validations" / "books" / "a-profiling-run-7"
+    page, index = report.page.read_text(), report.index.read_text()
+    for html in (page, index):
+        assert "title_present" in html
+        assert "✗ error" in html
+        assert "http://" not in html
+        assert "https://" not in html
+        assert "<script" not in html
+        assert "<b>&" not in html  # what comes from the data is text, never markup
+    assert "book &lt;b&gt;&amp;" in page
+    assert "The title is the one thing that every document and every result shows." in page
+    assert f'href="{report.page.relative_to(docs)}"' in index
+    assert (report.page.parent / "../../../../index.html").resolve() == report.index.resolve()
+    assert index.count("✓ passed") == 2  # the card and the history line of the authors
+
+
+def test_only_the_newest_results_are_kept(check: Callable[..., ValidationReport], tmp_path: Path) -> None:
+    reports = [check("authors", run_name=f"run-{number}", keep_runs=2) for number in (1, 2, 3)]
+    other = check("reviews", run_name="other", keep_runs=2)
+    docs = tmp_path / "quality" / "docs"
+    kept = {path.relative_to(docs) for path in (docs / "validations").rglob("*.html")}
+    assert kept == {report.page.relative_to(docs) for report in (*reports[1:], other)}
+    stored = {path.stem for path in (tmp_path / "quality" / "gx" / "results").rglob("viberary-*.json")}
+    assert stored == {"viberary-authors", "viberary-reviews"}
+    index = other.index.read_text()
+    shown = [name for name in ("run-1", "run-2", "run-3", "other") if f"<code>{name}</code>" in index]
+    assert shown == ["run-2", "run-3", "other"]
+
+
+def test_a_torn_or_foreign_stored_result_does_not_stop_the_next_run(
+    check: Callable[..., ValidationReport], tmp_path: Path
+) -> None:
+    for name in ("torn", "foreign"):
+        check("authors", run_name=name)
+    results = tmp_path / "quality" / "gx" / "results" / "authors"
+    (torn,) = (results / "torn").rglob("*.json")
+    torn.write_bytes(torn.read_bytes()[:100])
+    (foreign,) = (results / "foreign").rglob("*.json")
+    content = json.loads(foreign.read_text())
+    for result in content["results"]:
+        del result["expectation_config"]["meta"]
+    foreign.write_text(json.dumps(content))
+    index = check("authors", run_name="next").index.read_text()
+    assert [f"<code>{name}</code>" in index for name in ("torn", "foreign", "next")] == [False, False, True]
+
+
+def _validate(table: str, paths: dict[str, Path], docs: Path) -> str:
+    related = {name: paths[name] for name in ("books", "authors", "reviews")}
+    return validate(table, paths[table], docs=docs, run_name="together", related=related).page.name
+
+
+def test_processes_may_validate_at_once(tmp_path: Path) -> None:
+    paths = {table: write(tmp_path / f"{table}.parquet", table, sound(table)) for table in TABLES}
+    docs = tmp_path / "quality" / "docs"
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        pages = pool.starmap(_validate, [(table, paths, docs) for table in TABLES])
+    assert pages == [f"viberary-{table}.html" for table in TABLES]
+    index = (docs / "index.html").read_text()
+    assert index.count("<code>together</code>") == len(TABLES)
+    assert {path.name for path in docs.rglob("viberary-*.html")} == set(pages)
+
+
+# --------------------------------------------------------------------------------------------------- bounds
+
+
+def test_the_bounds_are_declared_without_great_expectations() -> None:
+    code = (
+        "import sys; from viberary_pipeline.quality import expectation_specs, validate;"
+        "print([spec.name for spec in expectation_specs('authors')]);"
+        "print('great_expectations' in sys.modules, 'pandas' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    names = ["has_rows", "author_id_present", "author_id_unique", "name_present", "average_rating_in_range"]
+    assert done.stdout.splitlines() == [str(names), "False False"]
+
+
+def bounds_with(tmp_path: Path, entry: str) -> Path:
+    """The shipped bounds, in which the authors have one expectation: `entry`."""
+    path = tmp_path / "bounds.toml"
+    kept = (
+        BOUNDS.read_text().split("[authors.has_rows]")[0]
+        + "[reviews."
+        + BOUNDS.read_text().split("[reviews.", 1)[1]
+    )
+    path.write_text(f"{kept}\n{entry}\n")
+    assert set(tomllib.loads(BOUNDS.read_text())) == set(TABLES)
+    return path
+
+
+GOOD = """
+severity = "WARN"
+expectation = "expect_column_values_to_be_between"
+arguments = { column = "row_count", min_value = 1 }
+reason = "Because."
+"""
+
+
+@pytest.mark.parametrize(
+    ("entry", "found"),
+    [
+        (
+            "[authors.x]" + GOOD.replace("WARN", "warning"),
+            "authors.x: severity: Input should be 'ERROR' or 'WARN'",
+        ),
+        (
+            "[authors.x]" + GOOD.replace("column =", "columns ="),
+            "authors.x: arguments: Value error, needs `column`",
+        ),
+        ("[authors.x]" + GOOD.replace('reason = "Because."', ""), "authors.x: reason: Field required"),
+        ("[authors.x]" + GOOD + "mostly = 0.5", "authors.x: mostly: Extra inputs are not permitted"),
+        ("[authors.BadName]" + GOOD, "authors.BadName: name: String should match"),
+        (
+            "[authors.x]" + GOOD.replace("expect_column_values_to", "values_to"),
+            "authors.x: expectation: String",
+        ),
+        ("[authors.x]" + GOOD + "[authros.y]" + GOOD, "authros.y: table: Input should be 'books'"),
+        ("", "authors: has no expectation"),
+        ("authors = 3", "TOMLDecodeError"),
+        ("[authors]\nx = 3", "authors.x: severity: Field required"),
+    ],
+)
+def test_a_wrong_entry_is_named(entry: str, found: str, tmp_path: Path) -> None:
+    path = bounds_with(tmp_path, entry)
+    with pytest.raises(QualityError) as error:
+        expectation_specs("authors", path)
+    assert found in error.value.found
+    assert str(path) in error.value.todo
+
+
+@pytest.mark.parametrize(
+    ("entry", "found"),
+    [
+        (
+            GOOD.replace("row_count", "rows"),
+            "column = 'rows'; the metrics are row_count, rows_without_author_id",
+        ),
+        (GOOD.replace("min_value", "min_vale"), "min_vale"),
+        (GOOD.replace("to_be_between", "to_be_nice"), "expect_column_values_to_be_nice not found"),
+    ],
+)
+def test_an_entry_that_cannot_be_checked_is_named(entry: str, found: str, tmp_path: Path) -> None:
+    parquet = write(tmp_path / "authors.parquet", "authors", sound("authors"))
+    bounds = bounds_with(tmp_path, f"[authors.x]{entry}")
+    with pytest.raises(QualityError) as error:
+        validate("authors", parquet, docs=tmp_path / "q" / "docs", run_name="run", bounds=bounds)
+    assert error.value.what == "The expectation authors.x cannot be checked"
+    assert found in error.value.found
+
+
+def test_any_column_expectation_may_be_used(tmp_path: Path) -> None:
+    entry = GOOD.replace("to_be_between", "to_be_in_set").replace("min_value = 1", "value_set = [1, 3]")
+    parquet = write(tmp_path / "authors.parquet", "authors", sound("authors"))
+    bounds = bounds_with(tmp_path, f"[authors.one_or_three]{entry}")
+    report = validate("authors", parquet, docs=tmp_path / "q" / "docs", run_name="run", bounds=bounds)
+    assert missed(report) == {"one_or_three": ("WARN", "2", None, None, ())}
+    assert report.results[0].expected == "expect_column_values_to_be_in_set {'value_set': [1, 3]}"
+
+
+def test_tables_that_cannot_be_measured_say_why(tmp_path: Path) -> None:
+    docs = tmp_path / "q" / "docs"
+    books = write(tmp_path / "books.parquet", "books", sound("books"))
+    with pytest.raises(QualityError, match="The table documents cannot be checked alone"):
+        validate("documents", books, docs=docs, run_name="run")
+    with pytest.raises(QualityError, match="The table authors cannot be measured") as wrong:
+        validate("authors", books, docs=docs, run_name="run")
+    assert "author_id" in wrong.value.found
+    with pytest.raises(QualityError, match="The table authors cannot be measured"):
+        validate("authors", tmp_path / "absent.parquet", docs=docs, run_name="run")
+    with pytest.raises(QualityError, match="There is no such table to check"):
+        validate("works", books, docs=docs, run_name="run")
+
+
+def test_numbers_and_bounds_read_well() -> None:
+    texts = {
+        f"{spec.table}.{spec.name}": expected_text(spec)
+        for table in TABLES
+        for spec in expectation_specs(table)
+    }
+    assert texts["books.has_rows"] == "at least 1"
+    assert texts["books.title_share"] == "at least 99.9 %"
+    assert texts["documents.one_per_work"] == "exactly 0"
+    assert texts["documents.text_length_median"] == "at least 100 and at most 10,000"
+    assert texts["documents.reviews_match_books"] == "more than 0 %"
+    assert number_text("row_count", 15_739_967.0) == "15,739,967"
+    assert number_text("median_text_length", 812.5) == "812.5"
+    assert number_text("share_with_author", 0.99964) == "99.96 %"
+    assert number_text("share_with_author", None) == "undefined"
+    assert percent_against(Metric(3.0, 3, 12)) == 25.0
+    assert percent_against(Metric(0.0, 0, 0)) is None

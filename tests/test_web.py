@@ -1,0 +1,564 @@
+"""The page over the published sample: what readers, programs and operators get."""
+
+import html
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.parse
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from viberary_pipeline.errors import SearchError, SettingsError
+from viberary_pipeline.redis_server.probe import open_client
+from viberary_pipeline.search.searcher import Hit, Readiness, Searcher, SearchResponse
+from viberary_pipeline.settings import Settings
+from viberary_pipeline.web.app import EXAMPLES, MAX_FORM_BYTES, SearchBackend, create_app
+from viberary_pipeline.web.presentation import counted, safe_link, shorten
+from viberary_pipeline.web.query_log import QueryLog
+from viberary_pipeline.web.server import address, listen, serve
+
+QUERY = "cold-blooded revenge"
+
+
+@pytest.fixture(scope="module")
+def searcher(published: Any) -> Searcher:
+    return Searcher(published.redis, published.home)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "logs" / "queries.jsonl"
+
+
+@pytest.fixture
+def client(searcher: Searcher, log: Path) -> FlaskClient:
+    return create_app(searcher, query_log=log).test_client()
+
+
+class Shelf:
+    """A searcher with chosen books or a chosen failure: what the real index has no example of."""
+
+    def __init__(self, *hits: Hit, failure: Exception | None = None, ready: Readiness | None = None) -> None:
+        self.hits, self.failure = hits, failure
+        self.ready = ready or Readiness(True, "b1", len(hits), "ready")
+
+    def search(self, query: str, k: int = 10) -> SearchResponse:
+        if self.failure:
+            raise self.failure
+        return SearchResponse(query, "b1", self.hits[:k])
+
+    def readiness(self) -> Readiness:
+        return self.ready
+
+
+def a_hit(**fields: Any) -> Hit:
+    whole = {
+        "rank": 1,
+        "score": 0.5,
+        "book_id": "1",
+        "work_id": "10",
+        "title": "T",
+        "author": "A",
+        "link": "",
+    }
+    return Hit(**{**whole, "review_count": 0, **fields})
+
+
+def page_of(searcher: SearchBackend, path: str = "/search?query=x") -> str:
+    return create_app(searcher, query_log=None).test_client().get(path).text
+
+
+def shown_books(page: str) -> list[tuple[int, str, str]]:
+    """(rank, link, title) of each result, in the order of the page."""
+    rank = r'<span class="rank" aria-hidden="true">(\d+)</span>\s*<div>\s*'
+    link = r'<h2><a href="([^"]*)" rel="noopener noreferrer">(.*?)</a></h2>'
+    found = re.findall(rank + link, page, re.S)
+    return [(int(number), html.unescape(href), html.unescape(title)) for number, href, title in found]
+
+
+# What readers get
+
+
+def test_the_start_page_offers_the_search_and_examples(client: FlaskClient, published: Any) -> None:
+    answer = client.get("/")
+    page = answer.text
+    assert answer.status_code == 200
+    assert '<html lang="en">' in page
+    assert '<label class="visually-hidden" for="query">' in page
+    for vibe in EXAMPLES:
+        assert f">{vibe}</a>" in page
+    assert re.search(rf"\d+ works in build <code>{published.build}</code>", page)
+    assert "RecSys 2018" in page
+
+
+def test_examples_lead_to_results(client: FlaskClient) -> None:
+    page = client.get("/").text
+    links = [html.unescape(link) for link in re.findall(r'href="(/search\?[^"]+)"', page)]
+    assert len(links) == len(EXAMPLES)
+    for link in links:
+        assert len(shown_books(client.get(link).text)) == 10
+
+
+def test_results_are_the_searchers_in_its_order(client: FlaskClient, searcher: Searcher) -> None:
+    answer = client.get("/search", query_string={"query": QUERY})
+    page = answer.text
+    found = searcher.search(QUERY, 10)
+    assert answer.status_code == 200
+    assert shown_books(page) == [(hit.rank, hit.link, hit.title) for hit in found.results]
+    facts = re.findall(r"<span>match (-?\d\.\d\d)</span>\s*<span>([\d,]+ reviews?)</span>", page)
+    assert facts == [(f"{hit.score:.2f}", counted(hit.review_count, "review")) for hit in found.results]
+    assert f'value="{QUERY}"' in page  # the box keeps the words
+    assert f"<title>{QUERY} · Viberary</title>" in page
+    assert found.build in page
+
+
+def test_post_gives_the_same_page_as_get(client: FlaskClient) -> None:
+    posted = client.post("/search", data={"query": QUERY, "k": "4"})
+    got = client.get("/search", query_string={"query": QUERY, "k": "4"})
+    assert posted.status_code == 200
+    assert len(shown_books(posted.text)) == 4
+    assert posted.data == got.data
+
+
+def test_more_books_can_be_asked_for(client: FlaskClient) -> None:
+    page = client.get("/search", query_string={"query": QUERY}).text
+    link = html.unescape(re.findall(r'href="([^"]*k=20)"', page)[0])
+    more = shown_books(client.get(link).text)
+    assert [rank for rank, _, _ in more] == list(range(1, 21))
+    assert more[:10] == shown_books(page)
+    assert "k=110" not in client.get("/search", query_string={"query": QUERY, "k": 100}).get_data(
+        as_text=True
+    )
+
+
+@pytest.mark.parametrize("query", ["", "   ", "\t\n", None])
+def test_an_empty_query_is_a_friendly_400(client: FlaskClient, query: str | None) -> None:
+    for answer in (
+        client.get("/search", query_string={"query": query} if query is not None else {}),
+        client.post("/search", data={"query": query} if query is not None else {}),
+    ):
+        assert answer.status_code == 400
+        page = answer.text
+        assert "<h1>What are you in the mood for?</h1>" in page
+        assert EXAMPLES[0] in page
+
+
+@pytest.mark.parametrize("k", ["0", "-1", "101", "ten", "1.5", "²", "9" * 40])
+def test_an_impossible_number_of_books_is_refused(client: FlaskClient, k: str) -> None:
+    answer = client.get("/search", query_string={"query": QUERY, "k": k})
+    assert answer.status_code == 400
+    assert "whole number from 1 to 100" in answer.text
+
+
+def test_a_long_query_is_searched_and_shown_short(client: FlaskClient) -> None:
+    words = "a melancholy story about the sea and those who wait " * 30
+    answer = client.get("/search", query_string={"query": words})
+    assert answer.status_code == 200
+    assert len(shown_books(answer.text)) == 10
+    assert (
+        f'<h1 class="asked"><span class="count">10 books for</span> {shorten(words, 200)}</h1>' in answer.text
+    )
+
+
+def test_a_form_that_is_too_large_is_refused(client: FlaskClient) -> None:
+    answer = client.post("/search", data={"query": "x" * MAX_FORM_BYTES})
+    assert answer.status_code == 413
+    assert "That is too much text" in answer.text
+
+
+def test_nothing_found_says_so() -> None:
+    assert "<h1>No book was found</h1>" in page_of(Shelf())
+
+
+def test_counts_have_the_right_form() -> None:
+    page = page_of(Shelf(a_hit(review_count=1)))
+    assert "1 book for" in page
+    assert "<span>1 review</span>" in page
+    assert "1 work in build" in page
+    assert "<span>28,412 reviews</span>" in page_of(Shelf(a_hit(review_count=28412)))
+
+
+def test_missing_facts_leave_no_gaps() -> None:
+    bare = page_of(Shelf(a_hit(author="", description="", year=None)))
+    assert 'class="author"' not in bare
+    assert 'class="description"' not in bare
+    assert '<p class="author">by A, 1979</p>' in page_of(Shelf(a_hit(year=1979)))
+    assert '<p class="author">1979</p>' in page_of(Shelf(a_hit(author="", year=1979)))
+
+
+# What nobody gets
+
+
+def test_everything_from_outside_is_escaped(client: FlaskClient) -> None:
+    attack = '"><script>alert(1)</script>'
+    hostile = a_hit(title=attack, author=attack, description=attack, link=f"https://example.org/{attack}")
+    for page in (
+        page_of(Shelf(hostile)),
+        client.get("/search", query_string={"query": attack}).text,
+        client.get("/search", query_string={"query": attack, "k": attack}).text,
+        client.get(f"/{attack}").text,
+    ):
+        assert "<script" not in page  # the page has none of its own either
+        assert attack not in page
+    assert "&#34;&gt;&lt;script&gt;alert(1)&lt;/script&gt;" in page_of(Shelf(hostile))
+
+
+@pytest.mark.parametrize(
+    "link", ["javascript:alert(1)", "data:text/html,x", "//example.org", "", "/etc", "http:"]
+)
+def test_a_link_that_is_no_web_address_is_not_made_one(link: str) -> None:
+    page = page_of(Shelf(a_hit(title="Plain", link=link)))
+    assert "<h2>Plain</h2>" in page
+    assert shown_books(page) == []
+
+
+def test_headers_keep_the_browser_at_home(client: FlaskClient) -> None:
+    for path in ("/", "/search?query=sea", "/search", "/nowhere", "/healthz", "/static/viberary.css"):
+        headers = client.get(path).headers
+        assert headers["Content-Security-Policy"].startswith("default-src 'self';")
+        assert "unsafe" not in headers["Content-Security-Policy"]
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "no-referrer"
+
+
+def test_what_the_page_loads_is_served_here(client: FlaskClient) -> None:
+    page = client.get("/").text
+    loaded = re.findall(r'<link rel="stylesheet" href="([^"]+)"', page) + re.findall(r'src="([^"]+)"', page)
+    assert len(loaded) == 2
+    for path in loaded:
+        assert path.startswith("/")
+        assert client.get(path).status_code == 200
+
+
+def test_text_is_readable_in_both_themes(client: FlaskClient) -> None:
+    """WCAG 2.2 contrast (1.4.3) of each text on its ground: 4.5 or more."""
+    themes = re.findall(r":root \{(.*?)\}", client.get("/static/viberary.css").text, re.S)
+    assert len(themes) == 2
+    for theme in themes:
+        colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{3,6});", theme))
+        pairs = [("ink", "paper"), ("quiet", "paper"), ("green", "paper"), ("green-deep", "paper")]
+        for text, ground in [*pairs, ("on-green", "green"), ("on-green", "green-deep")]:
+            assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
+
+
+def contrast(one: str, other: str) -> float:
+    """The ratio of relative luminances as WCAG 2.2 defines it, from 1 to 21."""
+    darker, lighter = sorted(luminance(colour) for colour in (one, other))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def luminance(colour: str) -> float:
+    digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
+    parts = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+# What programs get
+
+
+@pytest.mark.parametrize(
+    ("arguments", "headers"),
+    [
+        ({"format": "json"}, {}),
+        ({}, {"Accept": "application/json"}),
+        ({}, {"Accept": "application/json, */*"}),
+    ],
+)
+def test_json_is_the_object_of_the_command_line(
+    client: FlaskClient, searcher: Searcher, arguments: dict[str, str], headers: dict[str, str]
+) -> None:
+    query = "  Funny  sci-fi ☂ "
+    got = client.get("/search", query_string={"query": query, "k": 3, **arguments}, headers=headers)
+    posted = client.post("/search", query_string=arguments, data={"query": query, "k": "3"}, headers=headers)
+    assert got.json == posted.json == searcher.search(query, 3).to_json()
+    assert got.json is not None
+    assert list(got.json) == ["query", "build", "results"]
+    assert got.json["query"] == query
+    assert "Accept" in got.headers["Vary"]
+
+
+@pytest.mark.parametrize("accept", ["*/*", "text/html", "text/html,application/xhtml+xml,*/*;q=0.8", ""])
+def test_others_get_the_page(client: FlaskClient, accept: str) -> None:
+    assert client.get("/search?query=sea", headers={"Accept": accept}).mimetype == "text/html"
+
+
+def test_programs_get_failures_as_json(client: FlaskClient) -> None:
+    for path, status in (("/search?format=json", 400), ("/nowhere?format=json", 404)):
+        answer = client.get(path)
+        assert (answer.status_code, answer.mimetype) == (status, "application/json")
+        assert answer.json is not None
+        assert answer.json["status"] == status
+        assert answer.json["error"]
+    too_large = client.post("/search?format=json", data={"query": "x" * MAX_FORM_BYTES})
+    assert (too_large.status_code, too_large.mimetype) == (413, "application/json")
+
+
+# When things fail
+
+
+def test_without_redis_the_page_says_so(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    silent = open_client(f"redis://127.0.0.1:{port}/0", answer_seconds=5)
+    away = create_app(Searcher(silent, tmp_path), query_log=None).test_client()
+    answer = away.get("/search", query_string={"query": QUERY})
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "10"
+    assert "The library is closed for the moment" in answer.text
+    assert str(port) not in answer.text  # where our servers are is nobody's business
+    assert away.get("/search?query=x&format=json").json == {"error": "Redis does not answer", "status": 503}
+    start = away.get("/")
+    assert start.status_code == 200
+    assert "The library is closed for the moment" in start.text
+    assert str(port) not in start.text
+    ready = away.get("/readyz")
+    assert ready.status_code == 503
+    assert ready.json is not None
+    assert ready.json["ready"] is False
+    assert "Redis does not answer" in ready.json["reason"]
+    assert away.get("/healthz").status_code == 200
+
+
+def test_an_index_that_loads_is_not_ready_and_its_size_not_remembered() -> None:
+    shelf = Shelf(a_hit(), ready=Readiness(False, "b1", 44, "the index is loading: 44 of 20,000 works"))
+    client = create_app(shelf, query_log=None).test_client()
+    assert client.get("/readyz").status_code == 503
+    assert "the index is loading: 44 of 20,000 works" in client.get("/").text
+    assert "44 works in build" in client.get("/search?query=x").text
+    shelf.ready = Readiness(True, "b1", 20_000, "ready")
+    assert "20,000 works in build" in client.get("/search?query=x").text
+
+
+def test_missing_pages_and_wrong_methods(client: FlaskClient) -> None:
+    missing = client.get("/nowhere")
+    assert missing.status_code == 404
+    assert "<h1>There is no such page</h1>" in missing.text
+    wrong = client.delete("/search")
+    assert wrong.status_code == 405
+    assert {"GET", "POST"} <= set(wrong.headers["Allow"].split(", "))
+
+
+def test_a_bug_is_a_calm_500_page(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    log = tmp_path / "queries.jsonl"
+    client = create_app(Shelf(failure=RuntimeError("secret detail")), query_log=log).test_client()
+    answer = client.get("/search?query=x")
+    assert answer.status_code == 500
+    assert "<h1>Something broke on our side</h1>" in answer.text
+    assert "secret detail" not in answer.text
+    assert "secret detail" in caplog.text
+    assert [entry["status"] for entry in read_log(log)] == [500]
+
+
+# What operators get
+
+
+def test_health_and_readiness(client: FlaskClient, published: Any, searcher: Searcher) -> None:
+    assert client.get("/healthz").json == {"status": "ok"}
+    ready = client.get("/readyz")
+    assert ready.status_code == 200
+    documents = searcher.readiness().documents
+    assert documents > 0
+    expected = {"ready": True, "build": published.build, "documents": documents, "reason": "ready"}
+    assert ready.json == expected
+
+
+def test_metrics_count_requests_and_time_searches(client: FlaskClient, searcher: Searcher) -> None:
+    for path in ("/", "/search?query=sea", "/search?query=sea", "/search", "/invented/1", "/invented/2"):
+        client.get(path)
+    lines = client.get("/metrics").text.splitlines()
+    counted_requests = {line for line in lines if line.startswith("viberary_http_requests_total{")}
+    assert counted_requests == {
+        'viberary_http_requests_total{route="/",status="200"} 1.0',
+        'viberary_http_requests_total{route="/search",status="200"} 2.0',
+        'viberary_http_requests_total{route="/search",status="400"} 1.0',
+        'viberary_http_requests_total{route="(none)",status="404"} 2.0',
+    }
+    assert "viberary_search_seconds_count 3.0" in lines
+    other = create_app(searcher, query_log=None).test_client()
+    assert "viberary_search_seconds_count 0.0" in other.get("/metrics").text.splitlines()
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_each_search_is_logged_once_without_addresses(
+    client: FlaskClient, log: Path, searcher: Searcher
+) -> None:
+    query = "the sea\u2028 at “night”\n"
+    client.get("/search", query_string={"query": query, "k": 3}, environ_base={"REMOTE_ADDR": "203.0.113.7"})
+    client.post("/search", data={"query": " "})
+    client.get("/search?query=x&k=0")  # refused before it is a search
+    client.get("/")
+    first, second = read_log(log)
+    assert first.keys() == {"time", "query", "build", "k", "milliseconds", "work_ids", "status"}
+    found = searcher.search(query, 3)
+    assert (first["query"], first["build"], first["k"], first["status"]) == (query, found.build, 3, 200)
+    assert first["work_ids"] == [hit.work_id for hit in found.results]
+    assert 0 < first["milliseconds"] < 60_000
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", first["time"])
+    assert (second["query"], second["build"], second["work_ids"], second["status"]) == (" ", None, [], 400)
+    assert "203.0.113.7" not in log.read_text()
+
+
+def test_the_log_keeps_every_line_of_many_threads(tmp_path: Path) -> None:
+    path = tmp_path / "queries.jsonl"
+    log = QueryLog(path)
+
+    def append(number: int) -> None:
+        log.append(query=f"{number} " * 300, build="b1", k=10, milliseconds=1.0, work_ids=["1"], status=200)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(append, range(800)))
+    assert sorted(int(entry["query"].split()[0]) for entry in read_log(path)) == list(range(800))
+
+
+def test_the_log_rotates_by_size(tmp_path: Path) -> None:
+    path = tmp_path / "queries.jsonl"
+    log = QueryLog(path, max_bytes=1000, keep=2)
+    for number in range(40):
+        log.append(query=f"query {number}", build="b1", k=10, milliseconds=1.0, work_ids=[], status=200)
+    files = [tmp_path / f"queries.jsonl{ending}" for ending in (".2", ".1", "")]
+    assert sorted(tmp_path.iterdir()) == sorted(files)
+    assert all(0 < file.stat().st_size <= 1000 for file in files)
+    kept = [entry["query"] for file in files for entry in read_log(file)]
+    assert kept == [f"query {number}" for number in range(40 - len(kept), 40)]
+
+
+def test_a_log_that_cannot_be_written_breaks_no_search(
+    searcher: Searcher, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    in_the_way = tmp_path / "logs"
+    in_the_way.write_text("a file where the folder should be")
+    client = create_app(searcher, query_log=in_the_way / "queries.jsonl").test_client()
+    assert client.get("/search?query=sea").status_code == 200
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "The query log cannot be written" in caplog.text
+    in_the_way.unlink()  # mended while the app runs
+    assert client.get("/search?query=night").status_code == 200
+    assert [entry["query"] for entry in read_log(in_the_way / "queries.jsonl")] == ["night"]
+
+
+# The server
+
+
+def test_a_port_in_use_is_said_before_anything_is_loaded(tmp_path: Path) -> None:
+    with listen("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        # There is no Redis at this address: were it asked first, the error would be another.
+        settings = Settings(home=tmp_path, redis_url="redis://127.0.0.1:1/0", port=port)
+        with pytest.raises(SettingsError) as caught:
+            serve(settings)
+    assert f"127.0.0.1:{port}" in caught.value.expected
+    assert caught.value.found == "Address already in use"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_address_of_another_machine_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"192\.0\.2\.1:0"):
+        listen("192.0.2.1", 0)
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+def test_an_ipv6_address_is_shown_in_brackets() -> None:
+    with listen("::1", 0) as listener:
+        assert address(listener) == f"http://[::1]:{listener.getsockname()[1]}/"
+
+
+def test_the_server_answers_many_at_once_and_leaves_on_sigterm(published: Any, searcher: Searcher) -> None:
+    program = "from viberary_pipeline import settings as s; from viberary_pipeline.web.server import serve; "
+    process = subprocess.Popen(
+        [sys.executable, "-c", program + "serve(s.load_settings(port=0))"],
+        env={
+            **os.environ,
+            "VIBERARY_HOME": str(published.home),
+            "VIBERARY_REDIS_URL": published.settings.redis_url,
+        },
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stderr is not None
+        said = next((line for line in process.stderr if "answers at" in line), "")
+        found = re.search(r"http://127\.0\.0\.1:\d+/", said)
+        assert found, said
+        queries = [f"{vibe} {number}" for vibe in EXAMPLES for number in range(8)]
+
+        def ask(query: str) -> dict[str, Any]:
+            values = urllib.parse.urlencode({"query": query, "format": "json"})
+            with urllib.request.urlopen(f"{found[0]}search?{values}", timeout=60) as answer:
+                return dict(json.load(answer))
+
+        with ThreadPoolExecutor(8) as threads:
+            answers = list(threads.map(ask, queries))
+        assert answers == [searcher.search(query, 10).to_json() for query in queries]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+# How values look
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ""),
+        ("short", "short"),
+        ("  a \n\t gap ", "a gap"),
+        ("exactly ten", "exactly…"),
+        ("ten chars!", "ten chars!"),
+        ("a comma, then", "a comma…"),
+        ("a supercalifragilistic", "a supercal…"),
+        ("一二三四五六七八九十百千", "一二三四五六七八九十…"),
+        ("one two th four", "one two th…"),
+    ],
+)
+def test_shorten(text: str, expected: str) -> None:
+    assert shorten(text, 10) == expected
+
+
+def test_shorten_never_exceeds_its_limit_by_more_than_the_ellipsis() -> None:
+    words = "the quick brown fox jumps over the lazy dog and does it again " * 10
+    assert all(len(shorten(words, limit)) <= limit + 1 for limit in range(1, 300))
+    assert len(shorten(words)) > 220
+
+
+@pytest.mark.parametrize(
+    ("link", "safe"),
+    [
+        ("https://www.goodreads.com/book/show/1", True),
+        ("http://example.org/a?b=c#d", True),
+        ("HTTPS://EXAMPLE.ORG", True),
+        ("JavaScript:alert(1)", False),
+        ("java\nscript:alert(1)", False),
+        (" javascript:alert(1)", False),
+        ("ftp://example.org", False),
+        ("https://[::1", False),
+        ("https:///path", False),
+    ],
+)
+def test_safe_link(link: str, safe: bool) -> None:
+    assert safe_link(link) == (link if safe else None)
+
+
+def test_search_error_details_stay_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    failure = SearchError("Away", expected="a host", found="10.0.0.7 is silent", todo="call the operator")
+    page = page_of(Shelf(failure=failure))
+    assert "Away." in page
+    assert "10.0.0.7" not in page
+    assert "10.0.0.7 is silent" in caplog.text

@@ -1,0 +1,94 @@
+"""search_index: a fresh HNSW index under a new name, gated, not yet visible to readers."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import pyarrow.parquet as pq
+
+from viberary_pipeline.artifacts import digest
+from viberary_pipeline.assets.common import StageConfig, artifact_metadata
+from viberary_pipeline.index.build import IndexSource, build_index
+from viberary_pipeline.index.clean import known_builds, remove_unneeded
+from viberary_pipeline.index.gate import GATE_NAMES
+from viberary_pipeline.index.lock import build_lock
+from viberary_pipeline.index.publish import is_healthy
+from viberary_pipeline.resources import Encoder, SearchIndex, Storage
+from viberary_pipeline.search.schema import BuildRecord, read_record
+
+INDEX_VERSION = 1
+"""Raised whenever the same documents and vectors are written to Redis in another way."""
+
+
+@dg.asset(
+    deps=["embeddings", "query_encoder"],
+    group_name="index",
+    kinds={"redis"},
+    check_specs=[dg.AssetCheckSpec(name, asset="search_index", blocking=True) for name in GATE_NAMES],
+)
+def search_index(
+    context: dg.AssetExecutionContext, config: StageConfig, storage: Storage, encoder: Encoder, index: SearchIndex
+) -> dg.MaterializeResult:
+    """A new index in Redis, measured by the gates; where nothing changed, the live one is kept."""
+    store = storage.store
+    documents, onnx, model = store.current("documents"), store.current("query_encoder"), encoder.resolve()
+    shaped_by = {
+        "documents": documents.key,
+        "encoder": model.fingerprint,
+        "query_encoder": onnx.key,
+        "index": digest([repr(index.hnsw), INDEX_VERSION]),
+    }
+    wanted = digest(shaped_by)
+    client = index.client()
+    with build_lock(client) as check_lock:
+        record = None if config.force else _standing(client, wanted)
+        unchanged = record is not None
+        if record is None:
+            remove_unneeded(client)  # what killed builds left
+            path = documents.file("documents.parquet")
+            vectors = encoder.vectors(storage.path).vectors_for(pq.read_table(path, columns=["text_hash"])["text_hash"])
+            record, _ = build_index(
+                client,
+                IndexSource(path, vectors, wanted, model.spec.name, model.fingerprint, onnx.key),
+                index.hnsw,
+                least_recall=index.least_recall,
+                gate_queries=index.gate_queries,
+                check_lock=check_lock,
+            )
+    facts = {"build": record.build, "unchanged": unchanged, "documents": record.documents, "gates": record.gate_results}
+    produced = store.produce(
+        "search_index", inputs=shaped_by, settings={"build": record.build}, build=lambda _: facts, force=True
+    )
+    context.log.info(
+        f"build {record.build} stands and nothing changed: no new index"
+        if unchanged
+        else f"build {record.build}: {record.documents:,} works, recall@10 {record.recall:.4f}"
+    )
+    return dg.MaterializeResult(
+        metadata={
+            **artifact_metadata(produced, rows=record.documents),
+            "build": record.build,
+            "unchanged": unchanged,
+            "recall_at_10": record.recall,
+        },
+        check_results=list(_check_results(record.gate_results)),
+    )
+
+
+def _standing(client: Any, wanted: str) -> BuildRecord | None:
+    """A whole and gated build that these inputs would make again: the live one, or one that awaits its publish."""
+    for build in reversed(known_builds(client)):
+        record = read_record(client, build)
+        if record and record.digest == wanted and record.state in ("live", "ready") and is_healthy(client, record):
+            return record
+    return None
+
+
+def _check_results(gates: list[dict[str, Any]]) -> Iterator[dg.AssetCheckResult]:
+    for gate in gates:
+        yield dg.AssetCheckResult(
+            check_name=gate["name"],
+            passed=gate["passed"],
+            severity=dg.AssetCheckSeverity.ERROR,
+            metadata={"figure": gate["figure"], "bound": gate["bound"], "means": gate["means"]},
+        )

@@ -1,0 +1,232 @@
+"""The `viberary` command. Its words and its JSON are a contract: other programs rely on them.
+
+Results go to standard output; progress, logs and errors to standard error. Exit codes: 0 done, 1 failed,
+2 wrong usage, 3 refused by a gate (the live index is untouched).
+"""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from viberary_pipeline import __version__
+from viberary_pipeline.errors import QueryError, ViberaryError
+from viberary_pipeline.settings import Settings, load_settings
+
+
+class _Group(click.Group):
+    """Turns the exceptions of the pipeline into a message and their exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ViberaryError as error:
+            click.echo(f"viberary: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except BrokenPipeError:
+            # The reader of our output left (`viberary search ... | head`): nothing went wrong.
+            sys.stderr.close()
+            ctx.exit(0)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="viberary")
+@click.option("-v", "--verbose", is_flag=True, help="Show debug messages.")
+def main(verbose: bool) -> None:
+    """Find books by vibe: build, publish and search the index.
+
+    State lies in VIBERARY_HOME (default: var/). Every setting is an environment variable; README.md lists them.
+    """
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
+
+
+@main.command()
+@click.option("--raw", type=click.Path(path_type=Path), help="Folder with the three UCSD files.  [VIBERARY_RAW]")
+@click.option("--encoder", help="A registered encoder, or a sentence-transformers folder.  [VIBERARY_ENCODER]")
+@click.option("--executor", type=click.Choice(["local", "ec2", "batch"]), help="Where to embed.  [VIBERARY_EXECUTOR]")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), help="What to embed on.  [VIBERARY_DEVICE]")
+@click.option("--force", is_flag=True, help="Make everything but known embeddings anew, and publish a new build.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
+def build(
+    raw: Path | None, encoder: str | None, executor: str | None, device: str | None, force: bool, as_json: bool
+) -> None:
+    """Build, gate and publish an index from the raw files (default: the bundled sample)."""
+    settings = load_settings(raw=raw, encoder=encoder, executor=executor, device=device)
+    home = settings.home_dir
+    from viberary_pipeline.run import run_build
+
+    click.echo(f"building in {home}", err=True)
+    outcome = run_build(settings, force=force)
+    if outcome.failure is None:
+        for line in _build_summary(outcome.to_json()):
+            click.echo(line, err=as_json)
+    if as_json:
+        click.echo(json.dumps(outcome.to_json()))
+    if outcome.failure is not None:
+        click.echo(f"viberary: {outcome.failure.stage}: {outcome.failure.message}", err=True)
+        raise click.exceptions.Exit(outcome.failure.exit_code)
+
+
+def _build_summary(outcome: dict[str, Any]) -> Iterator[str]:
+    verdict = "published" if outcome["published"] else "nothing changed: it stays live, no new index"
+    yield f"build {outcome['build']}: {verdict}"
+    yield (
+        f"  {outcome['documents']:,} documents, {outcome['embedded']:,} texts embedded, {outcome['reused']:,} reused, "
+        f"{sum(outcome['rejected'].values()):,} rows left out"
+    )
+    for reason, count in sorted(outcome["rejected"].items()):
+        yield f"    {reason:<36} {count:>8,}"
+    stages = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in outcome["seconds"].items() if seconds >= 0.05)
+    yield f"  {sum(outcome['seconds'].values()):.1f} s ({stages})"
+
+
+@main.command()
+@click.argument("query", nargs=-1, required=True)
+@click.option("-k", default=10, show_default=True, type=click.IntRange(1, 100), help="Results per query.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per query.")
+def search(query: tuple[str, ...], k: int, as_json: bool) -> None:
+    """Search the live index. The words of QUERY are one query; '-' reads one query per line."""
+    searcher = _searcher(load_settings())
+    from viberary_pipeline.search.searcher import SearchResponse
+
+    many = query == ("-",)
+    for text in _lines(sys.stdin) if many else [" ".join(query)]:
+        try:
+            response = searcher.search(text, k)
+        except QueryError as error:
+            if not many:
+                raise
+            # One line out per line in, whatever the line says.
+            click.echo(f"viberary: {error}", err=True)
+            response = SearchResponse(text, searcher.readiness().build or "", ())
+        if as_json:
+            click.echo(json.dumps(response.to_json(), ensure_ascii=False))
+            continue
+        click.echo(f"{text}")
+        for hit in response.results:
+            click.echo(f"  {hit.rank:>3}. {hit.score:.3f}  {hit.title} — {hit.author or 'unknown author'}")
+
+
+def _lines(stream: Any) -> Iterator[str]:
+    stream.reconfigure(errors="replace")  # a byte that is no UTF-8 becomes U+FFFD, not an exception
+    for line in stream:
+        yield line.rstrip("\r\n")
+
+
+def _searcher(settings: Settings) -> Any:
+    from viberary_pipeline.redis_server import connect
+    from viberary_pipeline.search.searcher import Searcher
+
+    return Searcher(connect(settings), settings.home_dir)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def status(as_json: bool) -> None:
+    """Show the live build, its gates, and the builds before it."""
+    settings = load_settings()
+    from viberary_pipeline.index.clean import known_builds
+    from viberary_pipeline.redis_server import connect
+    from viberary_pipeline.search.schema import read_pointer, read_record
+    from viberary_pipeline.search.searcher import Searcher
+
+    client = connect(settings)
+    pointer = read_pointer(client)
+    readiness = Searcher(client, settings.home_dir).readiness()
+    records = [record for build in reversed(known_builds(client)) if (record := read_record(client, build))]
+    if as_json:
+        builds = [{**asdict(record), "gates": record.gate_results} for record in records]
+        click.echo(json.dumps({**asdict(pointer), "readiness": asdict(readiness), "builds": builds}))
+        return
+    click.echo(f"live      {pointer.live or 'nothing is published yet: run `viberary build`'}")
+    click.echo(f"previous  {pointer.previous or 'none'}")
+    click.echo(f"ready     {'yes' if readiness.ready else 'no: ' + readiness.reason}")
+    for record in records:
+        click.echo(f"\nbuild {record.build} ({record.state})")
+        click.echo(f"  documents  {record.documents:,}")
+        click.echo(f"  encoder    {record.encoder} ({record.fingerprint})")
+        click.echo(
+            f"  index      HNSW {record.type} x {record.dim}, M {record.m}, EF_CONSTRUCTION {record.ef_construction}, "
+            f"EF_RUNTIME {record.ef_runtime}"
+        )
+        click.echo(f"  times      created {record.created}, published {record.published or 'never'}, {record.seconds} s")
+        for gate in record.gate_results:
+            verdict = "passed" if gate["passed"] else "FAILED"
+            click.echo(f"  gate       {gate['name']} {verdict}: {gate['figure']} (bound {gate['bound']})")
+
+
+@main.command()
+def rollback() -> None:
+    """Go back to the previous build; the one that was live becomes the previous."""
+    settings = load_settings()
+    from viberary_pipeline.index.lock import build_lock
+    from viberary_pipeline.index.publish import rollback as roll_back
+    from viberary_pipeline.redis_server import connect
+
+    client = connect(settings)
+    with build_lock(client):
+        record = roll_back(client)
+    click.echo(f"build {record.build} is live again ({record.documents:,} documents)")
+
+
+@main.command()
+@click.option("--host", help="Address to listen on.  [VIBERARY_HOST]")
+@click.option("--port", type=int, help="Port; 0 takes a free one.  [VIBERARY_PORT]")
+def serve(host: str | None, port: int | None) -> None:
+    """Serve the search page."""
+    from viberary_pipeline.web.app import serve as serve_page
+
+    serve_page(load_settings(host=host, port=port))
+
+
+@main.group()
+def redis() -> None:
+    """The embedded Redis of this VIBERARY_HOME."""
+
+
+@redis.command()
+def start() -> None:
+    """Start it, or find it running."""
+    settings = load_settings()
+    from viberary_pipeline.redis_server import ensure
+
+    server = ensure(settings.home_dir, binary=settings.redis_server)
+    click.echo(f"{server.url} (Redis {server.version}, pid {server.pid})")
+
+
+@redis.command()
+def stop() -> None:
+    """Save its data and stop it."""
+    from viberary_pipeline.redis_server import stop as stop_server
+
+    click.echo("stopped" if stop_server(load_settings().home_dir) else "it was not running")
+
+
+@redis.command(name="status")
+def redis_status() -> None:
+    """Say whether it runs, and where."""
+    from viberary_pipeline.redis_server import running
+
+    server = running(load_settings().home_dir)
+    if server is None:
+        click.echo("not running")
+    else:
+        click.echo(f"{server.url} (Redis {server.version}, pid {server.pid}, {server.binary})")
+
+
+@main.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+def sample(folder: Path) -> None:
+    """Write the bundled catalogue to DIR as the three gz files."""
+    from viberary_pipeline.sample.write import write_sample
+
+    write_sample(folder)
+    for path in sorted(folder.glob("goodreads_*.json.gz")):
+        click.echo(f"{path} ({path.stat().st_size:,} bytes)")

@@ -1,0 +1,53 @@
+"""The one place where settings become resources, assets, checks and jobs."""
+
+import dagster as dg
+
+from viberary_pipeline.assets import ALL_ASSETS
+from viberary_pipeline.checks import ALL_CHECKS
+from viberary_pipeline.jobs import ALL_JOBS, ALL_SCHEDULES
+from viberary_pipeline.resources import EmbeddingExecutor, Encoder, SearchIndex, Storage
+from viberary_pipeline.resources.console import stage_console
+from viberary_pipeline.settings import Settings, load_settings
+
+
+def build_definitions(settings: Settings) -> dg.Definitions:
+    """Everything that Dagster runs, wired for these settings."""
+    home = str(settings.home_dir)
+    return dg.Definitions(
+        assets=ALL_ASSETS,
+        asset_checks=ALL_CHECKS,
+        jobs=ALL_JOBS,
+        schedules=ALL_SCHEDULES,
+        loggers={"console": stage_console},
+        # One process: the stages wait for each other anyway, and a process per stage costs seconds each.
+        executor=dg.in_process_executor,
+        resources={
+            "storage": Storage(
+                home=home,
+                raw=str(settings.raw) if settings.raw else None,
+                reject_ceiling=settings.reject_ceiling,
+                duckdb_memory_limit=settings.duckdb_memory_limit,
+                duckdb_threads=settings.duckdb_threads,
+            ),
+            "encoder": Encoder(
+                name=settings.encoder, recipe_name=settings.recipe, reviews_per_work=settings.reviews_per_work
+            ),
+            "executor": EmbeddingExecutor(
+                name=settings.executor, device=settings.device, shard_rows=settings.shard_rows
+            ),
+            "index": SearchIndex(
+                # A URL may hold a password: read it from the environment, so that no page of the UI shows it.
+                url=dg.EnvVar("VIBERARY_REDIS_URL") if settings.redis_url else "",
+                home=home,
+                vector_type=settings.vector_type,
+                m=settings.hnsw_m,
+                ef_construction=settings.hnsw_ef_construction,
+                ef_runtime=settings.hnsw_ef_runtime,
+                least_recall=settings.gate_recall,
+                gate_queries=settings.gate_queries,
+            ),
+        },
+    )
+
+
+defs = build_definitions(load_settings())

@@ -1,0 +1,200 @@
+"""Reads what a sentence-transformers folder says of itself from its configuration files, without torch.
+
+Format: `modules.json` lists the modules in order; the transformer's `config.json`, tokenizer and weights lie
+in its module's folder (usually the root); `1_Pooling/config.json` states the pooling. Both the spelling of
+sentence-transformers up to 5.6 (`pooling_mode_mean_tokens: true`) and the later one (`pooling_mode: "mean"`)
+are read. Supported are Transformer + Pooling (+ Normalize): what the query encoder's graph can carry.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from viberary_pipeline.errors import EncoderError
+
+MODULES = "modules.json"
+POOLING_MODES = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
+_LEGACY_POOLING = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "pooling_mode_weightedmean_tokens": "weightedmean",
+    "pooling_mode_lasttoken": "lasttoken",
+}
+_HIDDEN_SIZE_KEYS = ("hidden_size", "dim", "d_model", "n_embd")
+# Keys of config.json that differ between copies of the same model and change no vector.
+_INCIDENTAL_KEYS = {"architectures", "dtype", "torch_dtype", "transformers_version", "use_cache"}
+_TOKENIZER_KEYS = ("do_lower_case", "strip_accents", "tokenize_chinese_chars")
+
+
+@dataclass(frozen=True)
+class ModelLayout:
+    """What the files of one model say. `max_tokens` counts special tokens; `behaviour` is every further
+    configuration value that shapes a vector (architecture, lower-casing)."""
+
+    dimensions: int
+    pooling: str
+    normalize: bool
+    max_tokens: int
+    query_prefix: str
+    document_prefix: str
+    weights: tuple[Path, ...]
+    tokenizer: Path
+    behaviour: Mapping[str, Any]
+
+
+def read_layout(folder: Path) -> ModelLayout:
+    """Read the layout of the model in `folder`.
+
+    Raises:
+        EncoderError: a file is missing or unreadable, the weights are not safetensors, or the model has
+            modules that the pipeline does not support.
+    """
+    transformer, pooling_folder, normalize = _modules(folder)
+    config = read_json(transformer / "config.json")
+    hidden = next((config[key] for key in _HIDDEN_SIZE_KEYS if key in config), None)
+    pooling_config = read_json(pooling_folder / "config.json")
+    dimensions = pooling_config.get("embedding_dimension", pooling_config.get("word_embedding_dimension"))
+    if not isinstance(hidden, int) or hidden != dimensions:
+        raise EncoderError(
+            f"The model in {folder} contradicts itself",
+            expected=f"hidden size {hidden} of the transformer in the pooling module too",
+            found=f"pooling over {dimensions} dimensions",
+            todo="fetch the model again",
+        )
+    settings = read_json(folder / "config_sentence_transformers.json", optional=True)
+    query_prefix, document_prefix = _prefixes(settings)
+    if settings.get("truncate_dim") or (
+        pooling_config.get("include_prompt") is False and (query_prefix or document_prefix)
+    ):
+        raise _unsupported(folder, "truncated dimensions, or prompts left out of the pooling")
+    tokenizer_config = read_json(transformer / "tokenizer_config.json", optional=True)
+    sentence_config = _sentence_config(transformer)
+    return ModelLayout(
+        dimensions=hidden,
+        pooling=_pooling(folder, pooling_config),
+        normalize=normalize,
+        max_tokens=_max_tokens(folder, sentence_config, tokenizer_config, config),
+        query_prefix=query_prefix,
+        document_prefix=document_prefix,
+        weights=_weights(transformer),
+        tokenizer=_file(transformer / "tokenizer.json"),
+        behaviour={
+            "config": {
+                key: value
+                for key, value in config.items()
+                if key not in _INCIDENTAL_KEYS and not key.startswith("_")
+            },
+            "tokenizer": {key: tokenizer_config.get(key) for key in _TOKENIZER_KEYS},
+            "lower_case": bool(sentence_config.get("do_lower_case", False)),
+        },
+    )
+
+
+def read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:
+    """The object in a JSON file; `{}` for a missing one if `optional`. Raises `EncoderError`."""
+    if optional and not path.exists():
+        return {}
+    try:
+        value = json.loads(_file(path).read_text(encoding="utf-8"))
+        if not isinstance(value, dict):
+            raise ValueError(f"holds a {type(value).__name__}")
+    except (OSError, ValueError) as error:
+        raise EncoderError(
+            f"The model file {path} cannot be used",
+            expected="a JSON object",
+            found=f"{type(error).__name__}: {error}",
+            todo="fetch the model again",
+        ) from error
+    return value
+
+
+def _file(path: Path) -> Path:
+    if not path.is_file():
+        raise EncoderError(
+            "The model is not whole",
+            expected=f"the file {path}",
+            found="no such file",
+            todo="name a folder that sentence-transformers saved (with modules.json, tokenizer.json and "
+            "safetensors weights), or fetch the model again",
+        )
+    return path
+
+
+def _unsupported(folder: Path, found: str) -> EncoderError:
+    return EncoderError(
+        f"The model in {folder} cannot be used",
+        expected="the sentence-transformers modules Transformer and Pooling, with or without Normalize",
+        found=found,
+        todo="choose another encoder",
+    )
+
+
+def _modules(folder: Path) -> tuple[Path, Path, bool]:
+    """The transformer's folder, the pooling's folder, and whether the model ends in Normalize."""
+    try:
+        modules = json.loads(_file(folder / MODULES).read_text(encoding="utf-8"))
+        kinds = [str(module["type"]) for module in modules]
+        paths = [folder / str(module["path"]) for module in modules]
+    except (ValueError, KeyError, TypeError) as error:
+        raise _unsupported(folder, f"a {MODULES} that cannot be read ({error})") from error
+    names = [kind.rsplit(".", 1)[-1] for kind in kinds]
+    ours = all(kind.startswith("sentence_transformers.") for kind in kinds)
+    if not ours or names not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
+        raise _unsupported(folder, ", ".join(kinds) or "no modules")
+    return paths[0], paths[1], names[-1] == "Normalize"
+
+
+def _pooling(folder: Path, config: Mapping[str, Any]) -> str:
+    mode = config.get("pooling_mode")
+    modes = [mode] if isinstance(mode, str) else list(mode or [])
+    modes = modes or [name for key, name in _LEGACY_POOLING.items() if config.get(key)]
+    if len(modes) != 1 or modes[0] not in POOLING_MODES:
+        raise _unsupported(folder, f"pooling {modes}")
+    return str(modes[0])
+
+
+def _sentence_config(transformer: Path) -> dict[str, Any]:
+    # One of sentence_bert_config.json, sentence_roberta_config.json, ...: named by the first architectures.
+    found = sorted(transformer.glob("sentence_*_config.json"))
+    return read_json(found[0]) if found else {}
+
+
+def _max_tokens(folder: Path, *configs: Mapping[str, Any]) -> int:
+    sentence, tokenizer, transformer = configs
+    limit = sentence.get("max_seq_length") or tokenizer.get("model_max_length")
+    positions = transformer.get("max_position_embeddings")
+    limits = [int(value) for value in (limit, positions) if value and int(value) > 0]
+    # Tokenizers without a limit of their own state a sentinel of 1e30.
+    if not limits or min(limits) > 1_000_000:
+        raise _unsupported(folder, "no limit on the number of tokens")
+    return min(limits)
+
+
+def _prefixes(settings: Mapping[str, Any]) -> tuple[str, str]:
+    """Query and document prefix, by the names that sentence-transformers' own encode_query and
+    encode_document look for, the default prompt otherwise."""
+    prompts = settings.get("prompts") or {}
+    default = prompts.get(settings.get("default_prompt_name"), "") or ""
+    query = prompts.get("query", default)
+    document = next((prompts[name] for name in ("document", "passage", "corpus") if name in prompts), default)
+    return str(query or ""), str(document or "")
+
+
+def _weights(transformer: Path) -> tuple[Path, ...]:
+    single, index = transformer / "model.safetensors", transformer / "model.safetensors.index.json"
+    if single.is_file():
+        return (single,)
+    if index.is_file():
+        names = sorted(set(read_json(index).get("weight_map", {}).values()))
+        return tuple(_file(transformer / name) for name in names)
+    others = sorted(path.name for pattern in ("*.bin", "*.pt", "*.h5") for path in transformer.glob(pattern))
+    raise EncoderError(
+        f"The model in {transformer} has no safetensors weights",
+        expected="model.safetensors (pickled weights can run code when loaded, so they never are)",
+        found=", ".join(others) or "no weights at all",
+        todo="convert the model: SentenceTransformer(folder).save(new_folder) writes safetensors",
+    )

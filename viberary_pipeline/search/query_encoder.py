@@ -1,0 +1,143 @@
+"""Turns queries into vectors with onnxruntime, tokenizers and numpy alone: no torch where readers search.
+
+Reads the folder that `encoders.onnx_export` writes::
+
+    model.onnx       input_ids, attention_mask (int64, batch x tokens) -> sentence_embedding (float32, norm 1)
+    tokenizer.json   for the tokenizers library
+    encoder.json     spec, fingerprint, padding, digests of both files, parity figures
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from viberary_pipeline.errors import EncoderError
+
+MODEL = "model.onnx"
+TOKENIZER = "tokenizer.json"
+ENCODER = "encoder.json"
+FORMAT = 1
+OUTPUT = "sentence_embedding"
+BATCH = 32  # bounds memory when many texts come at once; a reader's query is one
+
+
+class QueryEncoder:
+    """One exported encoder, loaded. Safe to share between threads.
+
+    Args:
+        folder: Where the export lies.
+        threads: Threads within one call; the default suits one short query at a time, where more than a few
+            threads cost more than they bring.
+
+    Raises:
+        EncoderError: a file is missing or damaged, or of a format that this version does not read.
+    """
+
+    def __init__(self, folder: Path, *, threads: int | None = None) -> None:
+        import onnxruntime
+        from tokenizers import Tokenizer
+
+        self.folder = Path(folder)
+        description = _read_description(self.folder)
+        try:
+            spec = description["spec"]
+            padding = description["padding"]
+            self.spec_name: str = spec["name"]
+            self.fingerprint: str = description["fingerprint"]
+            self.dimensions: int = spec["dimensions"]
+            self._prefix: str = spec["query_prefix"]
+            _verify_files(self.folder, description["files"])
+            tokenizer = Tokenizer.from_file(str(self.folder / TOKENIZER))
+            tokenizer.enable_truncation(max_length=spec["max_tokens"])
+            tokenizer.enable_padding(
+                direction=padding["side"], pad_id=padding["id"], pad_token=padding["token"]
+            )
+        except (KeyError, TypeError) as error:
+            raise _damaged(self.folder / ENCODER, f"a value missing or of the wrong kind: {error}") from error
+        self._tokenizer = tokenizer
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or min(4, os.cpu_count() or 1)
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3  # errors only: warnings go to the process's standard error
+        # Spinning idle threads would take the cores from the web server between two queries.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._session = onnxruntime.InferenceSession(
+            str(self.folder / MODEL), sess_options=options, providers=["CPUExecutionProvider"]
+        )
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """The vectors of `texts`: float32, one row per text in the order given, norm 1.
+
+        The encoder's query prefix is put before each; what exceeds its token limit is cut.
+
+        Raises:
+            EncoderError: the model gave something else than finite vectors of its stated size.
+        """
+        if isinstance(texts, str):
+            raise TypeError("expected a sequence of texts, not one string")
+        vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
+        for start in range(0, len(texts), BATCH):
+            batch = [_encodable(self._prefix + text) for text in texts[start : start + BATCH]]
+            vectors[start : start + len(batch)] = self._run(batch)
+        return vectors
+
+    def _run(self, batch: list[str]) -> NDArray[np.float32]:
+        encodings = self._tokenizer.encode_batch(batch)
+        inputs = {
+            "input_ids": np.array([encoding.ids for encoding in encodings], dtype=np.int64),
+            "attention_mask": np.array([encoding.attention_mask for encoding in encodings], dtype=np.int64),
+        }
+        (vectors,) = self._session.run([OUTPUT], inputs)
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        if vectors.shape != (len(batch), self.dimensions) or not np.all(np.isfinite(norms) & (norms > 0)):
+            raise EncoderError(
+                f"The query encoder {self.spec_name} does not work",
+                expected=f"finite vectors of {self.dimensions} dimensions",
+                found=f"an array of shape {vectors.shape} with norms {norms.min():.3g} to {norms.max():.3g}",
+                todo="build again, which exports the encoder anew",
+            )
+        # The graph normalises already; this removes the last rounding and costs nothing beside it.
+        return (vectors / norms).astype(np.float32, copy=False)
+
+
+def _encodable(text: str) -> str:
+    """`text` with lone surrogates replaced: the command line passes bytes that are not UTF-8 as such."""
+    return text.encode("utf-8", errors="replace").decode("utf-8")
+
+
+def _read_description(folder: Path) -> dict[str, Any]:
+    path = folder / ENCODER
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        raise _damaged(path, "another format than this version reads")
+    return description
+
+
+def _verify_files(folder: Path, digests: Mapping[str, str]) -> None:
+    for name in (MODEL, TOKENIZER):
+        try:
+            with (folder / name).open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise _damaged(folder / name, f"{type(error).__name__}") from error
+        if found != digests[name]:
+            raise _damaged(folder / name, f"SHA-256 {found[:16]}..., not {digests[name][:16]}...")
+
+
+def _damaged(path: Path, found: str) -> EncoderError:
+    return EncoderError(
+        "The query encoder's files are damaged",
+        expected=f"{path} as the export wrote it",
+        found=found,
+        todo="build again, which exports the encoder anew",
+    )
