@@ -88,11 +88,9 @@ def press_tab(browser: webdriver.Chrome) -> str:
 def requested_addresses(browser: webdriver.Chrome) -> set[str]:
     """Every address asked for since the browser started, answered or not, but for its own empty tab."""
     entries = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    return {
-        entry["params"]["request"]["url"]
-        for entry in entries
-        if entry["method"] == "Network.requestWillBeSent"
-    }
+    requests = [entry["params"] for entry in entries if entry["method"] == "Network.requestWillBeSent"]
+    addresses = {request["request"]["url"] for request in requests}
+    return {address for address in addresses if not address.startswith("chrome")}
 
 
 def test_a_reader_types_a_vibe_and_gets_ten_books(

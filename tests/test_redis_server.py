@@ -27,6 +27,9 @@ from viberary_pipeline.settings import Settings
 
 PASSWORD = "s3cret-Password"
 
+# 1 ms per key, with clients served after each kilobyte: 2,000 keys are two seconds of LOADING.
+SLOW_LOADING = ("--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024")
+
 
 @pytest.fixture
 def homes(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
@@ -135,6 +138,13 @@ def _kill(server: Server) -> None:
 def _servers_in(home: Path) -> list[int]:
     folder = str((home / "redis/data").resolve())
     return [p.pid for p in psutil.process_iter(["name", "cwd"]) if p.info["cwd"] == folder]
+
+
+def _script(path: Path, body: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
 
 
 # ------------------------------------------------------------------ one server per home, found again
@@ -251,17 +261,25 @@ def test_kill_9_loses_only_what_was_not_saved(home: Path) -> None:
         _wait_for(lambda: client.ft("idx").search("revenge").total == 1)
 
 
-def test_a_load_that_outlasts_our_patience_goes_on(home: Path) -> None:
-    with _client(ensure(home)) as client:  # half a second of loading, many polls long
-        client.eval("for i = 1, 1000000 do redis.call('SET', i, i) end", 0)
+def test_a_load_that_outlasts_our_patience_goes_on(
+    homes: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = homes("slow")
+    usable = ensure(home)
+    with _client(usable) as client:
+        client.mset({f"key:{i}": i for i in range(2000)})
     stop(home)
+    slow = _script(tmp_path / "redis-server", f'exec {usable.binary} "$@" {" ".join(SLOW_LOADING)}')
+    module = next(c.module for c in candidates.candidates(None) if str(c.binary) == usable.binary)
+    monkeypatch.setattr(candidates, "MODULE_FOLDERS", (module and module.parent,))
     with pytest.raises(StillLoading):
-        ensure(home, loading_seconds=0)
+        ensure(home, binary=slow, loading_seconds=0.2)
     loading = running(home)
     assert loading is not None
+    assert loading.binary == str(slow)
     assert ensure(home) == loading
     with _client(loading) as client:
-        assert client.dbsize() == 1_000_000
+        assert client.dbsize() == 2000
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": 1}', "null"])
@@ -350,13 +368,6 @@ def test_a_port_that_another_program_took_in_the_meantime(
 
 
 # ------------------------------------------------------------------ candidates
-
-
-def _script(path: Path, body: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"#!/bin/sh\n{body}\n")
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
-    return path
 
 
 def test_a_redis_that_is_too_old_is_passed_over(
@@ -468,6 +479,15 @@ def test_connect_prefers_the_url(home: Path, other_redis: Callable[..., OtherRed
     assert running(home) is None
 
 
+def test_connect_over_a_unix_socket(
+    tmp_path_factory: pytest.TempPathFactory, other_redis: Callable[..., OtherRedis]
+) -> None:
+    path = tmp_path_factory.mktemp("socket") / "redis.sock"
+    other = other_redis("--unixsocket", str(path))
+    with connect(Settings(redis_url=f"unix://{path}?db=0")) as client:
+        assert client.info("server")["process_id"] == other.process.pid
+
+
 def test_connect_refuses_a_redis_without_search(other_redis: Callable[..., OtherRedis]) -> None:
     other = other_redis(search=False)
     with pytest.raises(RedisServerError) as caught:
@@ -496,6 +516,11 @@ def test_a_url_that_leads_nowhere_is_refused_quickly_and_its_password_hidden() -
     assert caught.value.expected == f"an answer from redis://reader:***@127.0.0.1:{port}/0"
     assert "refused" in caught.value.found
     assert PASSWORD not in str(caught.value)
+
+
+def test_an_unknown_option_in_the_url_is_refused() -> None:
+    with pytest.raises(RedisServerError, match="nonsense"):
+        connect(Settings(redis_url="redis://127.0.0.1:6379/0?nonsense=1"))
 
 
 def test_a_wrong_password_is_refused_and_hidden(other_redis: Callable[..., OtherRedis]) -> None:
@@ -531,9 +556,7 @@ def test_connect_waits_while_the_data_is_loading(
     with redis.Redis.from_url(writer.url) as client:
         client.mset({f"key:{i}": i for i in range(2000)})
         client.save()
-    # 1 ms per key: two seconds of LOADING, with clients served every kilobyte.
-    slow = ("--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024")
-    loader = other_redis(*slow)
+    loader = other_redis(*SLOW_LOADING)
     with pytest.raises(StillLoading) as caught:
         connect(Settings(redis_url=loader.url), loading_seconds=0.2)
     assert caught.value.found.startswith("LOADING, ")

@@ -181,7 +181,7 @@ def rollback() -> None:
 @click.option("--port", type=int, help="Port; 0 takes a free one.  [VIBERARY_PORT]")
 def serve(host: str | None, port: int | None) -> None:
     """Serve the search page."""
-    from viberary_pipeline.web.app import serve as serve_page
+    from viberary_pipeline.web.server import serve as serve_page
 
     serve_page(load_settings(host=host, port=port))
 
@@ -230,3 +230,7 @@ def sample(folder: Path) -> None:
     write_sample(folder)
     for path in sorted(folder.glob("goodreads_*.json.gz")):
         click.echo(f"{path} ({path.stat().st_size:,} bytes)")
+
+
+if __name__ == "__main__":
+    main()

@@ -69,9 +69,7 @@ def export_query_encoder(encoder: ResolvedEncoder, out: Path) -> dict[str, Any]:
     return description
 
 
-def _export_graph(
-    model: "SentenceTransformer", encoder: ResolvedEncoder, scratch: Path, target: Path
-) -> int:
+def _export_graph(model: "SentenceTransformer", encoder: ResolvedEncoder, scratch: Path, target: Path) -> int:
     """Export `model` to the one file `target`, with the sentence embedding as its only output.
 
     Returns the opset."""
@@ -131,7 +129,9 @@ def _parity(model: "SentenceTransformer", encoder: ResolvedEncoder, folder: Path
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     exported = QueryEncoder(folder)
     batched = (exported.encode(queries) * expected).sum(axis=1)
-    single = np.array([(exported.encode([query])[0] * row).sum() for query, row in zip(queries, expected, strict=True)])
+    single = np.array(
+        [(exported.encode([query])[0] * row).sum() for query, row in zip(queries, expected, strict=True)]
+    )
     cosines = np.minimum(batched, single)
     worst = int(cosines.argmin())
     if not cosines[worst] >= LEAST_COSINE:
@@ -151,6 +151,8 @@ def _parity(model: "SentenceTransformer", encoder: ResolvedEncoder, folder: Path
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keep the exporter off standard output, and its tracer's warnings off standard error."""
+    import optimum.exporters.onnx  # noqa: F401  (sets its loggers' levels when imported: first that, then ours)
+
     loggers = [logging.getLogger(name) for name in _NOISY_LOGGERS]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):

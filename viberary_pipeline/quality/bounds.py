@@ -65,9 +65,8 @@ def load_bounds(path: Path = BOUNDS) -> tuple[ExpectationSpec, ...]:
         try:
             specs.append(ExpectationSpec.model_validate({**entry, "table": table, "name": name}))
         except ValidationError as error:
-            problems += [
-                f"{table}.{name}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()
-            ]
+            entry_name = f"{table}.{name}".rstrip(".")
+            problems += [f"{entry_name}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
     unchecked = [table for table in TABLES if not tables.get(table)]
     problems += [f"{table}: has no expectation" for table in unchecked]
     if problems:

@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from viberary_pipeline.quality.bounds import TABLES
+
 TEMPLATES = Path(__file__).with_name("templates")
 SITE = "viberary"
 
@@ -77,11 +79,10 @@ class IndexRenderer:
             except (KeyError, TypeError):
                 continue  # kept by another version; it goes when newer results push it out
             history.append({**facts, "href": link["filepath"]})
-        history.sort(key=lambda facts: facts["time"], reverse=True)
         newest: dict[str, Any] = {}
-        for facts in history:
+        for facts in history:  # the index builder gives the newest first
             newest.setdefault(facts["table"], facts)
-        return {"history": history, "newest": [newest[table] for table in sorted(newest)]}
+        return {"history": history, "newest": [newest[table] for table in TABLES if table in newest]}
 
 
 class _View:

@@ -37,7 +37,7 @@ class ExpectationResult:
         name: Its name in `bounds.toml`, also the name of the asset check.
         severity: "ERROR" blocks the index, "WARN" only shows.
         success: Whether the data met it.
-        expected: The bound in words, such as "at least 50 %".
+        expected: The bound in words, such as "at least 50%".
         observed: The metric's value in words; "undefined" for a share of no rows.
         unexpected_count: Rows that speak against it, even if few enough; None where rows do not.
         unexpected_percent: The same, of the rows looked at (0 to 100).
@@ -316,11 +316,11 @@ def number_text(metric: str, value: float | None) -> str:
     """A metric's value for people: shares in percent, other numbers with separated thousands."""
     if value is None:
         return "undefined"
-    return f"{value * 100:.4g} %" if metric.startswith("share_") else f"{value:,.10g}"
+    return f"{value * 100:.4g}%" if metric.startswith("share_") else f"{value:,.10g}"
 
 
 def expected_text(spec: ExpectationSpec) -> str:
-    """A bound for people, such as "at least 50 %" or "exactly 0"."""
+    """A bound for people, such as "at least 50%" or "exactly 0"."""
     low, high = (spec.arguments.get(key) for key in ("min_value", "max_value"))
     if not all(isinstance(bound, int | float) for bound in (low, high) if bound is not None):
         low = high = None

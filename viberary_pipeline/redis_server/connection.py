@@ -41,7 +41,7 @@ def connect(settings: Settings, *, loading_seconds: float = LOADING_SECONDS) -> 
     try:
         with open_client(url, answer_seconds=PROBE_SECONDS) as client:
             _check(client, shown, loading_seconds)
-    except (redis.RedisError, OSError, ValueError) as error:
+    except (redis.RedisError, OSError, ValueError, TypeError) as error:  # the last two: options in the URL
         raise RedisServerError(
             "Redis cannot be used",
             expected=f"an answer from {shown}",

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
@@ -35,13 +36,14 @@ def open_client(url: str, *, answer_seconds: float | None) -> redis.Redis:
     No repetition, because a command whose answer was lost may have been carried out, and the script that
     publishes must not run twice. A connection that was closed while it lay idle is replaced all the same.
     """
+    options: dict[str, Any] = {} if url.startswith("unix:") else {"socket_keepalive": True}
     return redis.Redis.from_url(
         url,
         decode_responses=False,
         socket_connect_timeout=CONNECT_SECONDS,
         socket_timeout=answer_seconds,
-        socket_keepalive=True,
         retry=Retry(NoBackoff(), 0),
+        **options,
     )
 
 

@@ -1,0 +1,1 @@
+"""The bundled catalogue: real books with texts of this project's own, and dirt like the real files'."""

@@ -48,7 +48,7 @@ CREATE OR REPLACE TEMP MACRO as_sentence(value) AS
 
 -- title-first: what a reader would say first comes first, because encoders cut at the end.
 CREATE OR REPLACE TEMP MACRO text_title_first(title, author, description, reviews) AS
-    concat_ws(' ', as_sentence(concat_ws(' by ', title, author)), description, array_to_string(reviews, ' '));
+    concat_ws(' ', as_sentence(concat_ws(' by ', title, author)), description, nullif(array_to_string(reviews, ' '), ''));
 
 -- seed: the sentence of the original system, kept as the baseline (one review first, no separators of sense).
 CREATE OR REPLACE TEMP MACRO text_seed(title, author, description, reviews) AS

@@ -1,0 +1,111 @@
+"""Fixtures: real Redis servers on free ports, and one real build of the bundled sample for the whole session."""
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from viberary_pipeline import redis_server
+from viberary_pipeline.settings import Settings, load_settings
+
+# The machine's own settings must not reach the tests.
+for name in [name for name in os.environ if name.startswith("VIBERARY_")] + ["DAGSTER_HOME"]:
+    os.environ.pop(name, None)
+
+
+@dataclass(frozen=True)
+class Cli:
+    """Runs the `viberary` command in a process of its own, in one VIBERARY_HOME."""
+
+    home: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "VIBERARY_HOME": str(self.home), "PYTHONWARNINGS": "ignore"}
+
+    def __call__(self, *arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "viberary_pipeline.cli", *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            env={**self.environment, **environment},
+            timeout=300,
+            check=False,
+        )
+
+
+@dataclass(frozen=True)
+class Published:
+    """A home with a published index of the bundled sample. Tests read it and leave it as it is."""
+
+    home: Path
+    settings: Settings
+    redis: redis.Redis
+    build: str
+    outcome: dict[str, Any]
+    cli: Cli
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
+    home = tmp_path_factory.mktemp("published")
+    cli = Cli(home)
+    try:
+        built = cli("build", "--json")
+        assert built.returncode == 0, built.stderr
+        outcome = json.loads(built.stdout.splitlines()[-1])
+        server = redis_server.ensure(home)
+        settings = load_settings(home=home, redis_url=server.url)
+        yield Published(home, settings, redis_server.connect(settings), outcome["build"], outcome, cli)
+    finally:
+        redis_server.stop(home)
+
+
+@pytest.fixture
+def home_cli(tmp_path: Path) -> Iterator[Cli]:
+    """The command in an empty VIBERARY_HOME; its embedded Redis is stopped afterwards."""
+    home = tmp_path / "home"
+    yield Cli(home)
+    if home.is_dir():
+        redis_server.stop(home)
+
+
+@pytest.fixture(scope="session")
+def _scratch_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis.Redis]:
+    home = tmp_path_factory.mktemp("scratch-redis")
+    redis_server.ensure(home)
+    yield redis_server.connect(load_settings(home=home))
+    redis_server.stop(home)
+
+
+@pytest.fixture
+def client(_scratch_redis: redis.Redis) -> redis.Redis:
+    """An empty Redis with search."""
+    _scratch_redis.flushall()
+    return _scratch_redis
+
+
+@pytest.fixture
+def write_gz() -> Callable[..., Path]:
+    """Writes JSON lines as gzip: dicts are dumped, str and bytes are written as they are."""
+
+    def write(path: Path, lines: list[Any]) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        encoded = [
+            line if isinstance(line, bytes) else (line if isinstance(line, str) else json.dumps(line)).encode()
+            for line in lines
+        ]
+        with gzip.open(path, "wb") as file:
+            file.write(b"".join(line + b"\n" for line in encoded))
+        return path
+
+    return write

@@ -1,0 +1,97 @@
+"""The Arrow files of an embedding job and of the store, and the checks that a vector file must pass.
+
+Texts: columns `text_hash` and `text`, both string. Vectors: `text_hash` string and `vector`
+fixed_size_list<float32>[dimensions], each row of norm 1. Both are uncompressed Arrow IPC files, which are
+memory-mapped without a copy.
+"""
+
+import os
+import uuid
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from viberary_pipeline.artifacts import file_sha256
+from viberary_pipeline.errors import ArtifactError
+
+NORM_TOLERANCE = 1e-3
+TEXTS_SCHEMA = pa.schema([pa.field("text_hash", pa.string()), pa.field("text", pa.string())])
+
+
+def vectors_schema(dimensions: int) -> pa.Schema:
+    """The schema of a vector file."""
+    vector = pa.list_(pa.field("item", pa.float32()), dimensions)
+    return pa.schema([pa.field("text_hash", pa.string()), pa.field("vector", vector)])
+
+
+def vectors_table(hashes: pa.Array, vectors: NDArray[np.float32]) -> pa.Table:
+    """A vector file's table, over the memory of `vectors` (rows, dimensions)."""
+    rows, dimensions = vectors.shape
+    flat = pa.array(np.ascontiguousarray(vectors, dtype=np.float32).reshape(-1))
+    column = pa.FixedSizeListArray.from_arrays(flat, dimensions)
+    return pa.Table.from_arrays([hashes, column], schema=vectors_schema(dimensions))
+
+
+def as_matrix(column: pa.Array | pa.ChunkedArray, dimensions: int) -> NDArray[np.float32]:
+    """The vectors of one chunk as (rows, dimensions) float32, without a copy."""
+    if isinstance(column, pa.ChunkedArray):
+        column = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    flat: NDArray[np.float32] = column.flatten().to_numpy(zero_copy_only=True)
+    return flat.reshape(-1, dimensions)
+
+
+def problem_with(vectors: NDArray[np.float32], *, rows: int, dimensions: int) -> str | None:
+    """What is wrong with `vectors`, or None: its shape, a value that is not finite, a norm that is not 1.
+
+    The index would accept NaN and zero vectors and rank them first, so none may get that far."""
+    if vectors.shape != (rows, dimensions):
+        return f"shape {vectors.shape}, not {(rows, dimensions)}"
+    norms = np.linalg.norm(vectors, axis=1)
+    wrong = int(np.count_nonzero(~(np.abs(norms - 1.0) <= NORM_TOLERANCE)))  # NaN compares false: counted
+    if wrong:
+        return f"{wrong} of {rows} vectors that are not finite or not of norm 1"
+    return None
+
+
+def write_table(path: Path, table: pa.Table) -> str:
+    """Write `table` as an Arrow IPC file so that a reader sees all of it or nothing; return its SHA-256."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        with temporary.open("wb") as file:
+            with pa.ipc.new_file(file, table.schema) as writer:
+                writer.write_table(table.combine_chunks())
+            file.flush()
+            os.fsync(file.fileno())
+        sha256 = file_sha256(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return sha256
+
+
+def map_table(path: Path, schema: pa.Schema) -> pa.Table:
+    """The table of an Arrow IPC file, memory-mapped.
+
+    Raises:
+        ArtifactError: the file cannot be read, or has another schema.
+    """
+    try:
+        with pa.memory_map(str(path)) as source:
+            table = pa.ipc.open_file(source).read_all()
+    except (OSError, pa.ArrowInvalid) as error:
+        raise _unusable(path, f"{type(error).__name__}: {error}") from error
+    if not table.schema.equals(schema):
+        raise _unusable(path, f"columns {', '.join(f'{f.name} {f.type}' for f in table.schema)}")
+    return table
+
+
+def _unusable(path: Path, found: str) -> ArtifactError:
+    return ArtifactError(
+        f"The Arrow file {path.name} cannot be used",
+        expected=f"a whole file of its kind at {path}",
+        found=found,
+        todo="run again: what it held is computed anew",
+    )

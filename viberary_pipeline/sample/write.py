@@ -1,0 +1,121 @@
+"""The bundled catalogue written as the three files of the UCSD Book Graph, to the byte the same every time.
+
+After the clean records of each file come those of `dirt.toml`: what is wrong in the real files, in small
+numbers and by name. A dirty record never touches a clean one.
+"""
+
+import gzip
+import json
+import os
+import tomllib
+import uuid
+from collections.abc import Iterable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from viberary_pipeline.catalogue.raw import FILES
+from viberary_pipeline.errors import SettingsError
+from viberary_pipeline.sample import records
+from viberary_pipeline.sample.works import Work, load_works
+
+_RECORD = {"books": records.book_record, "authors": records.author_record, "reviews": records.review_record}
+
+
+class Written(NamedTuple):
+    """One file of the sample. `lines` counts the clean records and the dirty lines."""
+
+    path: Path
+    lines: int
+    dirty: int
+
+
+def write_sample(folder: Path) -> dict[str, Written]:
+    """Write the three gz files into `folder`, which is made if need be; other files there stay.
+
+    All are complete under temporary names before the first takes its place; one that is there already, byte for
+    byte, is left alone.
+
+    Returns:
+        'books', 'authors' and 'reviews' to what was written.
+
+    Raises:
+        SettingsError: the folder cannot be made or written.
+    """
+    dirt = load_dirt()
+    clean = clean_records(load_works(), dirt["private_shelves"])
+    lines = {table: [*map(_line, clean[table]), *dirty_lines(table, dirt[table])] for table in FILES}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _replace_files({folder / FILES[table]: _packed(lines[table]) for table in FILES})
+    except OSError as error:
+        raise SettingsError(
+            "The sample cannot be written",
+            expected=f"a folder that this user may write, at {folder}",
+            found=f"{type(error).__name__}: {error.strerror or error}",
+            todo="name another folder, or mend the permissions",
+        ) from error
+    return {
+        table: Written(folder / FILES[table], len(lines[table]), len(lines[table]) - len(clean[table]))
+        for table in FILES
+    }
+
+
+def load_dirt() -> dict[str, Any]:
+    """`dirt.toml` as it stands: private_shelves, and a list of dirt per table."""
+    text = (files("viberary_pipeline") / "sample" / "dirt.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
+
+
+def clean_records(works: list[Work], private_shelves: list[str]) -> dict[str, list[records.Record]]:
+    """The records of each table. Raises ValueError if two of one table have one id."""
+    tables = {
+        "books": records.books(works, private_shelves),
+        "authors": records.authors(works),
+        "reviews": records.reviews(works),
+    }
+    for table, key in (("books", "book_id"), ("authors", "author_id"), ("reviews", "review_id")):
+        _check_unique(table, [record[key] for record in tables[table]])
+    series = {work.series for work in works if work.series}
+    _check_unique("series", [records.series_id(name) for name in series])
+    return tables
+
+
+def dirty_lines(table: str, dirt: Iterable[dict[str, Any]]) -> list[str]:
+    """The lines of the dirt declared for a table: a `line` as it is, `fields` on an empty record."""
+    return [item["line"] if "line" in item else _line(_RECORD[table](**item["fields"])) for item in dirt]
+
+
+def _check_unique(what: str, ids: list[str]) -> None:
+    if len(set(ids)) != len(ids):
+        twice = next(value for value in sorted(ids) if ids.count(value) > 1)
+        raise ValueError(f"two {what} of the sample have the id {twice}")
+
+
+def _line(record: records.Record) -> str:
+    # ASCII with \u escapes, as in UCSD's files.
+    return json.dumps(record)
+
+
+def _packed(lines: list[str]) -> bytes:
+    # No time and no file name in the header: the bytes depend on the lines alone.
+    return gzip.compress("".join(line + "\n" for line in lines).encode(), compresslevel=9, mtime=0)
+
+
+def _replace_files(contents: dict[Path, bytes]) -> None:
+    # A file that is right already keeps its time of modification: to whoever fingerprinted it, it has not changed.
+    changed = [
+        path for path, content in contents.items() if not path.is_file() or path.read_bytes() != content
+    ]
+    temporary = {path: path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}") for path in changed}
+    try:
+        for path, beside in temporary.items():
+            with beside.open("wb") as file:
+                file.write(contents[path])
+                file.flush()
+                os.fsync(file.fileno())
+        for path, beside in temporary.items():
+            beside.replace(path)
+    finally:
+        for beside in temporary.values():
+            beside.unlink(missing_ok=True)
