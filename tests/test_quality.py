@@ -23,12 +23,13 @@ from viberary_pipeline.quality import (
     ExpectationResult,
     QualityError,
     ValidationReport,
+    data_docs,
     expectation_specs,
     validate,
     validation,
 )
 from viberary_pipeline.quality.metrics import Metric
-from viberary_pipeline.quality.validation import expected_text, number_text, percent_against
+from viberary_pipeline.quality.wording import expected_text, number_text, percent_against
 
 COLUMNS = {
     "books": """line BIGINT, book_id VARCHAR, work_id VARCHAR, title VARCHAR, title_without_series VARCHAR,
@@ -475,6 +476,8 @@ def test_only_the_newest_results_are_kept(check: Callable[..., ValidationReport]
     assert kept == {report.page.relative_to(docs) for report in (*reports[1:], other)}
     stored = {path.stem for path in (tmp_path / "quality" / "gx" / "results").rglob("viberary-*.json")}
     assert stored == {"viberary-authors", "viberary-reviews"}
+    folders = [path for path in (tmp_path / "quality").rglob("*") if path.is_dir()]
+    assert [folder for folder in folders if not any(folder.iterdir())] == []
     index = other.index.read_text()
     shown = [name for name in ("run-1", "run-2", "run-3", "other") if f"<code>{name}</code>" in index]
     assert shown == ["run-2", "run-3", "other"]
@@ -523,6 +526,15 @@ def test_a_site_that_stays_locked_is_an_error(
         pytest.raises(QualityError, match="The data quality report is locked"),
     ):
         check("authors")
+
+
+def test_a_site_that_cannot_be_rendered_is_an_error(
+    check: Callable[..., ValidationReport], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data_docs, "TEMPLATES", tmp_path / "lost")
+    with pytest.raises(QualityError, match="Data Docs were not written") as error:
+        check("authors")
+    assert "TemplateNotFound: \"'result.html' not found" in error.value.found
 
 
 # --------------------------------------------------------------------------------------------------- bounds

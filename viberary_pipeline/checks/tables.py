@@ -20,7 +20,7 @@ def _checks_of(table: str) -> dg.AssetChecksDefinition:
             table,
             store.current(table).file(f"{table}.parquet"),
             docs=storage.data_docs,
-            run_name=context.run_id,
+            run_name=context.run.run_id,
             related={name: store.current(name).file(f"{name}.parquet") for name in RELATED.get(table, ())},
             limits=storage.limits,
         )

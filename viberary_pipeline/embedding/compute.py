@@ -159,4 +159,4 @@ def usable_cpus() -> int:
 def _folder(job: Job) -> Path:
     """Where the encoder's files are on this machine: where the job says, or where its source leads."""
     named = Path(job.model_folder)
-    return named if named.is_dir() else model_folder(job.spec)
+    return named if job.model_folder and named.is_dir() else model_folder(job.spec)

@@ -11,6 +11,7 @@ import shutil
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +24,7 @@ from viberary_pipeline.embedding.vectors import as_matrix, map_table, problem_wi
 from viberary_pipeline.errors import ArtifactError
 
 log = logging.getLogger(__name__)
-Hashes = pa.Array | pa.ChunkedArray
+Hashes: TypeAlias = pa.Array | pa.ChunkedArray
 
 
 class EmbeddingStore:
@@ -94,8 +95,8 @@ class EmbeddingStore:
         if problem is not None:
             raise ArtifactError(
                 f"The vectors of shard {manifest.shard} cannot be adopted",
-                expected=f"{manifest.rows} vectors of {self.dimensions} dimensions, SHA-256 {manifest.sha256}, "
-                f"encoder {self.fingerprint}",
+                expected=f"{manifest.rows} vectors of {self.dimensions} dimensions with SHA-256 "
+                f"{manifest.sha256} by the encoder {self.fingerprint}",
                 found=problem,
                 todo="run again: the shard is computed anew",
             )
@@ -106,9 +107,8 @@ class EmbeddingStore:
 
     def _parts(self) -> list[pa.Table]:
         """The tables of all whole parts, in the order of their names."""
-        return [
-            table for path in sorted(self.folder.glob("*.arrow")) if (table := self._open(path)) is not None
-        ]
+        tables = [self._open(path) for path in sorted(self.folder.glob("*.arrow"))]
+        return [table for table in tables if table is not None]
 
     def _open(self, path: Path) -> pa.Table | None:
         try:

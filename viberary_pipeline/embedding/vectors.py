@@ -28,10 +28,9 @@ def vectors_schema(dimensions: int) -> pa.Schema:
 
 def vectors_table(hashes: pa.Array, vectors: NDArray[np.float32]) -> pa.Table:
     """A vector file's table, over the memory of `vectors` (rows, dimensions)."""
-    rows, dimensions = vectors.shape
     flat = pa.array(np.ascontiguousarray(vectors, dtype=np.float32).reshape(-1))
-    column = pa.FixedSizeListArray.from_arrays(flat, dimensions)
-    return pa.Table.from_arrays([hashes, column], schema=vectors_schema(dimensions))
+    column = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
+    return pa.Table.from_arrays([hashes, column], schema=vectors_schema(vectors.shape[1]))
 
 
 def as_matrix(column: pa.Array | pa.ChunkedArray, dimensions: int) -> NDArray[np.float32]:

@@ -32,15 +32,13 @@ _PARENT_CHECK_SECONDS = 1.0
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the worker; returns its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="viberary_pipeline.embedding.worker", description="Embed a job's shards."
-    )
+    parser = argparse.ArgumentParser(prog="viberary_pipeline.embedding.worker")
     parser.add_argument("--job", type=Path, required=True, help="the job folder")
     parser.add_argument("--shards", type=_range, help="A:B, the shards A to B-1; default all")
     parser.add_argument(
         "--until-stdin-closes",
         action="store_true",
-        help="end when standard input closes: the parent has died",
+        help="end when standard input closes (the parent died)",
     )
     options = parser.parse_args(arguments)
     if options.until_stdin_closes:
@@ -56,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return CONFIGURATION
     except (WorkerError, OSError, MemoryError) as error:
-        print(error or type(error).__name__, file=sys.stderr)
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return TRY_AGAIN
     except RuntimeError as error:
         if type(error).__name__ not in _PASSING_FAILURES:

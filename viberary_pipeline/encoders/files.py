@@ -43,7 +43,7 @@ def resolve(name: str, *, max_tokens: int | None = None) -> ResolvedEncoder:
         if not _LEAST_TOKENS <= max_tokens <= spec.max_tokens:
             raise EncoderError(
                 f"The encoder {name} cannot cut its texts there",
-                expected=f"a number of tokens from {_LEAST_TOKENS} to {spec.max_tokens}, the encoder's own limit",
+                expected=f"{_LEAST_TOKENS} to {spec.max_tokens} tokens, the encoder's own limit",
                 found=str(max_tokens),
                 todo="choose a number in that range, or leave it out",
             )

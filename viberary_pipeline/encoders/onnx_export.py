@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from viberary_pipeline.artifacts import file_sha256, write_atomically
 from viberary_pipeline.encoders.files import ResolvedEncoder
@@ -70,12 +71,15 @@ def export_query_encoder(encoder: ResolvedEncoder, out: Path) -> dict[str, Any]:
 
 
 def _export_graph(model: "SentenceTransformer", encoder: ResolvedEncoder, scratch: Path, target: Path) -> int:
-    """Export `model` to the one file `target`, with the sentence embedding as its only output.
+    """Export `model` to the one file `target`, with the sentence embedding, of norm 1, as its only output.
 
     Returns the opset."""
     import onnx
     from optimum.exporters.onnx import onnx_export_from_model
+    from sentence_transformers.sentence_transformer.modules import Normalize
 
+    if not encoder.spec.normalize:
+        model.append(Normalize())
     try:
         onnx_export_from_model(model, scratch, task="feature-extraction", do_validation=False)
         graph_file = onnx.load(scratch / "model.onnx")
@@ -110,7 +114,7 @@ def _export_graph(model: "SentenceTransformer", encoder: ResolvedEncoder, scratc
 def _save_tokenizer(model: "SentenceTransformer", target: Path) -> None:
     """Save the tokenizer as the model really applies it: the loader may have changed what the file in the
     model's folder says (lower-casing)."""
-    from tokenizers import Tokenizer
+    from tokenizers import Tokenizer  # type: ignore[import-untyped]
 
     tokenizer = Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str())
     tokenizer.no_truncation()
@@ -123,23 +127,20 @@ def _parity(model: "SentenceTransformer", encoder: ResolvedEncoder, folder: Path
 
     Raises `EncoderError` below `LEAST_COSINE`."""
     queries = list(PARITY_QUERIES)
-    expected = model.encode(
-        queries, prompt=encoder.spec.query_prefix, batch_size=16, show_progress_bar=False
-    ).astype(np.float64)
-    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
-    exported = QueryEncoder(folder)
-    batched = (exported.encode(queries) * expected).sum(axis=1)
-    single = np.array(
-        [(exported.encode([query])[0] * row).sum() for query, row in zip(queries, expected, strict=True)]
+    expected = np.asarray(
+        model.encode(queries, prompt=encoder.spec.query_prefix, batch_size=16, show_progress_bar=False)
     )
-    cosines = np.minimum(batched, single)
+    exported = QueryEncoder(folder)
+    batched = exported.encode(queries)
+    alone = np.concatenate([exported.encode([query]) for query in queries])
+    cosines = np.minimum(_cosines(batched, expected), _cosines(alone, expected))
     worst = int(cosines.argmin())
     if not cosines[worst] >= LEAST_COSINE:
         raise EncoderError(
             f"The export of the encoder {encoder.spec.name} does not agree with the model",
             expected=f"a cosine of at least {LEAST_COSINE} for each of {len(queries)} queries",
             found=f"{cosines[worst]:.6f} for {queries[worst][:60]!r}",
-            todo="report this with the versions of torch, optimum-onnx and onnxruntime; choose another encoder",
+            todo="choose another encoder, or other versions of torch, optimum-onnx and onnxruntime",
         )
     return {
         "queries": len(queries),
@@ -148,10 +149,19 @@ def _parity(model: "SentenceTransformer", encoder: ResolvedEncoder, folder: Path
     }
 
 
+def _cosines(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The cosine of each row of `left` with the same row of `right`."""
+    left, right = left.astype(np.float64), right.astype(np.float64)
+    norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
+    cosines: NDArray[np.float64] = (left * right).sum(axis=1) / norms
+    return cosines
+
+
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keep the exporter off standard output, and its tracer's warnings off standard error."""
-    import optimum.exporters.onnx  # noqa: F401  (sets its loggers' levels when imported: first that, then ours)
+    # Imported here because optimum sets its loggers' levels when first used: first that, then ours.
+    from optimum.exporters.onnx import onnx_export_from_model  # noqa: F401
 
     loggers = [logging.getLogger(name) for name in _NOISY_LOGGERS]
     levels = [logger.level for logger in loggers]

@@ -9,6 +9,7 @@ from viberary_pipeline.errors import EncoderError
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+    from transformers import PreTrainedModel
 
 # Spellings of layer-norm parameters in checkpoints converted from TensorFlow; transformers renames them.
 _OLD_NAMES = {".gamma": ".weight", ".beta": ".bias"}
@@ -17,7 +18,7 @@ _OLD_NAMES = {".gamma": ".weight", ".beta": ".bias"}
 def load_sentence_transformer(
     spec: ModelSpec, folder: Path, *, device: str = "cpu", dtype: str = "float32"
 ) -> "SentenceTransformer":
-    """Load the model in `folder`, with the spec's token limit, ending in normalisation, in `dtype`.
+    """Load the model in `folder`, with the spec's token limit, in `dtype`.
 
     Args:
         spec: The encoder.
@@ -30,11 +31,6 @@ def load_sentence_transformer(
     """
     import torch
     from sentence_transformers import SentenceTransformer
-
-    try:
-        from sentence_transformers.sentence_transformer.modules import Normalize
-    except ImportError:  # sentence-transformers below 5.7
-        from sentence_transformers.models import Normalize
 
     layout = read_layout(folder)
     try:
@@ -53,21 +49,19 @@ def load_sentence_transformer(
     _refuse_missing_weights(model, spec, layout.weights)
     model.to(getattr(torch, dtype))
     model.max_seq_length = spec.max_tokens
-    if not spec.normalize:
-        model.append(Normalize())
     return model.eval()
 
 
 def _refuse_missing_weights(model: "SentenceTransformer", spec: ModelSpec, weights: tuple[Path, ...]) -> None:
     """Raise `EncoderError` if a parameter is not in the files: it would be random, with no more than a
-    warning, and every process would have other vectors. The pooler is exempt: no supported pooling uses it."""
+    warning, and every process would have other vectors. The pooler is exempt: no pooling here uses it."""
     from safetensors import safe_open
 
     stored: set[str] = set()
     for path in weights:
         with safe_open(path, framework="numpy") as file:
             stored.update(file.keys())
-    inner = model[0].auto_model
+    inner: PreTrainedModel = model[0].auto_model  # type: ignore[assignment]
     names = {name.removeprefix(f"{inner.base_model_prefix}.") for name in stored}
     for old, new in _OLD_NAMES.items():
         names |= {name.removesuffix(old) + new for name in names if name.endswith(old)}

@@ -90,6 +90,16 @@ def expectation_specs(table: str, bounds: Path = BOUNDS) -> list[ExpectationSpec
     return [spec for spec in load_bounds(bounds) if spec.table == table]
 
 
+def wrong_entry(spec: ExpectationSpec, found: str) -> QualityError:
+    """The error that says that an entry, although well formed, cannot be checked."""
+    return QualityError(
+        f"The expectation {spec.table}.{spec.name} cannot be checked",
+        expected="a Great Expectations type with its arguments, on a metric of the table",
+        found=found,
+        todo=f"correct the entry [{spec.table}.{spec.name}] of the bounds file",
+    )
+
+
 def _entries(tables: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     for table, entries in tables.items():
         if not isinstance(entries, dict):

@@ -44,10 +44,13 @@ class Candidate:
 
 
 def candidates(setting: Path | None) -> list[Candidate]:
-    """Every redis-server to try, best first: the setting's, those of the system, the wheel's."""
-    found: list[Candidate] = []
+    """Every redis-server to try, best first: those of the system, the wheel's; or the setting's alone.
+
+    A server that was asked for by name and is of no use must not be replaced by another in silence.
+    """
     if setting is not None:
-        found.append(_candidate(setting.expanduser().absolute(), "setting"))
+        return [_candidate(setting.expanduser().absolute(), "setting")]
+    found: list[Candidate] = []
     # Each of them, not the first on PATH alone: a distribution's old one may hide a newer one.
     for folder in (*os.get_exec_path(), "/opt/redis-stack/bin"):
         for name in ("redis-server", "redis-stack-server"):

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from viberary_pipeline.documents.recipes import Recipe, recipe_named
 from viberary_pipeline.embedding.store import EmbeddingStore
-from viberary_pipeline.encoders.resolve import ResolvedEncoder, resolve
+from viberary_pipeline.encoders.files import ResolvedEncoder, resolve
 from viberary_pipeline.executors import executor_for
 from viberary_pipeline.executors.base import Executor
 

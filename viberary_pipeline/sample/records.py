@@ -185,9 +185,7 @@ def _book(
         isbn13=thirteen,
         publication_month=str(1 + _hash("month", own) % 12) if has_date else "",
         edition_information=edition.edition_information,
-        publication_year=str(edition.year or "")
-        if number == 0
-        else unless_empty("publication_year", edition.year),
+        publication_year=year,
         book_id=own,
         ratings_count=str(edition.ratings_count),
         work_id=work_id(work),

@@ -33,8 +33,8 @@ class Written(NamedTuple):
 def write_sample(folder: Path) -> dict[str, Written]:
     """Write the three gz files into `folder`, which is made if need be; other files there stay.
 
-    All are complete under temporary names before the first takes its place; one that is there already, byte for
-    byte, is left alone.
+    All are complete under temporary names before the first takes its place. A file that is right already
+    stays untouched.
 
     Returns:
         'books', 'authors' and 'reviews' to what was written.
@@ -103,10 +103,8 @@ def _packed(lines: list[str]) -> bytes:
 
 
 def _replace_files(contents: dict[Path, bytes]) -> None:
-    # A file that is right already keeps its time of modification: to whoever fingerprinted it, it has not changed.
-    changed = [
-        path for path, content in contents.items() if not path.is_file() or path.read_bytes() != content
-    ]
+    # A file that is right keeps its time of modification: to whoever fingerprinted it, it has not changed.
+    changed = [path for path, new in contents.items() if not path.is_file() or path.read_bytes() != new]
     temporary = {path: path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}") for path in changed}
     try:
         for path, beside in temporary.items():

@@ -9,7 +9,6 @@ Reads the folder that `encoders.onnx_export` writes::
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,16 +31,16 @@ class QueryEncoder:
 
     Args:
         folder: Where the export lies.
-        threads: Threads within one call; the default suits one short query at a time, where more than a few
-            threads cost more than they bring.
+        threads: Threads within one call. One suits short queries, each from its own thread of the web
+            server; more help only where long texts come in batches.
 
     Raises:
         EncoderError: a file is missing or damaged, or of a format that this version does not read.
     """
 
-    def __init__(self, folder: Path, *, threads: int | None = None) -> None:
+    def __init__(self, folder: Path, *, threads: int = 1) -> None:
         import onnxruntime
-        from tokenizers import Tokenizer
+        from tokenizers import Tokenizer  # type: ignore[import-untyped]
 
         self.folder = Path(folder)
         description = _read_description(self.folder)
@@ -63,7 +62,7 @@ class QueryEncoder:
         self._tokenizer = tokenizer
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or min(4, os.cpu_count() or 1)
+        options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors only: warnings go to the process's standard error
         # Spinning idle threads would take the cores from the web server between two queries.

@@ -1,0 +1,272 @@
+"""The command line as a subprocess: its JSON, its exit codes, and the life of an index from build to rollback."""
+
+import gzip
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from viberary_pipeline.catalogue.raw import FILES
+
+VIBES = ["funny sci-fi", "cold-blooded revenge", "sprawling multi-generational epic about trees and people"]
+STAGES = {
+    *(f"raw_{table}" for table in ("books", "authors", "reviews")),
+    *("books", "authors", "reviews", "documents"),
+    *("books_quality", "authors_quality", "reviews_quality", "documents_quality"),
+    *("embeddings", "query_encoder", "search_index", "published_index"),
+}
+
+
+def last_json(done) -> dict:
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture
+def sample(tmp_path, published) -> Path:
+    """A copy of the sample's gz files that a test may damage."""
+    return Path(shutil.copytree(published.home / "sample", tmp_path / "raw"))
+
+
+@pytest.fixture
+def tiny(tmp_path, write_gz) -> Path:
+    """Three books, two authors, one review: enough for a whole build."""
+    raw = tmp_path / "tiny"
+    books = [("1", "Dragons at Dawn"), ("2", "A Quiet Garden"), ("3", "Murder on Ice")]
+    write_gz(
+        raw / FILES["books"],
+        [{"book_id": n, "work_id": n, "title": title, "authors": [{"author_id": "7", "role": ""}]} for n, title in books],
+    )
+    write_gz(raw / FILES["authors"], [{"author_id": "7", "name": "Ann Author"}])
+    write_gz(raw / FILES["reviews"], [])
+    return raw
+
+
+def test_build_json_says_what_was_done(published):
+    outcome = published.outcome
+    assert set(outcome) == {"build", "documents", "embedded", "reused", "rejected", "published", "seconds"}
+    assert (outcome["published"], outcome["reused"]) == (True, 0)
+    assert outcome["documents"] >= 240
+    assert outcome["embedded"] == outcome["documents"]
+    assert set(outcome["seconds"]) == STAGES
+    assert outcome["rejected"]["books.malformed_json"] >= 1
+
+
+def test_the_same_build_again_changes_nothing(published):
+    again = last_json(published.cli("build", "--json"))
+    assert again | {"seconds": 0} == published.outcome | {
+        "embedded": 0,
+        "reused": published.outcome["documents"],
+        "published": False,
+        "seconds": 0,
+    }
+    plain = published.cli("build")
+    assert plain.returncode == 0
+    assert plain.stdout.startswith(f"build {published.build}: nothing changed: it stays live, no new index\n")
+
+
+def test_search_json_is_one_line_per_query_as_given(published):
+    queries = [*VIBES, "", "  spaces kept  ", "dragons\tand \"quotes\" — é 🐉"]
+    done = published.cli("search", "-", "--json", "-k", "3", stdin="\n".join(queries) + "\n")
+    assert done.returncode == 0, done.stderr
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [answer["query"] for answer in answers] == queries
+    assert {answer["build"] for answer in answers} == {published.build}
+    assert [len(answer["results"]) for answer in answers] == [3, 3, 3, 0, 3, 3]
+    for answer in answers:
+        scores = [result["score"] for result in answer["results"]]
+        assert scores == sorted(scores, reverse=True)
+        assert [result["rank"] for result in answer["results"]] == list(range(1, len(scores) + 1))
+        for result in answer["results"]:
+            assert list(result) == ["rank", "score", "book_id", "work_id", "title", "author", "link", "review_count"]
+
+
+def test_search_finds_what_a_reader_would_call_right(published):
+    done = published.cli("search", "-", "--json", stdin="\n".join(VIBES))
+    answers = [[result["title"] for result in json.loads(line)["results"]] for line in done.stdout.splitlines()]
+    assert [len(titles) for titles in answers] == [10, 10, 10]
+    wanted = [{"The Hitchhiker's Guide to the Galaxy", "Redshirts"}, {"The Count of Monte Cristo"}, {"Barkskins", "The Overstory"}]
+    for titles, expected in zip(answers, wanted, strict=True):
+        assert expected & set(titles[:5]), titles
+
+
+def test_words_of_a_query_need_no_quotes(published):
+    done = published.cli("search", "cold-blooded", "revenge", "-k", "2")
+    assert done.returncode == 0
+    assert re.fullmatch(r"cold-blooded revenge\n    1\. 0\.\d{3}  .+ — .+\n    2\. 0\.\d{3}  .+ — .+\n", done.stdout)
+
+
+def test_status_shows_the_live_build_and_its_gates(published):
+    text = published.cli("status").stdout
+    assert text.startswith(f"live      {published.build}\n")
+    assert "recall_at_10 passed: " in text
+    status = json.loads(published.cli("status", "--json").stdout)
+    assert status["live"] == published.build
+    assert status["readiness"] == {
+        "ready": True,
+        "build": published.build,
+        "documents": published.outcome["documents"],
+        "reason": "ready",
+    }
+
+
+def test_a_new_build_keeps_the_old_one_and_rollback_goes_back(home_cli, tiny):
+    first = last_json(home_cli("build", "--raw", str(tiny), "--json"))
+    second = last_json(home_cli("build", "--raw", str(tiny), "--json", "--force"))
+    assert (second["embedded"], second["reused"], second["published"]) == (0, 3, True)
+    assert second["build"] != first["build"]
+    back = home_cli("rollback")
+    assert (back.returncode, back.stdout) == (0, f"build {first['build']} is live again (3 documents)\n")
+    status = json.loads(home_cli("status", "--json").stdout)
+    assert (status["live"], status["previous"]) == (first["build"], second["build"])
+    found = json.loads(home_cli("search", "dragons", "--json").stdout)
+    assert (found["build"], found["results"][0]["title"], len(found["results"])) == (first["build"], "Dragons at Dawn", 3)
+
+
+def test_a_changed_text_alone_is_embedded(home_cli, tiny, write_gz):
+    last_json(home_cli("build", "--raw", str(tiny), "--json"))
+    lines = gzip.open(tiny / FILES["books"], "rt").read().replace("A Quiet Garden", "A Loud Garden").splitlines()
+    write_gz(tiny / FILES["books"], lines)
+    again = last_json(home_cli("build", "--raw", str(tiny), "--json"))
+    assert (again["embedded"], again["reused"], again["published"]) == (1, 2, True)
+
+
+def test_a_failing_expectation_stops_the_build_with_3_and_the_live_index_stays(home_cli, tiny, write_gz, monkeypatch):
+    live = last_json(home_cli("build", "--raw", str(tiny), "--json"))["build"]
+    refused = home_cli("build", "--raw", str(tiny), "--force", "--json", VIBERARY_GATE_RECALL="1", VIBERARY_HNSW_EF_RUNTIME="10")
+    assert refused.returncode == 0  # three works: even the weakest graph is exact
+    # A books file in which nothing can be found: one book, and its only author unknown, is still a catalogue;
+    # what no catalogue may be is a set of documents that lost works. Break the table itself after its stage.
+    from viberary_pipeline.artifacts import ArtifactStore
+
+    store = ArtifactStore(home_cli.home)
+    books = store.current("books")
+    import duckdb
+
+    path = books.file("books.parquet")
+    duckdb.execute(f"COPY (SELECT * REPLACE (NULL AS title) FROM read_parquet('{path}')) TO '{path}.new'")
+    Path(f"{path}.new").replace(path)
+    manifest = json.loads((books.path / "manifest.json").read_text())
+    manifest["files"]["books.parquet"] = path.stat().st_size
+    (books.path / "manifest.json").write_text(json.dumps(manifest))
+    done = home_cli("build", "--raw", str(tiny), "--json")
+    assert done.returncode == 3, done.stderr
+    assert "Refused by the gate title_present of books; the live index is untouched" in done.stderr
+    status = json.loads(home_cli("status", "--json").stdout)
+    assert status["previous"] == live
+
+
+def test_a_gate_of_the_index_refuses_with_3_and_the_live_index_stays(home_cli, sample):
+    live = last_json(home_cli("build", "--raw", str(sample), "--json"))["build"]
+    # A graph this poor cannot find the neighbours of a few hundred works.
+    poor = {"VIBERARY_HNSW_M": "2", "VIBERARY_HNSW_EF_CONSTRUCTION": "8", "VIBERARY_HNSW_EF_RUNTIME": "10", "VIBERARY_GATE_RECALL": "1"}
+    refused = home_cli("build", "--raw", str(sample), "--json", **poor)
+    assert refused.returncode == 3, refused.stderr
+    assert "Refused by the gate recall_at_10 of search_index; the live index is untouched" in refused.stderr
+    outcome = json.loads(refused.stdout.splitlines()[-1])
+    assert (outcome["published"], outcome["build"] != live) == (False, True)
+    status = json.loads(home_cli("status", "--json").stdout)
+    assert [build["build"] for build in status["builds"]] == [live]
+    assert json.loads(home_cli("search", "revenge", "--json").stdout)["build"] == live
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ("remove the folder", "The folder with the raw files is missing"),
+        ("empty the folder", "an empty folder"),
+        ("remove a file", "The raw file of reviews is missing"),
+        ("not gzip", "The raw file of books is not gzip"),
+        ("truncate", "A raw file is damaged"),
+    ],
+)
+def test_bad_raw_files_fail_with_one_clear_message_and_the_live_index_stays(published, sample, damage, message):
+    books, reviews = sample / FILES["books"], sample / FILES["reviews"]
+    match damage:
+        case "remove the folder":
+            shutil.rmtree(sample)
+        case "empty the folder":
+            for path in sample.iterdir():
+                path.unlink()
+        case "remove a file":
+            reviews.unlink()
+        case "not gzip":
+            books.write_bytes(gzip.decompress(books.read_bytes()))
+        case "truncate":
+            books.write_bytes(books.read_bytes()[:-5000])
+    done = published.cli("build", "--raw", str(sample))
+    assert done.returncode == 1
+    assert message in done.stderr
+    for part in ("expected:", "found:", "what to do:"):
+        assert done.stderr.count(part) == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert json.loads(published.cli("status", "--json").stdout)["live"] == published.build
+
+
+def test_an_unknown_encoder_is_refused_by_name(published):
+    done = published.cli("build", "--encoder", "all-MegaLM")
+    assert done.returncode == 1
+    assert "all-MegaLM" in done.stderr
+    assert "all-MiniLM-L6-v2" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_search_before_the_first_build_says_what_to_do(home_cli):
+    done = home_cli("search", "anything")
+    assert done.returncode == 1
+    assert "Nothing is published yet" in done.stderr
+    assert "viberary build" in done.stderr
+    assert home_cli("rollback").returncode == 1
+
+
+def test_a_home_that_cannot_be_written_is_named(tmp_path, published):
+    (tmp_path / "file").write_text("")
+    done = published.cli("status", VIBERARY_HOME=str(tmp_path / "file" / "home"))
+    assert done.returncode == 1
+    assert done.stderr.startswith("viberary: VIBERARY_HOME cannot be used\n  expected:")
+
+
+@pytest.mark.parametrize("arguments", [["serch"], ["search"], ["search", "x", "-k", "0"], ["build", "--executor", "moon"]])
+def test_wrong_usage_exits_2(published, arguments):
+    assert published.cli(*arguments).returncode == 2
+
+
+def test_a_wrong_setting_is_named(published):
+    done = published.cli("status", VIBERARY_PORT="99999")
+    assert done.returncode == 1
+    assert "VIBERARY_PORT='99999'" in done.stderr
+
+
+def test_a_redis_that_is_not_there_is_named_without_its_password(published):
+    done = published.cli("search", "x", VIBERARY_REDIS_URL="redis://:secret@127.0.0.1:1/0")
+    assert done.returncode == 1
+    assert "127.0.0.1:1" in done.stderr
+    assert "secret" not in done.stderr
+
+
+def test_a_port_in_use_is_named(published):
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = published.cli("serve", "--port", str(taken.getsockname()[1]))
+    assert done.returncode == 1
+    assert "cannot be served at this address" in done.stderr
+
+
+def test_the_embedded_redis_by_command(home_cli):
+    assert home_cli("redis", "status").stdout == "not running\n"
+    started = home_cli("redis", "start").stdout
+    assert re.match(r"redis://127\.0\.0\.1:\d+\S* \(Redis \d+\.\d+\.\d+, pid \d+\)\n", started)
+    assert home_cli("redis", "start").stdout == started
+    assert home_cli("redis", "status").stdout.split(" ")[0] == started.split(" ")[0]
+    assert home_cli("redis", "stop").stdout == "stopped\n"
+    assert home_cli("redis", "stop").stdout == "it was not running\n"
+
+
+def test_sample_writes_the_three_files(published, tmp_path):
+    done = published.cli("sample", str(tmp_path / "out"))
+    assert done.returncode == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(FILES.values())
+    assert done.stdout.count("bytes)") == 3
