@@ -8,7 +8,20 @@ from pathlib import Path
 
 DIMENSIONS = 32
 MAX_TOKENS = 48
-WORDS = ("book", "revenge", "sea", "garden", "robot", "quiet", "winter", "query", "passage", "the", "and", "of")
+WORDS = (
+    "book",
+    "revenge",
+    "sea",
+    "garden",
+    "robot",
+    "quiet",
+    "winter",
+    "query",
+    "passage",
+    "the",
+    "and",
+    "of",
+)
 
 
 def make_tiny_model(
@@ -19,7 +32,7 @@ def make_tiny_model(
     pooling: str = "mean",
     prompts: dict[str, str] | None = None,
 ) -> Path:
-    """Save a two-layer DistilBERT with its own WordPiece vocabulary in `folder`; the same seed, the same bytes."""
+    """Save a two-layer DistilBERT with its own WordPiece vocabulary in `folder`; same seed, same bytes."""
     import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.base.modules.transformer import Transformer
@@ -32,7 +45,16 @@ def make_tiny_model(
     from transformers import DistilBertConfig, DistilBertModel, PreTrainedTokenizerFast
 
     characters = string.ascii_lowercase + string.digits + string.punctuation
-    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *characters, *(f"##{c}" for c in characters)]
+    tokens = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        *WORDS,
+        *characters,
+        *(f"##{c}" for c in characters),
+    ]
     vocabulary = {token: index for index, token in enumerate(tokens)}
     tokenizer = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = BertNormalizer(lowercase=True)
@@ -42,7 +64,13 @@ def make_tiny_model(
         special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])],
     )
     config = DistilBertConfig(
-        vocab_size=len(vocabulary), dim=DIMENSIONS, n_layers=2, n_heads=2, hidden_dim=64, max_position_embeddings=64
+        vocab_size=len(vocabulary),
+        dim=DIMENSIONS,
+        n_layers=2,
+        n_heads=2,
+        hidden_dim=64,
+        max_position_embeddings=64,
+        initializer_range=0.2,
     )
     torch.manual_seed(seed)
     transformer = folder.with_name(f"{folder.name}.transformer")
@@ -50,6 +78,7 @@ def make_tiny_model(
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         model_max_length=MAX_TOKENS,
+        model_input_names=["input_ids", "attention_mask"],  # DistilBERT takes no token types
         pad_token="[PAD]",
         unk_token="[UNK]",
         cls_token="[CLS]",

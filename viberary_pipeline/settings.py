@@ -31,7 +31,7 @@ class Settings(BaseSettings):
     encoder: str = Field("all-MiniLM-L6-v2", description="A registered encoder or a sentence-transformers folder.")
     device: Literal["cpu", "cuda"] = Field("cpu", description="Where documents are embedded.")
     executor: Literal["local", "ec2", "batch"] = Field("local", description="Where the embedding worker runs.")
-    shard_rows: int = Field(1024, ge=1, le=1_000_000, description="Texts per shard of an embedding job.")
+    shard_rows: int = Field(256, ge=1, le=1_000_000, description="Texts per shard of an embedding job.")
 
     recipe: str = Field("title-first", description="How the text of a work is put together.")
     reviews_per_work: int = Field(3, ge=0, le=20, description="Reviews that may enter the text of a work.")

@@ -175,13 +175,14 @@ def _max_tokens(folder: Path, *configs: Mapping[str, Any]) -> int:
 
 
 def _prefixes(settings: Mapping[str, Any]) -> tuple[str, str]:
-    """Query and document prefix, by the names that sentence-transformers' own encode_query and
-    encode_document look for, the default prompt otherwise."""
+    """Query and document prefix, by the names that sentence-transformers' encode_query and encode_document
+    look for, the default prompt where none is stated. Saving a model adds an empty `document` beside a
+    `passage` that its author stated: the one that is not empty counts."""
     prompts = settings.get("prompts") or {}
-    default = prompts.get(settings.get("default_prompt_name"), "") or ""
-    query = prompts.get("query", default)
-    document = next((prompts[name] for name in ("document", "passage", "corpus") if name in prompts), default)
-    return str(query or ""), str(document or "")
+    default = prompts.get(settings.get("default_prompt_name"), "")
+    documents = [prompts[name] for name in ("document", "passage", "corpus") if name in prompts]
+    document = next((prompt for prompt in documents if prompt), "") if documents else default
+    return str(prompts.get("query", default) or ""), str(document or "")
 
 
 def _weights(transformer: Path) -> tuple[Path, ...]:

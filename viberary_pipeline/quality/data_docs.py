@@ -1,6 +1,6 @@
 """Data Docs as this project shows them: Great Expectations builds the site, with our pages.
 
-The pages that Great Expectations brings load their styles, scripts, fonts and logo from six public CDNs and
+The pages that Great Expectations brings load styles, scripts, icons and a logo from seven public hosts and
 draw the index with JavaScript: without a network the index is empty. Its site builder takes other renderers
 (result to what is shown) and views (what is shown to HTML) by module and class name; these are ours. Their
 pages are static, carry their style in themselves, and ask nothing of any other machine.
