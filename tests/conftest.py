@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -77,6 +78,14 @@ def home_cli(tmp_path: Path) -> Iterator[Cli]:
     yield Cli(home)
     if home.is_dir():
         redis_server.stop(home)
+
+
+@pytest.fixture
+def warm_cli(home_cli: Cli, published: Published) -> Cli:
+    """The command in a home that knows the sample's vectors and the exported encoder, and nothing else."""
+    for known in ("embeddings", "artifacts/query_encoder"):
+        shutil.copytree(published.home / known, home_cli.home / known)
+    return home_cli
 
 
 @pytest.fixture(scope="session")

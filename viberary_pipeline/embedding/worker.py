@@ -12,8 +12,9 @@ import select
 import socket
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from viberary_pipeline.embedding.compute import TextEncoder
 from viberary_pipeline.embedding.jobs import Job, Shard, ShardManifest, read_job
@@ -81,14 +82,14 @@ def run(job: Job, shards: Sequence[Shard]) -> None:
     quiet = 0.5 if sys.stderr.isatty() else 10.0  # a log file gets a line now and then
     with tqdm(total=rows, unit="text", desc=job.spec.name, mininterval=quiet, file=sys.stderr) as bar:
         for shard in waiting:
-            _compute(job, shard, encoder, bar)
+            _compute(job, shard, encoder, bar.update)
 
 
-def _compute(job: Job, shard: Shard, encoder: TextEncoder, bar: "tqdm") -> None:  # type: ignore[name-defined]  # noqa: F821
+def _compute(job: Job, shard: Shard, encoder: TextEncoder, progress: Callable[[int], Any]) -> None:
     attempts = job.begin_attempt(shard.index)
     job.manifest(shard.index).unlink(missing_ok=True)  # it may speak of vectors that are about to be replaced
     texts = job.read_texts(shard)
-    encoded = encoder.encode(texts["text"].to_pylist(), progress=bar.update)
+    encoded = encoder.encode(texts["text"].to_pylist(), progress=progress)
     problem = problem_with(encoded.vectors, rows=shard.rows, dimensions=job.spec.dimensions)
     if problem is not None:
         raise WorkerError(

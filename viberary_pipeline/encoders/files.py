@@ -33,21 +33,21 @@ def resolve(name: str, *, max_tokens: int | None = None) -> ResolvedEncoder:
 
     Args:
         name: As in `VIBERARY_ENCODER`.
-        max_tokens: Cut texts here instead of at the spec's limit; at most that limit.
+        max_tokens: Cut texts here instead, if that is below the spec's limit.
 
     Raises:
         EncoderError: unknown, not to be had, not safetensors, or not what the spec says.
     """
     spec = resolve_spec(name)
     if max_tokens is not None:
-        if not _LEAST_TOKENS <= max_tokens <= spec.max_tokens:
+        if max_tokens < _LEAST_TOKENS:
             raise EncoderError(
                 f"The encoder {name} cannot cut its texts there",
-                expected=f"{_LEAST_TOKENS} to {spec.max_tokens} tokens, the encoder's own limit",
+                expected=f"at least {_LEAST_TOKENS} tokens",
                 found=str(max_tokens),
-                todo="choose a number in that range, or leave it out",
+                todo="choose a greater number, or leave it out",
             )
-        spec = replace(spec, max_tokens=max_tokens)
+        spec = replace(spec, max_tokens=min(max_tokens, spec.max_tokens))
     folder = model_folder(spec)
     return ResolvedEncoder(spec, folder, fingerprint(spec, folder))
 

@@ -1,0 +1,125 @@
+"""kill -9 in every stage: readers keep the old index, and the next plain build completes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from viberary_pipeline import redis_server
+from viberary_pipeline.catalogue.raw import FILES
+from viberary_pipeline.index.clean import known_builds
+from viberary_pipeline.search.schema import read_pointer
+from viberary_pipeline.search.searcher import Searcher
+from viberary_pipeline.settings import load_settings
+
+# Runs a build that kills itself as soon as the named function of ours is entered: in the middle of that stage.
+KILLER = """
+import importlib, os, signal, sys
+module, function = sys.argv.pop(1).rsplit(".", 1)
+module = importlib.import_module(module)
+def die(*args, **kwargs):
+    os.kill(os.getpid(), signal.SIGKILL)
+setattr(module, function, die)
+from viberary_pipeline.cli import main
+main()
+"""
+
+# A function deep inside each stage, called after it has begun to write.
+STAGES = {
+    "raw": "viberary_pipeline.catalogue.raw.file_sha256",
+    "tables": "viberary_pipeline.catalogue.ingest.copy_to_parquet",
+    "documents": "viberary_pipeline.documents.build.copy_to_parquet",
+    "query_encoder": "viberary_pipeline.encoders.onnx_export._save_tokenizer",
+    "index feed": "viberary_pipeline.index.build._document_hash",
+    "index gate": "viberary_pipeline.index.build.gate_index",
+    "publish": "viberary_pipeline.index.publish._switch",
+    "after the switch": "viberary_pipeline.index.publish.save",
+}
+
+
+@pytest.fixture
+def tiny(tmp_path, write_gz):
+    raw = tmp_path / "tiny"
+    write_gz(raw / FILES["books"], [{"book_id": str(n), "title": f"Book number {n}"} for n in range(600)])
+    write_gz(raw / FILES["authors"], [])
+    write_gz(raw / FILES["reviews"], [])
+    return raw
+
+
+def test_kill_9_in_every_stage(home_cli, tiny, write_gz):
+    first = home_cli("build", "--raw", str(tiny), "--json")
+    assert first.returncode == 0, first.stderr
+    live = json.loads(first.stdout.splitlines()[-1])["build"]
+    settings = load_settings(home=home_cli.home, redis_url=redis_server.ensure(home_cli.home).url)
+    client = redis_server.connect(settings)
+    searcher = Searcher(client, home_cli.home)
+
+    stop, answers, errors = threading.Event(), set(), []
+
+    def read() -> None:
+        while not stop.is_set():
+            try:
+                response = searcher.search("book number 7")
+                answers.add((response.build, len(response.results)))
+            except Exception as error:
+                errors.append(error)
+            time.sleep(0.01)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        for stage, function in STAGES.items():
+            killed = subprocess.run(
+                [sys.executable, "-c", KILLER, function, "build", "--raw", str(tiny), "--force"],
+                env=home_cli.environment,
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+            )
+            assert killed.returncode == -signal.SIGKILL, (stage, killed.stderr)
+            if stage != "after the switch":
+                assert read_pointer(client).live == live, stage
+
+        # And while the worker embeds new texts.
+        write_gz(tiny / FILES["books"], [{"book_id": str(n), "title": f"Book number {n}, revised"} for n in range(600)])
+        process = subprocess.Popen(
+            [sys.executable, "-m", "viberary_pipeline.cli", "build", "--raw", str(tiny)],
+            env=home_cli.environment,
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + 120
+        while not list(home_cli.home.glob("jobs/*/done/*.json")):
+            assert process.poll() is None, "the build ended before a shard was done"
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+
+        again = home_cli("build", "--raw", str(tiny), "--json")
+        assert again.returncode == 0, again.stderr
+        outcome = json.loads(again.stdout.splitlines()[-1])
+        # The shards that were done are not embedded again.
+        assert outcome["documents"] == 600
+        assert 0 < outcome["embedded"] < 600
+        assert outcome["embedded"] + outcome["reused"] == 600
+        assert outcome["published"] is True
+    finally:
+        stop.set()
+        reader.join()
+    assert errors == []
+    assert {count for _, count in answers} == {10}
+    assert {build for build, _ in answers} >= {live}
+    pointer = read_pointer(client)
+    assert pointer.live == outcome["build"]
+    # Nothing of the killed builds is left.
+    assert sorted(known_builds(client)) == sorted([pointer.live, pointer.previous])
+    assert client.dbsize() == 2 * 601 + 1
+    assert list(home_cli.home.glob("artifacts/*/.tmp-*")) == []
+    assert list(home_cli.home.glob("jobs/*/job.json")) == []

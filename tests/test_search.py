@@ -1,0 +1,191 @@
+"""Search on a real index: order, ties, what a query may be, readiness, and a switch under way."""
+
+import threading
+
+import numpy as np
+import pytest
+import redis
+
+from viberary_pipeline.errors import EncoderError, QueryError, SearchError
+from viberary_pipeline.index.publish import rollback
+from viberary_pipeline.search.knn import nearest
+from viberary_pipeline.search.schema import (
+    POINTER,
+    document_prefix,
+    index_name,
+    read_record,
+    record_key,
+)
+from viberary_pipeline.search.searcher import MOST_CHARACTERS, Searcher, clean_query
+
+
+@pytest.fixture
+def searcher(published) -> Searcher:
+    return Searcher(published.redis, published.home)
+
+
+@pytest.fixture
+def copied(client, published):
+    """The published build in a scratch Redis, where a test may break it."""
+    for key in (POINTER, record_key(published.build)):
+        client.hset(key, mapping=published.redis.hgetall(key))
+    record = read_record(client, published.build)
+    from redis.commands.search.index_definition import IndexDefinition, IndexType
+
+    client.ft(index_name(record.build)).create_index(
+        record.hnsw.index_fields(record.dim),
+        definition=IndexDefinition(prefix=[document_prefix(record.build)], index_type=IndexType.HASH),
+    )
+    pipeline = client.pipeline(transaction=False)
+    for key in published.redis.scan_iter(f"{document_prefix(record.build)}*"):
+        pipeline.hset(key, mapping=published.redis.hgetall(key))
+    pipeline.execute()
+    return client
+
+
+def test_results_are_in_the_order_of_exact_cosine_similarity(published, searcher):
+    record = read_record(published.redis, published.build)
+    keys = sorted(published.redis.scan_iter(f"{document_prefix(record.build)}*"))
+    vectors = np.frombuffer(b"".join(published.redis.hget(key, "vector") for key in keys), "<f4").reshape(-1, record.dim)
+    for query in ("funny sci-fi", "cold-blooded revenge", "a lonely lighthouse in winter"):
+        exact = vectors @ searcher._live()[1].encode([query])[0]
+        best = np.argsort(-exact)[:10]
+        hits = searcher.search(query).results
+        assert [hit.work_id for hit in hits] == [keys[row].decode().rsplit(":", 1)[1] for row in best]
+        assert [hit.score for hit in hits] == pytest.approx(exact[best], abs=1e-5)
+
+
+def test_equal_works_are_ordered_by_review_count(copied, published):
+    record = read_record(copied, published.build)
+    prefix = document_prefix(record.build)
+    original = Searcher(copied, published.home).search("funny sci-fi", 1).results[0]
+    for name, reviews in (("twin-a", 7), ("twin-b", 10**9)):
+        copied.hset(
+            f"{prefix}{name}",
+            mapping={**copied.hgetall(f"{prefix}{original.work_id}"), b"work_id": name, b"review_count": reviews},
+        )
+    hits = Searcher(copied, published.home).search("funny sci-fi", 3).results
+    assert [hit.work_id for hit in hits] == ["twin-b", original.work_id, "twin-a"]
+    assert [hit.rank for hit in hits] == [1, 2, 3]
+
+
+def test_no_vector_is_returned(published):
+    record = read_record(published.redis, published.build)
+    blob = np.ones((1, record.dim), "<f4")[0].tobytes()
+    (hit,) = nearest(published.redis, record.build, blob, 1, fields=("title",))
+    assert set(hit) == {"score", "title"}
+
+
+@pytest.mark.parametrize("k", [1, 10, 25, 100])
+def test_k_results_come_back(searcher, k):
+    assert len(searcher.search("love", k).results) == k
+
+
+@pytest.mark.parametrize(
+    ("query", "clean"),
+    [
+        ("funny sci-fi", "funny sci-fi"),
+        ("  two\t\nwords ", "two words"),
+        ("nul\x00 and bell\x07", "nul and bell"),
+        ("zero\u200bwidth", "zero width"),
+        ("Cafe\u0301", "Café"),
+        ("@title:{x} => [KNN 1] | -(a) \"b\" * % ~", "@title:{x} => [KNN 1] | -(a) \"b\" * % ~"),
+        ("Преступление 罪と罰 🐉", "Преступление 罪と罰 🐉"),
+        ("x" * 10_000, "x" * MOST_CHARACTERS),
+    ],
+)
+def test_clean_query(query, clean):
+    assert clean_query(query) == clean
+
+
+@pytest.mark.parametrize("query", ["", "   ", "\x00\x01", "\u200b"])
+def test_a_query_that_says_nothing_is_refused(searcher, query):
+    with pytest.raises(QueryError, match="The query is empty"):
+        searcher.search(query)
+
+
+@pytest.mark.parametrize(
+    "query", ["@title:{x} => [KNN 1]", "Преступление и наказание", "🐉🔥", "word " * 2000, "' OR 1=1 --", "$query"]
+)
+def test_any_other_text_gets_ten_results(searcher, query):
+    response = searcher.search(query)
+    assert (response.query, len(response.results)) == (query, 10)
+
+
+def test_readiness_waits_for_the_whole_index(copied, published):
+    searcher = Searcher(copied, published.home)
+    assert searcher.readiness().ready
+    some = next(copied.scan_iter(f"{document_prefix(published.build)}*"))
+    copied.unlink(some)
+    state = searcher.readiness()
+    documents = published.outcome["documents"]
+    assert (state.ready, state.documents) == (False, documents - 1)
+    assert state.reason == f"the index is loading: {documents - 1} of {documents} works"
+    copied.ft(index_name(published.build)).dropindex()
+    assert searcher.readiness().reason == "the live index is gone"
+    with pytest.raises(SearchError, match="The live index does not answer"):
+        searcher.search("revenge")
+
+
+def test_nothing_published_and_redis_away_say_so(client, tmp_path):
+    searcher = Searcher(client, tmp_path)
+    with pytest.raises(SearchError, match="Nothing is published yet"):
+        searcher.search("revenge")
+    assert not searcher.readiness().ready
+    away = Searcher(redis.Redis(port=1), tmp_path)
+    with pytest.raises(SearchError, match="Redis does not answer"):
+        away.search("revenge")
+    assert not away.readiness().ready
+
+
+def test_the_encoder_of_other_documents_is_refused(copied, published):
+    copied.hset(record_key(published.build), "fingerprint", "0" * 16)
+    with pytest.raises(EncoderError, match="not the one that embedded the documents"):
+        Searcher(copied, published.home).search("revenge")
+
+
+def test_a_missing_encoder_is_named(copied, tmp_path):
+    with pytest.raises(EncoderError, match="not in this VIBERARY_HOME"):
+        Searcher(copied, tmp_path).search("revenge")
+
+
+def test_switches_under_load_lose_no_answer(copied, published):
+    """Another build under the same encoder, switched back and forth while four readers ask."""
+    first = read_record(copied, published.build)
+    second = "20990101T000000-test"
+    from redis.commands.search.index_definition import IndexDefinition, IndexType
+
+    copied.ft(index_name(second)).create_index(
+        first.hnsw.index_fields(first.dim),
+        definition=IndexDefinition(prefix=[document_prefix(second)], index_type=IndexType.HASH),
+    )
+    for key in list(copied.scan_iter(f"{document_prefix(first.build)}*")):
+        work = key.decode().rsplit(":", 1)[1]
+        copied.hset(f"{document_prefix(second)}{work}", mapping=copied.hgetall(key))
+    copied.hset(record_key(second), mapping={**first.to_hash(), "build": second, "state": "previous"})
+    copied.hset(POINTER, "previous", second)
+    copied.execute_command("FT.ALIASADD", "viberary:live", index_name(first.build))
+
+    stop, answers, errors = threading.Event(), [], []
+
+    def read() -> None:
+        searcher = Searcher(copied, published.home)
+        while not stop.is_set():
+            try:
+                response = searcher.search("cold-blooded revenge")
+                answers.append((response.build, tuple(hit.work_id for hit in response.results)))
+            except Exception as error:
+                errors.append(error)
+
+    readers = [threading.Thread(target=read) for _ in range(4)]
+    for reader in readers:
+        reader.start()
+    for _ in range(30):
+        rollback(copied)
+    stop.set()
+    for reader in readers:
+        reader.join()
+    assert errors == []
+    assert {build for build, _ in answers} == {first.build, second}
+    assert len({works for _, works in answers}) == 1, "short, empty or mixed results"
+    assert len(answers) > 30
