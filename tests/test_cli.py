@@ -89,9 +89,10 @@ def test_search_finds_what_a_reader_would_call_right(published):
     done = published.cli("search", "-", "--json", stdin="\n".join(VIBES))
     answers = [[result["title"] for result in json.loads(line)["results"]] for line in done.stdout.splitlines()]
     assert [len(titles) for titles in answers] == [10, 10, 10]
-    wanted = [{"The Hitchhiker's Guide to the Galaxy", "Redshirts"}, {"The Count of Monte Cristo"}, {"Barkskins", "The Overstory"}]
-    for titles, expected in zip(answers, wanted, strict=True):
-        assert expected & set(titles[:5]), titles
+    funny, revenge, trees = answers
+    assert {"The Hitchhiker's Guide to the Galaxy", "Redshirts"} <= set(funny[:3])
+    assert revenge[0] == "Best Served Cold"
+    assert set(trees[:2]) == {"The Overstory", "Greenwood"}
 
 
 def test_words_of_a_query_need_no_quotes(published):
@@ -114,41 +115,41 @@ def test_status_shows_the_live_build_and_its_gates(published):
     }
 
 
-def test_a_new_build_keeps_the_old_one_and_rollback_goes_back(home_cli, tiny):
-    first = last_json(home_cli("build", "--raw", str(tiny), "--json"))
-    second = last_json(home_cli("build", "--raw", str(tiny), "--json", "--force"))
+def test_a_new_build_keeps_the_old_one_and_rollback_goes_back(warm_cli, tiny):
+    first = last_json(warm_cli("build", "--raw", str(tiny), "--json"))
+    second = last_json(warm_cli("build", "--raw", str(tiny), "--json", "--force"))
     assert (second["embedded"], second["reused"], second["published"]) == (0, 3, True)
     assert second["build"] != first["build"]
-    back = home_cli("rollback")
+    back = warm_cli("rollback")
     assert (back.returncode, back.stdout) == (0, f"build {first['build']} is live again (3 documents)\n")
-    status = json.loads(home_cli("status", "--json").stdout)
+    status = json.loads(warm_cli("status", "--json").stdout)
     assert (status["live"], status["previous"]) == (first["build"], second["build"])
-    found = json.loads(home_cli("search", "dragons", "--json").stdout)
+    found = json.loads(warm_cli("search", "dragons", "--json").stdout)
     assert (found["build"], found["results"][0]["title"], len(found["results"])) == (first["build"], "Dragons at Dawn", 3)
 
 
-def test_a_changed_text_alone_is_embedded(home_cli, tiny, write_gz):
-    last_json(home_cli("build", "--raw", str(tiny), "--json"))
+def test_a_changed_text_alone_is_embedded(warm_cli, tiny, write_gz):
+    last_json(warm_cli("build", "--raw", str(tiny), "--json"))
     lines = gzip.open(tiny / FILES["books"], "rt").read().replace("A Quiet Garden", "A Loud Garden").splitlines()
     write_gz(tiny / FILES["books"], lines)
-    again = last_json(home_cli("build", "--raw", str(tiny), "--json"))
+    again = last_json(warm_cli("build", "--raw", str(tiny), "--json"))
     assert (again["embedded"], again["reused"], again["published"]) == (1, 2, True)
 
 
-def test_a_failing_expectation_stops_the_build_with_3_and_the_live_index_stays(home_cli, tiny):
-    live = last_json(home_cli("build", "--raw", str(tiny), "--json"))["build"]
+def test_a_failing_expectation_stops_the_build_with_3_and_the_live_index_stays(warm_cli, tiny):
+    live = last_json(warm_cli("build", "--raw", str(tiny), "--json"))["build"]
     # Clean SQL never makes such a table: break it behind the stage's back.
-    books = ArtifactStore(home_cli.home).current("books")
+    books = ArtifactStore(warm_cli.home).current("books")
     path = books.file("books.parquet")
-    duckdb.execute(f"COPY (SELECT * REPLACE (NULL AS title) FROM read_parquet('{path}')) TO '{path}.new'")
+    duckdb.execute(f"COPY (SELECT * REPLACE (NULL AS title) FROM read_parquet('{path}')) TO '{path}.new' (FORMAT parquet)")
     Path(f"{path}.new").replace(path)
     manifest = json.loads((books.path / "manifest.json").read_text())
     manifest["files"]["books.parquet"] = path.stat().st_size
     (books.path / "manifest.json").write_text(json.dumps(manifest))
-    refused = home_cli("build", "--raw", str(tiny), "--json")
+    refused = warm_cli("build", "--raw", str(tiny), "--json")
     assert refused.returncode == 3, refused.stderr
     assert "Refused by the gate title_present of books; the live index is untouched" in refused.stderr
-    assert json.loads(home_cli("status", "--json").stdout)["live"] == live
+    assert json.loads(warm_cli("status", "--json").stdout)["live"] == live
 
 
 def test_a_gate_of_the_index_refuses_with_3_and_the_live_index_stays(warm_cli, sample):

@@ -34,30 +34,37 @@ STAGES = {
     "raw": "viberary_pipeline.catalogue.raw.file_sha256",
     "tables": "viberary_pipeline.catalogue.ingest.copy_to_parquet",
     "documents": "viberary_pipeline.documents.build.copy_to_parquet",
-    "query_encoder": "viberary_pipeline.encoders.onnx_export._save_tokenizer",
     "index feed": "viberary_pipeline.index.build._document_hash",
     "index gate": "viberary_pipeline.index.build.gate_index",
     "publish": "viberary_pipeline.index.publish._switch",
+    "query_encoder": "viberary_pipeline.encoders.onnx_export._save_tokenizer",
     "after the switch": "viberary_pipeline.index.publish.save",
 }
+BOOKS = 600
+
+
+def write_books(write_gz, raw, *, ratings: int, suffix: str = "") -> None:
+    """Other ratings make other tables, documents and indexes of the same texts."""
+    books = [{"book_id": str(n), "title": f"Book number {n}{suffix}", "ratings_count": ratings} for n in range(BOOKS)]
+    write_gz(raw / FILES["books"], books)
 
 
 @pytest.fixture
 def tiny(tmp_path, write_gz):
     raw = tmp_path / "tiny"
-    write_gz(raw / FILES["books"], [{"book_id": str(n), "title": f"Book number {n}"} for n in range(600)])
+    write_books(write_gz, raw, ratings=0)
     write_gz(raw / FILES["authors"], [])
     write_gz(raw / FILES["reviews"], [])
     return raw
 
 
-def test_kill_9_in_every_stage(home_cli, tiny, write_gz):
-    first = home_cli("build", "--raw", str(tiny), "--json")
+def test_kill_9_in_every_stage(warm_cli, tiny, write_gz):
+    first = warm_cli("build", "--raw", str(tiny), "--json")
     assert first.returncode == 0, first.stderr
     live = json.loads(first.stdout.splitlines()[-1])["build"]
-    settings = load_settings(home=home_cli.home, redis_url=redis_server.ensure(home_cli.home).url)
+    settings = load_settings(home=warm_cli.home, redis_url=redis_server.ensure(warm_cli.home).url)
     client = redis_server.connect(settings)
-    searcher = Searcher(client, home_cli.home)
+    searcher = Searcher(client, warm_cli.home)
 
     stop, answers, errors = threading.Event(), set(), []
 
@@ -73,10 +80,12 @@ def test_kill_9_in_every_stage(home_cli, tiny, write_gz):
     reader = threading.Thread(target=read)
     reader.start()
     try:
-        for stage, function in STAGES.items():
+        for ratings, (stage, function) in enumerate(STAGES.items(), start=1):
+            write_books(write_gz, tiny, ratings=ratings)
+            force = ["--force"] if stage == "query_encoder" else []
             killed = subprocess.run(
-                [sys.executable, "-c", KILLER, function, "build", "--raw", str(tiny), "--force"],
-                env=home_cli.environment,
+                [sys.executable, "-c", KILLER, function, "build", "--raw", str(tiny), *force],
+                env=warm_cli.environment,
                 capture_output=True,
                 text=True,
                 timeout=120,
@@ -87,28 +96,28 @@ def test_kill_9_in_every_stage(home_cli, tiny, write_gz):
                 assert read_pointer(client).live == live, stage
 
         # And while the worker embeds new texts.
-        write_gz(tiny / FILES["books"], [{"book_id": str(n), "title": f"Book number {n}, revised"} for n in range(600)])
+        write_books(write_gz, tiny, ratings=0, suffix=", revised")
         process = subprocess.Popen(
             [sys.executable, "-m", "viberary_pipeline.cli", "build", "--raw", str(tiny)],
-            env=home_cli.environment,
+            env=warm_cli.environment,
             stderr=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
         )
         deadline = time.monotonic() + 120
-        while not list(home_cli.home.glob("jobs/*/done/*.json")):
+        while not list(warm_cli.home.glob("jobs/*/done/*.json")):
             assert process.poll() is None, "the build ended before a shard was done"
             assert time.monotonic() < deadline
             time.sleep(0.02)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
 
-        again = home_cli("build", "--raw", str(tiny), "--json")
+        again = warm_cli("build", "--raw", str(tiny), "--json")
         assert again.returncode == 0, again.stderr
         outcome = json.loads(again.stdout.splitlines()[-1])
         # The shards that were done are not embedded again.
-        assert outcome["documents"] == 600
-        assert 0 < outcome["embedded"] < 600
-        assert outcome["embedded"] + outcome["reused"] == 600
+        assert outcome["documents"] == BOOKS
+        assert 0 < outcome["embedded"] < BOOKS
+        assert outcome["embedded"] + outcome["reused"] == BOOKS
         assert outcome["published"] is True
     finally:
         stop.set()
@@ -120,6 +129,6 @@ def test_kill_9_in_every_stage(home_cli, tiny, write_gz):
     assert pointer.live == outcome["build"]
     # Nothing of the killed builds is left.
     assert sorted(known_builds(client)) == sorted([pointer.live, pointer.previous])
-    assert client.dbsize() == 2 * 601 + 1
-    assert list(home_cli.home.glob("artifacts/*/.tmp-*")) == []
-    assert list(home_cli.home.glob("jobs/*/job.json")) == []
+    assert client.dbsize() == 2 * (BOOKS + 1) + 1
+    assert list(warm_cli.home.glob("artifacts/*/.tmp-*")) == []
+    assert list(warm_cli.home.glob("jobs/*/job.json")) == []
