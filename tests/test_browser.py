@@ -138,9 +138,7 @@ def test_the_skip_link_shows_itself_and_leads_to_the_books(
 
 
 @pytest.mark.parametrize("path", ["", "search?query=funny+sci-fi", "search?query=", "nowhere"])
-def test_nothing_is_wider_than_a_phone(
-    browser: webdriver.Chrome, home_page: str, path: str, tmp_path: Path
-) -> None:
+def test_nothing_is_wider_than_a_phone(browser: webdriver.Chrome, home_page: str, path: str, tmp_path: Path) -> None:
     metrics = {"width": PHONE[0], "height": PHONE[1], "deviceScaleFactor": 1, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     browser.get(home_page + path)

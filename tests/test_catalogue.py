@@ -44,7 +44,13 @@ BOOK = {
     "title": "Moby-Dick",
     "title_without_series": "Moby-Dick",
 }
-AUTHOR = {"average_rating": "3.9", "author_id": "10", "text_reviews_count": "3", "name": "Herman  Melville", "ratings_count": "9"}
+AUTHOR = {
+    "average_rating": "3.9",
+    "author_id": "10",
+    "text_reviews_count": "3",
+    "name": "Herman  Melville",
+    "ratings_count": "9",
+}
 REVIEW = {
     "user_id": "u1",
     "book_id": "1",
@@ -141,7 +147,12 @@ def test_every_line_is_a_row_or_a_reject_with_its_reason(tmp_path, write_gz):
             {**BOOK, "book_id": "3", "title": "  "},
             "[1, 2]",
             b'{"book_id": "4", "title": "caf\xff"}',
-            {"book_id": 6, "title": "Numbers for strings, unknown fields", "surprise": {"a": [1]}, "authors": None},
+            {
+                "book_id": 6,
+                "title": "Numbers for strings, unknown fields",
+                "surprise": {"a": [1]},
+                "authors": None,
+            },
         ],
     )
     facts, books, rejects = run("books", raw, tmp_path / "out")
@@ -162,7 +173,12 @@ def test_every_line_is_a_row_or_a_reject_with_its_reason(tmp_path, write_gz):
             "record_id": "1",
             "raw": '{"book_id":"1","title":"Moby-Dick","description":"A whale."}',
         },
-        {"line": 2, "reason": "malformed_json", "record_id": None, "raw": '{"book_id": "9", "title": "cut off'},
+        {
+            "line": 2,
+            "reason": "malformed_json",
+            "record_id": None,
+            "raw": '{"book_id": "9", "title": "cut off',
+        },
         {
             "line": 4,
             "reason": "missing_book_id",
@@ -176,18 +192,36 @@ def test_every_line_is_a_row_or_a_reject_with_its_reason(tmp_path, write_gz):
             "raw": '{"book_id":"3","title":null,"description":"A whale."}',
         },
         {"line": 6, "reason": "malformed_json", "record_id": None, "raw": "[1, 2]"},
-        {"line": 7, "reason": "malformed_json", "record_id": None, "raw": '{"book_id": "4", "title": "caf\\xff"}'},
+        {
+            "line": 7,
+            "reason": "malformed_json",
+            "record_id": None,
+            "raw": '{"book_id": "4", "title": "caf\\xff"}',
+        },
     ]
 
 
 def test_authors(tmp_path, write_gz):
     raw = write_gz(
         tmp_path / "a.json.gz",
-        [AUTHOR, {**AUTHOR, "ratings_count": "8"}, {**AUTHOR, "author_id": "11", "name": ""}, {**AUTHOR, "author_id": ""}, "{"],
+        [
+            AUTHOR,
+            {**AUTHOR, "ratings_count": "8"},
+            {**AUTHOR, "author_id": "11", "name": ""},
+            {**AUTHOR, "author_id": ""},
+            "{",
+        ],
     )
     facts, authors, rejects = run("authors", raw, tmp_path / "out")
     assert authors == [
-        {"line": 1, "author_id": "10", "name": "Herman Melville", "average_rating": 3.9, "ratings_count": 9, "text_reviews_count": 3}
+        {
+            "line": 1,
+            "author_id": "10",
+            "name": "Herman Melville",
+            "average_rating": 3.9,
+            "ratings_count": 9,
+            "text_reviews_count": 3,
+        }
     ]
     assert facts["lines"] == 5
     assert [(reject["line"], reject["reason"]) for reject in rejects] == [
@@ -238,7 +272,12 @@ def test_reviews(tmp_path, write_gz):
     assert facts == {
         "lines": 6,
         "rows": 2,
-        "rejected": {"duplicate_review_id": 1, "empty_review": 1, "missing_book_id": 1, "missing_review_id": 1},
+        "rejected": {
+            "duplicate_review_id": 1,
+            "empty_review": 1,
+            "missing_book_id": 1,
+            "missing_review_id": 1,
+        },
     }
     assert [reject["line"] for reject in rejects] == [3, 4, 5, 6]
 
@@ -273,7 +312,9 @@ def test_a_file_with_flipped_bits_fails(tmp_path, write_gz, damaged_byte):
 
 def test_several_gzip_members_are_one_file(tmp_path):
     raw = tmp_path / "a.json.gz"
-    raw.write_bytes(gzip.compress(b'{"author_id": "1", "name": "A"}\n') + gzip.compress(b'{"author_id": "2", "name": "B"}\n'))
+    raw.write_bytes(
+        gzip.compress(b'{"author_id": "1", "name": "A"}\n') + gzip.compress(b'{"author_id": "2", "name": "B"}\n')
+    )
     _, authors, _ = run("authors", raw, tmp_path / "out")
     assert [author["name"] for author in authors] == ["A", "B"]
 

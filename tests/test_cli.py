@@ -6,11 +6,10 @@ import re
 import shutil
 from pathlib import Path
 
-import duckdb
 import pytest
 
-from viberary_pipeline.artifacts import ArtifactStore
 from viberary_pipeline.catalogue.raw import FILES
+from viberary_pipeline.quality.bounds import BOUNDS
 
 VIBES = ["funny sci-fi", "cold-blooded revenge", "sprawling multi-generational epic about trees and people"]
 STAGES = {
@@ -39,7 +38,10 @@ def tiny(tmp_path, write_gz) -> Path:
     books = [("1", "Dragons at Dawn"), ("2", "A Quiet Garden"), ("3", "Murder on Ice")]
     write_gz(
         raw / FILES["books"],
-        [{"book_id": n, "work_id": n, "title": title, "authors": [{"author_id": "7", "role": ""}]} for n, title in books],
+        [
+            {"book_id": n, "work_id": n, "title": title, "authors": [{"author_id": "7", "role": ""}]}
+            for n, title in books
+        ],
     )
     write_gz(raw / FILES["authors"], [{"author_id": "7", "name": "Ann Author"}])
     write_gz(raw / FILES["reviews"], [])
@@ -70,7 +72,7 @@ def test_the_same_build_again_changes_nothing(published):
 
 
 def test_search_json_is_one_line_per_query_as_given(published):
-    queries = [*VIBES, "", "  spaces kept  ", "dragons\tand \"quotes\" — é 🐉"]
+    queries = [*VIBES, "", "  spaces kept  ", 'dragons\tand "quotes" — é 🐉']
     done = published.cli("search", "-", "--json", "-k", "3", stdin="\n".join(queries) + "\n")
     assert done.returncode == 0, done.stderr
     answers = [json.loads(line) for line in done.stdout.splitlines()]
@@ -82,7 +84,16 @@ def test_search_json_is_one_line_per_query_as_given(published):
         assert scores == sorted(scores, reverse=True)
         assert [result["rank"] for result in answer["results"]] == list(range(1, len(scores) + 1))
         for result in answer["results"]:
-            assert list(result) == ["rank", "score", "book_id", "work_id", "title", "author", "link", "review_count"]
+            assert list(result) == [
+                "rank",
+                "score",
+                "book_id",
+                "work_id",
+                "title",
+                "author",
+                "link",
+                "review_count",
+            ]
 
 
 def test_search_finds_what_a_reader_would_call_right(published):
@@ -125,37 +136,45 @@ def test_a_new_build_keeps_the_old_one_and_rollback_goes_back(warm_cli, tiny):
     status = json.loads(warm_cli("status", "--json").stdout)
     assert (status["live"], status["previous"]) == (first["build"], second["build"])
     found = json.loads(warm_cli("search", "dragons", "--json").stdout)
-    assert (found["build"], found["results"][0]["title"], len(found["results"])) == (first["build"], "Dragons at Dawn", 3)
+    assert (found["build"], found["results"][0]["title"], len(found["results"])) == (
+        first["build"],
+        "Dragons at Dawn",
+        3,
+    )
 
 
 def test_a_changed_text_alone_is_embedded(warm_cli, tiny, write_gz):
     last_json(warm_cli("build", "--raw", str(tiny), "--json"))
-    lines = gzip.open(tiny / FILES["books"], "rt").read().replace("A Quiet Garden", "A Loud Garden").splitlines()
+    lines = gzip.decompress((tiny / FILES["books"]).read_bytes()).replace(b"A Quiet", b"A Loud").splitlines()
     write_gz(tiny / FILES["books"], lines)
     again = last_json(warm_cli("build", "--raw", str(tiny), "--json"))
     assert (again["embedded"], again["reused"], again["published"]) == (1, 2, True)
 
 
-def test_a_failing_expectation_stops_the_build_with_3_and_the_live_index_stays(warm_cli, tiny):
+def test_a_failing_expectation_stops_the_build_with_3_and_the_live_index_stays(warm_cli, tiny, tmp_path):
     live = last_json(warm_cli("build", "--raw", str(tiny), "--json"))["build"]
-    # Clean SQL never makes such a table: break it behind the stage's back.
-    books = ArtifactStore(warm_cli.home).current("books")
-    path = books.file("books.parquet")
-    duckdb.execute(f"COPY (SELECT * REPLACE (NULL AS title) FROM read_parquet('{path}')) TO '{path}.new' (FORMAT parquet)")
-    Path(f"{path}.new").replace(path)
-    manifest = json.loads((books.path / "manifest.json").read_text())
-    manifest["files"]["books.parquet"] = path.stat().st_size
-    (books.path / "manifest.json").write_text(json.dumps(manifest))
-    refused = warm_cli("build", "--raw", str(tiny), "--json")
+    bounds = tmp_path / "bounds.toml"
+    strict = BOUNDS.read_text().replace(
+        'arguments = { column = "row_count", min_value = 1 }',
+        'arguments = { column = "row_count", min_value = 4 }',
+        1,
+    )
+    bounds.write_text(strict)
+    refused = warm_cli("build", "--raw", str(tiny), "--json", VIBERARY_BOUNDS=str(bounds))
     assert refused.returncode == 3, refused.stderr
-    assert "Refused by the gate title_present of books; the live index is untouched" in refused.stderr
+    assert "Refused by the gate has_rows of books; the live index is untouched" in refused.stderr
     assert json.loads(warm_cli("status", "--json").stdout)["live"] == live
 
 
 def test_a_gate_of_the_index_refuses_with_3_and_the_live_index_stays(warm_cli, sample):
     live = last_json(warm_cli("build", "--raw", str(sample), "--json"))["build"]
     # A graph this poor cannot find the neighbours of a few hundred works.
-    poor = {"VIBERARY_HNSW_M": "2", "VIBERARY_HNSW_EF_CONSTRUCTION": "8", "VIBERARY_HNSW_EF_RUNTIME": "10", "VIBERARY_GATE_RECALL": "1"}
+    poor = {
+        "VIBERARY_HNSW_M": "2",
+        "VIBERARY_HNSW_EF_CONSTRUCTION": "8",
+        "VIBERARY_HNSW_EF_RUNTIME": "10",
+        "VIBERARY_GATE_RECALL": "1",
+    }
     refused = warm_cli("build", "--raw", str(sample), "--json", **poor)
     assert refused.returncode == 3, refused.stderr
     assert "Refused by the gate recall_at_10 of search_index; the live index is untouched" in refused.stderr
@@ -222,7 +241,9 @@ def test_a_home_that_cannot_be_written_is_named(tmp_path, published):
     assert done.stderr.startswith("viberary: VIBERARY_HOME cannot be used\n  expected:")
 
 
-@pytest.mark.parametrize("arguments", [["serch"], ["search"], ["search", "x", "-k", "0"], ["build", "--executor", "moon"]])
+@pytest.mark.parametrize(
+    "arguments", [["serch"], ["search"], ["search", "x", "-k", "0"], ["build", "--executor", "moon"]]
+)
 def test_wrong_usage_exits_2(published, arguments):
     assert published.cli(*arguments).returncode == 2
 

@@ -55,7 +55,11 @@ def test_jobs_and_the_weekly_schedule(definitions):
     assert {"rebuild", "catalogue", "reindex"} <= set(jobs)
     assert len(jobs["rebuild"]) == 11
     (schedule,) = repository.schedule_defs
-    assert (schedule.name, schedule.cron_schedule, schedule.job_name) == ("weekly_rebuild", "0 3 * * 0", "rebuild")
+    assert (schedule.name, schedule.cron_schedule, schedule.job_name) == (
+        "weekly_rebuild",
+        "0 3 * * 0",
+        "rebuild",
+    )
 
 
 def test_a_redis_password_is_in_no_resource(tmp_path, monkeypatch):

@@ -33,7 +33,11 @@ def table(folder: Path, name: str, columns: str, rows: list[dict[str, Any]]) -> 
 
 
 def build(
-    folder: Path, books: list[dict], authors: list[dict] = (), reviews: list[dict] = (), recipe: str = "title-first"
+    folder: Path,
+    books: list[dict],
+    authors: list[dict] = (),
+    reviews: list[dict] = (),
+    recipe: str = "title-first",
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     tables = {
         "books": table(folder, "books", BOOKS, books),
@@ -78,19 +82,25 @@ def test_editions_of_a_work_become_one_document(tmp_path):
                 "text_reviews_count": 4,
             },
         ],
-        [{"author_id": "a1", "name": "Herman Melville"}, {"author_id": "a2", "name": "A Friend"}, {"author_id": "a3", "name": "Rockwell Kent"}],
+        [
+            {"author_id": "a1", "name": "Herman Melville"},
+            {"author_id": "a2", "name": "A Friend"},
+            {"author_id": "a3", "name": "Rockwell Kent"},
+        ],
         [
             {"review_id": "r1", "book_id": "11", "review_text": LONG, "n_votes": 1},
-            {"review_id": "r2", "book_id": "12", "review_text": f"{LONG} More votes, so it comes first.", "n_votes": 9},
+            {
+                "review_id": "r2",
+                "book_id": "12",
+                "review_text": f"{LONG} More votes, so it comes first.",
+                "n_votes": 9,
+            },
             {"review_id": "r3", "book_id": "12", "review_text": LONG, "n_votes": 0},
             {"review_id": "r4", "book_id": "12", "review_text": "Too short.", "n_votes": 99},
             {"review_id": "r5", "book_id": "404", "review_text": LONG, "n_votes": 99},
         ],
     )
-    text = (
-        "Moby-Dick by Herman Melville, A Friend. A whale & a grudge. "
-        f"{LONG} More votes, so it comes first. {LONG}"
-    )
+    text = f"Moby-Dick by Herman Melville, A Friend. A whale & a grudge. {LONG} More votes, so it comes first. {LONG}"
     assert documents == [
         {
             "work_id": "1",
@@ -136,20 +146,23 @@ def test_no_missing_part_erases_the_text(tmp_path, recipe):
         recipe,
     )
     texts = {document["book_id"]: document["text"] for document in documents}
-    assert texts == {
-        "title-first": {
-            "1": "Only a Title.",
-            "2": "With Author by Ann.",
-            "3": "With Description. Described.",
-            "4": f"With Review. {LONG}",
-        },
-        "seed": {
-            "1": "Only a Title",
-            "2": "With Author Ann",
-            "3": "With Description Described.",
-            "4": f"{LONG} With Review",
-        },
-    }[recipe]
+    assert (
+        texts
+        == {
+            "title-first": {
+                "1": "Only a Title.",
+                "2": "With Author by Ann.",
+                "3": "With Description. Described.",
+                "4": f"With Review. {LONG}",
+            },
+            "seed": {
+                "1": "Only a Title",
+                "2": "With Author Ann",
+                "3": "With Description Described.",
+                "4": f"{LONG} With Review",
+            },
+        }[recipe]
+    )
     assert [(document["work_id"], document["thin"]) for document in documents] == [
         ("b1", True),
         ("b2", True),
@@ -195,7 +208,16 @@ def test_clean_text(tmp_path, dirty, clean):
 
 @pytest.mark.parametrize(
     ("code", "language"),
-    [("eng", "eng"), ("en-US", "eng"), ("en", "eng"), ("EN-gb", "eng"), ("enm", "enm"), ("spa", "spa"), ("--", None), (None, None)],
+    [
+        ("eng", "eng"),
+        ("en-US", "eng"),
+        ("en", "eng"),
+        ("EN-gb", "eng"),
+        ("enm", "enm"),
+        ("spa", "spa"),
+        ("--", None),
+        (None, None),
+    ],
 )
 def test_language_codes(tmp_path, code, language):
     with connect(LIMITS, tmp_path) as connection:

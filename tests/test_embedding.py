@@ -531,9 +531,7 @@ class ThisProcess:
 
     def submit(self, job: Path) -> "ThisProcess":
         description = read_job(job)
-        self.texts += [
-            t for shard in description.shards for t in description.read_texts(shard)["text"].to_pylist()
-        ]
+        self.texts += [t for shard in description.shards for t in description.read_texts(shard)["text"].to_pylist()]
         arguments = ["--job", str(job)]
         if self.stop_after is not None:
             arguments += ["--shards", f"0:{self.stop_after}"]

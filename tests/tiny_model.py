@@ -89,9 +89,7 @@ def make_tiny_model(
     modules = [Transformer(str(transformer)), Pooling(DIMENSIONS, pooling_mode=pooling)]
     modules += [Normalize()] if normalize else []
     with contextlib.redirect_stdout(io.StringIO()):
-        SentenceTransformer(modules=modules, device="cpu", prompts=prompts).save(
-            str(folder), create_model_card=False
-        )
+        SentenceTransformer(modules=modules, device="cpu", prompts=prompts).save(str(folder), create_model_card=False)
     return folder
 
 

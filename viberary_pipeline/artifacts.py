@@ -136,13 +136,13 @@ class ArtifactStore:
             force: Make it anew even if it exists.
         """
         key = digest({"stage": stage, "inputs": dict(inputs), "settings": dict(settings)})
+        folder = self.root / stage
+        self._sweep(folder)
         if not force and (known := self.find(stage, key)) is not None and self._whole(known):
             self._point(known)
             return Produced(known, reused=True)
 
-        folder = self.root / stage
         folder.mkdir(parents=True, exist_ok=True)
-        self._sweep(folder)
         temporary = folder / f".tmp-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         temporary.mkdir()
         started = time.monotonic()

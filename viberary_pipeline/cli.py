@@ -43,7 +43,9 @@ def main(verbose: bool) -> None:
     State lies in VIBERARY_HOME (default: var/). Every setting is an environment variable; README.md lists them.
     """
     logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
+        level=logging.DEBUG if verbose else logging.WARNING,
+        format="%(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
     )
 
 
@@ -55,7 +57,12 @@ def main(verbose: bool) -> None:
 @click.option("--force", is_flag=True, help="Make everything but known embeddings anew, and publish a new build.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
 def build(
-    raw: Path | None, encoder: str | None, executor: str | None, device: str | None, force: bool, as_json: bool
+    raw: Path | None,
+    encoder: str | None,
+    executor: str | None,
+    device: str | None,
+    force: bool,
+    as_json: bool,
 ) -> None:
     """Build, gate and publish an index from the raw files (default: the bundled sample)."""
     settings = load_settings(raw=raw, encoder=encoder, executor=executor, device=device)
@@ -156,7 +163,9 @@ def status(as_json: bool) -> None:
             f"  index      HNSW {record.type} x {record.dim}, M {record.m}, EF_CONSTRUCTION {record.ef_construction}, "
             f"EF_RUNTIME {record.ef_runtime}"
         )
-        click.echo(f"  times      created {record.created}, published {record.published or 'never'}, {record.seconds} s")
+        click.echo(
+            f"  times      created {record.created}, published {record.published or 'never'}, {record.seconds} s"
+        )
         for gate in record.gate_results:
             verdict = "passed" if gate["passed"] else "FAILED"
             click.echo(f"  gate       {gate['name']} {verdict}: {gate['figure']} (bound {gate['bound']})")

@@ -3,8 +3,9 @@
 import dagster as dg
 
 from viberary_pipeline.assets import ALL_ASSETS
-from viberary_pipeline.checks import ALL_CHECKS
+from viberary_pipeline.checks import table_checks
 from viberary_pipeline.jobs import ALL_JOBS, ALL_SCHEDULES
+from viberary_pipeline.quality.bounds import BOUNDS
 from viberary_pipeline.resources import EmbeddingExecutor, Encoder, SearchIndex, Storage
 from viberary_pipeline.resources.console import stage_console
 from viberary_pipeline.settings import Settings, load_settings
@@ -13,9 +14,10 @@ from viberary_pipeline.settings import Settings, load_settings
 def build_definitions(settings: Settings) -> dg.Definitions:
     """Everything that Dagster runs, wired for these settings."""
     home = str(settings.home_dir)
+    bounds = settings.bounds or BOUNDS
     return dg.Definitions(
         assets=ALL_ASSETS,
-        asset_checks=ALL_CHECKS,
+        asset_checks=table_checks(bounds),
         jobs=ALL_JOBS,
         schedules=ALL_SCHEDULES,
         loggers={"console": stage_console},
@@ -25,6 +27,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             "storage": Storage(
                 home=home,
                 raw=str(settings.raw) if settings.raw else None,
+                bounds=str(bounds),
                 reject_ceiling=settings.reject_ceiling,
                 duckdb_memory_limit=settings.duckdb_memory_limit,
                 duckdb_threads=settings.duckdb_threads,

@@ -11,8 +11,10 @@ import dagster as dg
 from viberary_pipeline import errors
 from viberary_pipeline.artifacts import ArtifactStore, write_atomically
 from viberary_pipeline.assets import ALL_ASSETS
+from viberary_pipeline.checks.tables import check_op
 from viberary_pipeline.definitions import build_definitions
 from viberary_pipeline.errors import GateRefused
+from viberary_pipeline.quality.bounds import TABLES
 from viberary_pipeline.settings import Settings
 
 _DAGSTER_YAML = """\
@@ -70,8 +72,9 @@ def run_build(settings: Settings, *, force: bool) -> BuildOutcome:
     """Run the rebuild job; a failure comes back in the outcome, after Dagster has recorded it."""
     dagster_home(settings.home_dir)
     job = build_definitions(settings).resolve_job_def("rebuild")
+    stages = [*(asset.node_def.name for asset in ALL_ASSETS), *(check_op(table) for table in TABLES)]
     config = {
-        "ops": {node: {"config": {"force": force}} for node in (asset.node_def.name for asset in ALL_ASSETS)},
+        "ops": {stage: {"config": {"force": force}} for stage in stages},
         "loggers": {"console": {}},
     }
     with dg.DagsterInstance.get() as instance:
@@ -105,7 +108,12 @@ def _outcome(store: ArtifactStore, result: dg.ExecuteInProcessResult) -> BuildOu
 def _rejected(store: ArtifactStore, made: Mapping[str, Any]) -> dict[str, int]:
     """{table.reason: count} over the tables of this run, and over what the joins of documents left out."""
     rejected: dict[str, int] = {}
-    for stage, fact in (("books", "rejected"), ("authors", "rejected"), ("reviews", "rejected"), ("documents", "excluded")):
+    for stage, fact in (
+        ("books", "rejected"),
+        ("authors", "rejected"),
+        ("reviews", "rejected"),
+        ("documents", "excluded"),
+    ):
         if stage in made:
             rejected |= {f"{stage}.{reason}": count for reason, count in store.current(stage).facts[fact].items()}
     return rejected

@@ -39,8 +39,13 @@ class Settings(BaseSettings):
     duckdb_memory_limit: str = Field("4GB", description="DuckDB's memory limit; it spills to disk beyond.")
     duckdb_threads: int = Field(default_factory=lambda: os.cpu_count() or 2, ge=1)
     reject_ceiling: float = Field(
-        0.01, ge=0, le=1, description="Largest share of a file's lines that may be malformed before the run fails."
+        0.01,
+        ge=0,
+        le=1,
+        description="Largest share of a file's lines that may be malformed before the run fails.",
     )
+
+    bounds: Path | None = Field(None, description="The bounds of the data checks; unset: quality/bounds.toml.")
 
     vector_type: VectorType = Field("FLOAT32", description="How the index stores vectors.")
     hnsw_m: int = Field(16, ge=2, le=512, description="Links per node of the HNSW graph.")

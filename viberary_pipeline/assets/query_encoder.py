@@ -26,5 +26,9 @@ def query_encoder(
     facts = produced.artifact.facts
     context.log.info(f"{model.spec.name} as ONNX" + (" (unchanged)" if produced.reused else ""))
     return dg.MaterializeResult(
-        metadata={**artifact_metadata(produced), "encoder": model.spec.name, "facts": dg.MetadataValue.json(dict(facts))}
+        metadata={
+            **artifact_metadata(produced),
+            "encoder": model.spec.name,
+            "facts": dg.MetadataValue.json(dict(facts)),
+        }
     )

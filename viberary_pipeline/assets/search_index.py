@@ -27,7 +27,11 @@ INDEX_VERSION = 1
     check_specs=[dg.AssetCheckSpec(name, asset="search_index", blocking=True) for name in GATE_NAMES],
 )
 def search_index(
-    context: dg.AssetExecutionContext, config: StageConfig, storage: Storage, encoder: Encoder, index: SearchIndex
+    context: dg.AssetExecutionContext,
+    config: StageConfig,
+    storage: Storage,
+    encoder: Encoder,
+    index: SearchIndex,
 ) -> dg.MaterializeResult:
     """A new index in Redis, measured by the gates; where nothing changed, the live one is kept."""
     store = storage.store
@@ -55,7 +59,12 @@ def search_index(
                 gate_queries=index.gate_queries,
                 check_lock=check_lock,
             )
-    facts = {"build": record.build, "unchanged": unchanged, "documents": record.documents, "gates": record.gate_results}
+    facts = {
+        "build": record.build,
+        "unchanged": unchanged,
+        "documents": record.documents,
+        "gates": record.gate_results,
+    }
     produced = store.produce(
         "search_index", inputs=shaped_by, settings={"build": record.build}, build=lambda _: facts, force=True
     )

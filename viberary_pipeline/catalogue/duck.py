@@ -50,6 +50,7 @@ def copy_to_parquet(
     """Write the rows of `query` to a zstd Parquet file; returns how many."""
     target = str(path).replace("'", "''")
     result = connection.execute(
-        f"COPY ({query}) TO '{target}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)", parameters or {}
+        f"COPY ({query}) TO '{target}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)",
+        parameters or {},
     ).fetchone()
     return int(result[0]) if result else 0

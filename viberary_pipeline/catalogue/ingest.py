@@ -69,7 +69,8 @@ def _add_raw_text(connection: Any, table: str, raw: Path) -> None:
     if numbers:
         texts = lines_at(raw, {number for (number,) in numbers})
         connection.executemany(
-            f"UPDATE {table}_rejects SET raw = ? WHERE line = ?", [[text, number] for number, text in texts.items()]
+            f"UPDATE {table}_rejects SET raw = ? WHERE line = ?",
+            [[text, number] for number, text in texts.items()],
         )
 
 

@@ -60,7 +60,10 @@ def fingerprint(table: str, folder: Path) -> RawFile:
     """
     if not folder.is_dir():
         raise RawDataError(
-            "The folder with the raw files is missing", expected=f"a folder at {folder}", found="none", todo=_TODO
+            "The folder with the raw files is missing",
+            expected=f"a folder at {folder}",
+            found="none",
+            todo=_TODO,
         )
     path = folder / FILES[table]
     if not path.is_file():

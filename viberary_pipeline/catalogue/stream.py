@@ -17,7 +17,11 @@ from tqdm import tqdm
 from viberary_pipeline.errors import RawDataError
 
 _CHUNK = 1 << 20
-_DAMAGE = (EOFError, igzip.BadGzipFile, isal_zlib.error)
+_DAMAGE: tuple[type[Exception], ...] = (
+    EOFError,
+    igzip.BadGzipFile,
+    isal_zlib.error,  # type: ignore[assignment]  # a class, whatever its stub says
+)
 
 
 class _Feeder(threading.Thread):
@@ -37,7 +41,11 @@ class _Feeder(threading.Thread):
                 igzip.IGzipFile(fileobj=file, mode="rb") as lines,
                 self.pipe.open("wb", buffering=0) as sink,
                 tqdm(
-                    total=self.path.stat().st_size, desc=self.path.name, unit="B", unit_scale=True, disable=None
+                    total=self.path.stat().st_size,
+                    desc=self.path.name,
+                    unit="B",
+                    unit_scale=True,
+                    disable=None,
                 ) as bar,
             ):
                 while chunk := lines.read(_CHUNK):

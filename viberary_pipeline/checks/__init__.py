@@ -2,4 +2,4 @@
 
 from viberary_pipeline.checks.tables import table_checks
 
-ALL_CHECKS = table_checks
+__all__ = ["table_checks"]

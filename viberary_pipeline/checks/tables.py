@@ -1,56 +1,96 @@
-"""One asset check per expectation of `quality/bounds.toml`; those of severity ERROR block what is downstream."""
+"""One asset check per expectation of the bounds file; those of severity ERROR block what is downstream."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
+from viberary_pipeline.artifacts import file_sha256
+from viberary_pipeline.assets.common import StageConfig, current_inputs
 from viberary_pipeline.quality.bounds import TABLES, ExpectationSpec, expectation_specs
 from viberary_pipeline.quality.metrics import RELATED
-from viberary_pipeline.quality.validation import ExpectationResult, validate
+from viberary_pipeline.quality.validation import validate
 from viberary_pipeline.resources import Storage
 
 
-def _checks_of(table: str) -> dg.AssetChecksDefinition:
-    specs = expectation_specs(table)
+def check_op(table: str) -> str:
+    """The name of the step that runs the checks of a table."""
+    return f"{table}_quality"
 
-    @dg.multi_asset_check(name=f"{table}_quality", specs=[_check_spec(spec) for spec in specs])
-    def quality(context: dg.AssetCheckExecutionContext, storage: Storage) -> Iterator[dg.AssetCheckResult]:
-        store = storage.store
-        report = validate(
-            table,
-            store.current(table).file(f"{table}.parquet"),
-            docs=storage.data_docs,
-            run_name=context.run.run_id,
-            related={name: store.current(name).file(f"{name}.parquet") for name in RELATED.get(table, ())},
-            limits=storage.limits,
-        )
-        for result in (*report.errors, *report.warnings):
-            context.log.warning(f"{result.severity} {result.name}: expected {result.expected}, found {result.observed}")
-        for result in report.results:
-            yield _check_result(table, result, str(report.page))
+
+def table_checks(bounds: Path) -> list[dg.AssetChecksDefinition]:
+    """The checks of all tables. Raises `QualityError` if the bounds file is wrong."""
+    return [_checks_of(table, bounds) for table in TABLES]
+
+
+def _checks_of(table: str, bounds: Path) -> dg.AssetChecksDefinition:
+    specs = expectation_specs(table, bounds)
+
+    @dg.multi_asset_check(name=check_op(table), specs=[_check_spec(spec) for spec in specs])
+    def quality(
+        context: dg.AssetCheckExecutionContext, config: StageConfig, storage: Storage
+    ) -> Iterator[dg.AssetCheckResult]:
+        report = _report(table, bounds, storage, run_name=context.run.run_id, force=config.force)
+        for result in report["results"]:
+            if not result["success"]:
+                context.log.warning(
+                    f"{result['severity']} {result['name']}: expected {result['expected']}, found {result['observed']}"
+                )
+            yield _check_result(table, result, report["page"])
 
     return quality
 
 
+def _report(table: str, bounds: Path, storage: Storage, *, run_name: str, force: bool) -> dict[str, Any]:
+    """The validation of the table as it is: found again where neither table nor bounds have changed."""
+    store = storage.store
+    names = (table, *RELATED.get(table, ()))
+    artifacts = {name: store.current(name) for name in names}
+    paths = {name: artifact.file(f"{name}.parquet") for name, artifact in artifacts.items()}
+
+    def run(_: Path) -> dict[str, Any]:
+        report = validate(
+            table,
+            paths[table],
+            docs=storage.data_docs,
+            run_name=run_name,
+            related={name: path for name, path in paths.items() if name != table},
+            bounds=bounds,
+            limits=storage.limits,
+        )
+        return {"page": str(report.page), "results": [asdict(result) for result in report.results]}
+
+    made_from: dict[str, Any] = {
+        "inputs": current_inputs(artifacts),
+        "settings": {"bounds": file_sha256(bounds)},
+        "build": run,
+    }
+    produced = store.produce(check_op(table), **made_from, force=force)
+    if not Path(produced.artifact.facts["page"]).exists():  # pruned since, or removed by hand
+        produced = store.produce(check_op(table), **made_from, force=True)
+    return dict(produced.artifact.facts)
+
+
 def _check_spec(spec: ExpectationSpec) -> dg.AssetCheckSpec:
-    return dg.AssetCheckSpec(
-        spec.name, asset=spec.table, description=spec.reason, blocking=spec.severity == "ERROR"
-    )
+    return dg.AssetCheckSpec(spec.name, asset=spec.table, description=spec.reason, blocking=spec.severity == "ERROR")
 
 
-def _check_result(table: str, result: ExpectationResult, page: str) -> dg.AssetCheckResult:
-    metadata = {"expected": result.expected, "observed": result.observed, "data_docs": dg.MetadataValue.path(page)}
-    if result.unexpected_count is not None:
-        metadata["unexpected_count"] = dg.MetadataValue.int(result.unexpected_count)
-    if result.examples:
-        metadata["examples"] = dg.MetadataValue.text(", ".join(result.examples))
+def _check_result(table: str, result: dict[str, Any], page: str) -> dg.AssetCheckResult:
+    metadata: dict[str, Any] = {
+        "expected": result["expected"],
+        "observed": result["observed"],
+        "data_docs": dg.MetadataValue.path(page),
+    }
+    if result["unexpected_count"] is not None:
+        metadata["unexpected_count"] = result["unexpected_count"]
+    if result["examples"]:
+        metadata["examples"] = ", ".join(result["examples"])
     return dg.AssetCheckResult(
         asset_key=table,
-        check_name=result.name,
-        passed=result.success,
-        severity=dg.AssetCheckSeverity.ERROR if result.severity == "ERROR" else dg.AssetCheckSeverity.WARN,
+        check_name=result["name"],
+        passed=result["success"],
+        severity=dg.AssetCheckSeverity.ERROR if result["severity"] == "ERROR" else dg.AssetCheckSeverity.WARN,
         metadata=metadata,
     )
-
-
-table_checks = [_checks_of(table) for table in TABLES]

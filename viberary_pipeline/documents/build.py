@@ -7,6 +7,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+from duckdb.func import ARROW
 
 from viberary_pipeline.artifacts import digest
 from viberary_pipeline.catalogue.duck import DuckLimits, connect, copy_to_parquet, sql
@@ -47,7 +48,9 @@ def build_documents(
     with connect(limits, out) as connection:
         prepare(connection, recipe)
         for name, path in tables.items():
-            connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet('{str(path).replace(chr(39), chr(39) * 2)}')")
+            connection.execute(
+                f"CREATE VIEW {name} AS SELECT * FROM read_parquet('{str(path).replace(chr(39), chr(39) * 2)}')"
+            )
         rows = copy_to_parquet(
             connection,
             sql("documents", "documents"),
@@ -82,7 +85,11 @@ def build_documents(
 def prepare(connection: duckdb.DuckDBPyConnection, recipe: Recipe) -> None:
     """Give a connection the macros and functions that the statements of this folder use."""
     connection.create_function(
-        "resolve_entities", _resolve_entities, [duckdb.sqltypes.VARCHAR], duckdb.sqltypes.VARCHAR, type="arrow"
+        "resolve_entities",
+        _resolve_entities,
+        [duckdb.sqltypes.VARCHAR],
+        duckdb.sqltypes.VARCHAR,
+        type=ARROW,
     )
     connection.execute(sql("documents", "macros"))
     connection.execute(

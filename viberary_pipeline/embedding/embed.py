@@ -80,9 +80,7 @@ def embed_missing(
     if len(missing):
         wanted = rows[np.asarray(pc.is_in(hashes, value_set=missing))]
         with _own_job(jobs_root) as folder:
-            job = write_job(
-                folder, _take(table, wanted), encoder=encoder, device=device, shard_rows=shard_rows
-            )
+            job = write_job(folder, _take(table, wanted), encoder=encoder, device=device, shard_rows=shard_rows)
             log.info("embedding %d texts in %d shards", len(wanted), len(job.shards))
             try:
                 run_job(executor, folder)

@@ -84,9 +84,7 @@ def read_layout(folder: Path) -> ModelLayout:
         tokenizer=_file(transformer / "tokenizer.json"),
         behaviour={
             "config": {
-                key: value
-                for key, value in config.items()
-                if key not in _INCIDENTAL_KEYS and not key.startswith("_")
+                key: value for key, value in config.items() if key not in _INCIDENTAL_KEYS and not key.startswith("_")
             },
             "tokenizer": {key: tokenizer_config.get(key) for key in _TOKENIZER_KEYS},
             "lower_case": bool(sentence_config.get("do_lower_case", False)),

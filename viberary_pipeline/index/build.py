@@ -8,10 +8,11 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +40,17 @@ log = logging.getLogger(__name__)
 
 _PIPELINE_ROWS = 256
 _INDEXING_TIMEOUT_SECONDS = 6 * 3600
-_COLUMNS = ["work_id", "book_id", "title", "author", "authors", "description", "link", "review_count", "publication_year"]
+_COLUMNS = [
+    "work_id",
+    "book_id",
+    "title",
+    "author",
+    "authors",
+    "description",
+    "link",
+    "review_count",
+    "publication_year",
+]
 _DESCRIPTION_CHARACTERS = 600
 
 
@@ -109,7 +120,12 @@ def build_index(
         _feed(client, source, record, check_lock)
         _wait_until_indexed(client, record.build)
         gates = gate_index(
-            client, record, source.vectors, _work_ids(source.documents), least_recall=least_recall, queries=gate_queries
+            client,
+            record,
+            source.vectors,
+            _work_ids(source.documents),
+            least_recall=least_recall,
+            queries=gate_queries,
         )
         check_lock()
         record = replace(
@@ -190,7 +206,7 @@ def _batches(documents: Path) -> Iterator[pa.RecordBatch]:
         yield from file.iter_batches(batch_size=_PIPELINE_ROWS, columns=_COLUMNS)
 
 
-def _document_hash(row: dict[str, object], blob: bytes) -> dict[str, str | bytes]:
+def _document_hash(row: dict[str, object], blob: bytes) -> Mapping[Any, str | bytes]:
     shown = {
         **row,
         # The page shows all main authors; `author` of the documents is the first of them.

@@ -81,7 +81,11 @@ def gate_index(
             "documents in the index equal documents built",
         ),
         GateResult(
-            "indexing_failures", info["failures"] == 0, info["failures"], 0, "no document was left out by Redis"
+            "indexing_failures",
+            info["failures"] == 0,
+            info["failures"],
+            0,
+            "no document was left out by Redis",
         ),
         GateResult(
             "recall_at_10",

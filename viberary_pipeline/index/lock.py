@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import psutil
 import redis
@@ -83,17 +83,20 @@ def build_lock(client: redis.Redis, *, wait_seconds: float = 120) -> Iterator[Ca
 def _token() -> str:
     process = psutil.Process()
     return json.dumps(
-        {"host": platform.node(), "pid": process.pid, "started": process.create_time(), "id": uuid.uuid4().hex}
+        {
+            "host": platform.node(),
+            "pid": process.pid,
+            "started": process.create_time(),
+            "id": uuid.uuid4().hex,
+        }
     )
 
 
 def _acquire(client: redis.Redis, token: str, wait_seconds: float) -> None:
     deadline = time.monotonic() + wait_seconds
     while not client.set(LOCK, token, nx=True, ex=_LEASE_SECONDS):
-        holder = client.get(LOCK)
-        if holder is not None and _is_dead(holder) and client.eval(
-            _TAKE_OVER, 1, LOCK, holder, token, _LEASE_SECONDS
-        ):
+        holder = cast("bytes | None", client.get(LOCK))
+        if holder is not None and _is_dead(holder) and client.eval(_TAKE_OVER, 1, LOCK, holder, token, _LEASE_SECONDS):
             log.info("took the lock over from a builder that died")
             return
         if time.monotonic() > deadline:

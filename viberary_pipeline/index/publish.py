@@ -27,12 +27,7 @@ _SAVE_TIMEOUT_SECONDS = 3600
 def is_healthy(client: redis.Redis, record: BuildRecord) -> bool:
     """Whether a build's index is there, whole and not being rebuilt (as it is after a restart of Redis)."""
     info = index_info(client, record.build)
-    return (
-        info is not None
-        and not info["indexing"]
-        and info["failures"] == 0
-        and info["num_docs"] == record.documents
-    )
+    return info is not None and not info["indexing"] and info["failures"] == 0 and info["num_docs"] == record.documents
 
 
 def live_record(client: redis.Redis) -> BuildRecord | None:

@@ -117,9 +117,7 @@ def _start(
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
-def _spawn(
-    files: Files, candidate: Candidate, environment: Mapping[str, str], port: int
-) -> subprocess.Popen[bytes]:
+def _spawn(files: Files, candidate: Candidate, environment: Mapping[str, str], port: int) -> subprocess.Popen[bytes]:
     settings = {
         "port": str(port),
         "bind": "127.0.0.1",

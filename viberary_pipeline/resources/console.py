@@ -25,7 +25,7 @@ class _StagesOnly(logging.Filter):
         return meta.get("dagster_event") is None and not str(meta.get("orig_message")).startswith("Dependencies for")
 
 
-@dg.logger(description="One line per message of a stage, on standard error.")
+@dg.logger(None, description="One line per message of a stage, on standard error.")
 def stage_console(context: dg.InitLoggerContext) -> logging.Logger:
     """A logger that people read while a build runs; the run's full log is in the Dagster UI."""
     logger = logging.Logger("viberary", level=logging.INFO)

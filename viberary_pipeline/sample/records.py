@@ -155,9 +155,7 @@ def books(works: Sequence[Work], private_shelves: Sequence[str]) -> list[Record]
     ]
 
 
-def _book(
-    work: Work, number: int, edition: Edition, similar: list[str], private_shelves: Sequence[str]
-) -> Record:
+def _book(work: Work, number: int, edition: Edition, similar: list[str], private_shelves: Sequence[str]) -> Record:
     own = book_id(work, number)
     rating = work.rating if number == 0 else work.rating + (_chance("rating", own) - 0.5) / 10
 

@@ -12,9 +12,7 @@ from viberary_pipeline.search.schema import VECTOR, index_name
 _DISTANCE = "distance"
 
 
-def nearest(
-    client: redis.Redis, build: str, blob: bytes, k: int, *, fields: Sequence[str]
-) -> list[dict[str, Any]]:
+def nearest(client: redis.Redis, build: str, blob: bytes, k: int, *, fields: Sequence[str]) -> list[dict[str, Any]]:
     """The k documents nearest to a vector, best first.
 
     Args:
@@ -47,6 +45,9 @@ def nearest(
             todo="try again; if it comes back, see Redis' load and its search TIMEOUT",
         )
     return [
-        {"score": 1.0 - float(getattr(document, _DISTANCE)), **{name: getattr(document, name, "") for name in fields}}
+        {
+            "score": 1.0 - float(getattr(document, _DISTANCE)),
+            **{name: getattr(document, name, "") for name in fields},
+        }
         for document in result.docs
     ]

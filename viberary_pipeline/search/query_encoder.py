@@ -54,9 +54,7 @@ class QueryEncoder:
             _verify_files(self.folder, description["files"])
             tokenizer = Tokenizer.from_file(str(self.folder / TOKENIZER))
             tokenizer.enable_truncation(max_length=spec["max_tokens"])
-            tokenizer.enable_padding(
-                direction=padding["side"], pad_id=padding["id"], pad_token=padding["token"]
-            )
+            tokenizer.enable_padding(direction=padding["side"], pad_id=padding["id"], pad_token=padding["token"])
         except (KeyError, TypeError) as error:
             raise _damaged(self.folder / ENCODER, f"a value missing or of the wrong kind: {error}") from error
         self._tokenizer = tokenizer

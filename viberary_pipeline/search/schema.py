@@ -136,7 +136,7 @@ class BuildRecord:
         """The gates, read from their JSON."""
         return list(json.loads(self.gates))
 
-    def to_hash(self) -> dict[str, str]:
+    def to_hash(self) -> Mapping[Any, str]:
         """The fields as Redis stores them."""
         return {name: str(value) for name, value in asdict(self).items()}
 

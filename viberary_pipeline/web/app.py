@@ -116,9 +116,7 @@ def _add_search(app: Flask, searcher: SearchBackend, metrics: Metrics, log: Quer
         if _wants_json():
             return jsonify(found.to_json())
         more = min(k + DEFAULT_K, MOST_RESULTS) if len(found.results) == k < MOST_RESULTS else None
-        return render_template(
-            "results.html", query=query, found=found, more=more, library=library_of(found.build)
-        )
+        return render_template("results.html", query=query, found=found, more=more, library=library_of(found.build))
 
     def answer(query: str, k: int) -> SearchResponse:
         """Search, and leave a trace in the metrics and the query log whatever comes of it."""
