@@ -21,6 +21,8 @@ _DAGSTER_YAML = """\
 # Written by viberary where it was missing; edit it freely.
 telemetry:
   enabled: false
+nux:
+  enabled: false
 """
 
 
