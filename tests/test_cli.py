@@ -4,6 +4,8 @@ import gzip
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -163,6 +165,16 @@ def test_a_failing_expectation_stops_the_build_with_3_and_the_live_index_stays(w
     refused = warm_cli("build", "--raw", str(tiny), "--json", VIBERARY_BOUNDS=str(bounds))
     assert refused.returncode == 3, refused.stderr
     assert "Refused by the gate has_rows of books; the live index is untouched" in refused.stderr
+    # Nor does a later run of the last stages alone publish what was refused.
+    reindex = subprocess.run(
+        [sys.executable, "-m", "dagster", "job", "execute", "-m", "viberary_pipeline.definitions", "-j", "reindex"],
+        env={**warm_cli.environment, "DAGSTER_HOME": str(warm_cli.home / "dagster")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert reindex.returncode == 1
+    assert "The table books was refused by its checks" in reindex.stderr
     assert json.loads(warm_cli("status", "--json").stdout)["live"] == live
 
 
@@ -242,10 +254,35 @@ def test_a_home_that_cannot_be_written_is_named(tmp_path, published):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["serch"], ["search"], ["search", "x", "-k", "0"], ["build", "--executor", "moon"]]
+    "arguments",
+    [["serch"], ["search"], ["search", "x", "-k", "0"], ["build", "--executor", "moon"], ["serve", "--port", "70000"]],
 )
 def test_wrong_usage_exits_2(published, arguments):
     assert published.cli(*arguments).returncode == 2
+
+
+def test_an_executor_that_this_version_has_not_is_refused_at_once(published):
+    done = published.cli("build", "--executor", "batch")
+    assert done.returncode == 1
+    assert "raw_books" not in done.stderr
+
+
+def test_output_survives_a_terminal_that_lacks_letters(published):
+    done = published.cli("search", "sense and sensibility \udcff", "--json", PYTHONIOENCODING="ascii:strict")
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)["results"]) == 10
+    plain = published.cli("search", "dragons", PYTHONIOENCODING="ascii:strict")
+    assert (plain.returncode, plain.stdout.count("\\u2014")) == (0, 10)  # the dash between title and author
+
+
+def test_a_command_without_its_extra_says_which(published):
+    without = "import sys; sys.modules['dagster'] = None; from viberary_pipeline.cli import main; main(['build'])"
+    done = subprocess.run(
+        [sys.executable, "-c", without], env=published.cli.environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "the module dagster" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_wrong_setting_is_named(published):

@@ -355,10 +355,34 @@ def test_a_port_that_another_program_took_in_the_meantime(home: Path, monkeypatc
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         ports = iter([taken.getsockname()[1], free := _free_port()])
-        monkeypatch.setattr(launch, "_free_port", lambda: next(ports))
+        monkeypatch.setattr(launch, "_free_port", lambda *_: next(ports))
         # A listener that never answers costs one bounded wait, shortened here.
         monkeypatch.setattr("viberary_pipeline.redis_server.probe.PROBE_SECONDS", 0.3)
         assert ensure(home).port == free
+
+
+def test_a_restarted_server_listens_where_it_did(homes: Callable[[str], Path]) -> None:
+    """A page that outlived the server finds it again; where another took the port, a free one is used."""
+    home = homes("restarted")
+    first = ensure(home)
+    stop(home)
+    assert ensure(home).port == first.port
+    stop(home)
+    with socket.create_server(("127.0.0.1", first.port)):
+        assert ensure(home).port != first.port
+
+
+def test_a_server_that_hangs_is_given_up_in_time(home: Path) -> None:
+    server = ensure(home)
+    client = connect(Settings(home=home), answer_seconds=0.3)
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        started = time.monotonic()
+        with pytest.raises(redis.TimeoutError):
+            client.ping()
+        assert time.monotonic() - started < 5
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
 
 
 # ------------------------------------------------------------------ candidates
@@ -383,15 +407,13 @@ def test_without_a_candidate_each_is_named_with_its_reason(
     )
     monkeypatch.setenv("PATH", os.pathsep.join(str(path.parent) for path in (old, other, broken)))
     monkeypatch.setattr(candidates.importlib.util, "find_spec", lambda _: None)
-    missing = tmp_path / "none/redis-server"
     with pytest.raises(RedisServerError) as caught:
-        ensure(home, binary=missing)
+        ensure(home)
     found = caught.value.found.splitlines()
-    assert found[1].startswith(f"    - {missing} (setting): cannot be run: ")
-    assert found[2] == f"    - {old} (installed): version 7.0.15 is older than 7.4"
-    assert found[3].startswith(f"    - {other} (installed): `--version` names no Redis: Valkey server v=8.0.1")
-    assert found[4].startswith(f"    - {broken} (installed): ended with exit code 3 at its start")
-    assert found[5] == "      Fatal: cannot map memory"
+    assert found[1] == f"    - {old} (installed): version 7.0.15 is older than 7.4"
+    assert found[2].startswith(f"    - {other} (installed): `--version` names no Redis: Valkey server v=8.0.1")
+    assert found[3].startswith(f"    - {broken} (installed): ended with exit code 3 at its start")
+    assert found[4] == "      Fatal: cannot map memory"
     assert "install Redis 8" in caught.value.todo
     assert "VIBERARY_REDIS_URL" in caught.value.todo
     assert running(home) is None
@@ -428,7 +450,16 @@ def test_an_interrupted_start_leaves_no_server(home: Path, monkeypatch: pytest.M
     assert not (home / "redis/server.json").exists()
 
 
-def test_the_binary_of_the_setting_is_used_first(home: Path) -> None:
+def test_a_binary_that_was_asked_for_is_not_replaced_by_another(home: Path, tmp_path: Path) -> None:
+    missing = tmp_path / "none/redis-server"
+    with pytest.raises(RedisServerError) as caught:
+        ensure(home, binary=missing)
+    (reason,) = caught.value.found.splitlines()[1:]
+    assert reason.startswith(f"    - {missing} (setting): cannot be run: ")
+    assert running(home) is None
+
+
+def test_the_binary_of_the_setting_is_used(home: Path) -> None:
     usable = ensure(home)
     stop(home)
     server = ensure(home, binary=Path(usable.binary))

@@ -19,6 +19,12 @@ from viberary_pipeline.errors import QueryError, ViberaryError
 from viberary_pipeline.settings import Settings, load_settings
 
 
+def _redis_errors() -> tuple[type[Exception], ...]:
+    """What redis-py raises, without importing it before it is needed."""
+    module = sys.modules.get("redis")
+    return (module.RedisError,) if module else ()
+
+
 class _Group(click.Group):
     """Turns the exceptions of the pipeline into a message and their exit code."""
 
@@ -28,6 +34,23 @@ class _Group(click.Group):
         except ViberaryError as error:
             click.echo(f"viberary: {error}", err=True)
             ctx.exit(error.exit_code)
+        except ModuleNotFoundError as error:
+            if (error.name or "").startswith("viberary_pipeline"):
+                raise
+            click.echo(
+                f"viberary: This command needs more than is installed\n  expected:   the module {error.name}\n"
+                "  found:      it is not installed\n"
+                "  what to do: pip install 'viberary-pipeline[web]' to search and serve, '[pipeline]' to build",
+                err=True,
+            )
+            ctx.exit(1)
+        except _redis_errors() as error:
+            click.echo(
+                f"viberary: Redis failed\n  expected:   an answer\n  found:      {type(error).__name__}: {error}\n"
+                "  what to do: see `viberary redis status`, or check VIBERARY_REDIS_URL",
+                err=True,
+            )
+            ctx.exit(1)
         except BrokenPipeError:
             # The reader of our output left (`viberary search ... | head`): nothing went wrong.
             sys.stderr.close()
@@ -42,6 +65,9 @@ def main(verbose: bool) -> None:
 
     State lies in VIBERARY_HOME (default: var/). Every setting is an environment variable; README.md lists them.
     """
+    for stream in (sys.stdout, sys.stderr):
+        # A title that the terminal's encoding lacks is shown escaped; it does not end a batch of queries.
+        getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.WARNING,
         format="%(levelname)s %(name)s: %(message)s",
@@ -66,7 +92,7 @@ def build(
 ) -> None:
     """Build, gate and publish an index from the raw files (default: the bundled sample)."""
     settings = load_settings(raw=raw, encoder=encoder, executor=executor, device=device)
-    home = settings.home_dir
+    home = settings.writable_home()
     from viberary_pipeline.run import run_build
 
     click.echo(f"building in {home}", err=True)
@@ -114,7 +140,7 @@ def search(query: tuple[str, ...], k: int, as_json: bool) -> None:
             click.echo(f"viberary: {error}", err=True)
             response = SearchResponse(text, searcher.readiness().build or "", ())
         if as_json:
-            click.echo(json.dumps(response.to_json(), ensure_ascii=False))
+            click.echo(json.dumps(response.to_json()))
             continue
         click.echo(f"{text}")
         for hit in response.results:
@@ -175,19 +201,25 @@ def status(as_json: bool) -> None:
 def rollback() -> None:
     """Go back to the previous build; the one that was live becomes the previous."""
     settings = load_settings()
-    from viberary_pipeline.index.lock import build_lock
     from viberary_pipeline.index.publish import rollback as roll_back
+    from viberary_pipeline.index.publish import save
     from viberary_pipeline.redis_server import connect
+    from viberary_pipeline.search.schema import read_pointer, read_record
+    from viberary_pipeline.search.searcher import encoder_folder
 
     client = connect(settings)
-    with build_lock(client):
-        record = roll_back(client)
-    click.echo(f"build {record.build} is live again ({record.documents:,} documents)")
+    previous = read_record(client, read_pointer(client).previous)
+    if previous is not None:
+        encoder_folder(settings.home_dir, previous)  # without it the page could not answer from that build
+    # Without the build lock: a bad index must be retractable while the next one is being built.
+    record = roll_back(client)
+    saved = "" if save(client) else "; Redis did not save, so its next restart goes back to what it saved last"
+    click.echo(f"build {record.build} is live again ({record.documents:,} documents){saved}")
 
 
 @main.command()
 @click.option("--host", help="Address to listen on.  [VIBERARY_HOST]")
-@click.option("--port", type=int, help="Port; 0 takes a free one.  [VIBERARY_PORT]")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port; 0 takes a free one.  [VIBERARY_PORT]")
 def serve(host: str | None, port: int | None) -> None:
     """Serve the search page."""
     from viberary_pipeline.web.server import serve as serve_page
@@ -206,7 +238,7 @@ def start() -> None:
     settings = load_settings()
     from viberary_pipeline.redis_server import ensure
 
-    server = ensure(settings.home_dir, binary=settings.redis_server)
+    server = ensure(settings.writable_home(), binary=settings.redis_server)
     click.echo(f"{server.url} (Redis {server.version}, pid {server.pid})")
 
 

@@ -13,11 +13,10 @@ from viberary_pipeline.settings import Settings, load_settings
 
 def build_definitions(settings: Settings) -> dg.Definitions:
     """Everything that Dagster runs, wired for these settings."""
-    home = str(settings.home_dir)
-    bounds = settings.bounds or BOUNDS
+    home = str(settings.writable_home())
     return dg.Definitions(
         assets=ALL_ASSETS,
-        asset_checks=table_checks(bounds),
+        asset_checks=table_checks(settings.bounds or BOUNDS),
         jobs=ALL_JOBS,
         schedules=ALL_SCHEDULES,
         loggers={"console": stage_console},
@@ -27,7 +26,6 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             "storage": Storage(
                 home=home,
                 raw=str(settings.raw) if settings.raw else None,
-                bounds=str(bounds),
                 reject_ceiling=settings.reject_ceiling,
                 duckdb_memory_limit=settings.duckdb_memory_limit,
                 duckdb_threads=settings.duckdb_threads,

@@ -1,6 +1,7 @@
 """`viberary build`: the job that the Dagster UI and the schedule run, run in this process."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,11 @@ import dagster as dg
 from viberary_pipeline import errors
 from viberary_pipeline.artifacts import ArtifactStore, write_atomically
 from viberary_pipeline.assets import ALL_ASSETS
-from viberary_pipeline.checks.tables import check_op
 from viberary_pipeline.definitions import build_definitions
 from viberary_pipeline.errors import GateRefused
+from viberary_pipeline.executors import executor_for
 from viberary_pipeline.quality.bounds import TABLES
+from viberary_pipeline.quality.verdict import validation_stage
 from viberary_pipeline.settings import Settings
 
 _DAGSTER_YAML = """\
@@ -63,7 +65,8 @@ class BuildOutcome:
 
 def dagster_home(home: Path) -> Path:
     """DAGSTER_HOME, or a folder of VIBERARY_HOME, so that the UI shows what the command line ran and vice versa."""
-    folder = Path(os.environ.setdefault("DAGSTER_HOME", str(home / "dagster")))
+    folder = Path(os.environ.get("DAGSTER_HOME") or home / "dagster").expanduser().absolute()
+    os.environ["DAGSTER_HOME"] = str(folder)  # Dagster refuses a relative one
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "dagster.yaml").exists():
         write_atomically(folder / "dagster.yaml", _DAGSTER_YAML)
@@ -72,9 +75,10 @@ def dagster_home(home: Path) -> Path:
 
 def run_build(settings: Settings, *, force: bool) -> BuildOutcome:
     """Run the rebuild job; a failure comes back in the outcome, after Dagster has recorded it."""
+    executor_for(settings.executor)  # one that this version has not must not be noticed after hours
     dagster_home(settings.home_dir)
     job = build_definitions(settings).resolve_job_def("rebuild")
-    stages = [*(asset.node_def.name for asset in ALL_ASSETS), *(check_op(table) for table in TABLES)]
+    stages = [*(asset.node_def.name for asset in ALL_ASSETS), *(validation_stage(table) for table in TABLES)]
     config = {
         "ops": {stage: {"config": {"force": force}} for stage in stages},
         "loggers": {"console": {}},
@@ -135,8 +139,18 @@ def _failure(result: dg.ExecuteInProcessResult) -> Failure:
                     GateRefused.exit_code,
                 )
         if event.is_step_failure and (error := event.step_failure_data.error) is not None:
-            cause = error.cause or error
-            known = getattr(errors, cause.cls_name or "", None) or errors.ViberaryError
-            message = cause.message.strip().removeprefix(f"{errors.__name__}.{cause.cls_name}: ")
-            return Failure(event.step_key or "?", message, known.exit_code)
+            return _told(event.step_key or "?", error.cause or error, result.run_id)
     return Failure("rebuild", "the run failed before any stage; see the log above", 1)
+
+
+def _told(stage: str, error: Any, run: str) -> Failure:
+    """An exception (a SerializableErrorInfo) for people: ours by its message, others with a way on."""
+    name = error.cls_name or ""
+    if name == "DagsterExecutionInterruptedError":
+        return Failure(stage, "interrupted; nothing was published. Build again: finished stages are found again.", 1)
+    message = re.sub(r"^[\w.]+: ", "", error.message.strip())
+    if "what to do:" in message:  # one of ours
+        known = getattr(errors, name, errors.ViberaryError)
+        return Failure(stage, message, known.exit_code)
+    where = (error.stack or ["?"])[-1].strip()
+    return Failure(stage, f"{name}: {message}\n  at {where}\n  the whole trace: run {run} in the Dagster UI", 1)

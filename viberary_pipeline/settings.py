@@ -6,6 +6,8 @@ needs). Nothing else in the package looks at the environment, apart from what li
 """
 
 import os
+import re
+import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,11 +18,15 @@ from viberary_pipeline.errors import SettingsError
 
 VectorType = Literal["FLOAT32", "FLOAT16"]
 
+# What DuckDB takes as an amount of memory; anything else it refuses in the middle of a run.
+_MEMORY = re.compile(r"\d+(\.\d+)?\s*([KMGT]i?)?B", re.IGNORECASE)
+
 
 class Settings(BaseSettings):
     """The settings of one run. Field `x` is the environment variable `VIBERARY_X`."""
 
-    model_config = SettingsConfigDict(env_prefix="VIBERARY_", extra="forbid", frozen=True)
+    # VIBERARY_X= (empty) means unset, as in most programs.
+    model_config = SettingsConfigDict(env_prefix="VIBERARY_", env_ignore_empty=True, extra="forbid", frozen=True)
 
     home: Path = Field(Path("var"), description="Folder that holds all state.")
     raw: Path | None = Field(None, description="Folder with the UCSD files; unset: the bundled sample.")
@@ -64,15 +70,26 @@ class Settings(BaseSettings):
             raise ValueError("expected a local folder (state in object storage is not supported by this version)")
         return value
 
+    @field_validator("duckdb_memory_limit")
+    @classmethod
+    def _memory_limit_is_an_amount(cls, value: str) -> str:
+        if not _MEMORY.fullmatch(value.strip()):
+            raise ValueError("expected a number and a unit, such as 512MB, 4GB or 1.5GiB")
+        return value.strip()
+
     @property
     def home_dir(self) -> Path:
+        """The absolute VIBERARY_HOME, as it is: readers need neither its existence nor a right to write."""
+        return self.home.expanduser().absolute()
+
+    def writable_home(self) -> Path:
         """The absolute VIBERARY_HOME, created if need be. Raises `SettingsError` if it cannot be written."""
-        home = self.home.expanduser().absolute()
+        home = self.home_dir
         try:
             home.mkdir(parents=True, exist_ok=True)
-            probe = home / f".writable-{os.getpid()}"
-            probe.touch()
-            probe.unlink()
+            # Writing is tried, not asked for: permissions say nothing of a read-only or full file system.
+            with tempfile.TemporaryFile(dir=home):
+                pass
         except OSError as error:
             raise SettingsError(
                 "VIBERARY_HOME cannot be used",

@@ -5,7 +5,7 @@ import dagster as dg
 from viberary_pipeline.assets.common import StageConfig
 from viberary_pipeline.index.clean import remove_unneeded
 from viberary_pipeline.index.lock import build_lock
-from viberary_pipeline.index.publish import publish
+from viberary_pipeline.index.publish import publish, save, unsaved_changes
 from viberary_pipeline.resources import SearchIndex, Storage
 from viberary_pipeline.search.schema import read_pointer
 
@@ -15,7 +15,7 @@ def published_index(
     context: dg.AssetExecutionContext, config: StageConfig, storage: Storage, index: SearchIndex
 ) -> dg.MaterializeResult:
     """viberary:live and viberary:pointer on the gated build; builds older than the previous one are removed."""
-    build = storage.store.current("search_index").facts["build"]
+    build = _built_by(context) or storage.store.current("search_index").facts["build"]
     client = index.client()
     with build_lock(client):
         switched = read_pointer(client).live != build
@@ -23,6 +23,11 @@ def published_index(
             publish(client, build)
         removed = remove_unneeded(client)
         pointer = read_pointer(client)
+        # After the removal, so that a restart does not bring removed builds back; and also where nothing was
+        # switched: the run before may have been killed between its switch and its save.
+        saved = save(client) if unsaved_changes(client) else True
+    if not saved:
+        context.log.warning("Redis did not save: a restart of it goes back to what it saved last")
     context.log.info(f"build {build} is live" + ("" if switched else " already"))
     return dg.MaterializeResult(
         metadata={
@@ -30,5 +35,16 @@ def published_index(
             "switched": switched,
             "previous": pointer.previous,
             "removed": ", ".join(removed) or "none",
+            "saved": saved,
         }
     )
+
+
+def _built_by(context: dg.AssetExecutionContext) -> str | None:
+    """The build that this very run made: another run may have made another one since."""
+    made = context.instance.get_records_for_run(context.run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+    for record in made.records:
+        materialization = record.asset_materialization
+        if materialization is not None and materialization.asset_key == dg.AssetKey("search_index"):
+            return str(materialization.metadata["build"].value)
+    return None

@@ -13,6 +13,7 @@ from viberary_pipeline.index.clean import known_builds, remove_unneeded
 from viberary_pipeline.index.gate import GATE_NAMES
 from viberary_pipeline.index.lock import build_lock
 from viberary_pipeline.index.publish import is_healthy
+from viberary_pipeline.quality.verdict import require_passed
 from viberary_pipeline.resources import Encoder, SearchIndex, Storage
 from viberary_pipeline.search.schema import BuildRecord, read_record
 
@@ -43,9 +44,10 @@ def search_index(
         "index": digest([repr(index.hnsw), INDEX_VERSION]),
     }
     wanted = digest(shaped_by)
+    require_passed(store)
     client = index.client()
     with build_lock(client) as check_lock:
-        record = None if config.force else _standing(client, wanted)
+        record = None if config.force else _standing(client, wanted, index.least_recall)
         unchanged = record is not None
         if record is None:
             remove_unneeded(client)  # what killed builds left
@@ -84,11 +86,20 @@ def search_index(
     )
 
 
-def _standing(client: Any, wanted: str) -> BuildRecord | None:
-    """A whole and gated build that these inputs would make again: the live one, or one that awaits its publish."""
+def _standing(client: Any, wanted: str, least_recall: float) -> BuildRecord | None:
+    """A whole build that these inputs would make again and that passes today's bound.
+
+    It is the live one, or one that awaits its publish because the run before was killed there.
+    """
     for build in reversed(known_builds(client)):
         record = read_record(client, build)
-        if record and record.digest == wanted and record.state in ("live", "ready") and is_healthy(client, record):
+        if (
+            record is not None
+            and record.digest == wanted
+            and record.state in ("live", "ready")
+            and record.recall >= least_recall
+            and is_healthy(client, record)
+        ):
             return record
     return None
 

@@ -7,17 +7,14 @@ from typing import Any
 
 import dagster as dg
 
-from viberary_pipeline.artifacts import file_sha256
+from viberary_pipeline.artifacts import digest, file_sha256
 from viberary_pipeline.assets.common import StageConfig, current_inputs
+from viberary_pipeline.catalogue.duck import sql
 from viberary_pipeline.quality.bounds import TABLES, ExpectationSpec, expectation_specs
 from viberary_pipeline.quality.metrics import RELATED
 from viberary_pipeline.quality.validation import validate
+from viberary_pipeline.quality.verdict import validation_stage
 from viberary_pipeline.resources import Storage
-
-
-def check_op(table: str) -> str:
-    """The name of the step that runs the checks of a table."""
-    return f"{table}_quality"
 
 
 def table_checks(bounds: Path) -> list[dg.AssetChecksDefinition]:
@@ -28,7 +25,7 @@ def table_checks(bounds: Path) -> list[dg.AssetChecksDefinition]:
 def _checks_of(table: str, bounds: Path) -> dg.AssetChecksDefinition:
     specs = expectation_specs(table, bounds)
 
-    @dg.multi_asset_check(name=check_op(table), specs=[_check_spec(spec) for spec in specs])
+    @dg.multi_asset_check(name=validation_stage(table), specs=[_check_spec(spec) for spec in specs])
     def quality(
         context: dg.AssetCheckExecutionContext, config: StageConfig, storage: Storage
     ) -> Iterator[dg.AssetCheckResult]:
@@ -62,14 +59,18 @@ def _report(table: str, bounds: Path, storage: Storage, *, run_name: str, force:
         )
         return {"page": str(report.page), "results": [asdict(result) for result in report.results]}
 
+    measured_by = digest([sql("quality", "macros"), sql("quality", table)])
     made_from: dict[str, Any] = {
         "inputs": current_inputs(artifacts),
-        "settings": {"bounds": file_sha256(bounds)},
+        "settings": {
+            "bounds": file_sha256(bounds),
+            "metrics": measured_by,
+        },
         "build": run,
     }
-    produced = store.produce(check_op(table), **made_from, force=force)
+    produced = store.produce(validation_stage(table), **made_from, force=force)
     if not Path(produced.artifact.facts["page"]).exists():  # pruned since, or removed by hand
-        produced = store.produce(check_op(table), **made_from, force=True)
+        produced = store.produce(validation_stage(table), **made_from, force=True)
     return dict(produced.artifact.facts)
 
 

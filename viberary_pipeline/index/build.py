@@ -25,6 +25,8 @@ from tqdm import tqdm
 from viberary_pipeline.errors import IndexBuildError, ViberaryError
 from viberary_pipeline.index.clean import remove_build
 from viberary_pipeline.index.gate import GateResult, gate_index
+from viberary_pipeline.index.owner import this_process
+from viberary_pipeline.index.room import check_room
 from viberary_pipeline.search.schema import (
     PAGE_FIELDS,
     VECTOR,
@@ -94,9 +96,10 @@ def build_index(
         gone already and the record only says what it was.
 
     Raises:
-        IndexBuildError: the vectors cannot be indexed, or Redis refused a write. Nothing is left behind.
+        IndexBuildError: the vectors cannot be indexed, Redis has no room, or refused a write. Nothing is left.
     """
     check_vectors(source.vectors, pq.read_metadata(source.documents).num_rows)
+    check_room(client, len(source.vectors), source.vectors.shape[1], hnsw)
     started = time.monotonic()
     record = BuildRecord(
         build=new_build_name(),
@@ -112,6 +115,7 @@ def build_index(
         ef_runtime=hnsw.ef_runtime,
         documents=len(source.vectors),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
+        owner=this_process(),
     )
     try:
         # The record comes first and goes last, so that whatever a killed build leaves can be found by it.

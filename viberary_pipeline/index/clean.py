@@ -1,15 +1,27 @@
 """Removal of builds, without blocking the server and without touching what is live."""
 
 import logging
+import platform
+from datetime import UTC, datetime, timedelta
 
 import redis
 
 from viberary_pipeline.errors import IndexBuildError
-from viberary_pipeline.search.schema import RECORDS, document_prefix, index_name, read_pointer, record_key
+from viberary_pipeline.index.owner import is_dead, read_owner
+from viberary_pipeline.search.schema import (
+    RECORDS,
+    document_prefix,
+    index_is_missing,
+    index_name,
+    read_pointer,
+    read_record,
+    record_key,
+)
 
 log = logging.getLogger(__name__)
 
 _PORTION = 500
+_PUBLISH_WITHIN = timedelta(hours=1)
 
 
 def remove_build(client: redis.Redis, build: str) -> int:
@@ -31,7 +43,7 @@ def remove_build(client: redis.Redis, build: str) -> int:
     try:
         client.ft(index_name(build)).dropindex(delete_documents=False)
     except redis.ResponseError as error:
-        if "index" not in str(error).lower():
+        if not index_is_missing(error):
             raise
     removed = 0
     portion: list[bytes] = []
@@ -53,14 +65,24 @@ def known_builds(client: redis.Redis) -> list[str]:
 
 
 def remove_unneeded(client: redis.Redis) -> list[str]:
-    """Remove every build but the live one and the one before it. Call it under the build lock.
+    """Remove every build but the live one, the one before it, and those that await their publish.
 
-    These are what killed builds left, what gates refused, and what was published before the last two.
+    These are what killed builds left and what was published before the last two. Call it under the build lock.
     """
     pointer = read_pointer(client)
     removed = []
     for build in known_builds(client):
-        if build not in (pointer.live, pointer.previous):
+        if build not in (pointer.live, pointer.previous) and not _awaits_publish(client, build):
             remove_build(client, build)
             removed.append(build)
     return removed
+
+
+def _awaits_publish(client: redis.Redis, build: str) -> bool:
+    """Whether a run that is under way made this build and has yet to publish it (another machine's: for an hour)."""
+    record = read_record(client, build)
+    if record is None or record.state != "ready" or is_dead(record.owner):
+        return False
+    if read_owner(record.owner).get("host") == platform.node():
+        return True
+    return datetime.now(UTC) - datetime.fromisoformat(record.created) < _PUBLISH_WITHIN

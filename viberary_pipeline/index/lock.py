@@ -2,19 +2,17 @@
 
 import json
 import logging
-import os
-import platform
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import cast
 
-import psutil
 import redis
 
 from viberary_pipeline.errors import IndexBuildError
+from viberary_pipeline.index.owner import is_dead, read_owner, this_process
 from viberary_pipeline.search.schema import LOCK
 
 log = logging.getLogger(__name__)
@@ -40,7 +38,7 @@ def build_lock(client: redis.Redis, *, wait_seconds: float = 120) -> Iterator[Ca
     Raises:
         IndexBuildError: another builder holds it for longer than `wait_seconds`, or it was lost meanwhile.
     """
-    token = _token()
+    token = json.dumps({**read_owner(this_process()), "id": uuid.uuid4().hex})
     _acquire(client, token, wait_seconds)
     lost = threading.Event()
     done = threading.Event()
@@ -80,27 +78,15 @@ def build_lock(client: redis.Redis, *, wait_seconds: float = 120) -> Iterator[Ca
             log.warning("the lock could not be released (%s); it runs out in %s s", error, _LEASE_SECONDS)
 
 
-def _token() -> str:
-    process = psutil.Process()
-    return json.dumps(
-        {
-            "host": platform.node(),
-            "pid": process.pid,
-            "started": process.create_time(),
-            "id": uuid.uuid4().hex,
-        }
-    )
-
-
 def _acquire(client: redis.Redis, token: str, wait_seconds: float) -> None:
     deadline = time.monotonic() + wait_seconds
     while not client.set(LOCK, token, nx=True, ex=_LEASE_SECONDS):
         holder = cast("bytes | None", client.get(LOCK))
-        if holder is not None and _is_dead(holder) and client.eval(_TAKE_OVER, 1, LOCK, holder, token, _LEASE_SECONDS):
+        if holder is not None and is_dead(holder) and client.eval(_TAKE_OVER, 1, LOCK, holder, token, _LEASE_SECONDS):
             log.info("took the lock over from a builder that died")
             return
         if time.monotonic() > deadline:
-            owner = _owner(holder or b"{}")
+            owner = read_owner(holder or b"")
             raise IndexBuildError(
                 "Another build holds the lock of the index",
                 expected=f"{LOCK} to be free within {wait_seconds:.0f} s",
@@ -108,24 +94,3 @@ def _acquire(client: redis.Redis, token: str, wait_seconds: float) -> None:
                 todo="wait for that build, or stop it; a dead one's lock runs out within a minute",
             )
         time.sleep(0.25)
-
-
-def _owner(holder: bytes) -> dict[str, Any]:
-    try:
-        owner = json.loads(holder)
-    except ValueError:
-        return {}
-    return owner if isinstance(owner, dict) else {}
-
-
-def _is_dead(holder: bytes) -> bool:
-    """Whether the holder is a process of this machine that no longer lives (a pid used again does not count)."""
-    owner = _owner(holder)
-    if owner.get("host") != platform.node() or owner.get("pid") == os.getpid():
-        return False
-    try:
-        return abs(psutil.Process(owner["pid"]).create_time() - owner["started"]) > 1
-    except psutil.NoSuchProcess:
-        return True
-    except (KeyError, TypeError, psutil.Error):
-        return False

@@ -1,4 +1,6 @@
+#!lua
 -- Switches the published index in one step: no reader sees an alias of one build and a pointer to another.
+-- The first line makes Redis refuse the whole script when it is out of memory, before it has moved the alias.
 -- KEYS: the pointer, the new build's record, the record of the build that goes (the new one's when none goes).
 -- ARGV: alias, index of the new build, new build, build that must be live now ('' for none), time (ISO 8601).
 local live = redis.call('HGET', KEYS[1], 'live') or ''

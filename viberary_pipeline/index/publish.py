@@ -2,6 +2,7 @@
 
 import logging
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.resources import files
 
@@ -30,36 +31,36 @@ def is_healthy(client: redis.Redis, record: BuildRecord) -> bool:
     return info is not None and not info["indexing"] and info["failures"] == 0 and info["num_docs"] == record.documents
 
 
-def live_record(client: redis.Redis) -> BuildRecord | None:
-    """The published build, or None before the first."""
-    live = read_pointer(client).live
-    return read_record(client, live) if live else None
-
-
 def publish(client: redis.Redis, build: str) -> BuildRecord:
-    """Make a gated build the live one; the live one becomes the previous. Call it under the build lock.
+    """Make a gated build the live one; the live one becomes the previous. The caller saves (`save`).
+
+    Safe without the build lock: the script switches only if the live build still is the one that was seen.
 
     Raises:
         GateRefused: the build did not pass its gates, or is no longer whole.
         IndexBuildError: another build was published meanwhile.
     """
     record = read_record(client, build)
-    if record is None or record.state not in ("ready", "previous") or not is_healthy(client, record):
+    if record is None:
+        raise IndexBuildError(
+            f"Build {build} is gone",
+            expected="a build that passed its gates, in Redis",
+            found="no record of it: its gates refused it, or another build removed it",
+            todo="build again; the live index is untouched",
+        )
+    if record.state not in ("ready", "previous") or not is_healthy(client, record):
         raise GateRefused(
             f"Build {build} is not fit to be published",
-            expected="a build that passed its gates, whole in Redis",
-            found="no record of it" if record is None else f"state {record.state}, index {index_info(client, build)}",
+            expected=f"a build that passed its gates, with all its {record.documents:,} documents indexed",
+            found=f"state {record.state}, index {index_info(client, build)}",
             todo="build again; the live index is untouched",
         )
     _switch(client, build)
-    save(client)
-    published = read_record(client, build)
-    assert published is not None
-    return published
+    return replace(record, state="live")
 
 
 def rollback(client: redis.Redis) -> BuildRecord:
-    """Back to the previous build, which is checked first; the live one becomes the previous.
+    """Back to the previous build, which is checked first; the live one becomes the previous. The caller saves.
 
     Raises:
         IndexBuildError: there is no previous build.
@@ -83,6 +84,13 @@ def _switch(client: redis.Redis, build: str) -> None:
     keys = [POINTER, record_key(build), record_key(live or build)]
     try:
         client.eval(script, len(keys), *keys, ALIAS, index_name(build), build, live, now)
+    except redis.OutOfMemoryError as error:
+        raise IndexBuildError(
+            f"Build {build} could not be published: Redis is out of memory",
+            expected="room for a few bytes below maxmemory",
+            found=str(error),
+            todo="raise maxmemory, then build again; the live index is untouched",
+        ) from error
     except redis.ResponseError as error:
         raise IndexBuildError(
             f"Build {build} could not be published",
@@ -92,8 +100,11 @@ def _switch(client: redis.Redis, build: str) -> None:
         ) from error
 
 
-def save(client: redis.Redis) -> None:
-    """Write the data set to disk now: from a log that was not rewritten, an alias served a part after a restart."""
+def save(client: redis.Redis) -> bool:
+    """Write the data set to disk now; whether that worked. What is not saved is lost with the server's next stop.
+
+    (From an append-only log that was not rewritten, an alias served a part of its index after a restart.)
+    """
     deadline = time.monotonic() + _SAVE_TIMEOUT_SECONDS
     started = False
     while time.monotonic() < deadline:
@@ -105,11 +116,17 @@ def save(client: redis.Redis) -> None:
             if "in progress" not in str(error).lower():
                 # Managed servers forbid BGSAVE and look after persistence themselves.
                 log.warning("Redis did not save after the publish: %s", error)
-                return
+                return False
         state = client.info("persistence")
         if started and not state["rdb_bgsave_in_progress"]:
             if state["rdb_last_bgsave_status"] != "ok":
                 log.warning("Redis could not save the published index: see its log and its disk")
-            return
+            return bool(state["rdb_last_bgsave_status"] == "ok")
         time.sleep(0.05)
     log.warning("Redis still saves after %s s", _SAVE_TIMEOUT_SECONDS)
+    return False
+
+
+def unsaved_changes(client: redis.Redis) -> bool:
+    """Whether anything was written since the last save (a publish that was killed before it saved, say)."""
+    return bool(client.info("persistence")["rdb_changes_since_last_save"])

@@ -20,11 +20,14 @@ ANSWER_SECONDS = 120.0  # far beyond any command of ours; a blocking SAVE of man
 _INSTALL = "point VIBERARY_REDIS_URL at a Redis 8 (image redis:8), or unset it to use the embedded server"
 
 
-def connect(settings: Settings, *, loading_seconds: float = LOADING_SECONDS) -> redis.Redis:
+def connect(
+    settings: Settings, *, loading_seconds: float = LOADING_SECONDS, answer_seconds: float = ANSWER_SECONDS
+) -> redis.Redis:
     """A client of the Redis that these settings name; the embedded server is started if need be.
 
     Checked first: it answers, has read its data (waits up to `loading_seconds`), is new enough, has search,
-    and never evicts keys. Whether its indexes are complete is for the caller to ask.
+    and never evicts keys. Whether its indexes are complete is for the caller to ask. A command that is not
+    answered within `answer_seconds` fails; readers want a short one, builders a long one.
 
     Returns:
         A client that answers in bytes (`decode_responses=False`) and repeats no command by itself.
@@ -36,7 +39,7 @@ def connect(settings: Settings, *, loading_seconds: float = LOADING_SECONDS) -> 
         url = settings.redis_url
         shown = _shown(url)
     else:
-        url = ensure(settings.home_dir, binary=settings.redis_server, loading_seconds=loading_seconds).url
+        url = ensure(settings.writable_home(), binary=settings.redis_server, loading_seconds=loading_seconds).url
         shown = f"the embedded server at {url}"
     try:
         with open_client(url, answer_seconds=PROBE_SECONDS) as client:
@@ -48,7 +51,7 @@ def connect(settings: Settings, *, loading_seconds: float = LOADING_SECONDS) -> 
             found=f"{type(error).__name__}: {error}",
             todo="start that server, or correct VIBERARY_REDIS_URL, or unset it to use the embedded server",
         ) from error
-    return open_client(url, answer_seconds=ANSWER_SECONDS)
+    return open_client(url, answer_seconds=answer_seconds)
 
 
 def prepare(binary: Path | None = None) -> Server:

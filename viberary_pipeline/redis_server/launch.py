@@ -22,7 +22,7 @@ from viberary_pipeline.redis_server.probe import (
     open_client,
     wait_until_loaded,
 )
-from viberary_pipeline.redis_server.state import Files, Server, record
+from viberary_pipeline.redis_server.state import Files, Server, last_port, record
 
 logger = logging.getLogger(__name__)
 
@@ -50,8 +50,6 @@ def start_first_fit(files: Files, setting: Path | None, loading_seconds: float) 
             return _start(files, candidate, version, environment, loading_seconds)
         except Unfit as reason:
             reasons.append(f"{candidate.binary} ({candidate.origin}): {reason}")
-            if candidate.origin == "setting":
-                logger.warning("the redis-server that was asked for is passed over: %s", reasons[-1])
     raise RedisServerError(
         "No redis-server here can serve as the embedded one",
         expected="Redis 7.4 or newer with the search module",
@@ -82,7 +80,8 @@ def _start(
     files: Files, candidate: Candidate, version: str, environment: Mapping[str, str], loading_seconds: float
 ) -> Server:
     for attempt in range(1, PORT_ATTEMPTS + 1):
-        port = _free_port()
+        # The port of last time, so that a page which outlived the server finds it again.
+        port = _free_port(last_port(files) if attempt == 1 else 0)
         offset = files.log.stat().st_size if files.log.exists() else 0
         process = _spawn(files, candidate, environment, port)
         try:
@@ -183,8 +182,15 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _free_port() -> int:
-    """A port of the loopback that is free now. Another program may be faster: the start is then repeated."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _free_port(preferred: int = 0) -> int:
+    """A port of the loopback that is free now: `preferred`, or any. Another program may be faster to take it."""
+    for port in (preferred, 0):
+        with socket.socket() as probe:
+            # As Redis does: a port whose old connections still linger is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise AssertionError("unreachable: some port of the loopback is free")

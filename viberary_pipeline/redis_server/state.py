@@ -3,6 +3,7 @@
 Layout::
 
     {home}/redis/server.json    which process serves this home, and where
+    {home}/redis/port           where it listened last
     {home}/redis/lock           held by whoever starts or stops it
     {home}/redis/redis.log      what the server says (start-ups are appended)
     {home}/redis/data/dump.rdb  what it saved
@@ -44,9 +45,19 @@ class Files:
     def __init__(self, home: Path) -> None:
         self.root = home.expanduser().resolve() / "redis"
         self.state = self.root / "server.json"
+        self.port = self.root / "port"
         self.lock = self.root / "lock"
         self.log = self.root / "redis.log"
         self.data = self.root / "data"
+
+
+def last_port(files: Files) -> int:
+    """The port of the server that was last recorded, 0 where there was none."""
+    try:
+        port = int(files.port.read_text())
+    except (OSError, ValueError):
+        return 0
+    return port if 0 < port < 65536 else 0
 
 
 def alive(pid: int) -> bool:
@@ -60,6 +71,7 @@ def alive(pid: int) -> bool:
 def record(files: Files, server: Server, run_id: str) -> None:
     """Let later commands find this server."""
     write_atomically(files.state, json.dumps({**asdict(server), "run_id": run_id}, indent=1))
+    write_atomically(files.port, str(server.port))
 
 
 def recorded(files: Files) -> Server | None:

@@ -14,7 +14,6 @@ class Storage(dg.ConfigurableResource):
 
     home: str = Field(description="VIBERARY_HOME, absolute.")
     raw: str | None = Field(description="Folder with the UCSD files; null: the bundled sample.")
-    bounds: str = Field(description="The bounds file of the data checks.")
     reject_ceiling: float = Field(description="Largest share of malformed lines per file.")
     duckdb_memory_limit: str = Field(description="DuckDB's memory limit, in its spelling.")
     duckdb_threads: int = Field(description="DuckDB's threads.")

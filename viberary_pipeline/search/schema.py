@@ -106,6 +106,7 @@ class BuildRecord:
         gates: JSON list of the gates with their figures.
         seconds: What building took.
         created, published: UTC, ISO 8601; published is "" until it was.
+        owner: The process that made it (`viberary_pipeline.index.owner`).
     """
 
     build: str
@@ -125,6 +126,7 @@ class BuildRecord:
     seconds: float = 0.0
     created: str = ""
     published: str = ""
+    owner: str = ""
 
     @property
     def hnsw(self) -> HnswSettings:
@@ -175,20 +177,25 @@ def read_pointer(client: redis.Redis) -> Pointer:
     return Pointer(_decode(live or b""), _decode(previous or b""))
 
 
+def index_is_missing(error: redis.ResponseError) -> bool:
+    """Whether the server says that there is no such index (RediSearch 2.10, Redis 8 and Redis 8.10 in turn)."""
+    text = str(error).lower()
+    return any(words in text for words in ("no such index", "unknown index", "index not found"))
+
+
 def index_info(client: redis.Redis, build: str) -> dict[str, Any] | None:
     """The figures of FT.INFO that gates and readiness use, or None if there is no such index.
 
-    Keys: num_docs, max_doc_id, indexing (bool), failures (documents left out by an indexing error).
+    Keys: num_docs, indexing (bool), failures (documents left out by an indexing error).
     """
     try:
         info = {_decode(name): value for name, value in client.ft(index_name(build)).info().items()}
     except redis.ResponseError as error:
-        if "no such index" in str(error).lower() or "unknown index" in str(error).lower():
+        if index_is_missing(error):
             return None
         raise
     return {
         "num_docs": int(info["num_docs"]),
-        "max_doc_id": int(info["max_doc_id"]),
         "indexing": bool(int(info["indexing"])),
         "failures": int(info["hash_indexing_failures"]),
     }

@@ -17,7 +17,14 @@ import redis
 from viberary_pipeline.errors import EncoderError, QueryError, SearchError
 from viberary_pipeline.search.knn import nearest
 from viberary_pipeline.search.query_encoder import QueryEncoder
-from viberary_pipeline.search.schema import PAGE_FIELDS, BuildRecord, index_info, read_pointer, read_record
+from viberary_pipeline.search.schema import (
+    PAGE_FIELDS,
+    BuildRecord,
+    index_info,
+    index_is_missing,
+    read_pointer,
+    read_record,
+)
 
 MOST_CHARACTERS = 2000
 """Characters of a query that are read; encoders cut far earlier."""
@@ -103,8 +110,10 @@ class Searcher:
                 blob = record.hnsw.to_bytes(encoder.encode([text]))[0]
                 found = nearest(self._client, record.build, blob, k, fields=PAGE_FIELDS)
             except redis.ResponseError as error:
-                failure = error  # the build was replaced and removed between the two commands
-                continue
+                failure = error
+                if index_is_missing(error):
+                    continue  # the build was replaced and removed between the two commands
+                break
             except redis.RedisError as error:
                 raise _redis_is_away(error) from error
             return SearchResponse(query, record.build, _ranked(found))
@@ -155,15 +164,7 @@ class Searcher:
             return self._loaded
 
     def _load_encoder(self, record: BuildRecord) -> QueryEncoder:
-        folders = sorted((self._home / "artifacts" / "query_encoder").glob(f"{record.query_encoder}.*"))
-        if not folders:
-            raise EncoderError(
-                "The query encoder of the live build is not in this VIBERARY_HOME",
-                expected=f"artifacts/query_encoder/{record.query_encoder}.* under {self._home}",
-                found="no such folder",
-                todo="set VIBERARY_HOME to the home that built the index, or run `viberary build`",
-            )
-        encoder = QueryEncoder(folders[-1])
+        encoder = QueryEncoder(encoder_folder(self._home, record))
         if encoder.fingerprint != record.fingerprint or encoder.dimensions != record.dim:
             raise EncoderError(
                 "The query encoder is not the one that embedded the documents",
@@ -172,6 +173,19 @@ class Searcher:
                 todo="run `viberary build --force`",
             )
         return encoder
+
+
+def encoder_folder(home: Path, record: BuildRecord) -> Path:
+    """Where the query encoder of a build lies. Raises `EncoderError` if it is not in this home."""
+    folders = sorted((home / "artifacts" / "query_encoder").glob(f"{record.query_encoder}.*"))
+    if not folders:
+        raise EncoderError(
+            f"The query encoder of build {record.build} is not in this VIBERARY_HOME",
+            expected=f"artifacts/query_encoder/{record.query_encoder}.* under {home}",
+            found="no such folder",
+            todo="set VIBERARY_HOME to the home that built the index, or run `viberary build`",
+        )
+    return folders[-1]
 
 
 def clean_query(query: str) -> str:

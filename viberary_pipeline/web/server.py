@@ -15,6 +15,9 @@ from viberary_pipeline.web.app import create_app
 # onnxruntime and Redis both release the GIL: threads beyond the cores only fill the waiting for Redis.
 THREADS = 8
 
+# A search takes milliseconds. A Redis that hangs must not hold every thread, and with them /healthz.
+ANSWER_SECONDS = 3.0
+
 
 def serve(settings: Settings) -> None:
     """Serve the page until SIGINT or SIGTERM. Prints its address on standard error once it can answer.
@@ -29,12 +32,14 @@ def serve(settings: Settings) -> None:
     with listen(settings.host, settings.port) as listener:
         # Containers are stopped by SIGTERM, which the first process of one ignores unless it says otherwise.
         signal.signal(signal.SIGTERM, _leave)
-        searcher = Searcher(connect(settings), settings.home_dir)
+        searcher = Searcher(connect(settings, answer_seconds=ANSWER_SECONDS), settings.home_dir)
         state = searcher.readiness()  # loads the model, so that the first reader need not wait for it
         if not state.ready:
             print(f"Not ready to search yet: {state.reason}", file=sys.stderr)
         app = create_app(searcher, query_log=settings.home_dir / "logs" / "queries.jsonl")
-        server = waitress.create_server(app, sockets=[listener], threads=THREADS, ident="viberary")
+        server = waitress.create_server(
+            app, sockets=[listener], threads=THREADS, ident="viberary", max_request_body_size=1 << 20
+        )
         print(f"Viberary answers at {address(listener)} (Ctrl-C stops it)", file=sys.stderr, flush=True)
         server.run()  # returns on SystemExit and KeyboardInterrupt, after the searches under way
 
