@@ -6,21 +6,23 @@ SHELL := /bin/bash
 
 VENV ?= .venv
 BIN := $(VENV)/bin
+REPORT_PORT ?= 8001
 VIBES := "funny sci-fi" "cold-blooded revenge" "sprawling multi-generational epic about trees and people"
 
-# State of the demo and of the commands below; `make clean` leaves it alone.
-export VIBERARY_HOME ?= $(CURDIR)/var
-export DAGSTER_HOME ?= $(VIBERARY_HOME)/dagster
+# State of the commands below; `make clean` leaves it alone. Relative folders are meant from here; Dagster accepts
+# none. ($(abspath) would break at spaces.)
+absolute = $(if $(filter /%,$(firstword $(1))),$(1),$(CURDIR)/$(1))
+override VIBERARY_HOME := $(call absolute,$(or $(VIBERARY_HOME),var))
+override DAGSTER_HOME := $(call absolute,$(or $(DAGSTER_HOME),$(VIBERARY_HOME)/dagster))
+export VIBERARY_HOME DAGSTER_HOME
 
 .PHONY: help
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: $(VENV)/.installed ## Create .venv and install everything into it
-
-$(VENV)/.installed: pyproject.toml constraints.txt scripts/setup.sh
-	@VENV=$(VENV) bash scripts/setup.sh
+setup: ## Create .venv and install everything into it
+	@VENV="$(VENV)" bash scripts/setup.sh
 
 .PHONY: demo
 demo: setup ## Build and publish the bundled sample, then search it by three vibes
@@ -38,14 +40,12 @@ serve: setup ## Serve the search page (VIBERARY_PORT, default 8000)
 
 .PHONY: ui
 ui: setup ## Open the Dagster UI on port 3000
-	@$(BIN)/python -c 'from viberary_pipeline.run import dagster_home; from viberary_pipeline.settings import load_settings; dagster_home(load_settings().home_dir)'
+	@$(BIN)/python -c 'from viberary_pipeline.run import dagster_home; from viberary_pipeline.settings import load_settings; dagster_home(load_settings().writable_home())'
 	@$(BIN)/dagster dev -w workspace.yaml
 
 .PHONY: report
-report: setup ## Serve the data-quality report (Great Expectations Data Docs) on port 8001
-	@test -f "$(VIBERARY_HOME)/quality/docs/index.html" || { echo "no report yet: run make demo or viberary build"; exit 1; }
-	@echo "http://127.0.0.1:8001/"
-	@$(BIN)/python -m http.server 8001 --bind 127.0.0.1 --directory "$(VIBERARY_HOME)/quality/docs"
+report: setup ## Serve the data-quality report (REPORT_PORT, default 8001)
+	@$(BIN)/python scripts/serve_report.py "$(VIBERARY_HOME)/quality/docs" --port "$(REPORT_PORT)"
 
 .PHONY: test
 test: setup ## Run the tests
@@ -67,8 +67,9 @@ format: setup ## Rewrite files in the project's style
 
 .PHONY: stop
 stop: ## Stop the embedded Redis
-	@test ! -x $(BIN)/viberary || $(BIN)/viberary redis stop
+	@test ! -x $(BIN)/python || $(BIN)/python -m viberary_pipeline.cli redis stop
 
 .PHONY: clean
-clean: stop ## Remove .venv and caches (VIBERARY_HOME stays)
-	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache *.egg-info
+clean: ## Remove .venv and caches (VIBERARY_HOME stays)
+	@$(MAKE) --no-print-directory stop || echo "clean: could not ask whether the embedded Redis runs; going on"
+	@rm -rf "$(VENV)" .pytest_cache .mypy_cache .ruff_cache *.egg-info

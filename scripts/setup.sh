@@ -1,9 +1,23 @@
 #!/usr/bin/env bash
-# Creates the virtual environment $VENV and installs the whole project into it. Safe to run again: pip finds
-# what is there. Says which system package is missing, where one is.
+# Creates the virtual environment $VENV and installs the whole project into it. Safe to run again: it ends at once
+# where nothing changed, and mends an environment that was half made, moved, or has lost its Python. Says which
+# system package is missing, where one is.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+here=$(pwd -P)
 venv=${VENV:-.venv}
+case $venv in /*) ;; *) venv=$here/$venv ;; esac
+if [ -d "$venv" ]; then venv=$(cd "$venv" && pwd -P); fi
+stamp=$venv/.installed
+# What was installed, and from where; compared by content, since a checkout changes the times of files.
+wanted=$(echo "$here"; cksum pyproject.toml constraints.txt scripts/setup.sh)
+
+# From another folder, so that the package is found where it is installed and not because it lies here.
+imports() (cd / && "$venv/bin/python" -c 'import viberary_pipeline.cli' >/dev/null 2>&1)
+
+if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && imports; then
+    exit 0
+fi
 
 python=${PYTHON:-}
 if [ -z "$python" ]; then
@@ -29,8 +43,13 @@ if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
     exit 1
 fi
 
-# A half-made environment (a killed setup) has no pip: make it again.
-if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
+# A half-made environment (a killed setup) has no pip, and after an upgrade of the system none that runs. In a moved
+# one, every command names the old place in its first lines. Such an environment is made again.
+usable() {
+    "$venv/bin/python" -m pip --version >/dev/null 2>&1 && head -n 3 "$venv/bin/pip" | grep -qF "$venv/bin/python"
+}
+rm -f "$stamp"
+if ! usable; then
     rm -rf "$venv"
     "$python" -m venv "$venv"
 fi
@@ -39,4 +58,4 @@ echo "installing into $venv (a few minutes the first time)"
     --editable '.[pipeline,dev]'
 # What the embedded Redis would otherwise download at its first start.
 "$venv/bin/python" -m viberary_pipeline.redis_server fetch
-touch "$venv/.installed"
+echo "$wanted" > "$stamp"

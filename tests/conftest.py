@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,15 @@ import redis
 from viberary_pipeline import redis_server
 from viberary_pipeline.settings import Settings, load_settings
 
-# The machine's own settings must not reach the tests.
+# The machine's own settings must not reach the tests, and what a test imports must not make a ./var.
 for name in [name for name in os.environ if name.startswith("VIBERARY_")] + ["DAGSTER_HOME"]:
     os.environ.pop(name, None)
+_default_home = tempfile.TemporaryDirectory(prefix="viberary-tests-")
+os.environ["VIBERARY_HOME"] = _default_home.name
+
+
+def pytest_unconfigure() -> None:
+    _default_home.cleanup()
 
 
 @dataclass(frozen=True)

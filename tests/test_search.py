@@ -173,26 +173,45 @@ def test_switches_under_load_lose_no_answer(copied, published):
     copied.hset(POINTER, "previous", second)
     copied.execute_command("FT.ALIASADD", "viberary:live", index_name(first.build))
 
-    stop, answers, errors = threading.Event(), [], []
+    stop, moved = threading.Event(), threading.Condition()
+    answers: dict[int, list[tuple[str, tuple[str, ...]]]] = {reader: [] for reader in range(4)}
+    errors: list[Exception] = []
 
-    def read() -> None:
+    def read(reader: int) -> None:
         searcher = Searcher(copied, published.home)
         while not stop.is_set():
             try:
                 response = searcher.search("cold-blooded revenge")
-                answers.append((response.build, tuple(hit.work_id for hit in response.results)))
             except Exception as error:
-                errors.append(error)
+                with moved:
+                    errors.append(error)
+                    moved.notify_all()
+                return
+            with moved:
+                answers[reader].append((response.build, tuple(hit.work_id for hit in response.results)))
+                moved.notify_all()
 
-    readers = [threading.Thread(target=read) for _ in range(4)]
+    def wait_for_more(count: int) -> None:
+        """Until every reader has `count` answers more, or one has failed."""
+        with moved:
+            wanted = {reader: len(given) + count for reader, given in answers.items()}
+            assert moved.wait_for(lambda: errors or all(len(answers[r]) >= n for r, n in wanted.items()), timeout=120)
+
+    readers = [threading.Thread(target=read, args=(reader,)) for reader in answers]
     for reader in readers:
         reader.start()
-    for _ in range(30):
-        rollback(copied)
-    stop.set()
-    for reader in readers:
-        reader.join()
+    try:
+        wait_for_more(1)
+        for _ in range(31):
+            rollback(copied)
+        wait_for_more(2)  # the first may have been under way at the last switch
+    finally:
+        stop.set()
+        for reader in readers:
+            reader.join()
     assert errors == []
-    assert {build for build, _ in answers} == {first.build, second}
-    assert len({works for _, works in answers}) == 1, "short, empty or mixed results"
-    assert len(answers) > 30
+    for given in answers.values():
+        assert (given[0][0], given[-1][0]) == (first.build, second)
+    works = {works for given in answers.values() for _, works in given}
+    assert len(works) == 1, "short, empty or mixed results"
+    assert len(works.pop()) == 10

@@ -144,9 +144,13 @@ class BuildRecord:
 
     @classmethod
     def from_hash(cls, stored: Mapping[Any, Any]) -> Self:
-        """A record from HGETALL. Raises ValueError or KeyError if it is none of ours."""
+        """A record from HGETALL; a field that an older version did not write has its default.
+
+        Raises:
+            TypeError, ValueError: it is none of ours.
+        """
         text = {_decode(name): _decode(value) for name, value in stored.items()}
-        return cls(**{f.name: _parse(f.type, text[f.name]) for f in fields(cls)})
+        return cls(**{f.name: _parse(f.type, text[f.name]) for f in fields(cls) if f.name in text})
 
 
 def _parse(kind: Any, text: str) -> Any:

@@ -1,0 +1,38 @@
+"""`make report`: serves the data-quality report's folder on loopback, until Ctrl-C."""
+
+import argparse
+import errno
+import sys
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+
+def main() -> int:
+    """Serve the folder; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="the report, VIBERARY_HOME/quality/docs")
+    parser.add_argument("--port", type=int, default=8001, help="0 takes a free one")
+    options = parser.parse_args()
+    if not (options.folder / "index.html").is_file():
+        print(f"report: there is none yet in {options.folder}: run `make demo` or `viberary build`", file=sys.stderr)
+        return 1
+    handler = partial(SimpleHTTPRequestHandler, directory=str(options.folder))
+    try:
+        server = ThreadingHTTPServer(("127.0.0.1", options.port), handler)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        print(f"report: port {options.port} is in use: make report REPORT_PORT=another", file=sys.stderr)
+        return 1
+    with server:
+        print(f"The report is at http://127.0.0.1:{server.server_port}/ (Ctrl-C stops it)", flush=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            return 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
