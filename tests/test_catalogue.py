@@ -1,6 +1,8 @@
 """Raw JSON lines to typed tables: whole rows on tiny dirty inputs, rejects that add up, damaged files refused."""
 
 import gzip
+import json
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,9 @@ import pytest
 
 from viberary_pipeline.catalogue.duck import DuckLimits
 from viberary_pipeline.catalogue.ingest import ingest
+from viberary_pipeline.catalogue.lines import guarded
 from viberary_pipeline.catalogue.raw import FILES, RawFile, fingerprint
+from viberary_pipeline.catalogue.stream import decompressed, lines_at
 from viberary_pipeline.errors import RawDataError
 
 BOOK = {
@@ -201,6 +205,15 @@ def test_every_line_is_a_row_or_a_reject_with_its_reason(tmp_path, write_gz):
     ]
 
 
+@pytest.mark.parametrize("blank", ["\t\r\n", "\u200b", "\u00a0 \u2028", "\x07\ufeff"])
+def test_what_cannot_be_seen_is_trimmed(tmp_path, write_gz, blank):
+    seen = {**AUTHOR, "author_id": "11", "name": f"{blank}A\u00a0B{blank}"}
+    raw = write_gz(tmp_path / "a.json.gz", [{**AUTHOR, "name": blank}, seen])
+    _, authors, rejects = run("authors", raw, tmp_path / "out")
+    assert [author["name"] for author in authors] == ["A\u00a0B"]
+    assert [reject["reason"] for reject in rejects] == ["missing_name"]
+
+
 def test_authors(tmp_path, write_gz):
     raw = write_gz(
         tmp_path / "a.json.gz",
@@ -343,3 +356,141 @@ def test_fingerprint_tells_what_is_missing_or_wrong(tmp_path, write_gz):
     write_gz(path, [BOOK, BOOK])
     with pytest.raises(RawDataError, match="changed after it was fingerprinted"):
         file.check_unchanged()
+
+
+PRETTY = json.dumps(BOOK, indent=1)
+
+
+@pytest.mark.parametrize(
+    ("bad", "malformed"),
+    [
+        ('{"book_id": "9", "title":', 1),
+        ('{"book_id": "9", "authors": [', 1),
+        ('{"book_id": "9", "authors": [{"author_id": "1"}', 1),
+        ('{"book_id":\n"9"}', 2),
+        ('{"book_id": "9",\r\n"title": "T"}', 2),
+        (PRETTY, PRETTY.count("\n") + 1),
+        ('[{"book_id": "9"},\n{"book_id": "8"}]', 2),
+        ("true", 1),
+        ('{"book_id": "9", "title": "' + "t" * (65 << 20) + '"}', 1),
+    ],
+    ids=["colon", "bracket", "object", "two lines", "CRLF", "pretty", "array", "scalar", "65 MB"],
+)
+def test_a_bad_line_costs_neither_the_build_nor_its_neighbours(tmp_path, write_gz, bad, malformed):
+    raw = tmp_path / "b.json.gz"
+    after = {**BOOK, "book_id": "2"}
+    raw.write_bytes(gzip.compress("\n".join([json.dumps(BOOK), bad, json.dumps(after)]).encode(), 1))
+    facts, books, rejects = run("books", raw, tmp_path / "out")
+    assert facts == {"lines": 2 + malformed, "rows": 2, "rejected": {"malformed_json": malformed}}
+    assert [(book["line"], book["book_id"]) for book in books] == [(1, "1"), (2 + malformed, "2")]
+    assert [reject["raw"] for reject in rejects] == [line.rstrip("\r")[:500] for line in bad.split("\n")]
+
+
+def test_a_byte_order_mark_and_crlf_are_no_part_of_the_data(tmp_path):
+    raw = tmp_path / "a.json.gz"
+    raw.write_bytes(gzip.compress(b'\xef\xbb\xbf{"author_id": "1", "name": "A"}\r\n{"author_id"\r\n'))
+    _, authors, rejects = run("authors", raw, tmp_path / "out")
+    assert [(author["line"], author["name"]) for author in authors] == [(1, "A")]
+    assert [(reject["line"], reject["raw"]) for reject in rejects] == [(2, '{"author_id"')]
+
+
+def test_lines_are_guarded_alike_wherever_the_chunks_end():
+    lines = (
+        b'\xef\xbb\xbf{"a": 1}\n \t\n{"b": 2} \r\n\n{"c":\n  {"d": 4}\n{}\n' + b"{" + b"e" * 20 + b'}\n"f"}\n{"g": 7}'
+    )
+    whole = b'{"a": 1}\n{"b": 2} \r\nx\n  {"d": 4}\n{}\nx\nx\n{"g": 7}\n'
+    for size in range(1, len(lines) + 1):
+        chunks = [lines[start : start + size] for start in range(0, len(lines), size)]
+        assert b"".join(guarded(chunks, most_bytes=15)) == whole, size
+
+
+def test_a_line_without_end_is_dropped_while_it_comes():
+    def endless():
+        yield b'{"a": 1}\n'
+        for _ in range(1000):
+            yield b"{" * 100
+        yield b'\n{"b": 2}\n'
+
+    pieces = list(guarded(endless(), most_bytes=1000))
+    assert b"".join(pieces) == b'{"a": 1}\nx\n{"b": 2}\n'
+
+
+def test_the_text_of_a_line_is_found_whatever_is_around_it(tmp_path):
+    raw = tmp_path / "l.json.gz"
+    raw.write_bytes(gzip.compress(b"\xef\xbb\xbf\n \nfirst\n" + b" " * (17 << 20) + b"\nlast" + "é".encode() * 600))
+    assert lines_at(raw, {1, 2, 3}, cut=500) == {1: "first", 2: " " * 500, 3: "last" + "é" * 496}
+
+
+@pytest.mark.parametrize("table", FILES)
+def test_a_file_of_another_kind_is_refused(tmp_path, write_gz, table):
+    lines = [REVIEW, {**REVIEW, "review_id": "r2"}] if table != "reviews" else [AUTHOR, AUTHOR]
+    with pytest.raises(RawDataError, match=f"There is not one record in the {table} file") as caught:
+        run(table, write_gz(tmp_path / "f.json.gz", lines), tmp_path / "out")
+    assert caught.value.found.startswith("2 lines rejected (2 m")
+    assert "for example line 1: '{" in caught.value.found
+
+
+def test_what_duckdb_cannot_do_names_the_file(tmp_path, write_gz):
+    raw = write_gz(tmp_path / "b.json.gz", [{**BOOK, "description": f"{n}" * 2000} for n in range(20000)])
+    (tmp_path / "out").mkdir()
+    with pytest.raises(RawDataError, match="The books file cannot be read") as caught:
+        ingest("books", raw, tmp_path / "out", DuckLimits("20MB", 1), reject_ceiling=1.0)
+    assert str(raw) in caught.value.expected
+    assert "OutOfMemoryException" in caught.value.found
+
+
+def in_time(action, seconds=30.0):
+    """What `action` returns or raises; a failure if it does not end."""
+    outcome = []
+
+    def call():
+        try:
+            outcome.append(action())
+        except Exception as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    assert outcome, "it hangs"
+    return outcome[0]
+
+
+def test_a_file_that_is_gone_or_no_gzip_does_not_hang(tmp_path):
+    gone = in_time(lambda: run("books", tmp_path / "gone.json.gz", tmp_path / "out"))
+    assert isinstance(gone, RawDataError)
+    assert "FileNotFoundError" in gone.found
+    (tmp_path / "plain.json.gz").write_text('{"book_id": "1"}')
+    plain = in_time(lambda: run("books", tmp_path / "plain.json.gz", tmp_path / "out2"))
+    assert isinstance(plain, RawDataError)
+    assert plain.what == "A raw file is damaged"
+    assert "byte 16 of 16, after 0 decompressed bytes" in plain.found
+
+
+def test_a_reader_that_fails_at_once_or_midway_does_not_hang(tmp_path, write_gz):
+    raw = write_gz(tmp_path / "b.json.gz", [{**BOOK, "book_id": str(n)} for n in range(5000)])
+
+    def leave(read: int) -> None:
+        with decompressed(raw, tmp_path) as pipe:
+            file = Path(pipe).open("rb") if read else None  # noqa: SIM115  # stays open, as a failed query may leave it
+            if file is not None:
+                file.read(read)
+            raise KeyError(pipe)
+
+    for read in [0] * 20 + [1, 100_000]:
+        assert isinstance(in_time(lambda read=read: leave(read)), KeyError)
+    assert list(tmp_path.iterdir()) == [raw]
+
+
+def test_damage_is_told_even_if_the_reader_failed_as_well(tmp_path, write_gz):
+    raw = write_gz(tmp_path / "b.json.gz", [{**BOOK, "book_id": str(n)} for n in range(5000)])
+    raw.write_bytes(raw.read_bytes()[:-8])
+
+    def read_and_fail() -> None:
+        with decompressed(raw, tmp_path) as pipe, Path(pipe).open("rb") as file:
+            file.read()
+            raise duckdb.IOException("the query failed")
+
+    error = in_time(read_and_fail)
+    assert isinstance(error, RawDataError)
+    assert error.what == "A raw file is damaged"

@@ -193,6 +193,8 @@ def test_a_book_without_an_author_without_role_shows_who_there_is(tmp_path):
         ("<script>alert('x')</script>safe<style>p {}</style>", "safe"),
         ("Cafe\u0301", "Café"),
         ("nul\x00byte", "nul byte"),
+        ("caf\u00e9\x00 and the rest", "caf\u00e9 and the rest"),
+        ("caf\u00e9&#0; cafe\u0301\x07bell", "caf\u00e9\ufffd caf\u00e9 bell"),
         ("5 &lt; 6 stays as it was meant", "5 < 6 stays as it was meant"),
         ("I <3 this", "I <3 this"),
         ("<p> </p>", None),
@@ -223,6 +225,60 @@ def test_language_codes(tmp_path, code, language):
     with connect(LIMITS, tmp_path) as connection:
         prepare(connection, RECIPES["title-first"])
         assert connection.execute("SELECT language_of($c::VARCHAR)", {"c": code}).fetchone() == (language,)
+
+
+def test_poor_reviews_take_no_places_of_good_ones(tmp_path):
+    good = [f"{LONG} Number {n}." for n in range(2)]
+    poor = [
+        *[LONG] * 4,
+        f"<p>{LONG}</p>",
+        f"<i>{LONG}</i>",
+        "<br />" * 20,
+        "<b>Wow!</b> (view spoiler)[" + "the butler did it " * 5 + "(hide spoiler)]",
+    ]
+    reviews = [
+        {"review_id": f"p{n}", "book_id": "1", "review_text": text, "n_votes": 99 - n} for n, text in enumerate(poor)
+    ] + [{"review_id": f"g{n}", "book_id": "1", "review_text": text, "n_votes": 2 - n} for n, text in enumerate(good)]
+    _, (document,) = build(tmp_path, [{"book_id": "1", "title": "T"}], reviews=reviews)
+    assert (document["text"], document["reviews_used"]) == (f"T. {LONG} {good[0]}", 2)
+
+
+def test_a_description_that_says_nothing_gives_way_to_one_that_does(tmp_path):
+    empty = {"work_id": "1", "title": "T", "language_code": "eng"}
+    _, (document,) = build(
+        tmp_path,
+        [
+            {**empty, "book_id": "1", "description": "<p> <br /></p>", "ratings_count": 99},
+            {**empty, "book_id": "2", "description": "\u200b&nbsp;\n", "ratings_count": 98},
+            {**empty, "book_id": "3", "description": "<i>A whale.</i>", "ratings_count": 1},
+        ],
+    )
+    assert (document["book_id"], document["description"], document["thin"]) == ("1", "A whale.", False)
+
+
+def test_names_are_clean_and_named_once(tmp_path):
+    _, (document,) = build(
+        tmp_path,
+        [
+            {
+                "book_id": "1",
+                "title": "T",
+                "authors": [
+                    {"author_id": "b", "role": "Editor"},
+                    {"author_id": "a", "role": ""},
+                    {"author_id": "b", "role": ""},
+                    {"author_id": "a", "role": ""},
+                ],
+            }
+        ],
+        [{"author_id": "a", "name": "Bront\u00eb &amp; <b>Sons</b>\u200b"}, {"author_id": "b", "name": "B"}],
+    )
+    assert (document["author"], document["authors"]) == ("Bront\u00eb & Sons", "Bront\u00eb & Sons, B")
+
+
+def test_titles_and_descriptions_are_cut(tmp_path):
+    _, (document,) = build(tmp_path, [{"book_id": "1", "title": "t" * 9000, "description": "d" * 9000}])
+    assert (document["title"], document["description"]) == ("t" * 500, "d" * 5000)
 
 
 def test_no_books_is_an_error(tmp_path):

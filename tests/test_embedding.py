@@ -380,6 +380,31 @@ def test_the_local_executor_says_what_failed(encoder, tmp_path, capfd):
     assert "told to use CUDA and cannot" in err  # passed through as well
 
 
+def test_a_broken_standard_error_does_not_stop_the_worker(tmp_path):
+    """As in `viberary build 2>&1 | head`; the child writes more than a pipe holds."""
+    code = (
+        "import sys; from pathlib import Path; from viberary_pipeline.executors import local;"
+        "local.WORKER = 'chatter'; executor = local.LocalExecutor();"
+        "status = executor.poll(executor.submit(Path(sys.argv[1])), wait_seconds=60);"
+        "print(status.state)"
+    )
+    (tmp_path / "chatter.py").write_text("import sys\nfor _ in range(20000): print('words ' * 10, file=sys.stderr)\n")
+    reading, writing = os.pipe()
+    os.close(reading)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path)],
+            stdout=subprocess.PIPE,
+            stderr=writing,
+            env=environment,
+            timeout=120,
+        )
+    finally:
+        os.close(writing)
+    assert done.stdout == b"succeeded\n"
+
+
 @pytest.mark.parametrize("name", ["ec2", "batch", "other"])
 def test_an_executor_of_another_version_is_refused(name):
     with pytest.raises(SettingsError) as caught:

@@ -17,11 +17,11 @@ import duckdb
 import pytest
 from filelock import FileLock
 
+from viberary_pipeline.errors import QualityError
 from viberary_pipeline.quality import (
     BOUNDS,
     TABLES,
     ExpectationResult,
-    QualityError,
     ValidationReport,
     data_docs,
     expectation_specs,
@@ -583,6 +583,31 @@ def test_a_wrong_entry_is_named(entry: str, found: str, tmp_path: Path) -> None:
         expectation_specs("authors", path)
     assert found in error.value.found
     assert str(path) in error.value.todo
+
+
+def test_missing_bounds_are_a_matter_of_the_setting(tmp_path: Path) -> None:
+    with pytest.raises(QualityError, match="The bounds of the data cannot be read") as error:
+        expectation_specs("authors", tmp_path / "bounds.toml")
+    assert error.value.expected == f"a TOML file at {tmp_path / 'bounds.toml'}"
+    assert error.value.todo == "correct or unset VIBERARY_BOUNDS"
+
+
+@pytest.mark.parametrize("blank", ["", " \t\r\n", "\u200b\u00a0", "\ufeff\x07"])
+def test_what_cannot_be_seen_is_no_text(check: Callable[..., ValidationReport], blank: str) -> None:
+    failed = {
+        "authors": check("authors", authors=[author(1, name=blank)]),
+        "reviews": check("reviews", reviews=[review(1, review_text=blank)]),
+        "documents": check("documents", documents=[document(1, text=blank)], books=[book(1)]),
+        "books": check("books", books=[book(1, title=blank)]),
+    }
+    named = {table: {result.name for result in (*report.errors, *report.warnings)} for table, report in failed.items()}
+    expected = {
+        "authors": "name_present",
+        "reviews": "text_present",
+        "documents": "text_present",
+        "books": "title_share",
+    }
+    assert [table for table, name in expected.items() if name not in named[table]] == []
 
 
 @pytest.mark.parametrize(

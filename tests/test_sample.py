@@ -23,7 +23,7 @@ from viberary_pipeline.documents.recipes import RECIPES
 from viberary_pipeline.errors import SettingsError, ViberaryError
 from viberary_pipeline.sample import records
 from viberary_pipeline.sample.works import Work, load_works
-from viberary_pipeline.sample.write import Written, clean_records, dirty_lines, load_dirt, write_sample
+from viberary_pipeline.sample.write import MARKER, Written, clean_records, dirty_lines, load_dirt, write_sample
 
 WORKS, EDITIONS, REVIEWS, AUTHORS = 262, 472, 467, 376
 
@@ -345,23 +345,48 @@ def test_the_bytes_are_the_same_every_time(written: dict[str, Written], tmp_path
         environment = {**os.environ, "PYTHONHASHSEED": seed, "TZ": "Asia/Tokyo"}
         subprocess.run([sys.executable, "-c", program, str(folder)], check=True, env=environment, timeout=120)
         assert digests(folder) == expected
-        assert sorted(path.name for path in folder.iterdir()) == sorted(FILES.values())
+        assert sorted(path.name for path in folder.iterdir()) == sorted([MARKER, *FILES.values()])
 
 
-def test_a_file_that_is_right_stays_and_any_other_is_replaced(tmp_path: Path) -> None:
+def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
+    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
+
+
+def test_what_is_right_stays_and_what_is_missing_comes_back(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    (tmp_path / FILES["authors"]).write_bytes(b"half a file")
     write_sample(tmp_path)
-    before = {path.name: (path.stat().st_mtime_ns, path.stat().st_ino) for path in tmp_path.iterdir()}
-    right = (tmp_path / FILES["books"]).read_bytes()
-    (tmp_path / FILES["books"]).write_bytes(right[:-1])
-
+    before = contents(tmp_path)
     write_sample(tmp_path)
+    assert contents(tmp_path) == before
+    (tmp_path / FILES["books"]).unlink()
+    write_sample(tmp_path)
+    after = contents(tmp_path)
+    books, marker = after.pop(FILES["books"]), after.pop(MARKER)
+    assert (books[0], marker[0]) == (before.pop(FILES["books"])[0], before.pop(MARKER)[0])
+    assert after == before
 
-    after = {path.name: (path.stat().st_mtime_ns, path.stat().st_ino) for path in tmp_path.iterdir()}
-    assert {name for name in after if after[name] != before[name]} == {FILES["books"]}
-    assert (tmp_path / FILES["books"]).read_bytes() == right
-    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+def test_the_sample_of_an_older_version_is_replaced(tmp_path: Path) -> None:
+    write_sample(tmp_path)
+    expected = (tmp_path / FILES["books"]).read_bytes()
+    older = b"the sample as it once was"
+    (tmp_path / FILES["books"]).write_bytes(older)
+    (tmp_path / MARKER).write_text(json.dumps({"sha256": [hashlib.sha256(older).hexdigest()]}))
+    write_sample(tmp_path)
+    assert (tmp_path / FILES["books"]).read_bytes() == expected
+
+
+@pytest.mark.parametrize("size", [9, 3 << 20])
+@pytest.mark.parametrize("beside_a_sample", [False, True])
+def test_a_file_of_somebodys_own_is_never_overwritten(tmp_path: Path, size: int, beside_a_sample: bool) -> None:
+    if beside_a_sample:
+        write_sample(tmp_path)
+    (tmp_path / FILES["reviews"]).write_bytes(b"m" * size)
+    before = contents(tmp_path)
+    with pytest.raises(SettingsError, match="would overwrite files that it did not write") as error:
+        write_sample(tmp_path)
+    assert error.value.found == f"{tmp_path / FILES['reviews']} ({size:,} bytes)"
+    assert contents(tmp_path) == before
 
 
 def test_a_folder_that_cannot_be_made_is_an_error_that_says_so(tmp_path: Path) -> None:
@@ -376,7 +401,7 @@ def test_a_failure_leaves_no_temporary_file_behind(tmp_path: Path) -> None:
     (tmp_path / FILES["reviews"] / "in the way").mkdir(parents=True)
     with pytest.raises(SettingsError, match="IsADirectoryError"):
         write_sample(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} <= set(FILES.values())
+    assert {path.name for path in tmp_path.iterdir()} <= {MARKER, *FILES.values()}
 
 
 # ---- the dirt

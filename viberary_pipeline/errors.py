@@ -45,6 +45,10 @@ class ArtifactError(ViberaryError):
     """An intermediate that a stage needs and that is not there, or does not match its manifest."""
 
 
+class QualityError(ViberaryError):
+    """The data cannot be checked: a wrong bound, or a table that is missing or has other columns."""
+
+
 class EncoderError(ViberaryError):
     """An encoder that is unknown, cannot be had, or does not do what its spec says."""
 

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from viberary_pipeline.artifacts import digest
 from viberary_pipeline.catalogue.duck import DuckLimits, connect, copy_to_parquet, sql
 from viberary_pipeline.catalogue.stream import decompressed, lines_at
@@ -10,6 +12,7 @@ from viberary_pipeline.errors import RawDataError
 
 TABLES = ("books", "authors", "reviews")
 _EXAMPLES = 1000
+_ALWAYS_ALLOWED = 10
 
 
 def statements_digest(table: str) -> str:
@@ -26,21 +29,19 @@ def ingest(table: str, raw: Path, out: Path, limits: DuckLimits, *, reject_ceili
         raw: The gzipped JSON lines.
         out: An empty folder.
         limits: Memory and threads for DuckDB.
-        reject_ceiling: Largest share of malformed lines, in [0, 1].
+        reject_ceiling: Largest share of malformed lines, in [0, 1]. Ten malformed lines are always allowed: in a
+            small file they say nothing about the file.
 
     Returns:
         `lines`, `rows` and `rejected` ({reason: count}); lines = rows + rejects, always.
 
     Raises:
-        RawDataError: the file is damaged, holds no line, or more of it is malformed than the ceiling allows.
+        RawDataError: the file is damaged or unreadable, holds lines and not one record (a file of another kind),
+            or more of it is malformed than the ceiling allows; or there are no books.
     """
     with connect(limits, out) as connection:
         connection.execute(sql("catalogue", "macros"))
-        with decompressed(raw) as pipe:
-            # One streaming pass. CREATE TABLE AS cannot take a prepared parameter, a variable it can.
-            staged = sql("catalogue", f"{table}_staged").replace("$path", "getvariable('path')")
-            connection.execute("SET VARIABLE path = $path", {"path": pipe})
-            connection.execute(f"CREATE TEMP TABLE {table}_staged AS {staged}")
+        _stage(connection, table, raw, out)
         connection.execute(f"CREATE TEMP TABLE {table}_rejects AS {sql('catalogue', f'{table}_rejects')}")
         lines = _count(connection, f"{table}_staged")
         rejected = dict(
@@ -55,6 +56,22 @@ def ingest(table: str, raw: Path, out: Path, limits: DuckLimits, *, reject_ceili
     if rows + sum(rejected.values()) != lines:
         raise AssertionError(f"{table}: {lines} lines, but {rows} rows and {rejected} rejects")
     return {"lines": lines, "rows": rows, "rejected": rejected}
+
+
+def _stage(connection: duckdb.DuckDBPyConnection, table: str, raw: Path, out: Path) -> None:
+    # One streaming pass. CREATE TABLE AS cannot take a prepared parameter, a variable it can.
+    staged = sql("catalogue", f"{table}_staged").replace("$path", "getvariable('path')")
+    try:
+        with decompressed(raw, out) as pipe:
+            connection.execute("SET VARIABLE path = $path", {"path": pipe})
+            connection.execute(f"CREATE TEMP TABLE {table}_staged AS {staged}")
+    except duckdb.Error as error:
+        raise RawDataError(
+            f"The {table} file cannot be read",
+            expected=f"{raw} to hold one JSON object per line, and memory and disk for them",
+            found=f"{type(error).__name__}: {error}",
+            todo="look at the file; if it speaks of memory or disk, raise VIBERARY_DUCKDB_MEMORY_LIMIT or make room",
+        ) from error
 
 
 def _count(connection: Any, table: str) -> int:
@@ -85,8 +102,7 @@ def _check_ceiling(
             todo="check that this is the file you meant",
         )
     malformed = rejected.get("malformed_json", 0)
-    # A handful of bad lines in a small file says nothing about the file.
-    if malformed > max(10, ceiling * lines):
+    if malformed > max(_ALWAYS_ALLOWED, ceiling * lines):
         examples = connection.execute(
             f"SELECT line, left(raw, 80) FROM {table}_rejects WHERE reason = 'malformed_json' ORDER BY line LIMIT 3"
         ).fetchall()
@@ -96,4 +112,18 @@ def _check_ceiling(
             found=f"{malformed:,} of {lines:,}, for example "
             + "; ".join(f"line {line}: {text!r}" for line, text in examples),
             todo="look at the file, or raise VIBERARY_REJECT_CEILING if it is meant to be so",
+        )
+    if lines and lines == sum(rejected.values()):
+        reasons = sorted(rejected.items(), key=lambda item: -item[1])
+        examples = connection.execute(
+            f"SELECT line, left(raw, 80) FROM {table}_rejects ORDER BY line LIMIT 3"
+        ).fetchall()
+        raise RawDataError(
+            f"There is not one record in the {table} file",
+            expected=f"{raw} to hold {table}, one JSON object per line",
+            found=f"{lines:,} lines rejected ("
+            + ", ".join(f"{count:,} {reason}" for reason, count in reasons[:3])
+            + "), for example "
+            + "; ".join(f"line {line}: {text!r}" for line, text in examples),
+            todo="check that this is the file you meant, and not one of another kind under its name",
         )

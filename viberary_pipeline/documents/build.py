@@ -17,13 +17,20 @@ from viberary_pipeline.errors import RawDataError
 MOST_CHARACTERS = 4000
 """Longest text of a work, in characters: several times what any registered encoder reads."""
 
+MOST_TITLE = 500
+"""Longest title, and longest name of an author, in characters."""
+
+MOST_DESCRIPTION = 5000
+"""Longest description, in characters."""
+
 READER_LANGUAGE = "eng"
 
 
 def statements_digest(recipe: Recipe) -> str:
     """A digest of everything in the code that shapes documents."""
     names = ("macros", "documents", "exclusions")
-    return digest([[sql("documents", name) for name in names], asdict(recipe), MOST_CHARACTERS, READER_LANGUAGE])
+    limits = [MOST_CHARACTERS, MOST_TITLE, MOST_DESCRIPTION]
+    return digest([[sql("documents", name) for name in names], asdict(recipe), limits, READER_LANGUAGE])
 
 
 def build_documents(
@@ -59,6 +66,8 @@ def build_documents(
                 "reviews_per_work": reviews_per_work,
                 "reader_language": READER_LANGUAGE,
                 "most_characters": MOST_CHARACTERS,
+                "most_title": MOST_TITLE,
+                "most_description": MOST_DESCRIPTION,
             },
         )
         excluded = connection.execute(sql("documents", "exclusions")).fetchone() or (0, 0)

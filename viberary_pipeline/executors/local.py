@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -105,8 +106,10 @@ class _Child:
         line = ""
         while chunk := os.read(stream.fileno(), 65536):
             text = decoder.decode(chunk)
-            sys.stderr.write(text)
-            sys.stderr.flush()
+            # Where ours is closed or broken (`... 2>&1 | head`), go on reading: a full pipe would stop the worker.
+            with suppress(OSError, ValueError):
+                sys.stderr.write(text)
+                sys.stderr.flush()
             *whole, line = (line + text).split("\n")
             for ended in whole:
                 # A progress bar redraws its line after a carriage return: only what stands at the end counts.

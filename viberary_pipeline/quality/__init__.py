@@ -13,13 +13,8 @@ The one way in which every table is checked:
     validate("books", parquet, docs=docs, run_name=run_id)   # -> ValidationReport
 """
 
-from viberary_pipeline.quality.bounds import (
-    BOUNDS,
-    TABLES,
-    ExpectationSpec,
-    QualityError,
-    expectation_specs,
-)
+from viberary_pipeline.errors import QualityError
+from viberary_pipeline.quality.bounds import BOUNDS, TABLES, ExpectationSpec, expectation_specs
 from viberary_pipeline.quality.metrics import RELATED
 from viberary_pipeline.quality.validation import ExpectationResult, ValidationReport, validate
 

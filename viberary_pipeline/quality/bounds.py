@@ -11,16 +11,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
-from viberary_pipeline.errors import ViberaryError
+from viberary_pipeline.errors import QualityError
 
 BOUNDS = Path(__file__).with_name("bounds.toml")
 TABLES = ("books", "authors", "reviews", "documents")
 
 Severity = Literal["ERROR", "WARN"]
-
-
-class QualityError(ViberaryError):
-    """The data cannot be checked: a wrong bound, or a table that is missing or has other columns."""
 
 
 class ExpectationSpec(BaseModel):
@@ -57,7 +53,14 @@ def load_bounds(path: Path = BOUNDS) -> tuple[ExpectationSpec, ...]:
     """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        raise QualityError(
+            "The bounds of the data cannot be read",
+            expected=f"a TOML file at {path}",
+            found=f"{type(error).__name__}: {error.strerror or error}",
+            todo="correct or unset VIBERARY_BOUNDS",
+        ) from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise _refused(path, f"{type(error).__name__}: {error}") from error
     specs: list[ExpectationSpec] = []
     problems: list[str] = []

@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 
 from viberary_pipeline.catalogue.duck import DuckLimits, connect, sql
-from viberary_pipeline.quality.bounds import QualityError
+from viberary_pipeline.errors import QualityError
 
 # documents is downstream of the other three tables, so how the tables fit together is measured there.
 RELATED: Mapping[str, tuple[str, ...]] = {"documents": ("books", "authors", "reviews")}

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from viberary_pipeline.quality.bounds import ExpectationSpec, QualityError, wrong_entry
+from viberary_pipeline.errors import QualityError
+from viberary_pipeline.quality.bounds import ExpectationSpec, wrong_entry
 from viberary_pipeline.quality.data_docs import SITE, page_path, site_config
 from viberary_pipeline.quality.metrics import Metric
 from viberary_pipeline.quality.wording import expected_text, number_text, percent_against

@@ -8,10 +8,10 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from viberary_pipeline.catalogue.duck import DuckLimits
+from viberary_pipeline.errors import QualityError
 from viberary_pipeline.quality.bounds import (
     BOUNDS,
     ExpectationSpec,
-    QualityError,
     Severity,
     expectation_specs,
     wrong_entry,

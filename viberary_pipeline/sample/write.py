@@ -5,6 +5,7 @@ numbers and by name. A dirty record never touches a clean one.
 """
 
 import gzip
+import hashlib
 import json
 import os
 import tomllib
@@ -19,6 +20,10 @@ from viberary_pipeline.errors import SettingsError
 from viberary_pipeline.sample import records
 from viberary_pipeline.sample.works import Work, load_works
 
+MARKER = ".viberary-sample.json"
+"""The file beside the sample that lists the SHA-256 of what was written there, by any version."""
+
+_MOST_BYTES = 1 << 20  # no file of the sample is bigger, so that a bigger one is somebody's own
 _RECORD = {"books": records.book_record, "authors": records.author_record, "reviews": records.review_record}
 
 
@@ -34,13 +39,13 @@ def write_sample(folder: Path) -> dict[str, Written]:
     """Write the three gz files into `folder`, which is made if need be; other files there stay.
 
     All are complete under temporary names before the first takes its place. A file that is right already
-    stays untouched.
+    stays untouched; one of those names that no version of the sample wrote is never replaced.
 
     Returns:
         'books', 'authors' and 'reviews' to what was written.
 
     Raises:
-        SettingsError: the folder cannot be made or written.
+        SettingsError: the folder cannot be made or written, or holds a file of that name that is not ours.
     """
     dirt = load_dirt()
     clean = clean_records(load_works(), dirt["private_shelves"])
@@ -104,12 +109,20 @@ def _packed(lines: list[str]) -> bytes:
 
 def _replace_files(contents: dict[Path, bytes]) -> None:
     # A file that is right keeps its time of modification: to whoever fingerprinted it, it has not changed.
-    changed = [path for path, new in contents.items() if not path.is_file() or path.read_bytes() != new]
+    changed = {path: new for path, new in contents.items() if not path.is_file() or _content(path) != new}
+    if not changed:
+        return
+    marker = next(iter(changed)).with_name(MARKER)
+    known = _known(marker)
+    _refuse_foreign([path for path in changed if path.is_file() and _digest(_content(path)) not in known])
+    digests = sorted(known.union(hashlib.sha256(new).hexdigest() for new in contents.values()))
+    # The marker first: whatever is in place is listed, even if this process is killed in between.
+    changed = {marker: (json.dumps({"sha256": digests}, indent=1) + "\n").encode(), **changed}
     temporary = {path: path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}") for path in changed}
     try:
         for path, beside in temporary.items():
             with beside.open("wb") as file:
-                file.write(contents[path])
+                file.write(changed[path])
                 file.flush()
                 os.fsync(file.fileno())
         for path, beside in temporary.items():
@@ -117,3 +130,31 @@ def _replace_files(contents: dict[Path, bytes]) -> None:
     finally:
         for beside in temporary.values():
             beside.unlink(missing_ok=True)
+
+
+def _content(path: Path) -> bytes | None:
+    """The bytes of a file, or None if it is too big to be of the sample."""
+    with path.open("rb") as file:
+        content = file.read(_MOST_BYTES + 1)
+    return content if len(content) <= _MOST_BYTES else None
+
+
+def _digest(content: bytes | None) -> str | None:
+    return None if content is None else hashlib.sha256(content).hexdigest()
+
+
+def _known(marker: Path) -> set[str]:
+    try:
+        return set(map(str, json.loads(marker.read_bytes())["sha256"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()  # none, or none of ours: then nothing there is known
+
+
+def _refuse_foreign(paths: list[Path]) -> None:
+    if paths:
+        raise SettingsError(
+            "The sample would overwrite files that it did not write",
+            expected=f"a folder without files of other origin named {', '.join(FILES.values())}",
+            found=", ".join(f"{path} ({path.stat().st_size:,} bytes)" for path in paths),
+            todo="name another folder for the sample, or move these files away",
+        )

@@ -1,6 +1,6 @@
 -- documents: one row per work, in the order of work_id.
 -- Inputs: books, authors, reviews (views over the Parquet files of those stages).
--- Parameters: $reviews_per_work, $reader_language, $most_characters.
+-- Parameters: $reviews_per_work, $reader_language, $most_characters, $most_title and $most_description (characters).
 -- A book without a work_id is a work of its own, named 'b' || book_id (work ids are digits).
 -- Representative edition: in the reader's language first, then of unknown language, then any other; with a
 -- description before without; most ratings; lowest book_id. Its title, author and link are shown.
@@ -23,7 +23,7 @@ WITH editions AS (
         ) AS preference
     FROM books
 ),
--- Of all editions of a work: the sums, and the description of the most preferred edition that has one.
+-- Of all editions of a work: the sums.
 works AS (
     SELECT
         work_id,
@@ -32,18 +32,33 @@ works AS (
         sum(text_reviews_count)::BIGINT AS review_count,
         round(sum(average_rating * ratings_count) / nullif(sum(ratings_count) FILTER (average_rating IS NOT NULL), 0), 2)
             AS average_rating,
-        min(publication_year) AS publication_year,
-        arg_min(description, preference) AS description
+        min(publication_year) AS publication_year
     FROM editions
     GROUP BY work_id
 ),
+-- The description of a work: of its most preferred edition with one that says something. Only the first three
+-- that are there are cleaned: cleaning is the dear part.
+described AS (
+    SELECT work_id, preference, description
+    FROM editions
+    WHERE description IS NOT NULL
+    QUALIFY row_number() OVER (PARTITION BY work_id ORDER BY preference) <= 3
+),
+descriptions AS (
+    SELECT work_id, arg_min(cleaned, preference) AS description
+    FROM (SELECT work_id, preference, left(clean_text(description), $most_description) AS cleaned FROM described)
+    WHERE cleaned IS NOT NULL
+    GROUP BY work_id
+),
 -- Names of a representative edition's contributors, in the order of the file; main authors have no role.
+-- An author listed twice counts where a name stands first, without a role before with one.
 credits AS (
-    SELECT e.work_id, c.position, a."name", c.author.role AS "role"
+    SELECT e.work_id, c.position, left(coalesce(clean_text(a."name"), a."name"), $most_title) AS "name", c.author.role AS "role"
     FROM editions AS e,
         unnest(list_transform(e.authors, lambda x, i: {'author': x, 'position': i})) AS u(c)
     JOIN authors AS a ON a.author_id = c.author.author_id
     WHERE e.preference = 1
+    QUALIFY row_number() OVER (PARTITION BY e.work_id, "name" ORDER BY "role" <> '', c.position) = 1
 ),
 names AS (
     SELECT
@@ -53,23 +68,34 @@ names AS (
     FROM credits
     GROUP BY work_id
 ),
--- The best reviews of a work: most votes, then longest; a text counts once, and one below 40 characters not.
--- Only as many as may be used are cleaned: cleaning is the dear part.
-ranked_reviews AS (
-    SELECT
-        e.work_id, r.review_text,
-        row_number() OVER (
-            PARTITION BY e.work_id ORDER BY coalesce(r.n_votes, 0) DESC, length(r.review_text) DESC, r.review_id
-        ) AS place
+-- The best reviews of a work: most votes, then longest; a text counts once, as found and as cleaned, and one
+-- below 40 characters not. Few more are cleaned than may be used.
+distinct_reviews AS (
+    SELECT e.work_id, r.review_id, r.review_text, coalesce(r.n_votes, 0) AS votes
     FROM reviews AS r
     JOIN editions AS e USING (book_id)
     WHERE length(r.review_text) >= 40
     QUALIFY row_number() OVER (PARTITION BY e.work_id, r.review_text ORDER BY r.n_votes DESC NULLS LAST, r.review_id) = 1
 ),
+candidates AS (
+    SELECT
+        work_id, review_text,
+        row_number() OVER (PARTITION BY work_id ORDER BY votes DESC, length(review_text) DESC, review_id) AS place
+    FROM distinct_reviews
+    QUALIFY place <= 2 * $reviews_per_work + 5
+),
+cleaned_reviews AS (
+    SELECT work_id, min(place) AS place, review
+    FROM (SELECT work_id, place, clean_text(review_text) AS review FROM candidates)
+    WHERE length(review) >= 40
+    GROUP BY work_id, review
+),
 best_reviews AS (
-    SELECT work_id, list(clean_text(review_text) ORDER BY place) AS reviews
-    FROM ranked_reviews
-    WHERE place <= $reviews_per_work
+    SELECT work_id, list(review ORDER BY place) AS reviews
+    FROM (
+        SELECT * FROM cleaned_reviews
+        QUALIFY row_number() OVER (PARTITION BY work_id ORDER BY place) <= $reviews_per_work
+    )
     GROUP BY work_id
 ),
 parts AS (
@@ -77,10 +103,10 @@ parts AS (
         w.work_id,
         e.book_id,
         -- A title that is nothing but markup stays as it is: a book must have one.
-        coalesce(clean_text(e.title), e.title) AS title,
+        left(coalesce(clean_text(e.title), e.title), $most_title) AS title,
         coalesce(n.main_authors[1], n.all_authors[1], '') AS author,
         coalesce(array_to_string(coalesce(n.main_authors, n.all_authors), ', '), '') AS authors,
-        clean_text(w.description) AS description,
+        d.description,
         coalesce(e.link, '') AS link,
         e.language,
         w.publication_year,
@@ -88,10 +114,11 @@ parts AS (
         w.ratings_count,
         w.review_count,
         w.editions,
-        coalesce(list_filter(b.reviews, lambda r: r IS NOT NULL), []) AS reviews
+        coalesce(b.reviews, []) AS reviews
     FROM works AS w
     JOIN editions AS e ON e.work_id = w.work_id AND e.preference = 1
     LEFT JOIN names AS n ON n.work_id = w.work_id
+    LEFT JOIN descriptions AS d ON d.work_id = w.work_id
     LEFT JOIN best_reviews AS b ON b.work_id = w.work_id
 ),
 texts AS (

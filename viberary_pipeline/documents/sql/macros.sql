@@ -1,8 +1,9 @@
--- Macros of the documents stage. resolve_entities is a function of ours (documents/text.py).
+-- Macros of the documents stage. resolve_entities is a function of ours (documents/build.py).
 
 -- Readable text: entities resolved, spoilers, tags, addresses and invisible characters removed, Unicode NFC,
 -- white space folded; null where nothing is left. Tags go first, so that an escaped '&lt;b&gt;' survives as the
 -- text that its writer meant.
+-- Control characters go before nfc_normalize, which ends a text at a NUL.
 CREATE OR REPLACE TEMP MACRO clean_text(value) AS
     nullif(
         trim(
@@ -10,23 +11,26 @@ CREATE OR REPLACE TEMP MACRO clean_text(value) AS
                 nfc_normalize(
                     regexp_replace(
                         regexp_replace(
-                            resolve_entities(
-                                regexp_replace(
+                            regexp_replace(
+                                resolve_entities(
                                     regexp_replace(
                                         regexp_replace(
-                                            value, '\(view spoiler\)\s*\[.*?\(hide spoiler\)\]', ' ', 'gs'
+                                            regexp_replace(
+                                                value, '\(view spoiler\)\s*\[.*?\(hide spoiler\)\]', ' ', 'gs'
+                                            ),
+                                            '<(script|style)\b.*?</(script|style)\s*>', ' ', 'gis'
                                         ),
-                                        '<(script|style)\b.*?</(script|style)\s*>', ' ', 'gis'
-                                    ),
-                                    '</?[a-zA-Z][^<>]*>|<!--.*?-->', ' ', 'gs'
-                                )
+                                        '</?[a-zA-Z][^<>]*>|<!--.*?-->', ' ', 'gs'
+                                    )
+                                ),
+                                '\b(https?://|www\.)\S+', ' ', 'gi'
                             ),
-                            '\b(https?://|www\.)\S+', ' ', 'gi'
+                            '[\x{200B}\x{200C}\x{2060}\x{FEFF}\x{00AD}]', '', 'g'
                         ),
-                        '[\x{200B}\x{200C}\x{2060}\x{FEFF}\x{00AD}]', '', 'g'
+                        '[\x{0000}-\x{001F}\x{007F}-\x{009F}]+', ' ', 'g'
                     )
                 ),
-                '[\s\x{0000}-\x{001F}\x{007F}-\x{00A0}\x{2028}\x{2029}]+', ' ', 'g'
+                '[\s\p{Z}]+', ' ', 'g'
             )
         ),
         ''

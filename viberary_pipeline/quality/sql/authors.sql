@@ -1,5 +1,5 @@
 -- Grain: one row, one column per metric of the table `authors`.
--- Inputs: the view `authors`; the macro rows_where. Nothing is dropped.
+-- Inputs: the view `authors`; the macros is_blank and rows_where. Nothing is dropped.
 SELECT
     count(*) AS row_count,
     rows_where(author_id IS NULL, concat('line ', line)) AS rows_without_author_id,
@@ -7,7 +7,7 @@ SELECT
         SELECT rows_where(copies > 1, concat('author ', author_id))
         FROM (SELECT author_id, count(*) AS copies FROM authors WHERE author_id IS NOT NULL GROUP BY author_id)
     ) AS repeated_author_ids,
-    rows_where(name IS NULL OR trim(name) = '', concat('author ', author_id)) AS rows_without_name,
+    rows_where(is_blank(name), concat('author ', author_id)) AS rows_without_name,
     rows_where(
         average_rating NOT BETWEEN 0 AND 5, concat('author ', author_id, ': ', average_rating)
     ) AS ratings_out_of_range

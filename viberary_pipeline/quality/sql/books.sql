@@ -1,5 +1,5 @@
 -- Grain: one row, one column per metric of the table `books`.
--- Inputs: the view `books`; the macros rows_where and share_where. Nothing is dropped.
+-- Inputs: the view `books`; the macros is_blank, rows_where and share_where. Nothing is dropped.
 SELECT
     count(*) AS row_count,
     rows_where(book_id IS NULL, concat('line ', line)) AS rows_without_book_id,
@@ -8,7 +8,7 @@ SELECT
         FROM (SELECT book_id, count(*) AS copies FROM books WHERE book_id IS NOT NULL GROUP BY book_id)
     ) AS repeated_book_ids,
     rows_where(title IS NULL, concat('book ', book_id)) AS rows_without_title,
-    share_where(trim(title) <> '', concat('book ', book_id)) AS share_with_title,
+    share_where(NOT is_blank(title), concat('book ', book_id)) AS share_with_title,
     rows_where(
         average_rating NOT BETWEEN 0 AND 5, concat('book ', book_id, ': ', average_rating)
     ) AS ratings_out_of_range,

@@ -1,6 +1,6 @@
 -- Grain: one row, one column per metric of the table `documents`, and of how the four tables fit together
 -- (documents is downstream of the other three, so every cross-table metric is here).
--- Inputs: the views `documents`, `books`, `authors`, `reviews`; the macros rows_where and share_where.
+-- Inputs: the views `documents`, `books`, `authors`, `reviews`; the macros is_blank, rows_where and share_where.
 -- Nothing is dropped. A book without a work_id is a work of its own, as in documents/sql/documents.sql.
 SELECT
     count(*) AS row_count,
@@ -18,7 +18,7 @@ SELECT
         SELECT rows_where(known.book_id IS NULL, concat('work ', work_id))
         FROM documents LEFT JOIN (SELECT DISTINCT book_id FROM books) AS known USING (book_id)
     ) AS rows_of_unknown_books,
-    rows_where(text IS NULL OR trim(text) = '', concat('work ', work_id)) AS rows_without_text,
+    rows_where(is_blank(text), concat('work ', work_id)) AS rows_without_text,
     rows_where(
         text_hash IS NULL OR NOT regexp_full_match(text_hash, '[0-9a-f]{64}'), concat('work ', work_id)
     ) AS malformed_hashes,

@@ -1,4 +1,4 @@
--- Macros of the metrics: both give {value, against, total, examples} of a group of rows.
+-- Macros of the metrics: rows_where and share_where give {value, against, total, examples} of a group of rows.
 -- examples: up to three `example` texts of the rows against, the lowest first; NULL where there is none.
 
 -- The rows that meet `condition` (NULL is not met): value = against = how many, total = all rows.
@@ -17,3 +17,6 @@ CREATE OR REPLACE TEMP MACRO share_where(condition, example) AS {
     'total': count(*),
     'examples': min(example::VARCHAR, 3) FILTER (WHERE (condition) IS NOT TRUE)
 };
+
+-- Whether a text is null or holds nothing that can be seen: white space, control and other invisible characters.
+CREATE OR REPLACE TEMP MACRO is_blank(value) AS value IS NULL OR NOT regexp_matches(value, '[^\s\p{C}\p{Z}]');

@@ -1,5 +1,5 @@
 -- Grain: one row, one column per metric of the table `reviews`.
--- Inputs: the view `reviews`; the macro rows_where. Nothing is dropped.
+-- Inputs: the view `reviews`; the macros is_blank and rows_where. Nothing is dropped.
 SELECT
     count(*) AS row_count,
     rows_where(review_id IS NULL, concat('line ', line)) AS rows_without_review_id,
@@ -9,7 +9,7 @@ SELECT
     ) AS repeated_review_ids,
     rows_where(book_id IS NULL, concat('review ', review_id)) AS rows_without_book_id,
     rows_where(
-        review_text IS NULL OR trim(review_text) = '', concat('review ', review_id)
+        is_blank(review_text), concat('review ', review_id)
     ) AS rows_without_text,
     rows_where(rating NOT BETWEEN 1 AND 5, concat('review ', review_id, ': ', rating)) AS ratings_out_of_range
 FROM reviews
