@@ -18,7 +18,7 @@ from viberary_pipeline.index.build import IndexSource, build_index
 from viberary_pipeline.index.clean import known_builds, remove_build, remove_unneeded
 from viberary_pipeline.index.gate import GATE_NAMES, halfway_queries, recall_at_k
 from viberary_pipeline.index.lock import build_lock
-from viberary_pipeline.index.publish import is_healthy, publish, rollback, save, unsaved_changes
+from viberary_pipeline.index.publish import is_healthy, publish, rollback, save
 from viberary_pipeline.index.room import estimated_bytes
 from viberary_pipeline.redis_server import connect
 from viberary_pipeline.search.knn import nearest
@@ -326,9 +326,16 @@ def test_a_standing_build_must_pass_the_bound_of_today(client, source):
 def test_what_is_saved_survives_and_is_known_to_be(client, source):
     record, _ = build(client, source(40))
     publish(client, record.build)
-    assert unsaved_changes(client)
-    assert save(client)
-    assert not unsaved_changes(client)
+    assert read_record(client, record.build).saved == ""
+    before = client.info("persistence")["rdb_saves"]
+    assert save(client, record.build)
+    assert client.info("persistence")["rdb_saves"] == before + 1
+    assert read_record(client, record.build).saved > record.created[:10]
+    # What comes back after another publish has to be saved anew.
+    other, _ = build(client, source(40, seed=1))
+    publish(client, other.build)
+    rollback(client)
+    assert read_record(client, record.build).saved == ""
 
 
 def test_one_builder_at_a_time(client):

@@ -213,7 +213,7 @@ def rollback() -> None:
         encoder_folder(settings.home_dir, previous)  # without it the page could not answer from that build
     # Without the build lock: a bad index must be retractable while the next one is being built.
     record = roll_back(client)
-    saved = "" if save(client) else "; Redis did not save, so its next restart goes back to what it saved last"
+    saved = "" if save(client, record.build) else "; Redis did not save: its restart would undo this"
     click.echo(f"build {record.build} is live again ({record.documents:,} documents){saved}")
 
 

@@ -5,9 +5,9 @@ import dagster as dg
 from viberary_pipeline.assets.common import StageConfig
 from viberary_pipeline.index.clean import remove_unneeded
 from viberary_pipeline.index.lock import build_lock
-from viberary_pipeline.index.publish import publish, save, unsaved_changes
+from viberary_pipeline.index.publish import publish, save
 from viberary_pipeline.resources import SearchIndex, Storage
-from viberary_pipeline.search.schema import read_pointer
+from viberary_pipeline.search.schema import read_pointer, read_record
 
 
 @dg.asset(deps=["search_index"], group_name="index", kinds={"redis"})
@@ -25,7 +25,10 @@ def published_index(
         pointer = read_pointer(client)
         # After the removal, so that a restart does not bring removed builds back; and also where nothing was
         # switched: the run before may have been killed between its switch and its save.
-        saved = save(client) if unsaved_changes(client) else True
+        record = read_record(client, build)
+        saved = record is not None and bool(record.saved)
+        if removed or not saved:
+            saved = save(client, build)
     if not saved:
         context.log.warning("Redis did not save: a restart of it goes back to what it saved last")
     context.log.info(f"build {build} is live" + ("" if switched else " already"))

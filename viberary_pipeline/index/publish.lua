@@ -16,5 +16,5 @@ redis.call('HSET', KEYS[1], 'live', ARGV[3], 'previous', live)
 if live ~= '' then
     redis.call('HSET', KEYS[3], 'state', 'previous')
 end
-redis.call('HSET', KEYS[2], 'state', 'live', 'published', ARGV[5])
+redis.call('HSET', KEYS[2], 'state', 'live', 'published', ARGV[5], 'saved', '')
 return live

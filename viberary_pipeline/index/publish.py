@@ -100,11 +100,18 @@ def _switch(client: redis.Redis, build: str) -> None:
         ) from error
 
 
-def save(client: redis.Redis) -> bool:
-    """Write the data set to disk now; whether that worked. What is not saved is lost with the server's next stop.
+def save(client: redis.Redis, build: str) -> bool:
+    """Write the data set to disk now and note so in the record of the live build; whether that worked.
 
-    (From an append-only log that was not rewritten, an alias served a part of its index after a restart.)
+    What is not saved is lost with the server's next stop. (And from an append-only log that was not rewritten, an
+    alias served a part of its index after a restart.)
     """
+    saved = _save(client)
+    client.hset(record_key(build), "saved", datetime.now(UTC).isoformat(timespec="seconds") if saved else "")
+    return saved
+
+
+def _save(client: redis.Redis) -> bool:
     deadline = time.monotonic() + _SAVE_TIMEOUT_SECONDS
     started = False
     while time.monotonic() < deadline:
@@ -125,8 +132,3 @@ def save(client: redis.Redis) -> bool:
         time.sleep(0.05)
     log.warning("Redis still saves after %s s", _SAVE_TIMEOUT_SECONDS)
     return False
-
-
-def unsaved_changes(client: redis.Redis) -> bool:
-    """Whether anything was written since the last save (a publish that was killed before it saved, say)."""
-    return bool(client.info("persistence")["rdb_changes_since_last_save"])

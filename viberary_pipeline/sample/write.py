@@ -4,12 +4,12 @@ After the clean records of each file come those of `dirt.toml`: what is wrong in
 numbers and by name. A dirty record never touches a clean one.
 """
 
-import gzip
-import hashlib
 import json
 import os
+import struct
 import tomllib
 import uuid
+import zlib
 from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
@@ -20,10 +20,9 @@ from viberary_pipeline.errors import SettingsError
 from viberary_pipeline.sample import records
 from viberary_pipeline.sample.works import Work, load_works
 
-MARKER = ".viberary-sample.json"
-"""The file beside the sample that lists the SHA-256 of what was written there, by any version."""
-
-_MOST_BYTES = 1 << 20  # no file of the sample is bigger, so that a bigger one is somebody's own
+# The head of every file that any version of the sample writes: gzip with a comment (RFC 1952, 2.3), no time and no
+# file name. It tells the sample's own files, which may be replaced, from somebody's downloads, which may not.
+_HEAD = b"\x1f\x8b\x08\x10" + bytes(4) + b"\x02\xff" + b"viberary sample\0"
 _RECORD = {"books": records.book_record, "authors": records.author_record, "reviews": records.review_record}
 
 
@@ -103,21 +102,16 @@ def _line(record: records.Record) -> str:
 
 
 def _packed(lines: list[str]) -> bytes:
-    # No time and no file name in the header: the bytes depend on the lines alone.
-    return gzip.compress("".join(line + "\n" for line in lines).encode(), compresslevel=9, mtime=0)
+    text = "".join(line + "\n" for line in lines).encode()
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return _HEAD + deflate.compress(text) + deflate.flush() + struct.pack("<II", zlib.crc32(text), len(text))
 
 
 def _replace_files(contents: dict[Path, bytes]) -> None:
+    present = [path for path in contents if path.is_file()]
+    _refuse_foreign([path for path in present if not _is_ours(path)])
     # A file that is right keeps its time of modification: to whoever fingerprinted it, it has not changed.
-    changed = {path: new for path, new in contents.items() if not path.is_file() or _content(path) != new}
-    if not changed:
-        return
-    marker = next(iter(changed)).with_name(MARKER)
-    known = _known(marker)
-    _refuse_foreign([path for path in changed if path.is_file() and _digest(_content(path)) not in known])
-    digests = sorted(known.union(hashlib.sha256(new).hexdigest() for new in contents.values()))
-    # The marker first: whatever is in place is listed, even if this process is killed in between.
-    changed = {marker: (json.dumps({"sha256": digests}, indent=1) + "\n").encode(), **changed}
+    changed = {path: new for path, new in contents.items() if path not in present or path.read_bytes() != new}
     temporary = {path: path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}") for path in changed}
     try:
         for path, beside in temporary.items():
@@ -132,22 +126,9 @@ def _replace_files(contents: dict[Path, bytes]) -> None:
             beside.unlink(missing_ok=True)
 
 
-def _content(path: Path) -> bytes | None:
-    """The bytes of a file, or None if it is too big to be of the sample."""
+def _is_ours(path: Path) -> bool:
     with path.open("rb") as file:
-        content = file.read(_MOST_BYTES + 1)
-    return content if len(content) <= _MOST_BYTES else None
-
-
-def _digest(content: bytes | None) -> str | None:
-    return None if content is None else hashlib.sha256(content).hexdigest()
-
-
-def _known(marker: Path) -> set[str]:
-    try:
-        return set(map(str, json.loads(marker.read_bytes())["sha256"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return set()  # none, or none of ours: then nothing there is known
+        return file.read(len(_HEAD)) == _HEAD
 
 
 def _refuse_foreign(paths: list[Path]) -> None:

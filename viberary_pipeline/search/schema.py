@@ -106,6 +106,7 @@ class BuildRecord:
         gates: JSON list of the gates with their figures.
         seconds: What building took.
         created, published: UTC, ISO 8601; published is "" until it was.
+        saved: When Redis had written it to disk as the live build, UTC, ISO 8601; "" until then.
         owner: The process that made it (`viberary_pipeline.index.owner`).
     """
 
@@ -127,6 +128,7 @@ class BuildRecord:
     created: str = ""
     published: str = ""
     owner: str = ""
+    saved: str = ""
 
     @property
     def hnsw(self) -> HnswSettings:
