@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import signal
 import sys
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -25,6 +26,8 @@ def main() -> int:
             raise
         print(f"report: port {options.port} is in use: make report REPORT_PORT=another", file=sys.stderr)
         return 1
+    # A shell that starts this in the background lets it ignore Ctrl-C's signal: it shall end by it all the same.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with server:
         print(f"The report is at http://127.0.0.1:{server.server_port}/ (Ctrl-C stops it)", flush=True)
         try:
