@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 
 from viberary_pipeline.assets.common import StageConfig, artifact_metadata
 from viberary_pipeline.embedding.embed import embed_missing
-from viberary_pipeline.resources import EmbeddingExecutor, Encoder, Storage
+from viberary_pipeline.resources import EmbeddingExecutor, Encoder, Storage, vectors_of
 
 
 @dg.asset(deps=["documents"], group_name="vectors", kinds={"pytorch", "arrow"})
@@ -22,7 +22,7 @@ def embeddings(
     counts = embed_missing(
         pq.read_table(documents.file("documents.parquet"), columns=["text_hash", "text"]),
         encoder=model,
-        store=encoder.vectors(storage.path),
+        store=vectors_of(model, storage.path),
         executor=executor.create(),
         jobs_root=storage.path / "jobs",
         device=executor.device,

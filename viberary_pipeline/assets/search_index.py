@@ -14,7 +14,7 @@ from viberary_pipeline.index.gate import GATE_NAMES
 from viberary_pipeline.index.lock import build_lock
 from viberary_pipeline.index.publish import is_healthy
 from viberary_pipeline.quality.verdict import require_passed
-from viberary_pipeline.resources import Encoder, SearchIndex, Storage
+from viberary_pipeline.resources import Encoder, SearchIndex, Storage, vectors_of
 from viberary_pipeline.search.schema import BuildRecord, read_record
 
 INDEX_VERSION = 1
@@ -52,7 +52,9 @@ def search_index(
         if record is None:
             remove_unneeded(client)  # what killed builds left
             path = documents.file("documents.parquet")
-            vectors = encoder.vectors(storage.path).vectors_for(pq.read_table(path, columns=["text_hash"])["text_hash"])
+            vectors = vectors_of(model, storage.path).vectors_for(
+                pq.read_table(path, columns=["text_hash"])["text_hash"]
+            )
             record, _ = build_index(
                 client,
                 IndexSource(path, vectors, wanted, model.spec.name, model.fingerprint, onnx.key),

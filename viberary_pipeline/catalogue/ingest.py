@@ -103,27 +103,29 @@ def _check_ceiling(
         )
     malformed = rejected.get("malformed_json", 0)
     if malformed > max(_ALWAYS_ALLOWED, ceiling * lines):
-        examples = connection.execute(
-            f"SELECT line, left(raw, 80) FROM {table}_rejects WHERE reason = 'malformed_json' ORDER BY line LIMIT 3"
-        ).fetchall()
         raise RawDataError(
             f"Too much of the {table} file is malformed",
             expected=f"at most {ceiling:.2%} of the lines of {raw} to be no JSON object",
-            found=f"{malformed:,} of {lines:,}, for example "
-            + "; ".join(f"line {line}: {text!r}" for line, text in examples),
+            found=f"{malformed:,} of {lines:,}, for example {_examples(connection, table, 'malformed_json')}",
             todo="look at the file, or raise VIBERARY_REJECT_CEILING if it is meant to be so",
         )
     if lines and lines == sum(rejected.values()):
         reasons = sorted(rejected.items(), key=lambda item: -item[1])
-        examples = connection.execute(
-            f"SELECT line, left(raw, 80) FROM {table}_rejects ORDER BY line LIMIT 3"
-        ).fetchall()
         raise RawDataError(
             f"There is not one record in the {table} file",
             expected=f"{raw} to hold {table}, one JSON object per line",
             found=f"{lines:,} lines rejected ("
             + ", ".join(f"{count:,} {reason}" for reason, count in reasons[:3])
-            + "), for example "
-            + "; ".join(f"line {line}: {text!r}" for line, text in examples),
+            + f"), for example {_examples(connection, table)}",
             todo="check that this is the file you meant, and not one of another kind under its name",
         )
+
+
+def _examples(connection: Any, table: str, reason: str | None = None) -> str:
+    """The first three rejects, of one reason or of all, as a message shows them."""
+    rows = connection.execute(
+        f"SELECT line, left(raw, 80) FROM {table}_rejects "
+        "WHERE reason = coalesce($reason, reason) ORDER BY line LIMIT 3",
+        {"reason": reason},
+    ).fetchall()
+    return "; ".join(f"line {line}: {text!r}" for line, text in rows)

@@ -28,10 +28,10 @@ class Encoder(dg.ConfigurableResource):
         """The model's files and fingerprint, with the recipe's token limit. Raises `EncoderError`."""
         return resolve(self.name, max_tokens=self.recipe.max_tokens)
 
-    def vectors(self, home: Path) -> EmbeddingStore:
-        """The store of this encoder's vectors."""
-        encoder = self.resolve()
-        return EmbeddingStore(home / "embeddings", encoder.fingerprint, encoder.spec.dimensions)
+
+def vectors_of(model: ResolvedEncoder, home: Path) -> EmbeddingStore:
+    """The store of an encoder's vectors under VIBERARY_HOME."""
+    return EmbeddingStore(home / "embeddings", model.fingerprint, model.spec.dimensions)
 
 
 class EmbeddingExecutor(dg.ConfigurableResource):

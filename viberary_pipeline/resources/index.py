@@ -7,8 +7,8 @@ import redis
 from pydantic import Field
 
 from viberary_pipeline.redis_server import connect
-from viberary_pipeline.search.schema import HnswSettings, VectorType
-from viberary_pipeline.settings import load_settings
+from viberary_pipeline.search.schema import HnswSettings
+from viberary_pipeline.settings import VectorType, load_settings
 
 
 class SearchIndex(dg.ConfigurableResource):

@@ -20,6 +20,8 @@ import numpy.typing as npt
 import redis
 from redis.commands.search.field import Field, NumericField, VectorField
 
+from viberary_pipeline.settings import VectorType
+
 ALIAS = "viberary:live"
 POINTER = "viberary:pointer"
 LOCK = "viberary:lock"
@@ -28,7 +30,6 @@ RECORDS = "viberary:build:"
 VECTOR = "vector"
 PAGE_FIELDS = ("work_id", "book_id", "title", "author", "description", "link", "review_count", "year")
 
-VectorType = Literal["FLOAT32", "FLOAT16"]
 _NUMPY_TYPE = {"FLOAT32": "<f4", "FLOAT16": "<f2"}
 
 BuildState = Literal["building", "ready", "live", "previous"]
