@@ -44,8 +44,8 @@ def counts_table(counts: dict[str, int], name: str) -> dg.TableMetadataValue:
 
 
 def sample_table(parquet: Path) -> dg.TableMetadataValue:
-    """The first rows of a Parquet file, cells cut to a readable length."""
-    with pq.ParquetFile(parquet) as file:
+    """The first rows of a Parquet file, or of a table's first part, cells cut to a readable length."""
+    with pq.ParquetFile(min(parquet.iterdir()) if parquet.is_dir() else parquet) as file:
         batch = next(file.iter_batches(batch_size=_SAMPLE_ROWS), None)
         columns = file.schema_arrow.names
     rows = batch.to_pylist() if isinstance(batch, pa.RecordBatch) else []

@@ -1,38 +1,47 @@
-"""books, authors, reviews: typed Parquet from the raw files, with every rejected line counted and kept."""
+"""books, authors, reviews, works, genres, series: typed Parquet, with every rejected line counted and kept."""
 
 import dagster as dg
 
 from viberary_pipeline.assets.common import StageConfig, artifact_metadata, counts_table, sample_table
-from viberary_pipeline.catalogue.ingest import TABLES, ingest, statements_digest
-from viberary_pipeline.catalogue.raw import RawFile
+from viberary_pipeline.assets.data_quality_report import plots_of
+from viberary_pipeline.catalogue.ingest import ingest, statements_digest
+from viberary_pipeline.catalogue.raw import RawInput
+from viberary_pipeline.catalogue.tables import TABLES, Table
+from viberary_pipeline.quality.bounds import TABLES as CHECKED
 from viberary_pipeline.resources import Storage
 
-_ROW = {"books": "one edition", "authors": "one author", "reviews": "one review"}
 
+def _table_asset(table: Table) -> dg.AssetsDefinition:
+    name = table.name
 
-def _table_asset(table: str) -> dg.AssetsDefinition:
     @dg.asset(
-        name=table,
-        deps=[f"raw_{table}"],
+        name=name,
+        deps=[f"raw_{name}"],
         group_name="catalogue",
         kinds={"duckdb", "parquet"},
-        description=f"{table}.parquet: one row is {_ROW[table]}; {table}_rejects.parquet: one row is a line left out.",
+        description=f"{name}.parquet: one row is {table.row}; {name}_rejects.parquet: one row is a line left out.",
     )
     def typed(context: dg.AssetExecutionContext, config: StageConfig, storage: Storage) -> dg.MaterializeResult:
-        raw = storage.store.current(f"raw_{table}")
-        path = RawFile(**raw.facts).check_unchanged()
+        raw = storage.store.current(f"raw_{name}")
+        files = None if raw.facts["absent"] else RawInput.from_json(raw.facts)
+        if files is not None:
+            files.check_unchanged()
         produced = storage.store.produce(
-            table,
-            # The bytes determine the table; where the file lies does not.
-            inputs={f"raw_{table}": raw.facts["sha256"]},
-            settings={"sql": statements_digest(table), "reject_ceiling": storage.reject_ceiling},
-            build=lambda out: ingest(table, path, out, storage.limits, reject_ceiling=storage.reject_ceiling),
+            name,
+            # The bytes determine the table; the folder that they lie in does not.
+            inputs={f"raw_{name}": raw.facts["digest"]},
+            settings={"sql": statements_digest(name), "reject_ceiling": storage.reject_ceiling},
+            build=lambda out: ingest(name, files, out, storage.limits, reject_ceiling=storage.reject_ceiling),
             force=config.force,
         )
         facts = produced.artifact.facts
         rejected = sum(facts["rejected"].values())
         context.log.info(
-            f"{facts['rows']:,} {table} from {facts['lines']:,} lines, {rejected:,} rejected"
+            (
+                f"{facts['rows']:,} {name} from {facts['lines']:,} lines, {rejected:,} rejected"
+                if files is not None
+                else "no file: an empty table"
+            )
             + (" (unchanged)" if produced.reused else "")
         )
         return dg.MaterializeResult(
@@ -41,11 +50,14 @@ def _table_asset(table: str) -> dg.AssetsDefinition:
                 "lines": facts["lines"],
                 "rejected": rejected,
                 "rejects_by_reason": counts_table(facts["rejected"], "reason"),
-                "sample": sample_table(produced.artifact.file(f"{table}.parquet")),
+                "values_nulled_by_column": counts_table(facts["nulled"], "column"),
+                "repaired": counts_table(facts["repaired"], "what"),
+                "sample": sample_table(produced.artifact.file(f"{name}.parquet")),
+                **(plots_of(storage, name) if name in CHECKED else {}),
             }
         )
 
     return typed
 
 
-table_assets = [_table_asset(table) for table in TABLES]
+table_assets = [_table_asset(table) for table in TABLES.values()]

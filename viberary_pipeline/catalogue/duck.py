@@ -1,5 +1,6 @@
 """DuckDB connections with bounded memory, and SQL statements from files."""
 
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,10 @@ from typing import Any
 
 import duckdb
 
+from viberary_pipeline.errors import RawDataError
+
+_AMOUNT = re.compile(r"([\d.]+)\s*(\w+)")
+
 
 @dataclass(frozen=True)
 class DuckLimits:
@@ -18,25 +23,50 @@ class DuckLimits:
     memory_limit: str = "4GB"
     threads: int = 2
 
+    def share(self, workers: int) -> "DuckLimits":
+        """What each of some workers may use, with one thread: an equal part of the memory."""
+        amount, unit = _AMOUNT.fullmatch(self.memory_limit.strip()).groups()  # type: ignore[union-attr]
+        return DuckLimits(f"{float(amount) / workers:.3f}{unit}", 1)
+
 
 @contextmanager
 def connect(limits: DuckLimits, scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection whose tables live in a file under `scratch` and spill there; both go with it."""
     with tempfile.TemporaryDirectory(prefix=".duckdb-", dir=scratch) as folder:
-        connection = duckdb.connect(
-            str(Path(folder) / "scratch.duckdb"),
-            config={
-                "memory_limit": limits.memory_limit,
-                "threads": limits.threads,
-                "temp_directory": str(Path(folder) / "spill"),
-                # Nothing is ever fetched: json, parquet and icu are built in.
-                "autoinstall_known_extensions": False,
-            },
-        )
+        connection = duckdb.connect(str(Path(folder) / "scratch.duckdb"), config=_config(limits, Path(folder)))
         try:
             yield connection
         finally:
             connection.close()
+
+
+@contextmanager
+def told(what: str) -> Iterator[None]:
+    """Turn DuckDB's errors into one that a person can act on. `what` could not be done: 'books cannot be made'."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise RawDataError(
+            what,
+            expected="memory and disk for it within VIBERARY_DUCKDB_MEMORY_LIMIT and VIBERARY_HOME",
+            found=f"{type(error).__name__}: {error}",
+            todo="raise VIBERARY_DUCKDB_MEMORY_LIMIT, or make room",
+        ) from error
+
+
+def open_in_memory(limits: DuckLimits, scratch: Path) -> duckdb.DuckDBPyConnection:
+    """A connection without a file of its own, for work that passes through; what it spills goes to `scratch`."""
+    return duckdb.connect(":memory:", config=_config(limits, scratch))
+
+
+def _config(limits: DuckLimits, folder: Path) -> dict[str, str | bool | int | float | list[str]]:
+    return {
+        "memory_limit": limits.memory_limit,
+        "threads": limits.threads,
+        "temp_directory": str(folder / ".spill"),
+        # Nothing is ever fetched: json, parquet and icu are built in.
+        "autoinstall_known_extensions": False,
+    }
 
 
 def sql(package: str, name: str) -> str:
@@ -54,3 +84,8 @@ def copy_to_parquet(
         parameters or {},
     ).fetchone()
     return int(result[0]) if result else 0
+
+
+def parquet_glob(path: Path) -> str:
+    """What `read_parquet` takes for a table: a folder of parts as a pattern, a single file as it is."""
+    return str(path / "*.parquet") if path.is_dir() else str(path)

@@ -1,0 +1,192 @@
+"""The lines of a raw file in blocks, each made safe for DuckDB's parser; what is no record is set aside.
+
+DuckDB reads on over the end of a line where a value is not complete: a line cut after ':' takes the next, sound
+one with it, and a value spread over several lines stops the whole read. A line from '{' to '}' does neither, so
+only such lines are let through.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+
+MOST_BYTES = 16 << 20
+"""Longest line that is read, in bytes; UCSD's longest has well below 1 MB."""
+
+BLOCK_BYTES = 64 << 20
+"""Size of a block: some ten thousand records, so that what is done once per block costs nothing."""
+
+BLOCK_LINES = 200_000
+"""Most lines of a block: what is set aside of each takes more memory than a short line itself."""
+
+TEXT_BYTES = 2000
+"""How much of a line that is set aside is kept."""
+
+BOM = b"\xef\xbb\xbf"
+_OPENS, _CLOSES = b"{}"
+
+
+@dataclass(frozen=True)
+class Aside:
+    """A line that is no record: its number (from 1) in the file, why, and its first bytes."""
+
+    line: int
+    reason: str
+    text: bytes
+
+
+@dataclass
+class Block:
+    """Whole lines of one file.
+
+    Attributes:
+        pieces: The lines from '{' to '}', each with its line feed, in pieces: nothing is copied to join them.
+        rows: How many lines those are.
+        runs: Of lines that follow on each other in the file: the number (from 1) of the first, and how many.
+        aside: The lines that are no record.
+        repaired: What was passed over or put right, by name: blank_line, byte_order_mark, crlf.
+    """
+
+    pieces: list[bytes | memoryview] = field(default_factory=list)
+    rows: int = 0
+    runs: list[tuple[int, int]] = field(default_factory=list)
+    aside: list[Aside] = field(default_factory=list)
+    repaired: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def lines(self) -> int:
+        """Lines that are not blank: every one must become a row or a reject."""
+        return self.rows + len(self.aside)
+
+    @property
+    def first_line(self) -> int:
+        """The number in the file of the first row."""
+        return self.runs[0][0] if self.runs else 1
+
+    @property
+    def numbers(self) -> list[int] | None:
+        """The numbers in the file of all rows where they do not follow on each other, else None."""
+        if len(self.runs) < 2:
+            return None
+        return list(chain.from_iterable(range(first, first + rows) for first, rows in self.runs))
+
+    def add(self, piece: bytes | memoryview, first_line: int, rows: int = 1) -> None:
+        """Add sound lines, the first of which has this number."""
+        self.pieces.append(piece)
+        self.rows += rows
+        if self.runs and sum(self.runs[-1]) == first_line:
+            first_line, before = self.runs.pop()
+            rows += before
+        self.runs.append((first_line, rows))
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """Whole lines: `data[start:end]`, which ends with a line feed."""
+
+    data: bytes
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class _TooLong:
+    """A line that grew too long: how it began."""
+
+    text: bytes
+
+
+def blocks(chunks: Iterable[bytes], *, block_bytes: int = BLOCK_BYTES, most_bytes: int = MOST_BYTES) -> Iterator[Block]:
+    """The lines of one file in blocks, in order.
+
+    Args:
+        chunks: The file's bytes, in pieces of any size.
+        block_bytes: About the size of a block. No more than this, one line and one chunk is held at a time.
+        most_bytes: Longest line that is let through.
+    """
+    block = Block()
+    held, number = 0, 1
+    for piece in _whole_lines(chunks, most_bytes):
+        if isinstance(piece, _TooLong):
+            block.aside.append(Aside(number, "line_too_long", piece.text))
+            number += 1
+        else:
+            held += piece.end - piece.start
+            number = _add(block, piece, number, most_bytes)
+        if held >= block_bytes or block.lines >= BLOCK_LINES or isinstance(piece, _TooLong):
+            yield block
+            block, held = Block(), 0
+    if block.lines or block.repaired:
+        yield block
+
+
+def _whole_lines(chunks: Iterable[bytes], most_bytes: int) -> Iterator[_Lines | _TooLong]:
+    """All lines. Of a line that grows too long only the start is kept."""
+    carry = b""  # the start of a line whose end has not come yet
+    skipping = False  # inside a line that is too long
+    for chunk in chunks:
+        start = 0
+        if skipping:
+            if (start := chunk.find(b"\n") + 1) == 0:
+                continue
+            skipping = False
+        end = chunk.rfind(b"\n") + 1
+        if end > start:
+            if carry:
+                first = chunk.find(b"\n", start) + 1
+                carry += chunk[start:first]
+                yield _Lines(carry, 0, len(carry))
+                carry, start = b"", first
+            if end > start:
+                yield _Lines(chunk, start, end)
+                start = end
+        carry += chunk[start:]
+        if len(carry) > most_bytes:
+            yield _TooLong(carry[:TEXT_BYTES])
+            carry, skipping = b"", True
+    if carry:
+        yield _Lines(carry + b"\n", 0, len(carry) + 1)
+
+
+def _add(block: Block, lines: _Lines, number: int, most_bytes: int) -> int:
+    """Add the lines to the block, the first of which has this number; the number of the line after them."""
+    if number == 1 and lines.data.startswith(BOM, lines.start):
+        lines = _Lines(lines.data, lines.start + len(BOM), lines.end)
+        block.repaired["byte_order_mark"] = 1
+    if (rows := _count_if_sound(lines, most_bytes)) is not None:
+        block.add(memoryview(lines.data)[lines.start : lines.end], number, rows)
+        return number + rows
+    for line in lines.data[lines.start : lines.end - 1].split(b"\n"):
+        if line.endswith(b"\r"):
+            block.repaired["crlf"] += 1
+        if not line.strip():
+            block.repaired["blank_line"] += 1
+        elif reason := _fault(line, most_bytes):
+            block.aside.append(Aside(number, reason, line[:TEXT_BYTES]))
+        else:
+            block.add(line + b"\n", number)
+        number += 1
+    return number
+
+
+def _count_if_sound(lines: _Lines, most_bytes: int) -> int | None:
+    # Looks at both ends of each line and copies none; find() is many times faster than count() and split().
+    data, start, stop = lines.data, lines.start, lines.end
+    rows = 0
+    while (end := data.find(b"\n", start, stop)) > start:
+        if data[start] != _OPENS or data[end - 1] != _CLOSES or end - start > most_bytes:
+            return None
+        start = end + 1
+        rows += 1
+    return rows if start == stop else None
+
+
+def _fault(line: bytes, most_bytes: int) -> str | None:
+    record = line.strip(b" \t\r")
+    if len(line) > most_bytes:
+        return "line_too_long"
+    if not record.startswith(b"{"):
+        return "not_an_object"
+    if not record.endswith(b"}"):
+        return "malformed_json" if record.endswith(b"},") else "truncated_line"
+    return None
