@@ -1,5 +1,7 @@
 """documents: one row per work, with the text that is embedded and what the page shows."""
 
+from dataclasses import asdict
+
 import dagster as dg
 
 from viberary_pipeline.assets.common import (
@@ -9,8 +11,8 @@ from viberary_pipeline.assets.common import (
     current_inputs,
     sample_table,
 )
-from viberary_pipeline.catalogue.ingest import TABLES
-from viberary_pipeline.documents.build import build_documents, statements_digest
+from viberary_pipeline.assets.data_quality_report import plots_of
+from viberary_pipeline.documents.build import TABLES, build_documents, statements_digest
 from viberary_pipeline.resources import Encoder, Storage
 
 
@@ -23,20 +25,21 @@ def documents(
     produced = storage.store.produce(
         "documents",
         inputs=current_inputs(tables),
-        settings={"sql": statements_digest(encoder.recipe), "reviews_per_work": encoder.reviews_per_work},
+        settings={"sql": statements_digest(encoder.recipe), "rules": asdict(encoder.rules)},
         build=lambda out: build_documents(
             {table: artifact.file(f"{table}.parquet") for table, artifact in tables.items()},
             out,
             storage.limits,
             encoder.recipe,
-            reviews_per_work=encoder.reviews_per_work,
+            encoder.rules,
         ),
         force=config.force,
     )
     facts = produced.artifact.facts
     context.log.info(
         f"{facts['rows']:,} works from {facts['editions']:,} editions, {facts['thin']:,} thin, "
-        f"left out by joins: {facts['excluded'] or 'nothing'}" + (" (unchanged)" if produced.reused else "")
+        f"left out by joins: {facts['excluded'] or 'nothing'}, by filters: {facts['filtered'] or 'nothing'}"
+        + (" (unchanged)" if produced.reused else "")
     )
     return dg.MaterializeResult(
         metadata={
@@ -45,6 +48,10 @@ def documents(
             "thin": facts["thin"],
             "recipe": encoder.recipe.name,
             "left_out_by_reason": counts_table(facts["excluded"], "reason"),
+            "works_left_out_by_filter": counts_table(facts["filtered"], "filter"),
+            "same_title_author": facts["same_title_author"],
+            "works_that_may_be_the_same": sample_table(produced.artifact.file("same_title_author.parquet")),
             "sample": sample_table(produced.artifact.file("documents.parquet")),
+            **plots_of(storage, "documents"),
         }
     )

@@ -1,0 +1,40 @@
+"""The rules of the documents: which works become one, and how much of each part is kept."""
+
+from dataclasses import dataclass
+
+LIMITS = {
+    # Longest text of a work: several times what any registered encoder reads.
+    "most_characters": 4000,
+    # Longest title, and longest name of an author.
+    "most_title": 500,
+    "most_description": 5000,
+    # Shortest review that says something, as found and as cleaned.
+    "least_review": 40,
+    # Least share of a work's genre votes that a genre must have.
+    "least_genre_share": 0.1,
+}
+"""Bounds on the parts of a document, in characters, by the name that the SQL knows them by."""
+
+
+@dataclass(frozen=True)
+class DocumentRules:
+    """Which works become documents, and whose words they hold.
+
+    Attributes:
+        reader_language: BCP 47 primary subtag ('en'): its editions and reviews come first.
+        languages: Works whose shown edition is in one of them stay; 'und' stands for an unknown language. Empty: all.
+        min_ratings: Least ratings of a work, over all its editions.
+        keep_thin: Whether works with neither a description nor a review stay.
+        reviews_per_work: Most reviews that may enter the text of a work.
+    """
+
+    reader_language: str = "en"
+    languages: tuple[str, ...] = ()
+    min_ratings: int = 0
+    keep_thin: bool = True
+    reviews_per_work: int = 3
+
+    @property
+    def candidates(self) -> int:
+        """How many reviews of a work are cleaned: some turn out to be empty, repeated or of another language."""
+        return self.reviews_per_work + 2 if self.reviews_per_work else 0

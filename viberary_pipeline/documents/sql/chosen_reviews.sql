@@ -1,0 +1,31 @@
+-- chosen_reviews: one row per review that enters a document; narrow. Inputs: usable_reviews,
+-- review_languages, wanted_works.
+-- Variables: reader_language, reviews_per_work.
+-- Rule: in the reader's language, then in the work's own, then of unknown language, then of any other; within each,
+-- those who liked the work and the others take turns, as among the candidates.
+-- Dropped: every review behind the last place.
+CREATE TEMP TABLE chosen_reviews AS
+SELECT
+    work_no,
+    place,
+    row_number() OVER (PARTITION BY work_no ORDER BY language_rank, turn, liked DESC) AS final_place
+FROM (
+    SELECT
+        *, row_number() OVER (PARTITION BY work_no, language_rank, liked ORDER BY place) AS turn
+    FROM (
+        SELECT
+            u.work_no,
+            u.place,
+            u.liked,
+            CASE
+                WHEN coalesce(u."language", l."language") = getvariable('reader_language') THEN 0
+                WHEN coalesce(u."language", l."language") = w."language" THEN 1
+                WHEN coalesce(u."language", l."language") IS NULL THEN 2
+                ELSE 3
+            END AS language_rank
+        FROM usable_reviews AS u
+        JOIN wanted_works AS w ON w.work_no = u.work_no
+        LEFT JOIN review_languages AS l ON l.work_no = u.work_no AND l.place = u.place
+    )
+)
+QUALIFY final_place <= getvariable('reviews_per_work')

@@ -1,0 +1,34 @@
+-- editions: one row per book, narrow: which work it belongs to, and its place among the editions of that work.
+-- Inputs: books. Variables: reader_language, languages.
+-- A book without a work_id is a work of its own, named 'b' || book_id (work ids are digits).
+-- preference: 1 is the representative edition, which is shown. In a language that the filter lets through before any
+-- other; in the reader's language before unknown before other; with a description before without; most ratings;
+-- lowest book_id.
+-- Dropped: nothing.
+CREATE TEMP TABLE editions AS
+SELECT
+    *,
+    row_number() OVER (
+        PARTITION BY work_id
+        ORDER BY
+            NOT in_languages,
+            CASE WHEN "language" = getvariable('reader_language') THEN 0 WHEN "language" IS NULL THEN 1 ELSE 2 END,
+            NOT described, ratings_count DESC, try_cast(book_id AS BIGINT), book_id
+    )::INTEGER AS preference
+FROM (
+    SELECT
+        coalesce(work_id, 'b' || book_id) AS work_id,
+        book_id,
+        "language",
+        len(getvariable('languages')) = 0
+        OR list_contains(getvariable('languages'), coalesce("language", 'und')) AS in_languages,
+        description IS NOT NULL AS described,
+        publication_year,
+        average_rating,
+        coalesce(ratings_count, 0) AS ratings_count,
+        coalesce(text_reviews_count, 0) AS text_reviews_count,
+        -- hash(NULL) is a number like any other.
+        CASE WHEN title_key(title) IS NOT NULL THEN hash(title_key(title)) END AS title_key,
+        coalesce(list_filter(authors, lambda a: a."role" = '')[1], authors[1]).author_id AS first_author_id
+    FROM books
+)
