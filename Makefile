@@ -32,7 +32,7 @@ demo: setup ## Build and publish the bundled sample, then search it by three vib
 	@echo "Next:"
 	@echo "  make serve    the search page"
 	@echo "  make ui       the Dagster UI: the graph, its runs, any stage rerun"
-	@echo "  make report   the data-quality report ($(VIBERARY_HOME)/quality/docs/index.html)"
+	@echo "  make report   the data-quality report ($(VIBERARY_HOME)/quality/report/latest.html)"
 
 .PHONY: serve
 serve: setup ## Serve the search page (VIBERARY_PORT, default 8000)
@@ -45,7 +45,7 @@ ui: setup ## Open the Dagster UI on port 3000
 
 .PHONY: report
 report: setup ## Serve the data-quality report (REPORT_PORT, default 8001)
-	@$(BIN)/python scripts/serve_report.py "$(VIBERARY_HOME)/quality/docs" --port "$(REPORT_PORT)"
+	@$(BIN)/python scripts/serve_report.py "$(VIBERARY_HOME)/quality" --port "$(REPORT_PORT)"
 
 .PHONY: test
 test: setup ## Run the tests

@@ -8,17 +8,31 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+PAGE = "report/latest.html"
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """Serves the folder; its root leads to the latest report."""
+
+    def do_GET(self) -> None:
+        if self.path != "/":
+            return super().do_GET()
+        self.send_response(302)
+        self.send_header("Location", f"/{PAGE}")
+        self.end_headers()
+        return None
+
 
 def main() -> int:
     """Serve the folder; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="the report, VIBERARY_HOME/quality/docs")
+    parser.add_argument("folder", type=Path, help="the reports, VIBERARY_HOME/quality")
     parser.add_argument("--port", type=int, default=8001, help="0 takes a free one")
     options = parser.parse_args()
-    if not (options.folder / "index.html").is_file():
+    if not (options.folder / PAGE).is_file():
         print(f"report: there is none yet in {options.folder}: run `make demo` or `viberary build`", file=sys.stderr)
         return 1
-    handler = partial(SimpleHTTPRequestHandler, directory=str(options.folder))
+    handler = partial(Handler, directory=str(options.folder))
     try:
         server = ThreadingHTTPServer(("127.0.0.1", options.port), handler)
     except OSError as error:

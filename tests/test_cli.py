@@ -18,7 +18,8 @@ STAGES = {
     *(f"raw_{table}" for table in ("books", "authors", "reviews")),
     *("books", "authors", "reviews", "documents"),
     *("books_quality", "authors_quality", "reviews_quality", "documents_quality"),
-    *("embeddings", "query_encoder", "search_index", "published_index"),
+    *("raw_works", "raw_genres", "raw_series", "works", "genres", "series"),
+    *("data_quality_report", "embeddings", "query_encoder", "search_index", "published_index"),
 }
 
 
@@ -57,7 +58,7 @@ def test_build_json_says_what_was_done(published):
     assert outcome["documents"] >= 240
     assert outcome["embedded"] == outcome["documents"]
     assert set(outcome["seconds"]) == STAGES
-    assert outcome["rejected"]["books.malformed_json"] >= 1
+    assert outcome["rejected"]["books.truncated_line"] >= 1
 
 
 def test_the_same_build_again_changes_nothing(published):
@@ -178,6 +179,40 @@ def test_a_failing_expectation_stops_the_build_with_3_and_the_live_index_stays(w
     assert json.loads(warm_cli("status", "--json").stdout)["live"] == live
 
 
+def test_a_catalogue_that_lost_half_its_books_is_refused_until_it_is_accepted(warm_cli, sample):
+    live = last_json(warm_cli("build", "--raw", str(sample), "--json"))["build"]
+    books = sample / FILES["books"]
+    lines = gzip.decompress(books.read_bytes()).splitlines(keepends=True)
+    books.write_bytes(gzip.compress(b"".join(lines[::2])))
+    refused = warm_cli("build", "--raw", str(sample), "--json")
+    assert refused.returncode == 3, refused.stderr
+    assert "Refused by the gate drift_rows of books; the live index is untouched" in refused.stderr
+    assert json.loads(warm_cli("status", "--json").stdout)["live"] == live
+    (page,) = re.findall(r"report (/\S+\.html)", refused.stderr)
+    assert "drift_rows" in Path(page).read_text(encoding="utf-8")
+
+    accepted = last_json(warm_cli("build", "--raw", str(sample), "--json", VIBERARY_ACCEPT_DRIFT="1"))
+    assert accepted["published"] is True
+    # What is live now is what the next build is compared with.
+    assert last_json(warm_cli("build", "--raw", str(sample), "--json"))["published"] is False
+
+
+def test_no_documents_left_says_which_filter_took_how_many(warm_cli, tiny):
+    done = warm_cli("build", "--raw", str(tiny), VIBERARY_LANGUAGES="fr", VIBERARY_MIN_RATINGS="5")
+    assert done.returncode == 1
+    assert "There are no documents left after the filters" in done.stderr
+    assert "found:      3 works, left out by language: 3" in done.stderr
+
+
+def test_a_made_up_catalogue_is_written_and_builds(warm_cli, tmp_path):
+    written = warm_cli("synth", str(tmp_path / "raw"), "--books", "40", "--reviews", "80", "--seed", "3")
+    assert written.returncode == 0, written.stderr
+    assert len(written.stdout.splitlines()) == 6
+    assert f"{tmp_path}/raw/goodreads_books.json.gz (40 lines, " in written.stdout
+    built = last_json(warm_cli("build", "--raw", str(tmp_path / "raw"), "--json"))
+    assert (built["published"], 20 < built["documents"] <= 40) == (True, True)
+
+
 def test_a_gate_of_the_index_refuses_with_3_and_the_live_index_stays(warm_cli, sample):
     live = last_json(warm_cli("build", "--raw", str(sample), "--json"))["build"]
     # A graph this poor cannot find the neighbours of a few hundred works.
@@ -201,9 +236,9 @@ def test_a_gate_of_the_index_refuses_with_3_and_the_live_index_stays(warm_cli, s
     ("damage", "message"),
     [
         ("remove the folder", "The folder with the raw files is missing"),
-        ("empty the folder", "an empty folder"),
+        ("empty the folder", "The raw file of authors is missing"),
         ("remove a file", "The raw file of reviews is missing"),
-        ("not gzip", "The raw file of books is not gzip"),
+        ("not gzip", "A raw file is not gzip"),
         ("truncate", "A raw file is damaged"),
     ],
 )

@@ -31,7 +31,7 @@ main()
 
 # A function deep inside each stage, called after it has begun to write.
 STAGES = {
-    "raw": "viberary_pipeline.catalogue.raw.file_sha256",
+    "raw": "viberary_pipeline.catalogue.raw._local_part",
     "tables": "viberary_pipeline.catalogue.ingest.copy_to_parquet",
     "documents": "viberary_pipeline.documents.build.copy_to_parquet",
     "index feed": "viberary_pipeline.index.build._document_hash",

@@ -29,14 +29,21 @@ def test_the_graph_is_the_flow(definitions):
         "raw_books": [],
         "raw_authors": [],
         "raw_reviews": [],
+        "raw_works": [],
+        "raw_genres": [],
+        "raw_series": [],
         "books": ["raw_books"],
         "authors": ["raw_authors"],
         "reviews": ["raw_reviews"],
-        "documents": ["authors", "books", "reviews"],
+        "works": ["raw_works"],
+        "genres": ["raw_genres"],
+        "series": ["raw_series"],
+        "documents": ["authors", "books", "genres", "reviews", "series", "works"],
+        "data_quality_report": ["authors", "books", "documents", "reviews"],
         "embeddings": ["documents"],
         "query_encoder": [],
         "search_index": ["embeddings", "query_encoder"],
-        "published_index": ["search_index"],
+        "published_index": ["data_quality_report", "search_index"],
     }
 
 
@@ -53,7 +60,7 @@ def test_jobs_and_the_weekly_schedule(definitions):
     repository = definitions.get_repository_def()
     jobs = {job.name: sorted(job.asset_layer.executable_asset_keys) for job in repository.get_all_jobs()}
     assert {"rebuild", "catalogue", "reindex"} <= set(jobs)
-    assert len(jobs["rebuild"]) == 11
+    assert len(jobs["rebuild"]) == 18
     (schedule,) = repository.schedule_defs
     assert (schedule.name, schedule.cron_schedule, schedule.job_name) == (
         "weekly_rebuild",

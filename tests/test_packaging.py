@@ -127,8 +127,13 @@ def report(folder: Path, port: int) -> subprocess.CompletedProcess[str]:
     return run(sys.executable, ROOT / "scripts" / "serve_report.py", folder, "--port", str(port))
 
 
+def a_report(folder: Path, text: str) -> None:
+    (folder / "report").mkdir()
+    (folder / "report" / "latest.html").write_text(text)
+
+
 def test_a_report_whose_port_is_taken_says_so(tmp_path):
-    (tmp_path / "index.html").write_text("report")
+    a_report(tmp_path, "report")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = report(tmp_path, port)
@@ -137,7 +142,7 @@ def test_a_report_whose_port_is_taken_says_so(tmp_path):
 
 
 def test_the_report_is_served_until_interrupted(tmp_path):
-    (tmp_path / "index.html").write_text("the report")
+    a_report(tmp_path, "the report")
     command = [sys.executable, ROOT / "scripts" / "serve_report.py", tmp_path, "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         try:

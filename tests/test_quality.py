@@ -32,20 +32,22 @@ from viberary_pipeline.quality.metrics import Metric
 from viberary_pipeline.quality.wording import expected_text, number_text, percent_against
 
 COLUMNS = {
-    "books": """line BIGINT, book_id VARCHAR, work_id VARCHAR, title VARCHAR, title_without_series VARCHAR,
-        description VARCHAR, language_code VARCHAR, isbn13 VARCHAR, format VARCHAR, publisher VARCHAR,
+    "books": """file VARCHAR, line BIGINT, book_id VARCHAR, work_id VARCHAR, title VARCHAR,
+        title_without_series VARCHAR, description VARCHAR, language_code VARCHAR, "language" VARCHAR,
+        language_source VARCHAR, isbn13 VARCHAR, format VARCHAR, publisher VARCHAR, is_ebook BOOLEAN,
         publication_year INT, publication_month INT, publication_day INT, num_pages INT,
         average_rating DOUBLE, ratings_count BIGINT, text_reviews_count BIGINT, link VARCHAR,
-        authors STRUCT(author_id VARCHAR, "role" VARCHAR)[], similar_books VARCHAR[],
-        popular_shelves STRUCT("name" VARCHAR, "count" BIGINT)[]""",
-    "authors": """line BIGINT, author_id VARCHAR, name VARCHAR, average_rating DOUBLE, ratings_count BIGINT,
-        text_reviews_count BIGINT""",
-    "reviews": """line BIGINT, review_id VARCHAR, book_id VARCHAR, user_id VARCHAR, rating INT,
-        review_text VARCHAR, date_added TIMESTAMPTZ, n_votes INT, n_comments INT""",
+        authors STRUCT(author_id VARCHAR, "role" VARCHAR)[], series VARCHAR[], similar_books VARCHAR[],
+        popular_shelves VARCHAR[]""",
+    "authors": """file VARCHAR, line BIGINT, author_id VARCHAR, name VARCHAR, average_rating DOUBLE,
+        ratings_count BIGINT, text_reviews_count BIGINT""",
+    "reviews": """file VARCHAR, line BIGINT, review_id VARCHAR, book_id VARCHAR, user_id VARCHAR, rating INT,
+        review_text VARCHAR, text_length INT, text_hash UBIGINT, date_added TIMESTAMPTZ, n_votes INT,
+        n_comments INT""",
     "documents": """work_id VARCHAR, book_id VARCHAR, title VARCHAR, author VARCHAR, authors VARCHAR,
         description VARCHAR, link VARCHAR, language VARCHAR, publication_year INT, average_rating DOUBLE,
-        ratings_count BIGINT, review_count BIGINT, editions INT, reviews_used INT, thin BOOLEAN, text VARCHAR,
-        text_hash VARCHAR""",
+        ratings_count BIGINT, review_count BIGINT, editions INT, reviews_used INT, thin BOOLEAN,
+        genres VARCHAR[], series VARCHAR[], text VARCHAR, text_hash VARCHAR""",
 }
 TEXT = "A whaling captain hunts the white whale that took his leg, and takes ship and crew down with him."
 
@@ -60,7 +62,15 @@ def book(number: int, **changes: Any) -> Row:
         "title": f"Book {number}",
         "description": TEXT,
         "language_code": "eng",
+        "language": "en",
+        "language_source": "given",
+        "isbn13": "9780142437247",
+        "publisher": "Harper",
         "publication_year": 1851,
+        "publication_month": 10,
+        "publication_day": 18,
+        "num_pages": 635,
+        "link": f"https://example.org/{number}",
         "average_rating": 3.5,
         "ratings_count": 10,
         "text_reviews_count": 2,
@@ -75,14 +85,18 @@ def author(number: int, **changes: Any) -> Row:
 
 
 def review(number: int, **changes: Any) -> Row:
-    row = {
+    row: Row = {
         "line": number,
         "review_id": f"r{number}",
         "book_id": f"b{number}",
         "rating": 5,
-        "review_text": TEXT,
-    }
-    return row | changes
+        "review_text": f"{TEXT} ({number})",
+        "date_added": "2017-07-30 07:44:10-07",
+    } | changes
+    text = row["review_text"]
+    # DuckDB's own hash is not needed here: any number that tells texts apart will do.
+    text_hash = None if text is None else int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+    return {"text_length": len(text or ""), "text_hash": text_hash} | row
 
 
 def document(number: int, **changes: Any) -> Row:
@@ -91,6 +105,10 @@ def document(number: int, **changes: Any) -> Row:
         "book_id": f"b{number}",
         "title": f"Book {number}",
         "author": f"Author {number}",
+        "language": "en",
+        "review_count": 1,
+        "reviews_used": 1,
+        "editions": 1,
         "thin": False,
         "text": f"Book {number}. {TEXT}",
     } | changes
@@ -133,13 +151,23 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 def check(tmp_path: Path) -> Callable[..., ValidationReport]:
     """Validate `table` of a sound two-book catalogue in which the given tables are replaced."""
 
-    def run(table: str, *, run_name: str = "run", keep_runs: int = 10, **tables: list[Row]) -> ValidationReport:
+    def run(
+        table: str, *, run_name: str = "run", keep_runs: int = 10, works_left_out: int = 0, **tables: list[Row]
+    ) -> ValidationReport:
         paths = {
             name: write(tmp_path / "data" / f"{name}.parquet", name, tables.get(name, sound(name))) for name in TABLES
         }
         related = {name: paths[name] for name in ("books", "authors", "reviews")}
         docs = tmp_path / "quality" / "docs"
-        return validate(table, paths[table], docs=docs, run_name=run_name, related=related, keep_runs=keep_runs)
+        return validate(
+            table,
+            paths[table],
+            docs=docs,
+            run_name=run_name,
+            related=related,
+            works_left_out=works_left_out,
+            keep_runs=keep_runs,
+        )
 
     return run
 
@@ -194,7 +222,11 @@ ROTTEN_BOOKS = [
     book(7, ratings_count=-4),
     book(8, publication_year=0),
     book(9, publication_year=65535),
-    book(10),
+    book(10, publication_month=25),
+    book(11, publication_day=127, num_pages=0),
+    book(12, language_source=None),
+    book(13),
+    book(14),
 ]
 
 
@@ -211,13 +243,22 @@ ROTTEN_BOOKS = [
             "books",
             {"books": ROTTEN_BOOKS},
             {
-                "book_id_present": ("ERROR", "1", 1, 10.0, ("line 3",)),
-                "book_id_unique": ("ERROR", "1", 1, 12.5, ("book b1",)),
-                "title_present": ("ERROR", "1", 1, 10.0, ("book b4",)),
-                "title_share": ("WARN", "90%", 1, 10.0, ("book b4",)),
-                "average_rating_in_range": ("ERROR", "2", 2, 20.0, ("book b5: 5.01", "book b6: -1.0")),
-                "counts_not_negative": ("ERROR", "1", 1, 10.0, ("book b7: -4",)),
-                "publication_year_in_range": ("ERROR", "2", 2, 20.0, ("book b8: 0", "book b9: 65535")),
+                "book_id_present": ("ERROR", "1", 1, 7.1, ("line 3",)),
+                "book_id_unique": ("ERROR", "1", 1, 8.3, ("book b1",)),
+                "title_present": ("ERROR", "1", 1, 7.1, ("book b4",)),
+                "title_share": ("WARN", "92.86%", 1, 7.1, ("book b4",)),
+                "average_rating_in_range": ("ERROR", "2", 2, 14.3, ("book b5: 5.01", "book b6: -1.0")),
+                "counts_not_negative": ("ERROR", "1", 1, 7.1, ("book b7: -4",)),
+                "publication_year_in_range": ("ERROR", "2", 2, 14.3, ("book b8: 0", "book b9: 65535")),
+                "publication_date_in_range": (
+                    "ERROR",
+                    "2",
+                    2,
+                    14.3,
+                    ("book b10: month 25, day 18", "book b11: month 10, day 127"),
+                ),
+                "pages_in_range": ("ERROR", "1", 1, 7.1, ("book b11: 0",)),
+                "language_source_stated": ("ERROR", "1", 1, 7.1, ("book b12",)),
             },
             id="rotten books",
         ),
@@ -253,13 +294,16 @@ ROTTEN_BOOKS = [
                     author(3, author_id=None),
                     author(4, name=" "),
                     author(5, name=None, average_rating=7.5),
+                    author(6, name="Author 1", ratings_count=-2),
                 ]
             },
             {
-                "author_id_present": ("ERROR", "1", 1, 20.0, ("line 3",)),
-                "author_id_unique": ("ERROR", "1", 1, 33.3, ("author a1",)),
-                "name_present": ("ERROR", "2", 2, 40.0, ("author a4", "author a5")),
-                "average_rating_in_range": ("ERROR", "1", 1, 20.0, ("author a5: 7.5",)),
+                "author_id_present": ("ERROR", "1", 1, 16.7, ("line 3",)),
+                "author_id_unique": ("ERROR", "1", 1, 25.0, ("author a1",)),
+                "name_present": ("ERROR", "2", 2, 33.3, ("author a4", "author a5")),
+                "average_rating_in_range": ("ERROR", "1", 1, 16.7, ("author a5: 7.5",)),
+                "counts_not_negative": ("ERROR", "1", 1, 16.7, ("author a6: -2",)),
+                "names_used_once_share": ("WARN", "75%", 1, 25.0, ("2 times Author 1",)),
             },
             id="rotten authors",
         ),
@@ -277,8 +321,8 @@ ROTTEN_BOOKS = [
                     review(2, review_id="r1"),
                     review(3, review_id=None),
                     review(4, book_id=None),
-                    review(5, review_text=" "),
-                    review(6, review_text=None),
+                    review(5, text_hash=None),
+                    review(6, text_length=0),
                     review(7, rating=0),
                     review(8, rating=None),
                 ]
@@ -287,10 +331,36 @@ ROTTEN_BOOKS = [
                 "review_id_present": ("ERROR", "1", 1, 12.5, ("line 3",)),
                 "review_id_unique": ("ERROR", "1", 1, 16.7, ("review r1",)),
                 "book_id_present": ("ERROR", "1", 1, 12.5, ("review r4",)),
-                "text_present": ("ERROR", "2", 2, 25.0, ("review r5", "review r6")),
                 "rating_in_range": ("ERROR", "1", 1, 12.5, ("review r7: 0",)),
+                "text_share": ("WARN", "87.5%", 1, 12.5, ("review r6",)),
+                "text_measured": ("ERROR", "2", 2, 25.0, ("review r5", "review r6")),
             },
             id="rotten reviews",
+        ),
+        pytest.param(
+            "reviews",
+            {
+                "reviews": [
+                    *(review(number, review_text="Loved it.", rating=None) for number in range(1, 6)),
+                    review(6, review_text="Hated it.", date_added=None),
+                    review(7, review_text="Hated it."),
+                    review(8, review_text=None, rating=None),
+                ]
+            },
+            {
+                "text_share": ("WARN", "87.5%", 1, 12.5, ("review r8",)),
+                "text_length_median": ("WARN", "9", None, None, ()),
+                "text_new_share": (
+                    "WARN",
+                    "28.57%",
+                    5,
+                    71.4,
+                    ("5 times the text of review r1", "2 times the text of review r6"),
+                ),
+                "rating_share": ("WARN", "25%", 6, 75.0, ("review r1", "review r2", "review r3")),
+                "date_share": ("WARN", "87.5%", 1, 12.5, ("review r6",)),
+            },
+            id="poor reviews",
         ),
         pytest.param(
             "documents",
@@ -397,29 +467,88 @@ def test_every_blocking_expectation_has_a_failing_case_above() -> None:
         for name, value in case.values[2].items()
         if value[0] == "ERROR"
     }
-    blocking = {(table, spec.name) for table in TABLES for spec in expectation_specs(table) if spec.severity == "ERROR"}
+    blocking = {
+        (table, spec.name)
+        for table in TABLES
+        for spec in expectation_specs(table)
+        if spec.severity == "ERROR" and not validation.is_drift(spec)  # tests/test_drift.py has those
+    }
     assert failing == blocking
 
 
 def test_a_poor_little_catalogue_blocks_nothing(check: Callable[..., ValidationReport]) -> None:
     """One bare book, no author, no review: every share is at its worst, and the index can be built."""
-    bare = book(1, work_id=None, description=None, language_code=None, authors=[], average_rating=None)
+    bare = {"line": 1, "book_id": "b1", "title": "Book 1", "authors": []}
     tables: dict[str, list[Row]] = {
         "books": [bare],
         "authors": [],
         "reviews": [],
-        "documents": [document(1, work_id="bb1", author="", thin=True, text="Book 1.")],
+        "documents": [
+            document(
+                1, work_id="bb1", author="", language=None, review_count=0, reviews_used=0, thin=True, text="Book 1."
+            )
+        ],
     }
     reports = {table: check(table, **tables) for table in TABLES}
     assert {table: report.errors for table, report in reports.items()} == dict.fromkeys(TABLES, ())
     assert {table: [result.name for result in report.warnings] for table, report in reports.items()} == {
-        "books": ["description_share", "author_share", "work_id_share", "language_share"],
+        "books": [
+            "description_share",
+            "author_share",
+            "work_id_share",
+            "language_share",
+            "language_known_share",
+            "isbn13_share",
+            "pages_share",
+            "publisher_share",
+            "publication_year_share",
+            "link_share",
+        ],
         "authors": ["has_rows"],
         "reviews": ["has_rows"],
-        "documents": ["text_length_median", "author_share", "not_thin_share"],
+        "documents": [
+            "text_length_median",
+            "author_share",
+            "not_thin_share",
+            "language_known_share",
+            "review_share",
+        ],
     }
     undefined = {result.name for result in reports["documents"].results if result.observed == "undefined"}
-    assert undefined == {"reviews_match_books", "reviews_match_books_share", "author_links_found_share"}
+    assert undefined == {
+        "reviews_match_books",
+        "reviews_match_books_share",
+        "author_links_found_share",
+        "title_and_author_unique_share",
+        "english_share",
+    }
+
+
+def test_works_that_the_filters_left_out_are_not_lost_ones(check: Callable[..., ValidationReport]) -> None:
+    tables = {"books": sound("books", 5), "authors": sound("authors", 5), "documents": sound("documents", 2)}
+    assert missed(check("documents", works_left_out=3, **tables)) == {}
+    assert missed(check("documents", works_left_out=2, **tables)) == {"one_per_work": ("ERROR", "-1", None, None, ())}
+
+
+def test_languages_and_twins_are_looked_at(check: Callable[..., ValidationReport]) -> None:
+    foreign = [document(n, title="Candide", author="voltaire" if n == 1 else "Voltaire", language="fr") for n in (1, 2)]
+    books = [book(n, language="fr", language_source="detected", language_code=None) for n in (1, 2)]
+    assert missed(check("documents", documents=foreign)) == {
+        "title_and_author_unique_share": ("WARN", "0%", 1, 100.0, ("2 times work w1",)),
+        "english_share": ("WARN", "0%", 2, 100.0, ("work w1: fr", "work w2: fr")),
+    }
+    assert missed(check("books", books=books)) == {
+        "language_share": ("WARN", "0%", 2, 100.0, ("book b1", "book b2")),
+        "english_share": ("WARN", "0%", 2, 100.0, ("book b1: fr", "book b2: fr")),
+    }
+
+
+def test_a_table_in_several_files_is_read_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "authors.parquet"
+    for number in (1, 2, 3):
+        write(folder / f"part-0000{number}.parquet", "authors", [author(number)])
+    report = validate("authors", folder, docs=tmp_path / "quality" / "docs", run_name="run")
+    assert (report.row_count, missed(report)) == (3, {})
 
 
 # ------------------------------------------------------------------------------------------------ Data Docs
@@ -531,8 +660,9 @@ def test_the_bounds_are_declared_without_great_expectations() -> None:
         "print('great_expectations' in sys.modules, 'pandas' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    names = ["has_rows", "author_id_present", "author_id_unique", "name_present", "average_rating_in_range"]
-    assert done.stdout.splitlines() == [str(names), "False False"]
+    names, heavy = done.stdout.splitlines()
+    assert names.startswith("['has_rows', 'author_id_present', 'author_id_unique', 'name_present', ")
+    assert heavy == "False False"
 
 
 def bounds_with(tmp_path: Path, entry: str) -> Path:
@@ -596,14 +726,12 @@ def test_missing_bounds_are_a_matter_of_the_setting(tmp_path: Path) -> None:
 def test_what_cannot_be_seen_is_no_text(check: Callable[..., ValidationReport], blank: str) -> None:
     failed = {
         "authors": check("authors", authors=[author(1, name=blank)]),
-        "reviews": check("reviews", reviews=[review(1, review_text=blank)]),
         "documents": check("documents", documents=[document(1, text=blank)], books=[book(1)]),
         "books": check("books", books=[book(1, title=blank)]),
     }
     named = {table: {result.name for result in (*report.errors, *report.warnings)} for table, report in failed.items()}
     expected = {
         "authors": "name_present",
-        "reviews": "text_present",
         "documents": "text_present",
         "books": "title_share",
     }

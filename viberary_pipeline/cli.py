@@ -76,14 +76,14 @@ def main(verbose: bool) -> None:
 
 
 @main.command()
-@click.option("--raw", type=click.Path(path_type=Path), help="Folder with the three UCSD files.  [VIBERARY_RAW]")
+@click.option("--raw", metavar="PLACE", help="Folder, s3://bucket/prefix or one books file.  [VIBERARY_RAW]")
 @click.option("--encoder", help="A registered encoder, or a sentence-transformers folder.  [VIBERARY_ENCODER]")
 @click.option("--executor", type=click.Choice(["local", "ec2", "batch"]), help="Where to embed.  [VIBERARY_EXECUTOR]")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), help="What to embed on.  [VIBERARY_DEVICE]")
 @click.option("--force", is_flag=True, help="Make everything but known embeddings anew, and publish a new build.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
 def build(
-    raw: Path | None,
+    raw: str | None,
     encoder: str | None,
     executor: str | None,
     device: str | None,
@@ -201,6 +201,7 @@ def status(as_json: bool) -> None:
 def rollback() -> None:
     """Go back to the previous build; the one that was live becomes the previous."""
     settings = load_settings()
+    from viberary_pipeline.index.baseline import restore_baseline
     from viberary_pipeline.index.publish import rollback as roll_back
     from viberary_pipeline.index.publish import save
     from viberary_pipeline.redis_server import connect
@@ -214,6 +215,10 @@ def rollback() -> None:
     # Without the build lock: a bad index must be retractable while the next one is being built.
     record = roll_back(client)
     saved = "" if save(client, record.build) else "; Redis did not save: its restart would undo this"
+    try:
+        restore_baseline(settings.home_dir, record.build)  # what the next build's tables are compared with
+    except OSError as error:
+        click.echo(f"viberary: the next build is still compared with the one gone back from: {error}", err=True)
     click.echo(f"build {record.build} is live again ({record.documents:,} documents){saved}")
 
 
@@ -271,6 +276,24 @@ def sample(folder: Path) -> None:
     write_sample(folder)
     for path in sorted(folder.glob("goodreads_*.json.gz")):
         click.echo(f"{path} ({path.stat().st_size:,} bytes)")
+
+
+@main.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--books", required=True, type=click.IntRange(0), help="Editions; UCSD has 2,360,655.")
+@click.option("--reviews", required=True, type=click.IntRange(0), help="Reviews; UCSD has 15,739,967.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Another one, another catalogue.")
+@click.option("--damage", default=0.0, show_default=True, type=click.FloatRange(0, 1), help="Share of broken lines.")
+def synth(folder: Path, books: int, reviews: int, seed: int, damage: float) -> None:
+    """Write a made-up catalogue of any size to DIR, with the shapes and the dirt of the real one."""
+    settings = load_settings()
+    from viberary_pipeline.catalogue.duck import DuckLimits
+    from viberary_pipeline.synth.write import write_synthetic
+
+    limits = DuckLimits(settings.duckdb_memory_limit, settings.duckdb_threads)
+    written = write_synthetic(folder, books=books, reviews=reviews, seed=seed, limits=limits, damage=damage)
+    for file in written.values():
+        click.echo(f"{file.path} ({file.lines:,} lines, {file.bytes:,} bytes)")
 
 
 if __name__ == "__main__":

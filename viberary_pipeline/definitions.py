@@ -16,7 +16,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     home = str(settings.writable_home())
     return dg.Definitions(
         assets=ALL_ASSETS,
-        asset_checks=table_checks(settings.bounds or BOUNDS),
+        asset_checks=table_checks(settings.bounds or BOUNDS, accept_drift=settings.accept_drift),
         jobs=ALL_JOBS,
         schedules=ALL_SCHEDULES,
         loggers={"console": stage_console},
@@ -25,13 +25,19 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         resources={
             "storage": Storage(
                 home=home,
-                raw=str(settings.raw) if settings.raw else None,
+                raw=settings.raw,
                 reject_ceiling=settings.reject_ceiling,
                 duckdb_memory_limit=settings.duckdb_memory_limit,
                 duckdb_threads=settings.duckdb_threads,
             ),
             "encoder": Encoder(
-                name=settings.encoder, recipe_name=settings.recipe, reviews_per_work=settings.reviews_per_work
+                name=settings.encoder,
+                recipe_name=settings.recipe,
+                reviews_per_work=settings.reviews_per_work,
+                reader_language=settings.reader_language,
+                languages=list(settings.languages),
+                min_ratings=settings.min_ratings,
+                keep_thin=settings.keep_thin,
             ),
             "executor": EmbeddingExecutor(
                 name=settings.executor, device=settings.device, shard_rows=settings.shard_rows

@@ -135,12 +135,18 @@ def _failure(result: dg.ExecuteInProcessResult) -> Failure:
                 return Failure(
                     check.asset_key.to_user_string(),
                     f"Refused by the gate {check.check_name} of {check.asset_key.to_user_string()}; "
-                    f"the live index is untouched\n  {figures}",
+                    f"the live index is untouched\n  {figures}\n  what to do: {_way_on(check.check_name)}",
                     GateRefused.exit_code,
                 )
         if event.is_step_failure and (error := event.step_failure_data.error) is not None:
             return _told(event.step_key or "?", error.cause or error, result.run_id)
     return Failure("rebuild", "the run failed before any stage; see the log above", 1)
+
+
+def _way_on(check: str) -> str:
+    if check.startswith("drift_"):
+        return "look at what came in; if it is meant to be so, build once with VIBERARY_ACCEPT_DRIFT=1"
+    return "mend the input or, if it is right, the bound; then build again"
 
 
 def _told(stage: str, error: Any, run: str) -> Failure:

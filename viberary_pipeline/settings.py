@@ -9,14 +9,22 @@ import os
 import re
 import tempfile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from viberary_pipeline.errors import SettingsError
 
 VectorType = Literal["FLOAT32", "FLOAT16"]
+
+
+def _split(value: Any) -> Any:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+# "en, fr" in the environment; without NoDecode pydantic-settings would expect JSON.
+Languages = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 # What DuckDB takes as an amount of memory; anything else it refuses in the middle of a run.
 _MEMORY = re.compile(r"\d+(\.\d+)?\s*([KMGT]i?)?B", re.IGNORECASE)
@@ -29,7 +37,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="VIBERARY_", env_ignore_empty=True, extra="forbid", frozen=True)
 
     home: Path = Field(Path("var"), description="Folder that holds all state.")
-    raw: Path | None = Field(None, description="Folder with the UCSD files; unset: the bundled sample.")
+    raw: str | None = Field(
+        None, description="Folder, s3://bucket/prefix or one books file; unset: the bundled sample."
+    )
 
     redis_url: str | None = Field(None, description="A Redis with search; unset: an embedded server is started.")
     redis_server: Path | None = Field(None, description="The redis-server binary for the embedded server.")
@@ -41,17 +51,19 @@ class Settings(BaseSettings):
 
     recipe: str = Field("title-first", description="How the text of a work is put together.")
     reviews_per_work: int = Field(3, ge=0, le=20, description="Reviews that may enter the text of a work.")
+    reader_language: str = Field("en", description="The language whose editions and reviews come first (BCP 47).")
+    languages: Languages = Field((), description="Languages of works that are kept (en,fr); empty: all.")
+    min_ratings: int = Field(0, ge=0, description="Ratings, over all editions, below which a work is left out.")
+    keep_thin: bool = Field(True, description="Whether works with neither description nor review are kept.")
 
     duckdb_memory_limit: str = Field("4GB", description="DuckDB's memory limit; it spills to disk beyond.")
     duckdb_threads: int = Field(default_factory=lambda: os.cpu_count() or 2, ge=1)
     reject_ceiling: float = Field(
-        0.01,
-        ge=0,
-        le=1,
-        description="Largest share of a file's lines that may be malformed before the run fails.",
+        0.001, ge=0, le=1, description="Largest share of a file's lines that may be rejected before the run fails."
     )
 
     bounds: Path | None = Field(None, description="The bounds of the data checks; unset: quality/bounds.toml.")
+    accept_drift: bool = Field(False, description="Publish even though the data fell behind the published build's.")
 
     vector_type: VectorType = Field("FLOAT32", description="How the index stores vectors.")
     hnsw_m: int = Field(16, ge=2, le=512, description="Links per node of the HNSW graph.")
@@ -68,6 +80,8 @@ class Settings(BaseSettings):
     def _home_is_a_folder(cls, value: Any) -> Any:
         if "://" in str(value):
             raise ValueError("expected a local folder (state in object storage is not supported by this version)")
+        if set(str(value)) & set("[]*?"):
+            raise ValueError("expected a path without [ ] * ? (DuckDB takes them for patterns)")
         return value
 
     @field_validator("duckdb_memory_limit")

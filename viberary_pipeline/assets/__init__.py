@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from viberary_pipeline.assets.data_quality_report import data_quality_report
 from viberary_pipeline.assets.documents import documents
 from viberary_pipeline.assets.embeddings import embeddings
 from viberary_pipeline.assets.published_index import published_index
@@ -14,6 +15,7 @@ ALL_ASSETS: list[dg.AssetsDefinition] = [
     *raw_assets,
     *table_assets,
     documents,
+    data_quality_report,
     embeddings,
     query_encoder,
     search_index,

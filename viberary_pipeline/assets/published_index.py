@@ -3,14 +3,21 @@
 import dagster as dg
 
 from viberary_pipeline.assets.common import StageConfig
+from viberary_pipeline.assets.data_quality_report import source_of
+from viberary_pipeline.errors import GateRefused
+from viberary_pipeline.index.baseline import remember_published
 from viberary_pipeline.index.clean import remove_unneeded
 from viberary_pipeline.index.lock import build_lock
 from viberary_pipeline.index.publish import publish, save
+from viberary_pipeline.quality.bounds import TABLES
+from viberary_pipeline.quality.profile import profiled
+from viberary_pipeline.quality.verdict import require_passed
 from viberary_pipeline.resources import SearchIndex, Storage
 from viberary_pipeline.search.schema import read_pointer, read_record
 
 
-@dg.asset(deps=["search_index"], group_name="index", kinds={"redis"})
+# The report first: a build that nobody can read about does not go live.
+@dg.asset(deps=["search_index", "data_quality_report"], group_name="index", kinds={"redis"})
 def published_index(
     context: dg.AssetExecutionContext, config: StageConfig, storage: Storage, index: SearchIndex
 ) -> dg.MaterializeResult:
@@ -31,6 +38,7 @@ def published_index(
             saved = save(client, build)
     if not saved:
         context.log.warning("Redis did not save: a restart of it goes back to what it saved last")
+    _remember(context, storage, build)
     context.log.info(f"build {build} is live" + ("" if switched else " already"))
     return dg.MaterializeResult(
         metadata={
@@ -41,6 +49,19 @@ def published_index(
             "saved": saved,
         }
     )
+
+
+def _remember(context: dg.AssetExecutionContext, storage: Storage, build: str) -> None:
+    """Keep what the next build's tables are compared with: the profiles of these, unless a check refuses them."""
+    try:
+        require_passed(storage.store)
+    except GateRefused as refusal:
+        context.log.warning(
+            f"the tables here are not those of the live build, and are not compared with: {refusal.what}"
+        )
+        return
+    profiles = {table: dict(profiled(storage.store, table, storage.limits).facts) for table in TABLES}
+    remember_published(storage.path, build, source_of(storage), profiles)
 
 
 def _built_by(context: dg.AssetExecutionContext) -> str | None:

@@ -10,8 +10,8 @@ rebuild = dg.define_asset_job(
 
 catalogue = dg.define_asset_job(
     "catalogue",
-    selection=dg.AssetSelection.groups("raw", "catalogue", "documents"),
-    description="The tables and documents with their checks; nothing is embedded or published.",
+    selection=dg.AssetSelection.groups("raw", "catalogue", "documents", "quality"),
+    description="The tables and documents with their checks and the report; nothing is embedded or published.",
 )
 
 reindex = dg.define_asset_job(

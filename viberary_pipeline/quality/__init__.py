@@ -9,6 +9,9 @@ The one way in which every table is checked:
    work with DuckDB, and its pandas ones are slow on wide, text-heavy frames), and keeps the result.
 4. Data Docs, a static site that needs no network, shows the newest result of each table and the history.
 
+Beside it: `profile` says what a table looks like, `drift` how far it is from the last published one (metrics
+again, with bounds like any other), and `report` tells a person all of it on one page.
+
     expectation_specs("books")                         # cheap: what will be checked
     validate("books", parquet, docs=docs, run_name=run_id)   # -> ValidationReport
 """

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 
-from viberary_pipeline.catalogue.duck import DuckLimits, connect, sql
+from viberary_pipeline.catalogue.duck import DuckLimits, connect, parquet_glob, sql
 from viberary_pipeline.errors import QualityError
 
 # documents is downstream of the other three tables, so how the tables fit together is measured there.
@@ -26,25 +26,34 @@ class Metric:
         against: How many rows speak against it (are repeated, empty, out of range); None if rows do not.
         total: How many rows were looked at; None as above.
         examples: Up to three of the rows against, as texts such as "book 42".
+        undefined: What to say of it where it is undefined.
     """
 
     value: float | None
     against: int | None = None
     total: int | None = None
     examples: tuple[str, ...] = ()
+    undefined: str = "undefined"
 
 
 def measure(
-    table: str, parquet: Path, *, related: Mapping[str, Path] | None, scratch: Path, limits: DuckLimits
+    table: str,
+    parquet: Path,
+    *,
+    related: Mapping[str, Path] | None,
+    scratch: Path,
+    limits: DuckLimits,
+    works_left_out: int = 0,
 ) -> dict[str, Metric]:
     """Every metric of a table, by name, in the order of its SQL.
 
     Args:
         table: One of `bounds.TABLES`.
-        parquet: The table's Parquet file.
-        related: The other tables' Parquet files, as `RELATED[table]` names them.
+        parquet: The table's Parquet file, or folder of them.
+        related: The other tables' Parquet files or folders, as `RELATED[table]` names them.
         scratch: An existing folder, in which DuckDB may spill.
         limits: DuckDB's memory and threads.
+        works_left_out: Of documents: how many works its filters left out on purpose.
 
     Raises:
         QualityError: a file is missing, is not Parquet, or has other columns than the SQL reads.
@@ -62,9 +71,10 @@ def measure(
 
     with connect(limits, scratch) as connection:
         connection.execute(sql("quality", "macros"))
+        connection.execute("SET VARIABLE works_left_out = $works", {"works": works_left_out})
         try:
             for name, path in files.items():
-                connection.read_parquet(str(path)).create_view(name)
+                connection.read_parquet(parquet_glob(path)).create_view(name)
             cursor = connection.execute(sql("quality", table))
             row = cursor.fetchone()
         except duckdb.Error as error:

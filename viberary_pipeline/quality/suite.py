@@ -10,7 +10,7 @@ from viberary_pipeline.errors import QualityError
 from viberary_pipeline.quality.bounds import ExpectationSpec, wrong_entry
 from viberary_pipeline.quality.data_docs import SITE, page_path, site_config
 from viberary_pipeline.quality.metrics import Metric
-from viberary_pipeline.quality.wording import expected_text, number_text, percent_against
+from viberary_pipeline.quality.wording import expected_text, observed_text, percent_against
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -171,7 +171,7 @@ def _expectation(spec: ExpectationSpec, metrics: Mapping[str, Metric]) -> Any:
                 "name": spec.name,
                 "severity": spec.severity,
                 "expected": expected_text(spec),
-                "observed": number_text(spec.metric, metric.value),
+                "observed": observed_text(spec.metric, metric),
                 "against": metric.against,
                 "percent": percent_against(metric),
                 "examples": list(metric.examples),

@@ -9,6 +9,7 @@ from filelock import FileLock, Timeout
 
 from viberary_pipeline.catalogue.duck import DuckLimits
 from viberary_pipeline.errors import QualityError
+from viberary_pipeline.index.baseline import NOTHING_BEFORE
 from viberary_pipeline.quality.bounds import (
     BOUNDS,
     ExpectationSpec,
@@ -16,9 +17,10 @@ from viberary_pipeline.quality.bounds import (
     expectation_specs,
     wrong_entry,
 )
+from viberary_pipeline.quality.drift import DRIFT_METRICS, drift_metrics
 from viberary_pipeline.quality.metrics import Metric, measure
 from viberary_pipeline.quality.suite import run_suite
-from viberary_pipeline.quality.wording import expected_text, number_text, percent_against
+from viberary_pipeline.quality.wording import expected_text, observed_text, percent_against
 
 LOCK_SECONDS = 600.0
 DUCK_LIMITS = DuckLimits()
@@ -33,11 +35,12 @@ class ExpectationResult:
         severity: "ERROR" blocks the index, "WARN" only shows.
         success: Whether the data met it.
         expected: The bound in words, such as "at least 50%".
-        observed: The metric's value in words; "undefined" for a share of no rows.
+        observed: The metric's value in words; "undefined" for a share of no rows, and for drift why there is none.
         unexpected_count: Rows that speak against it, even if few enough; None where rows do not.
         unexpected_percent: The same, of the rows looked at (0 to 100).
         examples: Up to three of those rows, as texts such as "book 42".
         reason: Why the data should be so.
+        accepted: Whether it would block, had the drift not been accepted beforehand.
     """
 
     name: str
@@ -49,6 +52,7 @@ class ExpectationResult:
     unexpected_percent: float | None
     examples: tuple[str, ...]
     reason: str
+    accepted: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,9 @@ def validate(
     docs: Path,
     run_name: str,
     related: Mapping[str, Path] | None = None,
+    works_left_out: int = 0,
+    drift: Mapping[str, Metric] | None = None,
+    accept_drift: bool = False,
     keep_runs: int = 10,
     bounds: Path = BOUNDS,
     limits: DuckLimits = DUCK_LIMITS,
@@ -88,10 +95,13 @@ def validate(
 
     Args:
         table: "books", "authors", "reviews" or "documents".
-        parquet: Its Parquet file.
+        parquet: Its Parquet file, or folder of them.
         docs: The folder of the site; the stored results lie beside it, in `gx/`.
         run_name: What the run is called in Data Docs, such as the Dagster run id.
         related: For documents: the Parquet files of books, authors and reviews (`metrics.RELATED`).
+        works_left_out: For documents: how many works its filters left out on purpose.
+        drift: How far the table is from the last published one (`drift.drift_metrics`); None: nothing to compare.
+        accept_drift: Missed expectations of drift warn instead of blocking.
         keep_runs: How many results per table are kept, this one included; older ones are removed.
         bounds: The bounds file.
         limits: DuckDB's memory and threads.
@@ -100,10 +110,14 @@ def validate(
         QualityError: the table could not be checked (a missed bound is a result, not an error).
     """
     specs = expectation_specs(table, bounds)
+    accepted = {spec.name for spec in specs if accept_drift and spec.severity == "ERROR" and is_drift(spec)}
+    specs = [spec.model_copy(update={"severity": "WARN"}) if spec.name in accepted else spec for spec in specs]
     docs = docs.absolute()
     store = docs.parent / "gx"
     store.mkdir(parents=True, exist_ok=True)
-    metrics = measure(table, parquet, related=related, scratch=store, limits=limits)
+    metrics = measure(
+        table, parquet, related=related, scratch=store, limits=limits, works_left_out=works_left_out
+    ) | dict(drift if drift is not None else drift_metrics(table, None, NOTHING_BEFORE))
     for spec in specs:
         if spec.metric not in metrics:
             raise wrong_entry(spec, f"column = {spec.metric!r}; the metrics are {', '.join(metrics)}")
@@ -124,21 +138,29 @@ def validate(
         table,
         run_name,
         row_count=int(metrics["row_count"].value or 0),
-        results=tuple(_result(spec, metrics[spec.metric], successes[spec.name]) for spec in specs),
+        results=tuple(
+            _result(spec, metrics[spec.metric], successes[spec.name], accepted=spec.name in accepted) for spec in specs
+        ),
         page=page,
         index=docs / "index.html",
     )
 
 
-def _result(spec: ExpectationSpec, metric: Metric, success: bool) -> ExpectationResult:
+def is_drift(spec: ExpectationSpec) -> bool:
+    """Whether the expectation compares the table with the last published one."""
+    return spec.metric in DRIFT_METRICS
+
+
+def _result(spec: ExpectationSpec, metric: Metric, success: bool, *, accepted: bool) -> ExpectationResult:
     return ExpectationResult(
         name=spec.name,
         severity=spec.severity,
         success=success,
         expected=expected_text(spec),
-        observed=number_text(spec.metric, metric.value),
+        observed=observed_text(spec.metric, metric),
         unexpected_count=metric.against,
         unexpected_percent=percent_against(metric),
         examples=metric.examples,
         reason=spec.reason,
+        accepted=accepted and not success,
     )

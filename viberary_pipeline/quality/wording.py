@@ -16,6 +16,11 @@ def number_text(metric: str, value: float | None) -> str:
     return f"{value * 100:.4g}%" if metric.startswith("share_") else f"{value:,.10g}"
 
 
+def observed_text(name: str, metric: Metric) -> str:
+    """A metric's value for people or, where it is undefined, why."""
+    return metric.undefined if metric.value is None else number_text(name, metric.value)
+
+
 def expected_text(spec: ExpectationSpec) -> str:
     """A bound for people, such as "at least 50%" or "exactly 0"."""
     low, high = (spec.arguments.get(key) for key in ("min_value", "max_value"))

@@ -6,6 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from viberary_pipeline.documents.recipes import Recipe, recipe_named
+from viberary_pipeline.documents.rules import DocumentRules
 from viberary_pipeline.embedding.store import EmbeddingStore
 from viberary_pipeline.encoders.files import ResolvedEncoder, resolve
 from viberary_pipeline.executors import executor_for
@@ -18,6 +19,21 @@ class Encoder(dg.ConfigurableResource):
     name: str = Field(description="A registered encoder, or a sentence-transformers folder.")
     recipe_name: str = Field(description="How the text of a work is put together.")
     reviews_per_work: int = Field(description="Most reviews that may enter the text of a work.")
+    reader_language: str = Field(description="The language whose editions and reviews come first.")
+    languages: list[str] = Field(description="Languages of works that are kept; empty: all.")
+    min_ratings: int = Field(description="Ratings below which a work is left out.")
+    keep_thin: bool = Field(description="Whether works with neither description nor review are kept.")
+
+    @property
+    def rules(self) -> DocumentRules:
+        """Which works become documents, and whose words they hold."""
+        return DocumentRules(
+            reader_language=self.reader_language,
+            languages=tuple(self.languages),
+            min_ratings=self.min_ratings,
+            keep_thin=self.keep_thin,
+            reviews_per_work=self.reviews_per_work,
+        )
 
     @property
     def recipe(self) -> Recipe:

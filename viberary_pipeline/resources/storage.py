@@ -13,7 +13,7 @@ class Storage(dg.ConfigurableResource):
     """Where the state lies and where the raw files come from."""
 
     home: str = Field(description="VIBERARY_HOME, absolute.")
-    raw: str | None = Field(description="Folder with the UCSD files; null: the bundled sample.")
+    raw: str | None = Field(description="Folder, s3://bucket/prefix or books file; null: the bundled sample.")
     reject_ceiling: float = Field(description="Largest share of malformed lines per file.")
     duckdb_memory_limit: str = Field(description="DuckDB's memory limit, in its spelling.")
     duckdb_threads: int = Field(description="DuckDB's threads.")
@@ -38,12 +38,12 @@ class Storage(dg.ConfigurableResource):
         """What one DuckDB connection may use."""
         return DuckLimits(self.duckdb_memory_limit, self.duckdb_threads)
 
-    def raw_folder(self) -> Path:
-        """The folder with the raw files; the bundled sample is written out first where none is set."""
+    def raw_location(self) -> str:
+        """Where `catalogue.raw.find` looks; the bundled sample is written out first where nothing is set."""
         if self.raw is not None:
-            return Path(self.raw).expanduser().absolute()
+            return self.raw
         from viberary_pipeline.sample.write import write_sample
 
         folder = self.path / "sample"
         write_sample(folder)
-        return folder
+        return str(folder)

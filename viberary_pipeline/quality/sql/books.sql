@@ -19,8 +19,29 @@ SELECT
     rows_where(
         publication_year NOT BETWEEN 1 AND 2100, concat('book ', book_id, ': ', publication_year)
     ) AS years_out_of_range,
+    rows_where(
+        publication_month NOT BETWEEN 1 AND 12 OR publication_day NOT BETWEEN 1 AND 31,
+        concat('book ', book_id, ': month ', publication_month, ', day ', publication_day)
+    ) AS dates_out_of_range,
+    rows_where(num_pages < 1, concat('book ', book_id, ': ', num_pages)) AS pages_out_of_range,
     share_where(description IS NOT NULL, concat('book ', book_id)) AS share_with_description,
+    median(length(description)) AS median_description_length,
     share_where(len(authors) > 0, concat('book ', book_id)) AS share_with_author,
     share_where(work_id IS NOT NULL, concat('book ', book_id)) AS share_with_work_id,
-    share_where(language_code IS NOT NULL, concat('book ', book_id)) AS share_with_language
+    count(*) / nullif(count(DISTINCT coalesce(work_id, 'b' || book_id)), 0) AS mean_editions_per_work,
+    share_where(language_code IS NOT NULL, concat('book ', book_id)) AS share_with_language_code,
+    share_where("language" IS NOT NULL, concat('book ', book_id)) AS share_with_language,
+    (
+        SELECT share_where("language" = 'en', concat('book ', book_id, ': ', "language"))
+        FROM books
+        WHERE "language" IS NOT NULL
+    ) AS share_of_languages_english,
+    rows_where(
+        ("language" IS NULL) <> (language_source IS NULL), concat('book ', book_id)
+    ) AS languages_without_source,
+    share_where(isbn13 IS NOT NULL, concat('book ', book_id)) AS share_with_isbn13,
+    share_where(num_pages IS NOT NULL, concat('book ', book_id)) AS share_with_pages,
+    share_where(publisher IS NOT NULL, concat('book ', book_id)) AS share_with_publisher,
+    share_where(publication_year IS NOT NULL, concat('book ', book_id)) AS share_with_year,
+    share_where(link IS NOT NULL, concat('book ', book_id)) AS share_with_link
 FROM books

@@ -1,10 +1,12 @@
 -- Grain: one row, one column per metric of the table `documents`, and of how the four tables fit together
 -- (documents is downstream of the other three, so every cross-table metric is here).
--- Inputs: the views `documents`, `books`, `authors`, `reviews`; the macros is_blank, rows_where and share_where.
+-- Inputs: the views `documents`, `books`, `authors`, `reviews`; the macros is_blank, rows_where and share_where; the
+-- variable `works_left_out`, how many works the filters of documents left out on purpose.
 -- Nothing is dropped. A book without a work_id is a work of its own, as in documents/sql/documents.sql.
 SELECT
     count(*) AS row_count,
-    count(*) - (SELECT count(DISTINCT coalesce(work_id, 'b' || book_id)) FROM books) AS documents_minus_works,
+    count(*) + getvariable('works_left_out')
+    - (SELECT count(DISTINCT coalesce(work_id, 'b' || book_id)) FROM books) AS documents_minus_works,
     rows_where(work_id IS NULL, concat('book ', book_id)) AS rows_without_work_id,
     (
         SELECT rows_where(copies > 1, concat('work ', work_id))
@@ -33,6 +35,22 @@ SELECT
         )
     ) AS share_of_texts_used_once,
     median(length(text)) AS median_text_length,
+    (
+        SELECT share_where(copies = 1, concat(copies, ' times work ', work_id))
+        FROM (
+            SELECT count(*) AS copies, min(work_id) AS work_id
+            FROM documents
+            WHERE author <> ''
+            GROUP BY hash(lower(title), lower(author))
+        )
+    ) AS share_of_titles_and_authors_used_once,
+    share_where("language" IS NOT NULL, concat('work ', work_id)) AS share_with_language,
+    (
+        SELECT share_where("language" = 'en', concat('work ', work_id, ': ', "language"))
+        FROM documents
+        WHERE "language" IS NOT NULL
+    ) AS share_of_languages_english,
+    share_where(reviews_used > 0, concat('work ', work_id)) AS share_with_review,
     share_where(author <> '', concat('work ', work_id)) AS share_with_author,
     share_where(NOT thin, concat('work ', work_id)) AS share_not_thin,
     (

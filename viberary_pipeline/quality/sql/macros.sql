@@ -6,7 +6,7 @@ CREATE OR REPLACE TEMP MACRO rows_where(condition, example) AS {
     'value': (count(*) FILTER (WHERE condition))::DOUBLE,
     'against': count(*) FILTER (WHERE condition),
     'total': count(*),
-    'examples': min(example::VARCHAR, 3) FILTER (WHERE condition)
+    'examples': min(left(example::VARCHAR, 100), 3) FILTER (WHERE condition)
 };
 
 -- The share, 0 to 1, of rows that meet `condition` (NULL is not met): against = the rows that do not. The share
@@ -15,7 +15,7 @@ CREATE OR REPLACE TEMP MACRO share_where(condition, example) AS {
     'value': avg(CASE WHEN condition THEN 1.0 ELSE 0.0 END)::DOUBLE,
     'against': count(*) FILTER (WHERE (condition) IS NOT TRUE),
     'total': count(*),
-    'examples': min(example::VARCHAR, 3) FILTER (WHERE (condition) IS NOT TRUE)
+    'examples': min(left(example::VARCHAR, 100), 3) FILTER (WHERE (condition) IS NOT TRUE)
 };
 
 -- Whether a text is null or holds nothing that can be seen: white space, control and other invisible characters.

@@ -1,0 +1,210 @@
+"""What each section of the page shows, worked out of the inputs; `templates/report.html` escapes every value."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from viberary_pipeline.catalogue.duck import sql
+from viberary_pipeline.index.baseline import Profile
+from viberary_pipeline.quality.bounds import TABLES
+from viberary_pipeline.quality.distributions import DISTRIBUTIONS, TOKENS, Distribution
+from viberary_pipeline.quality.drift import distance, fill_rates, reject_share
+from viberary_pipeline.quality.profile import shares
+from viberary_pipeline.quality.report.inputs import READ_TABLES, ReportInputs, TableInput
+from viberary_pipeline.quality.report.plots import shown_shares, svg
+from viberary_pipeline.quality.report.summary import figures, verdict
+
+# The sections that show distributions: heading, what to know, and (table, distribution).
+_SECTIONS: tuple[tuple[str, str, str, tuple[tuple[str, str], ...]], ...] = (
+    (
+        "languages",
+        "Languages",
+        "The language that the file gives counts; where it gives none, it is detected from title and description.",
+        (
+            ("books", "languages"),
+            ("books", "languages_given"),
+            ("books", "languages_detected"),
+            ("documents", "languages"),
+        ),
+    ),
+    (
+        "works",
+        "Works and their editions",
+        "All editions of a work become one document.",
+        (
+            ("books", "editions_per_work"),
+            ("books", "authors_per_book"),
+            ("books", "years"),
+            ("books", "pages"),
+            ("documents", "genres"),
+        ),
+    ),
+    (
+        "reviews",
+        "Reviews",
+        "They say how a book feels; most books have few, a few have most of them.",
+        (("reviews", "reviews_per_book"), ("documents", "reviews_per_work"), ("reviews", "years")),
+    ),
+    (
+        "ratings",
+        "Ratings",
+        "Goodreads counts from 1 to 5 stars; 0 in the files means not rated and counts for nothing here.",
+        (("books", "ratings"), ("authors", "ratings"), ("reviews", "ratings")),
+    ),
+    (
+        "lengths",
+        "Length of the texts",
+        "",
+        (("books", "description_length"), ("reviews", "text_length"), ("documents", "text_length")),
+    ),
+)
+
+
+def page_values(inputs: ReportInputs, folder: Path) -> dict[str, Any]:
+    """The values of the page; `folder` is where it will lie, which its links start from."""
+    read = {table: inputs.tables[table] for table in READ_TABLES if table in inputs.tables}
+    checks = [_checks(table, inputs.tables[table], folder) for table in TABLES if table in inputs.tables]
+    documents = inputs.tables.get("documents")
+    return {
+        "inputs": inputs,
+        "verdict": verdict(inputs),
+        "figures": figures(inputs),
+        "read": read,
+        "absent": [table for table in TABLES if table not in inputs.tables],
+        "rejects": [_rejects(table, entry) for table, entry in read.items() if sum(entry.facts["rejected"].values())],
+        "changes": [
+            (table, kind, what, count)
+            for table, entry in read.items()
+            for kind in ("nulled", "repaired")
+            for what, count in sorted(entry.facts.get(kind, {}).items(), key=lambda item: -item[1])
+            if count
+        ],
+        "fills": [
+            _fill(table, entry.profile, inputs.before(table))
+            for table in TABLES
+            if (entry := inputs.tables.get(table)) and entry.profile and entry.profile["rows"]
+        ],
+        "sections": [
+            (anchor, heading, about, plots)
+            for anchor, heading, about, shown in _SECTIONS
+            if (plots := [plot for table, name in shown if (plot := _plot(inputs, table, name))])
+        ],
+        "tokens": _tokens(inputs.tokens) if inputs.tokens and inputs.tokens["documents"] else None,
+        "documents": documents,
+        "drift": _drift(inputs),
+        "checks": checks,
+        "docs": os.path.relpath(folder.parent / "docs" / "index.html", folder)
+        if any(c["href"] for c in checks)
+        else "",
+    }
+
+
+def _rejects(table: str, entry: TableInput) -> dict[str, Any]:
+    """The rejects of one table by reason, with examples where they were kept."""
+    examples: dict[str, Any] = {}
+    if entry.rejects is not None:
+        with duckdb.connect() as connection:
+            connection.read_parquet(str(entry.rejects)).create_view("rejects")
+            examples = {
+                reason: rows for reason, _, rows in connection.execute(sql("quality", "profile_rejects")).fetchall()
+            }
+    reasons = sorted(entry.facts["rejected"].items(), key=lambda item: (-item[1], item[0]))
+    return {
+        "table": table,
+        "lines": entry.facts["lines"],
+        "rejected": sum(count for _, count in reasons),
+        "reasons": [(reason, count, examples.get(reason) or []) for reason, count in reasons if count],
+    }
+
+
+def _fill(table: str, profile: Profile, last: Profile | None) -> dict[str, Any]:
+    rates, earlier = fill_rates(profile), fill_rates(last) if last else {}
+    return {
+        "table": table,
+        "compared": bool(earlier),
+        "columns": [(column, rate, profile["fill"][column], earlier.get(column)) for column, rate in rates.items()],
+    }
+
+
+def _plot(inputs: ReportInputs, table: str, name: str) -> dict[str, Any] | None:
+    """One distribution with its plot and the table under it; None where there is nothing to show."""
+    entry = inputs.tables.get(table)
+    shape = next(shape for shape in DISTRIBUTIONS[table] if shape.name == name)
+    if entry is None or entry.profile is None or name not in entry.profile["distributions"]:
+        return None
+    last = inputs.before(table)
+    return _drawn(shape, table, entry.profile["distributions"][name], last["distributions"].get(name) if last else None)
+
+
+def _drawn(
+    shape: Distribution,
+    table: str,
+    measured: Mapping[str, Any],
+    last: Mapping[str, Any] | None,
+    limit: int | None = None,
+) -> dict[str, Any] | None:
+    image = svg(shape, measured, last, limit=limit)
+    if not image:
+        return None
+    return {
+        "title": shape.title,
+        "table": table,
+        "about": shape.about,
+        "svg": image,
+        "bins": shown_shares(shape, measured, last),
+        "compared": last is not None,
+        "quantiles": measured["quantiles"],
+    }
+
+
+def _tokens(tokens: Mapping[str, Any]) -> dict[str, Any]:
+    return {**tokens, "plot": _drawn(TOKENS, "documents", tokens, None, limit=tokens["max_tokens"])}
+
+
+def _drift(inputs: ReportInputs) -> list[dict[str, Any]]:
+    """Per table that can be compared: rows and reject share then and now, and how far each distribution moved."""
+    compared = []
+    for table in TABLES:
+        entry, last = inputs.tables.get(table), inputs.before(table)
+        if entry is None or entry.profile is None or last is None:
+            continue
+        now = entry.profile
+        moved = [
+            (shape.title, distance(new, old))
+            for shape in DISTRIBUTIONS[table]
+            if (new := shares(now["distributions"][shape.name]))
+            and (old := shares(last["distributions"].get(shape.name, {"bins": [], "without": 0})))
+        ]
+        rates, earlier = fill_rates(now), fill_rates(last)
+        changes = [(column, earlier[column], rate) for column, rate in rates.items() if column in earlier]
+        compared.append(
+            {
+                "table": table,
+                "rows": (last["rows"], now["rows"]),
+                "rejects": (reject_share(last), reject_share(now)),
+                "moved": sorted(moved, key=lambda item: -item[1]),
+                "fill": sorted(
+                    (change for change in changes if abs(change[2] - change[1]) >= 0.001),
+                    key=lambda change: change[2] - change[1],
+                )[:5],
+            }
+        )
+    return compared
+
+
+def _checks(table: str, entry: TableInput, folder: Path) -> dict[str, Any]:
+    """The results of a table's expectations, with a link that works from the page's folder, served or as a file."""
+    passed = sum(result["success"] for result in entry.results)
+    missed = [result for result in entry.results if not result["success"]]
+    errors = sum(result["severity"] == "ERROR" for result in missed)
+    counts = {"error": errors, "warning": len(missed) - errors, "passed": passed}
+    return {
+        "table": table,
+        "counts": counts,
+        "outcome": next((outcome for outcome in counts if counts[outcome]), ""),
+        "missed": sorted(missed, key=lambda result: result["severity"]),
+        "href": os.path.relpath(entry.page, folder) if entry.page and entry.page.is_file() else "",
+    }
