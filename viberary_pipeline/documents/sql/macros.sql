@@ -1,5 +1,5 @@
--- Macros of the documents stage. clean_text and detect_language are those of the catalogue (catalogue/text.py and
--- catalogue/languages.py).
+-- Macros of the documents stage. clean_text, detect_language and is_plainly_english are those of the catalogue
+-- (catalogue/sql/text.sql and languages.sql).
 
 -- What makes two titles the same: letters, digits and marks of the lower-cased title, without a series at its end
 -- ('The Hobbit (Middle-earth, #0)'). Null where none is left.
@@ -15,11 +15,6 @@ CREATE OR REPLACE TEMP MACRO cut_text(value, most) AS
             left(value, most), '(?:<[a-zA-Z/!?][^<>]*|\(view[^()\[]{0,9}\)?\s*|&[#a-zA-Z0-9]{0,30}|\s\S{0,40})$', ''
         )
     END;
-
--- Whether a text is English beyond doubt: three of these words at its beginning. Found in a microsecond, by all
--- threads at once; the detector takes 50 to 100, and one thread at a time.
-CREATE OR REPLACE TEMP MACRO is_plainly_english(value) AS
-    regexp_matches(left(value, 300), '(?is)(?:\b(?:the|and|that|with|this|which|would|they|from|have|but)\b.*){3}');
 
 -- 'The Hobbit. ' from 'The Hobbit', 'Who goes there? ' from 'Who goes there?': parts that read as sentences.
 CREATE OR REPLACE TEMP MACRO as_sentence(value) AS
