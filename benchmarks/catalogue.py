@@ -100,7 +100,7 @@ def step_read(folder: str) -> dict[str, Any]:
     from viberary_pipeline.catalogue.source import open_part
 
     kinds = {"authors": 'STRUCT(author_id VARCHAR, "role" VARCHAR)[]', "series": "VARCHAR[]",
-             "similar_books": "VARCHAR[]", "popular_shelves": 'STRUCT("name" VARCHAR, "count" VARCHAR)[]'}  # fmt: skip
+             "similar_books": "VARCHAR[]", "popular_shelves": 'STRUCT("name" VARCHAR)[]'}  # fmt: skip
     columns = ", ".join(f"{name}: '{kinds.get(name, 'VARCHAR')}'" for name in COLUMNS)
     connection = duckdb.connect(config={"threads": 1})
 
@@ -154,8 +154,7 @@ def step_polars(folder: str, out: str) -> dict[str, Any]:
     (part,) = _found("books", folder).parts
     text = pl.String
     kinds = {"authors": pl.List(pl.Struct({"author_id": text, "role": text})), "series": pl.List(text),
-             "similar_books": pl.List(text),
-             "popular_shelves": pl.List(pl.Struct({"name": text, "count": text}))}  # fmt: skip
+             "similar_books": pl.List(text), "popular_shelves": pl.List(pl.Struct({"name": text}))}  # fmt: skip
     schema = {name: kinds.get(name, text) for name in COLUMNS}
     target = Path(out) / "polars.parquet"
     pl.scan_ndjson(part.uri, schema=schema, ignore_errors=True).sink_parquet(target, compression="zstd")

@@ -221,10 +221,10 @@ def _draw_limit(axes: Any, bins: Bins, labels: Sequence[str], limit: int, colour
     axes.annotate(
         f"cut at {limit}",
         (x, axes.get_ylim()[1]),
-        (4 if along < 0.6 else -4, -2),
+        (0, 2),  # above the axes: within, a bar may stand behind it
         textcoords="offset points",
-        ha="left" if x < len(labels) / 2 else "right",
-        va="top",
+        ha="center",
+        va="bottom",
         fontsize=8,
         color=colours.mark,
     )
