@@ -61,7 +61,11 @@ _ROWS_PER_GROUP = 25_000
 
 def statements_digest(recipe: Recipe) -> str:
     """A digest of everything in the code that shapes documents."""
-    statements = [sql("catalogue", "text"), sql("catalogue", "languages"), *(sql("documents", name) for name in _STATEMENTS)]
+    statements = [
+        sql("catalogue", "text"),
+        sql("catalogue", "languages"),
+        *(sql("documents", name) for name in _STATEMENTS),
+    ]
     return digest([statements, asdict(recipe), LIMITS])
 
 
