@@ -17,7 +17,7 @@ from viberary_pipeline.quality.verdict import require_passed
 from viberary_pipeline.resources import Encoder, SearchIndex, Storage, vectors_of
 from viberary_pipeline.search.schema import BuildRecord, read_record
 
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 """Raised whenever the same documents and vectors are written to Redis in another way."""
 
 

@@ -1,0 +1,50 @@
+"""What a reader narrows a search by: language, reviews, year. Each is a field of the index."""
+
+import re
+from dataclasses import dataclass
+
+from viberary_pipeline.errors import QueryError
+
+_LANGUAGE = re.compile(r"[a-z]{2,8}")
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which works may be found.
+
+    Attributes:
+        languages: BCP 47 primary subtags, any of them; "und" stands for unknown. Empty: all.
+        min_reviews: Least number of reviews, over all editions.
+        years: First and last year of publication, or None. A work without a year is in no range.
+    """
+
+    languages: tuple[str, ...] = ()
+    min_reviews: int = 0
+    years: tuple[int | None, int | None] = (None, None)
+
+    def __post_init__(self) -> None:
+        """Raises `QueryError` for a language that is none."""
+        for language in self.languages:
+            if not _LANGUAGE.fullmatch(language):
+                raise QueryError(
+                    "That is no language",
+                    expected="subtags such as en, fr or und",
+                    found=repr(language[:40]),
+                    todo="correct the language",
+                )
+
+    def __bool__(self) -> bool:
+        """Whether anything is narrowed."""
+        return self != Filters()
+
+    def to_query(self) -> str:
+        """The filter in RediSearch's query language; "" if there is none."""
+        parts = []
+        if self.languages:
+            parts.append(f"@language:{{{'|'.join(self.languages)}}}")
+        if self.min_reviews:
+            parts.append(f"@review_count:[{self.min_reviews} +inf]")
+        first, last = self.years
+        if first is not None or last is not None:
+            parts.append(f"@year:[{'-inf' if first is None else first} {'+inf' if last is None else last}]")
+        return " ".join(parts)
