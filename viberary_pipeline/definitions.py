@@ -52,6 +52,11 @@ def build_definitions(settings: Settings) -> dg.Definitions:
                 ef_runtime=settings.hnsw_ef_runtime,
                 least_recall=settings.gate_recall,
                 gate_queries=settings.gate_queries,
+                gate_evaluation=settings.gate_evaluation,
+                evaluation_items=settings.evaluation_items,
+                lexical_weight=settings.lexical_weight,
+                find_names=settings.find_names,
+                candidates=settings.candidates,
             ),
         },
     )

@@ -1,11 +1,15 @@
 """What a reader narrows a search by: language, reviews, year. Each is a field of the index."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from viberary_pipeline.errors import QueryError
 
 _LANGUAGE = re.compile(r"[a-z]{2,8}")
+_YEARS = re.compile(r"(\d{0,4})(-?)(\d{0,4})", re.ASCII)
+_COUNT = re.compile(r"\d{1,9}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,30 @@ class Filters:
     languages: tuple[str, ...] = ()
     min_reviews: int = 0
     years: tuple[int | None, int | None] = (None, None)
+
+    @classmethod
+    def of(cls, languages: Sequence[str], min_reviews: int | str, years: str | None) -> Self:
+        """From what is typed: years as "1990-1999", "1990-", "-1999" or "1990".
+
+        Raises:
+            QueryError: a value is none of its kind.
+        """
+        typed = (years or "").strip()
+        found = _YEARS.fullmatch(typed)
+        reviews = str(min_reviews or 0).strip()
+        if (typed and not found) or not _COUNT.fullmatch(reviews):
+            raise QueryError(
+                "The search cannot be narrowed like that",
+                expected="years such as 1990-1999, 1990- or 1990, and a whole number of reviews",
+                found=repr(typed if typed and not found else reviews)[:60],
+                todo="correct the value, or leave it out",
+            )
+        first, dash, last = found.groups() if found else ("", "", "")
+        span = (int(first) if first else None, int(last) if last else None)
+        if typed and not dash:
+            span = (int(first), int(first))
+        spoken = tuple(dict.fromkeys(language.strip().lower() for language in languages if language.strip()))
+        return cls(spoken, int(reviews), span)
 
     def __post_init__(self) -> None:
         """Raises `QueryError` for a language that is none."""

@@ -36,12 +36,18 @@ def nearest(client: redis.Redis, build: str, blob: bytes, k: int, *, fields: Seq
     ]
 
 
-def knn_command(build: str, blob: bytes, k: int, *, narrowed: str = "", fields: Sequence[str] = ()) -> Command:
-    """The k nearest documents of those that the filter lets through, best first, with `distance` (1 - cosine)."""
+def knn_command(
+    build: str, blob: bytes, k: int, *, narrowed: str = "", fields: Sequence[str] = (), ef_runtime: int | None = None
+) -> Command:
+    """The k nearest documents of those that the filter lets through, best first, with `distance` (1 - cosine).
+
+    `ef_runtime` overrides the index's own.
+    """
     asked = ("distance", *fields)
+    effort = f" EF_RUNTIME {ef_runtime}" if ef_runtime else ""
     return search_command(
         build,
-        f"{f'({narrowed})' if narrowed else '*'}=>[KNN {k} @{VECTOR} $query AS distance]",
+        f"{f'({narrowed})' if narrowed else '*'}=>[KNN {k} @{VECTOR} $query{effort} AS distance]",
         *("RETURN", len(asked), *asked),
         *("SORTBY", "distance", "ASC"),  # distance: the smallest is the best
         *("LIMIT", 0, k),  # FT.SEARCH returns 10 otherwise, whatever KNN says

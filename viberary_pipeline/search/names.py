@@ -78,13 +78,23 @@ def spells(asked: Sequence[str], name: Sequence[str], near: Mapping[str, Iterabl
     )
 
 
-def same_work(title: str, author: str, other_title: str, other_author: str) -> bool:
-    """Whether two works look like one to a reader: by one author, with titles that differ in subtitle or brackets.
+class Copies:
+    """Tells works that look like one to a reader: by one author, with titles that differ in subtitle or brackets.
 
     Two different subtitles are two works ("Star Wars: ..." by one author).
     """
-    if key_of(author.split(",")[0]) != key_of(other_author.split(",")[0]):
-        return False
-    whole, other = (_BRACKETED.sub("", text) or text for text in (title, other_title))
-    keys, others = {key_of(whole), key_of(_SUBTITLE.sub("", whole))}, {key_of(other), key_of(_SUBTITLE.sub("", other))}
-    return key_of(whole) in others or key_of(other) in keys
+
+    def __init__(self) -> None:
+        self._whole: set[tuple[str, str]] = set()
+        self._short: set[tuple[str, str]] = set()
+
+    def add(self, title: str, author: str) -> bool:
+        """Remember a work; whether it is a copy of one that was added before."""
+        by = key_of(author.split(",", 1)[0])
+        text = _BRACKETED.sub("", title) or title
+        whole, short = (by, key_of(text)), (by, key_of(_SUBTITLE.sub("", text)))
+        # Whole titles are equal, or one is the other without its subtitle.
+        copy = whole in self._whole or whole in self._short or short in self._whole
+        self._whole.add(whole)
+        self._short.add(short)
+        return copy

@@ -12,7 +12,7 @@ BM25 of one rare word grows with ln N, so that one weight serves catalogues of e
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -33,9 +33,10 @@ from viberary_pipeline.search.lexical import (
     spelling_command,
 )
 from viberary_pipeline.search.named import How, Named, spelt_out
-from viberary_pipeline.search.names import LONGEST_KEY, same_work, words_of
+from viberary_pipeline.search.names import LONGEST_KEY, Copies, words_of
 from viberary_pipeline.search.replies import Command, Row, read_rows, read_spelling
 from viberary_pipeline.search.schema import AUTHOR_KEYS, PAGE_FIELDS, TITLE_KEYS, VECTOR, BuildRecord, document_prefix
+from viberary_pipeline.settings import Settings
 
 _TIE_DIGITS = 6
 _SENTENCES = 5  # works that hold all the words of the query and join the candidates
@@ -55,6 +56,11 @@ class Tuning:
     lexical_weight: float = 0.05
     names: bool = True
     candidates: int = 50
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """As the settings say."""
+        return cls(settings.lexical_weight, settings.find_names, settings.candidates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +132,8 @@ def find(
         spelling,
     )
     near = _similarities(read_rows(replies[0]))
-    for row in _rows(replies[4], scores=True):
+    sentences = _rows(replies[4], scores=True)
+    for row in sentences:
         if row.key not in near:
             near[row.key] = float(record.hnsw.from_bytes([row.fields[VECTOR.encode()]], record.dim)[0] @ vector)
     named_rows = [row for reply in replies[1:4] for row in _rows(reply)]
@@ -140,9 +147,8 @@ def find(
         names_command(build, names, slips, most, narrowed) if slips else None,
     )
     weight = tuning.lexical_weight / math.log(1 + max(record.documents, 2))
-    fused = dict(near)
-    for row in _rows(replies[0], scores=True, contents=False):
-        fused[row.key] += weight * row.score
+    bm25 = {row.key: row.score for row in (*_rows(replies[0], scores=True, contents=False), *sentences)}
+    fused = {key: score + weight * bm25.get(key, 0.0) for key, score in near.items()}
     named = spelt_out(asked, slips, _once([*named_rows, *_rows(replies[1])]), k) if tuning.names else []
     return _shown(client, record, _ordered(named, fused), near, vector, k)
 
@@ -156,10 +162,9 @@ def find_like(client: redis.Redis, record: BuildRecord, key: bytes, k: int, *, f
     knn = knn_command(record.build, blob, k + 1 + _SPARE, narrowed=filters.to_query())
     near = _similarities(read_rows(client.execute_command(*knn)))
     near.pop(key, None)
-    title, author = (_text(value) for value in told)
-    found = _shown(client, record, _ordered([], near), near, vector, k + _SPARE)
-    others = [hit for hit in found if not same_work(title, author, hit.fields["title"], hit.fields["author"])]
-    return others[:k]
+    copies = Copies()
+    copies.add(*map(_text, told))
+    return _shown(client, record, _ordered([], near), near, vector, k, copies)
 
 
 def _ask(client: redis.Redis, *commands: Command | None) -> list[Any]:
@@ -200,17 +205,17 @@ def _shown(
     near: Mapping[bytes, float],
     vector: npt.NDArray[np.float32],
     k: int,
+    copies: Copies | None = None,
 ) -> list[Found]:
-    """The first k of the order with their fields; copies of an earlier one are left out."""
+    """The first k of the order with their fields; copies of an earlier one, or of those given, are left out."""
     found: list[Found] = []
+    copies = copies or Copies()
     at = 0
     while len(found) < k and at < len(order):
         portion = order[at : at + k - len(found) + _SPARE]
         at += len(portion)
-        for hit in _fetched(client, record, portion, near, vector):
-            title, author = hit.fields["title"], hit.fields["author"]
-            if not any(same_work(title, author, one.fields["title"], one.fields["author"]) for one in found):
-                found.append(hit)
+        hits = _fetched(client, record, portion, near, vector)
+        found += [hit for hit in hits if not copies.add(hit.fields["title"], hit.fields["author"])]
     return found[:k]
 
 
