@@ -141,10 +141,9 @@ def search(
 ) -> None:
     """Search the live index. The words of QUERY are one query; '-' reads one query per line."""
     searcher = _searcher(load_settings())
-    from viberary_pipeline.search.filters import Filters
     from viberary_pipeline.search.searcher import SearchResponse
 
-    filters = Filters.of(languages, min_reviews, years)
+    filters = _filters(languages, min_reviews, years)
     many = query == ("-",)
     for text in _lines(sys.stdin) if many else [" ".join(query)]:
         try:
@@ -167,10 +166,17 @@ def similar(
     book_id: str, k: int, languages: tuple[str, ...], min_reviews: int, years: str | None, as_json: bool
 ) -> None:
     """Show the books that are nearest to a book, by its BOOK_ID (or work_id)."""
-    searcher = _searcher(load_settings())
+    filters = _filters(languages, min_reviews, years)
+    _print_response(_searcher(load_settings()).similar(book_id, k, filters), as_json)
+
+
+def _filters(languages: tuple[str, ...], min_reviews: int, years: str | None) -> Any:
     from viberary_pipeline.search.filters import Filters
 
-    _print_response(searcher.similar(book_id, k, Filters.of(languages, min_reviews, years)), as_json)
+    try:
+        return Filters.of(languages, min_reviews, years)
+    except QueryError as error:
+        raise click.UsageError(f"{error.what}: expected {error.expected}, found {error.found}") from error
 
 
 def _print_response(response: Any, as_json: bool) -> None:

@@ -10,14 +10,15 @@ KEY_SEPARATOR = "|"
 _ARTICLES = {"a", "an", "the"}
 _BRACKETED = re.compile(r"\s*[(\[][^()\[\]]*[)\]]")  # a series, "(Earthsea, #1)", or an edition, "(Illustrated)"
 _SUBTITLE = re.compile(r"\s*(?::|;|\s[-–—]|, or\b).*$", re.DOTALL)
+_ACCENTS = re.compile("[\u0300-\u036f]")  # of Latin, Greek and Cyrillic; marks of other scripts make other letters
 _WORD = re.compile(r"[^\W_]+")
 LONGEST_KEY = 120
 
 
 def words_of(text: str) -> list[str]:
     """The words of a text without case and accents: "Les Misérables!" gives les, miserables."""
-    plain = unicodedata.normalize("NFKD", text.replace("’", "'").replace("'", ""))
-    return _WORD.findall("".join(letter for letter in plain if not unicodedata.combining(letter)).casefold())
+    plain = _ACCENTS.sub("", unicodedata.normalize("NFKD", text.replace("’", "'").replace("'", "")))
+    return _WORD.findall(unicodedata.normalize("NFC", plain).casefold())
 
 
 def key_of(text: str) -> str:
