@@ -43,12 +43,13 @@ def knn_command(
 
     `ef_runtime` overrides the index's own.
     """
-    asked = ("distance", *fields)
+    asked: Command = ("distance", *fields)
     effort = f" EF_RUNTIME {ef_runtime}" if ef_runtime else ""
     return search_command(
         build,
         f"{f'({narrowed})' if narrowed else '*'}=>[KNN {k} @{VECTOR} $query{effort} AS distance]",
-        *("RETURN", len(asked), *asked),
+        *("RETURN", len(asked)),
+        *asked,
         *("SORTBY", "distance", "ASC"),  # distance: the smallest is the best
         *("LIMIT", 0, k),  # FT.SEARCH returns 10 otherwise, whatever KNN says
         *("PARAMS", 2, "query", blob),

@@ -50,7 +50,7 @@ def bm25_command(build: str, words: Sequence[str], keys: Sequence[bytes]) -> Com
     Only candidates are scored, so that its cost does not grow with the catalogue; those that hold none of the words
     are not in the reply.
     """
-    among = ("INKEYS", len(keys), *keys)
+    among: Command = ("INKEYS", len(keys), *keys)
     return search_command(build, "|".join(words), *among, "NOCONTENT", *_by_bm25(len(keys)))
 
 

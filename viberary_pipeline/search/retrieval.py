@@ -12,7 +12,7 @@ BM25 of one rare word grows with ln N, so that one weight serves catalogues of e
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -155,7 +155,7 @@ def find(
 
 def find_like(client: redis.Redis, record: BuildRecord, key: bytes, k: int, *, filters: Filters) -> list[Found] | None:
     """The k works nearest to the document of that key, without itself and its copies; None if there is no such one."""
-    blob, *told = client.hmget(key, [VECTOR, "title", "author"])
+    blob, *told = cast("list[bytes | None]", client.hmget(key, [VECTOR, "title", "author"]))
     if blob is None:
         return None
     vector = record.hnsw.from_bytes([blob], record.dim)[0]
