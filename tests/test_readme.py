@@ -35,6 +35,7 @@ UNSET = {
     "bounds": "[bounds.toml](viberary_pipeline/quality/bounds.toml)",
     "duckdb_threads": "all cores",
     "languages": "all",
+    "canaries": "none",
 }
 
 

@@ -4,6 +4,7 @@ import dagster as dg
 
 from viberary_pipeline.assets import ALL_ASSETS
 from viberary_pipeline.checks import table_checks
+from viberary_pipeline.index.canaries import canaries_of
 from viberary_pipeline.jobs import ALL_JOBS, ALL_SCHEDULES
 from viberary_pipeline.quality.bounds import BOUNDS
 from viberary_pipeline.resources import EmbeddingExecutor, Encoder, SearchIndex, Storage
@@ -52,6 +53,10 @@ def build_definitions(settings: Settings) -> dg.Definitions:
                 ef_runtime=settings.hnsw_ef_runtime,
                 least_recall=settings.gate_recall,
                 gate_queries=settings.gate_queries,
+                most_p95_ms=settings.gate_p95_ms,
+                most_lost=settings.gate_loss,
+                accept_loss=settings.accept_drift,
+                canaries=str(canaries_of(settings) or ""),
             ),
         },
     )

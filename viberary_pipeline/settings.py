@@ -70,7 +70,12 @@ class Settings(BaseSettings):
     hnsw_ef_construction: int = Field(200, ge=8, le=4096, description="Candidates looked at on insertion.")
     hnsw_ef_runtime: int = Field(200, ge=10, le=4096, description="Candidates looked at per query.")
     gate_recall: float = Field(0.95, ge=0, le=1, description="Least recall@10 against exact search.")
-    gate_queries: int = Field(300, ge=1, le=100_000, description="Queries of the recall gate.")
+    gate_queries: int = Field(300, ge=1, le=100_000, description="Queries of the gates of recall and latency.")
+    gate_p95_ms: float = Field(100.0, gt=0, description="Most milliseconds of 95 of 100 KNN queries.")
+    gate_loss: float = Field(
+        0.1, ge=0, le=1, description="Largest share of the live build's works by which a build may fall short."
+    )
+    canaries: Path | None = Field(None, description="TOML file of queries and titles that they must find.")
 
     host: str = Field("127.0.0.1", description="Address of the search page.")
     port: int = Field(8000, ge=0, le=65535, description="Port of the search page.")

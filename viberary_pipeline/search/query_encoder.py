@@ -50,7 +50,8 @@ class QueryEncoder:
             self.spec_name: str = spec["name"]
             self.fingerprint: str = description["fingerprint"]
             self.dimensions: int = spec["dimensions"]
-            self._prefix: str = spec["query_prefix"]
+            self.query_prefix: str = spec["query_prefix"]
+            self.document_prefix: str = spec["document_prefix"]
             _verify_files(self.folder, description["files"])
             tokenizer = Tokenizer.from_file(str(self.folder / TOKENIZER))
             tokenizer.enable_truncation(max_length=spec["max_tokens"])
@@ -69,19 +70,20 @@ class QueryEncoder:
             str(self.folder / MODEL), sess_options=options, providers=["CPUExecutionProvider"]
         )
 
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def encode(self, texts: Sequence[str], *, prefix: str | None = None) -> NDArray[np.float32]:
         """The vectors of `texts`: float32, one row per text in the order given, norm 1.
 
-        The encoder's query prefix is put before each; what exceeds its token limit is cut.
+        The encoder's query prefix, or `prefix` instead, is put before each; what exceeds its token limit is cut.
 
         Raises:
             EncoderError: the model gave something else than finite vectors of its stated size.
         """
         if isinstance(texts, str):
             raise TypeError("expected a sequence of texts, not one string")
+        prefix = self.query_prefix if prefix is None else prefix
         vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
         for start in range(0, len(texts), BATCH):
-            batch = [_encodable(self._prefix + text) for text in texts[start : start + BATCH]]
+            batch = [_encodable(prefix + text) for text in texts[start : start + BATCH]]
             vectors[start : start + len(batch)] = self._run(batch)
         return vectors
 
