@@ -33,6 +33,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             ),
             "encoder": Encoder(
                 name=settings.encoder,
+                query_precision=settings.query_precision,
                 recipe_name=settings.recipe,
                 reviews_per_work=settings.reviews_per_work,
                 reader_language=settings.reader_language,

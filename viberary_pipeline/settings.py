@@ -45,6 +45,9 @@ class Settings(BaseSettings):
     redis_server: Path | None = Field(None, description="The redis-server binary for the embedded server.")
 
     encoder: str = Field("all-MiniLM-L6-v2", description="A registered encoder or a sentence-transformers folder.")
+    query_precision: Literal["auto", "fp32", "int8"] = Field(
+        "auto", description="Of the exported query encoder; auto: int8 where its gate allows it."
+    )
     device: Literal["cpu", "cuda"] = Field("cpu", description="Where documents are embedded.")
     executor: Literal["local", "ec2", "batch"] = Field("local", description="Where the embedding worker runs.")
     shard_rows: int = Field(256, ge=1, le=1_000_000, description="Texts per shard of an embedding job.")

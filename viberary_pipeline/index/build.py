@@ -261,9 +261,7 @@ def _document_hash(row: dict[str, object], blob: bytes) -> Mapping[Any, str | by
         "description": str(row["description"] or "")[:_DESCRIPTION_CHARACTERS],
         "year": row["publication_year"],
     }
-    values: dict[str, str | bytes | memoryview] = {
-        name: "" if shown[name] is None else str(shown[name]) for name in PAGE_FIELDS
-    }
+    values: dict[str, str | bytes] = {name: "" if shown[name] is None else str(shown[name]) for name in PAGE_FIELDS}
     values[VECTOR] = blob
     return values
 

@@ -16,10 +16,9 @@ canaries             queries whose answer is known no longer find it
 """
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +27,7 @@ import redis
 
 from viberary_pipeline.errors import GateRefused
 from viberary_pipeline.index.canaries import Canary
+from viberary_pipeline.index.gate_result import GateResult
 from viberary_pipeline.index.recall import K, halfway_queries, recall_at_k
 from viberary_pipeline.search.knn import nearest
 from viberary_pipeline.search.query_encoder import QueryEncoder
@@ -79,29 +79,6 @@ class GateRules:
     most_lost: float = 0.1
     accept_loss: bool = False
     canaries: tuple[Canary, ...] = ()
-
-
-@dataclass(frozen=True)
-class GateResult:
-    """One gate: what was measured and what was asked for.
-
-    Attributes:
-        name: Constant; the Dagster check has the same.
-        passed: Whether the index may be published as far as this gate goes.
-        figure: What was measured.
-        bound: What it is compared with.
-        means: The comparison in words.
-    """
-
-    name: str
-    passed: bool
-    figure: float
-    bound: float
-    means: str
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields as JSON values."""
-        return asdict(self)
 
 
 def require_encoder(encoder: QueryEncoder | None, fingerprint: str, dimensions: int) -> GateResult:
@@ -194,9 +171,10 @@ def _neighbours(
     probes = halfway_queries(vectors, rules.queries)
     found, milliseconds = [], []
     for blob in record.hnsw.to_bytes(probes):
-        hits, took = _timed(lambda blob=blob: nearest(client, record.build, blob, K, fields=("work_id",)))
+        started = time.perf_counter()
+        hits = nearest(client, record.build, blob, K, fields=("work_id",))
+        milliseconds.append((time.perf_counter() - started) * 1000)
         found.append([hit["work_id"] for hit in hits])
-        milliseconds.append(took)
     expected_hits = min(K, len(work_ids))
     recall = recall_at_k(probes, vectors, work_ids, found, tie=_TIE[record.type])
     full = sum(len(hits) == expected_hits for hits in found) / len(found)
@@ -224,12 +202,6 @@ def _neighbours(
             f"at most so many milliseconds for 95 of 100 KNN queries, over {len(probes)}",
         ),
     ]
-
-
-def _timed(call: Callable[[], list[dict[str, Any]]]) -> tuple[list[dict[str, Any]], float]:
-    started = time.perf_counter()
-    result = call()
-    return result, (time.perf_counter() - started) * 1000
 
 
 def _vectors_match_texts(
