@@ -1,6 +1,7 @@
 """The index under failure: killed after every single command, Redis killed, connections cut, memory gone."""
 
 import os
+import shutil
 import signal
 import threading
 import time
