@@ -4,6 +4,7 @@ import dagster as dg
 
 from viberary_pipeline.assets import ALL_ASSETS
 from viberary_pipeline.checks import table_checks
+from viberary_pipeline.index.canaries import canaries_of
 from viberary_pipeline.jobs import ALL_JOBS, ALL_SCHEDULES
 from viberary_pipeline.quality.bounds import BOUNDS
 from viberary_pipeline.resources import EmbeddingExecutor, Encoder, SearchIndex, Storage
@@ -32,6 +33,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             ),
             "encoder": Encoder(
                 name=settings.encoder,
+                query_precision=settings.query_precision,
                 recipe_name=settings.recipe,
                 reviews_per_work=settings.reviews_per_work,
                 reader_language=settings.reader_language,
@@ -57,6 +59,10 @@ def build_definitions(settings: Settings) -> dg.Definitions:
                 lexical_weight=settings.lexical_weight,
                 find_names=settings.find_names,
                 candidates=settings.candidates,
+                most_p95_ms=settings.gate_p95_ms,
+                most_lost=settings.gate_loss,
+                accept_loss=settings.accept_drift,
+                canaries=str(canaries_of(settings) or ""),
             ),
         },
     )

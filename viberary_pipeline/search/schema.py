@@ -137,11 +137,13 @@ class BuildRecord:
         documents: Works in it.
         recall: recall@10 against exact search, in [0, 1].
         gates: JSON list of the gates with their figures.
-        seconds: What building took.
+        seconds: What building took, gates and all.
+        feed_seconds: Of these, from the first document sent to the last vector linked.
         created, published: UTC, ISO 8601; published is "" until it was.
         saved: When Redis had written it to disk as the live build, UTC, ISO 8601; "" until then.
         owner: The process that made it (`viberary_pipeline.index.owner`).
         search_fields: `SEARCH_FIELDS` of the version that made it.
+        source: 'sample' for the bundled catalogue, 'given' for any other, '' where a version did not write it.
     """
 
     build: str
@@ -164,6 +166,8 @@ class BuildRecord:
     owner: str = ""
     saved: str = ""
     search_fields: int = 0
+    source: str = ""
+    feed_seconds: float = 0.0
 
     @property
     def hnsw(self) -> HnswSettings:
