@@ -214,8 +214,9 @@ whole = Store.vectors_for
 Store.vectors_for = lambda self, hashes: np.random.default_rng(0).permutation(whole(self, hashes))
 """
 OTHER_ENCODER = """
-import viberary_pipeline.assets.query_encoder as asset
+import importlib
 from viberary_pipeline.encoders import resolve
+asset = importlib.import_module("viberary_pipeline.assets.query_encoder")
 export = asset.export_query_encoder
 asset.export_query_encoder = lambda model, out, **_: export(resolve({model!r}), out)
 """
@@ -239,8 +240,14 @@ def catalogue(published, tmp_path_factory) -> Iterator[tuple[Cli, Path, str]]:
 
 def tampered(cli: Cli, raw: Path, tamper: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", TAMPERED.format(tamper=tamper), "build", "--raw", str(raw), "--force"],
-        env={**cli.environment, **environment},
+        [sys.executable, "-c", TAMPERED.format(tamper=tamper), "build", "--raw", str(raw)],
+        # Another index, and another export, of the same artifacts.
+        env={
+            **cli.environment,
+            "VIBERARY_HNSW_EF_RUNTIME": "210",
+            "VIBERARY_QUERY_PRECISION": "fp32",
+            **environment,
+        },
         capture_output=True,
         text=True,
         timeout=120,
@@ -254,6 +261,7 @@ def test_a_worse_build_exits_3_by_the_right_gate_and_the_live_one_stays(catalogu
     environment = {}
     match worse:
         case "shuffled vectors":
+            environment = {"VIBERARY_QUERY_PRECISION": "auto"}
             tamper, gate = SHUFFLE, "vectors_match_texts"
         case "half the documents":
             # The checks of the data would refuse it before; here their bounds are loose.
@@ -263,6 +271,7 @@ def test_a_worse_build_exits_3_by_the_right_gate_and_the_live_one_stays(catalogu
             environment = {
                 "VIBERARY_BOUNDS": str(tmp_path / "bounds.toml"),
                 "VIBERARY_MIN_RATINGS": "100000",
+                "VIBERARY_QUERY_PRECISION": "auto",
             }
             tamper, gate = "", "documents_kept"
         case _:
@@ -274,3 +283,17 @@ def test_a_worse_build_exits_3_by_the_right_gate_and_the_live_one_stays(catalogu
     status = json.loads(cli("status", "--json").stdout)
     assert (status["live"], [build["build"] for build in status["builds"]]) == (live, [live])
     assert status["readiness"]["ready"] is True
+
+
+def test_gc_after_a_refused_build_leaves_what_the_live_one_needs(catalogue, tiny_model):
+    cli, raw, live = catalogue
+    refused = tampered(cli, raw, OTHER_ENCODER.format(model=str(tiny_model)))
+    assert refused.returncode == 3, refused.stderr  # and the current export is the other encoder's
+    planned = json.loads(cli("gc", "--dry-run", "--json").stdout)
+    assert planned["dry_run"] is True
+    before = json.loads(cli("search", "cold-blooded revenge", "--json").stdout)
+    done = cli("gc", "--json")
+    assert json.loads(done.stdout) == planned | {"dry_run": False}, done.stderr
+    assert json.loads(cli("search", "cold-blooded revenge", "--json").stdout) == before
+    assert before["build"] == live
+    assert cli("gc").stdout == "0 builds, 0 folders, 0.0 MB\n"

@@ -4,7 +4,7 @@ The figures are measured in Redis on the index itself, as readers will query it.
 
 ===================  ==========================================================================================
 encoder_match        queries go through the encoder that embedded the documents (asked before anything is built)
-document_count       a write was lost
+document_count       a write was lost, or came without its vector
 indexing_failures    RediSearch left documents out, which it does without an error
 documents_kept       the new build has far fewer works than the live one
 vectors_match_texts  vectors of other texts, or of another encoder: nothing else here would notice
@@ -29,6 +29,7 @@ from viberary_pipeline.errors import GateRefused
 from viberary_pipeline.index.canaries import Canary
 from viberary_pipeline.index.gate_result import GateResult
 from viberary_pipeline.index.recall import K, halfway_queries, recall_at_k
+from viberary_pipeline.index.server import vectors_held
 from viberary_pipeline.search.knn import nearest
 from viberary_pipeline.search.query_encoder import QueryEncoder
 from viberary_pipeline.search.schema import (
@@ -117,14 +118,16 @@ def gate_index(
         encoder: What readers' queries go through. Without one, the gates that read words are left out.
     """
     info = index_info(client, record.build) or {"num_docs": 0, "failures": record.documents}
+    held = vectors_held(client, record.build)
+    whole = info["num_docs"] if held is None else min(held, info["num_docs"])
     results = [
         require_encoder(encoder, record.fingerprint, record.dim),
         GateResult(
             "document_count",
-            info["num_docs"] == record.documents,
-            info["num_docs"],
+            whole == record.documents,
+            whole,
             record.documents,
-            "documents in the index equal documents built",
+            "documents in the index, with their vectors, equal documents built",
         ),
         GateResult(
             "indexing_failures",

@@ -44,10 +44,24 @@ def describe_server(client: redis.Redis) -> SearchServer:
 
 def vectors_waiting(client: redis.Redis, build: str) -> int | None:
     """How many of a build's vectors are not in its graph yet; None where the server does not say (managed ones)."""
+    info = _vector_info(client, build)
+    return None if info is None else waiting_in(info)
+
+
+def vectors_held(client: redis.Redis, build: str) -> int | None:
+    """How many documents of a build have a vector in its index; None where the server does not say.
+
+    A document without one counts among num_docs, and no KNN query ever finds it.
+    """
+    info = _vector_info(client, build)
+    return None if info is None else int(info["INDEX_LABEL_COUNT"])
+
+
+def _vector_info(client: redis.Redis, build: str) -> dict[str, Any] | None:
     for command in _DEBUG_COMMANDS:
         answer = _ask(client, command, "VECSIM_INFO", index_name(build), VECTOR)
         if answer is not None:
-            return waiting_in(_named(answer))
+            return _named(answer)
     return None
 
 
