@@ -5,6 +5,7 @@
 
 import shutil
 import threading
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,6 @@ import pyarrow.parquet as pq
 import pytest
 from tiny_model import make_tiny_model
 
-from viberary_pipeline.artifacts import ArtifactStore
 from viberary_pipeline.encoders import resolve
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
 from viberary_pipeline.index.build import IndexSource, build_index
@@ -27,12 +27,18 @@ SWITCHES = 24
 QUERIES = ("revenge", "a quiet garden by the sea", "robot winter")
 
 
-@pytest.mark.parametrize("change", ["of the build", "of the encoder"])
-def test_switches_under_four_clients(client, published, tmp_path, change):
-    large = ArtifactStore(published.home).current("query_encoder").path
-    small = tmp_path / "small"
-    if change == "of the encoder":
-        export_query_encoder(resolve(str(make_tiny_model(tmp_path / "model"))), small)
+@pytest.fixture(scope="module")
+def encoders(tmp_path_factory) -> dict[int, Path]:
+    """Exported encoders by their dimensions."""
+    folder = tmp_path_factory.mktemp("encoders")
+    for dimensions in (32, 64):
+        model = make_tiny_model(folder / f"model-{dimensions}", dimensions=dimensions)
+        export_query_encoder(resolve(str(model)), folder / str(dimensions))
+    return {dimensions: folder / str(dimensions) for dimensions in (32, 64)}
+
+
+@pytest.mark.parametrize("dimensions", [(32, 32), (32, 64)])
+def test_switches_under_four_clients(client, encoders, tmp_path, dimensions):
     home = tmp_path / "home"
     rows = [
         {
@@ -46,7 +52,7 @@ def test_switches_under_four_clients(client, published, tmp_path, change):
     ]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "documents.parquet")
     expected = {}
-    for number, folder in enumerate([large, small if change == "of the encoder" else large]):
+    for number, folder in enumerate(encoders[size] for size in dimensions):
         key = f"{number}" * 16
         shutil.copytree(folder, home / "artifacts" / "query_encoder" / f"{key}.1")
         encoder = QueryEncoder(folder)
