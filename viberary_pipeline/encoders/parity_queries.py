@@ -111,4 +111,4 @@ _KINDS = (
 )
 _MIXTURES = tuple(f"{mood} {kind}" for mood in _MOODS for kind in _KINDS)
 
-PARITY_QUERIES: tuple[str, ...] = _VIBES + _FORMS + _LANGUAGES + _EMOJI + _LONG + _MIXTURES
+PARITY_QUERIES: tuple[str, ...] = _VIBES + _FORMS + _LANGUAGES + _EMOJI + _MIXTURES + _LONG
