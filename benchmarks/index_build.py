@@ -51,8 +51,8 @@ def write_documents(path: Path, rows: int) -> None:
         "link": [f"https://www.goodreads.com/book/show/{10**6 + n}" for n in range(rows)],
         "review_count": list(range(rows)),
         "publication_year": [1900 + n % 120 for n in range(rows)],
+        "language": ["en"] * rows,
     }
-    # Whatever else the build reads is absent in these works.
     pq.write_table(pa.table(table), path, row_group_size=10_000)
 
 

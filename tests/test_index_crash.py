@@ -51,7 +51,14 @@ def source(tmp_path_factory):
         path = tmp_path_factory.mktemp("documents") / "documents.parquet"
         same = dict.fromkeys(("title", "author", "authors", "description", "link"), "x")
         rows = [
-            {**same, "work_id": str(n), "book_id": str(n), "review_count": n, "publication_year": 2000}
+            {
+                **same,
+                "work_id": str(n),
+                "book_id": str(n),
+                "review_count": n,
+                "publication_year": 2000,
+                "language": "en",
+            }
             for n in range(count)
         ]
         pq.write_table(pa.Table.from_pylist(rows), path)

@@ -1,8 +1,10 @@
 """What the server says of itself, and when vectors still wait to be linked."""
 
+import pytest
 from redis.commands.search.field import VectorField
 from redis.commands.search.index_definition import IndexDefinition, IndexType
 
+from viberary_pipeline.index.effort import ef_runtime_for
 from viberary_pipeline.index.progress import Progress
 from viberary_pipeline.index.server import describe_server, vectors_held, vectors_waiting, waiting_in
 from viberary_pipeline.search.schema import VECTOR, index_name
@@ -32,6 +34,23 @@ def test_the_buffer_of_a_server_with_workers_is_waited_for():
     assert waiting_in({"BACKGROUND_INDEXING": 1, "FRONTEND_INDEX": {b"INDEX_SIZE": 0}}) == 1
     assert waiting_in({"BACKGROUND_INDEXING": 0, "FRONTEND_INDEX": {b"INDEX_SIZE": 0}}) == 0
     assert waiting_in({"ALGORITHM": "HNSW"}) == 0
+
+
+@pytest.mark.parametrize(
+    ("documents", "dimensions", "effort"),
+    [
+        (3, 384, 200),
+        (30_000, 384, 200),
+        (30_001, 384, 400),
+        (100_000, 384, 800),
+        (1_500_000, 384, 1600),
+        (20_000, 768, 400),
+        (100_000, 768, 1600),
+        (1_500_000, 768, 3200),
+    ],
+)
+def test_a_larger_index_is_searched_further(documents, dimensions, effort):
+    assert ef_runtime_for(documents, dimensions) == effort
 
 
 def test_a_feed_says_rate_and_time_left_every_ten_seconds():

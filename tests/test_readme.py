@@ -36,6 +36,7 @@ UNSET = {
     "duckdb_threads": "all cores",
     "languages": "all",
     "canaries": "none",
+    "hnsw_ef_runtime": "by size",
 }
 
 

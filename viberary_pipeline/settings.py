@@ -71,7 +71,9 @@ class Settings(BaseSettings):
     vector_type: VectorType = Field("FLOAT32", description="How the index stores vectors.")
     hnsw_m: int = Field(16, ge=2, le=512, description="Links per node of the HNSW graph.")
     hnsw_ef_construction: int = Field(200, ge=8, le=4096, description="Candidates looked at on insertion.")
-    hnsw_ef_runtime: int = Field(200, ge=10, le=4096, description="Candidates looked at per query.")
+    hnsw_ef_runtime: int | None = Field(
+        None, ge=10, le=4096, description="Candidates looked at per query; unset: by the size of the index."
+    )
     gate_recall: float = Field(0.95, ge=0, le=1, description="Least recall@10 against exact search.")
     gate_queries: int = Field(300, ge=1, le=100_000, description="Queries of the gates of recall and latency.")
     gate_p95_ms: float = Field(100.0, gt=0, description="Most milliseconds of 95 of 100 KNN queries.")

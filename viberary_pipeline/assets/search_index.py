@@ -39,11 +39,13 @@ def search_index(
     """A new index in Redis, measured by the gates; where nothing changed, the live one is kept."""
     store = storage.store
     documents, onnx, model = store.current("documents"), store.current("query_encoder"), encoder.resolve()
+    path = documents.file("documents.parquet")
+    hnsw = index.hnsw(pq.read_metadata(path).num_rows, model.spec.dimensions)
     shaped_by = {
         "documents": documents.key,
         "encoder": model.fingerprint,
         "query_encoder": onnx.key,
-        "index": digest([repr(index.hnsw), INDEX_VERSION]),
+        "index": digest([repr(hnsw), INDEX_VERSION]),
     }
     wanted = digest(shaped_by)
     require_passed(store)
@@ -53,7 +55,6 @@ def search_index(
         unchanged = record is not None
         if record is None:
             remove_unneeded(client)  # what killed builds left
-            path = documents.file("documents.parquet")
             vectors = vectors_of(model, storage.path).vectors_for(
                 pq.read_table(path, columns=["text_hash"])["text_hash"]
             )
@@ -68,7 +69,7 @@ def search_index(
                     query_encoder=onnx.key,
                     source=source_of(storage),
                 ),
-                index.hnsw,
+                hnsw,
                 index.rules,
                 encoder=QueryEncoder(onnx.path, threads=0),
                 check_lock=check_lock,

@@ -7,6 +7,7 @@ import redis
 from pydantic import Field
 
 from viberary_pipeline.index.canaries import load_canaries
+from viberary_pipeline.index.effort import ef_runtime_for
 from viberary_pipeline.index.gate import GateRules
 from viberary_pipeline.redis_server import connect
 from viberary_pipeline.search.schema import HnswSettings
@@ -21,7 +22,7 @@ class SearchIndex(dg.ConfigurableResource):
     vector_type: str = Field(description="FLOAT32 or FLOAT16.")
     m: int = Field(description="Links per node of the HNSW graph.")
     ef_construction: int = Field(description="Candidates looked at on insertion.")
-    ef_runtime: int = Field(description="Candidates looked at per query.")
+    ef_runtime: int | None = Field(None, description="Candidates looked at per query; null: by the size.")
     least_recall: float = Field(description="Least recall@10 against exact search.")
     gate_queries: int = Field(description="Queries of the gates of recall and latency.")
     most_p95_ms: float = Field(description="Most milliseconds of 95 of 100 KNN queries.")
@@ -29,11 +30,11 @@ class SearchIndex(dg.ConfigurableResource):
     accept_loss: bool = Field(description="Whether a build that falls short further passes all the same.")
     canaries: str = Field("", description="TOML file of canary queries; empty: none.")
 
-    @property
-    def hnsw(self) -> HnswSettings:
-        """The index's parameters."""
+    def hnsw(self, documents: int, dimensions: int) -> HnswSettings:
+        """The parameters of an index of that size."""
         vector_type: VectorType = "FLOAT16" if self.vector_type == "FLOAT16" else "FLOAT32"
-        return HnswSettings(vector_type, self.m, self.ef_construction, self.ef_runtime)
+        ef_runtime = self.ef_runtime or ef_runtime_for(documents, dimensions)
+        return HnswSettings(vector_type, self.m, self.ef_construction, ef_runtime)
 
     @property
     def rules(self) -> GateRules:
