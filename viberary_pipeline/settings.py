@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     gate_recall: float = Field(0.95, ge=0, le=1, description="Least recall@10 against exact search.")
     gate_queries: int = Field(300, ge=1, le=100_000, description="Queries of the recall gate.")
     gate_evaluation: float = Field(0.03, ge=0, le=1, description="nDCG@10 that a build may lose against the live one.")
-    evaluation_items: int = Field(100, ge=1, le=100_000, description="Queries per kind of known item and weak set.")
+    evaluation_items: int = Field(50, ge=1, le=100_000, description="Queries per kind of known item and weak set.")
 
     lexical_weight: float = Field(0.05, ge=0, le=1, description="What BM25 weighs beside the cosine; 0: nothing.")
     find_names: bool = Field(True, description="Whether works whose title or author is typed come first.")
