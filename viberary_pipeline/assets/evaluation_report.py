@@ -60,7 +60,7 @@ def evaluation_report(
     produced = storage.store.produce(
         "evaluation_report",
         inputs={"search_index": build, "before": before.build if before else ""},
-        settings={"asked": digest([index.evaluation_items, repr(index.tuning), index.gate_evaluation, is_live])},
+        settings={"asked": digest([index.evaluation_items, repr(index.tuning), index.gate_evaluation])},
         build=run,
         force=config.force,
     )
