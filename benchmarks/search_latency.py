@@ -99,7 +99,9 @@ def seed_path(client: redis.Redis, model_folder: Path) -> Ask:
     model = ORTModelForFeatureExtraction.from_pretrained(str(model_folder), export=True)
     extract = pipeline("feature-extraction", model=model, tokenizer=AutoTokenizer.from_pretrained(str(model_folder)))
     query = Query("*=>[KNN 50 @vector $vec AS score]").sort_by("score").paging(0, 50).dialect(2)
-    query = query.return_fields("title", "author", "link", "review_count", "score").return_field("vector", False)
+    query = query.return_fields("title", "author", "link", "review_count", "score").return_field(
+        "vector", decode_field=False
+    )
 
     def ask(text: str) -> list[Any]:
         vector = np.array(extract(text)[0]).mean(axis=0)
