@@ -123,6 +123,7 @@ def test_weak_labels_come_from_similar_books_and_from_shelves_that_say_something
     pq.write_table(pa.Table.from_pylist(rows), folder / "part-00000.parquet")
     similar, shelf = weak_sets(folder, [f"w{n}" for n in range(60)], 10)
     assert similar.queries == (JudgedQuery("", "similar books", {"w1": 1, "w2": 1}, like="w0"),)
+    assert not similar.guards
     assert shelf.queries == (JudgedQuery("magical realism", "shelves", {f"w{n}": 1 for n in range(5)}),)
     # What cannot be found is no right answer, and four works are no shelf.
     (similar,) = weak_sets(folder, [f"w{n}" for n in range(60) if n != 2], 10)
@@ -157,12 +158,14 @@ def one(system, asked, figure, name="golden"):
 
 def test_the_gate_lets_a_small_loss_pass_and_refuses_a_larger_one():
     scored = [one(THIS, "a", 0.50), one(PREVIOUS, "a", 0.52), one(THIS, "new", 0.0)]
-    passed = gate_evaluation(scored, 0.03)
+    passed = gate_evaluation(scored, {"golden"}, 0.03)
     assert (passed.passed, passed.figure, passed.bound) == (True, 0.02, 0.03)
-    refused = gate_evaluation([*scored, one(THIS, "b", 0.1, "shelves"), one(PREVIOUS, "b", 0.5, "shelves")], 0.03)
+    worse = [*scored, one(THIS, "b", 0.1, "known items"), one(PREVIOUS, "b", 0.5, "known items")]
+    refused = gate_evaluation(worse, {"golden", "known items"}, 0.03)
     assert (refused.passed, refused.figure) == (False, 0.4)
-    assert "shelves: 0.1000, before 0.5000" in refused.means
-    assert gate_evaluation([one(THIS, "a", 0.0)], 0.03).passed, "nothing to compare with"
+    assert "known items: 0.1000, before 0.5000" in refused.means
+    assert gate_evaluation(worse, {"golden"}, 0.03).passed, "a set that guards nothing"
+    assert gate_evaluation([one(THIS, "a", 0.0)], {"golden"}, 0.03).passed, "nothing to compare with"
 
 
 def test_the_seeds_order_is_its_fifty_nearest_turned_round():

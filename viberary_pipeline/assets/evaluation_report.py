@@ -6,7 +6,7 @@ from viberary_pipeline.artifacts import digest
 from viberary_pipeline.assets.common import StageConfig, artifact_metadata
 from viberary_pipeline.errors import IndexBuildError
 from viberary_pipeline.evaluation.gate import GATE
-from viberary_pipeline.evaluation.report import table_lines, write_report
+from viberary_pipeline.evaluation.report import write_report
 from viberary_pipeline.evaluation.run import evaluate_build, query_sets
 from viberary_pipeline.evaluation.seed import seed_vectors
 from viberary_pipeline.evaluation.systems import THIS
@@ -60,7 +60,7 @@ def evaluation_report(
     produced = storage.store.produce(
         "evaluation_report",
         inputs={"search_index": build, "before": before.build if before else ""},
-        settings={"asked": digest([index.evaluation_items, repr(index.tuning), index.gate_evaluation, is_live])},
+        settings={"asked": digest([index.evaluation_items, repr(index.tuning), index.gate_evaluation])},
         build=run,
         force=config.force,
     )
@@ -69,16 +69,17 @@ def evaluation_report(
     if not gate["passed"]:
         with build_lock(client):
             remove_build(client, build)
-    for line in table_lines(facts):
-        context.log.info(line)
+    found = {name: judged["systems"][THIS]["ndcg@10"][0] for name, judged in facts["sets"].items()}
+    context.log.info(
+        f"{'fit to be published' if gate['passed'] else 'refused'}; nDCG@10: "
+        + ", ".join(f"{name} {figure:.3f}" for name, figure in found.items())
+        + (" (unchanged)" if produced.reused else "")
+    )
     return dg.MaterializeResult(
         metadata={
             **artifact_metadata(produced),
             "report": dg.MetadataValue.path(facts["page"]),
-            **{
-                f"ndcg_10_{name.replace(' ', '_')}": judged["systems"][THIS]["ndcg@10"][0]
-                for name, judged in facts["sets"].items()
-            },
+            **{f"ndcg_10_{name.replace(' ', '_')}": figure for name, figure in found.items()},
         },
         check_results=[
             dg.AssetCheckResult(

@@ -1,7 +1,7 @@
 """The gate of an evaluation: a build that finds worse than the live one is not published."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from viberary_pipeline.evaluation.evaluate import Scored
 from viberary_pipeline.evaluation.systems import PREVIOUS, THIS
@@ -10,12 +10,14 @@ from viberary_pipeline.index.gate import GateResult
 GATE = "evaluation"
 
 
-def gate_evaluation(scored: Sequence[Scored], most_loss: float) -> GateResult:
+def gate_evaluation(scored: Sequence[Scored], guards: Collection[str], most_loss: float) -> GateResult:
     """Whether nDCG@10 fell by at most `most_loss` below that of the build before, in the set where it fell most.
 
-    Each set counts by its mean over the queries that both builds answered; without a build before, the gate passes.
+    Each set of `guards` counts by its mean over the queries that both builds answered; without a build before, the
+    gate passes.
     """
-    losses = {name: _mean(scored, name, PREVIOUS) - _mean(scored, name, THIS) for name in _compared(scored)}
+    compared = [name for name in _compared(scored) if name in guards]
+    losses = {name: _mean(scored, name, PREVIOUS) - _mean(scored, name, THIS) for name in compared}
     worst = max(losses, key=lambda name: losses[name], default="")
     loss = losses.get(worst, 0.0)
     where = f"{worst}: {_mean(scored, worst, THIS):.4f}, before {_mean(scored, worst, PREVIOUS):.4f}" if worst else ""

@@ -41,11 +41,14 @@ class QuerySet:
         name: golden, known items, similar books, shelves, or a file's name.
         queries: In a fixed order.
         relevant: The least grade that counts for MRR and recall.
+        guards: Whether a build that does worse here is refused. Weak labels guard nothing: where a catalogue grows,
+            what they call right has more company, and no build is to blame.
     """
 
     name: str
     queries: tuple[JudgedQuery, ...]
     relevant: int = 1
+    guards: bool = True
 
 
 def golden_set(works: Sequence[str]) -> QuerySet | None:

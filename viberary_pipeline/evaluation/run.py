@@ -1,5 +1,6 @@
 """The evaluation of one build: its sets, what it is compared with, and everything that the report shows."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 import redis
 
 from viberary_pipeline.artifacts import ArtifactStore
+from viberary_pipeline.errors import EncoderError
 from viberary_pipeline.evaluation.evaluate import Scored, by_query, evaluate, summary
 from viberary_pipeline.evaluation.gate import gate_evaluation
 from viberary_pipeline.evaluation.known_items import known_items
@@ -34,6 +36,7 @@ from viberary_pipeline.search.retrieval import Tuning
 from viberary_pipeline.search.schema import BuildRecord, document_prefix, index_info
 from viberary_pipeline.search.searcher import encoder_folder
 
+log = logging.getLogger(__name__)
 _SWEEP_QUERIES = 100
 
 
@@ -87,7 +90,7 @@ def evaluate_build(
     scored = evaluate(systems, sets)
     if before is not None and index_info(client, before.build) is not None:
         scored += _scored_before(client, home, before, sets, tuning)
-    gate = gate_evaluation(scored, most_loss)
+    gate = gate_evaluation(scored, {judged.name for judged in sets if judged.guards}, most_loss)
     asked = [vectors(query.text) for judged in sets for query in judged.queries if query.text][:_SWEEP_QUERIES]
     return Evaluated(
         {
@@ -109,10 +112,16 @@ def evaluate_build(
 def _scored_before(
     client: redis.Redis, home: Path, before: BuildRecord, sets: Sequence[QuerySet], tuning: Tuning
 ) -> list[Scored]:
-    """The build before on the queries whose right answers it holds: works that are new are no fault of it."""
-    system: System = build_system(
-        PREVIOUS, client, before, QueryVectors(QueryEncoder(encoder_folder(home, before))), tuning
-    )
+    """The build before on the queries whose right answers it holds: works that are new are no fault of it.
+
+    Nothing if its query encoder is not in this home: then it cannot be asked.
+    """
+    try:
+        encoder = QueryEncoder(encoder_folder(home, before))
+    except EncoderError as error:
+        log.warning("the build before is not compared with: %s", error.what)
+        return []
+    system: System = build_system(PREVIOUS, client, before, QueryVectors(encoder), tuning)
     prefix = document_prefix(before.build)
     fair = []
     for judged in sets:

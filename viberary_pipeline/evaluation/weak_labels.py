@@ -51,7 +51,7 @@ def _similar(books: Path, known: set[str], most: int) -> QuerySet:
         if work in known and other in known:
             like.setdefault(work, {})[other] = 1
     drawn = sorted(like, key=lambda work: zlib.crc32(work.encode()))[:most]
-    return QuerySet(SIMILAR, tuple(JudgedQuery("", SIMILAR, like[work], like=work) for work in drawn))
+    return QuerySet(SIMILAR, tuple(JudgedQuery("", SIMILAR, like[work], like=work) for work in drawn), guards=False)
 
 
 def _shelves(books: Path, known: set[str], most: int) -> QuerySet:
@@ -71,4 +71,6 @@ def _shelves(books: Path, known: set[str], most: int) -> QuerySet:
         if plain and _LEAST_WORKS <= len(grades) <= max(_LEAST_WORKS, _LARGEST_SHARE * len(known)):
             on[shelf] = grades
     drawn = sorted(on, key=lambda shelf: zlib.crc32(shelf.encode()))[:most]
-    return QuerySet(SHELVES, tuple(JudgedQuery(shelf.replace("-", " "), SHELVES, on[shelf]) for shelf in drawn))
+    return QuerySet(
+        SHELVES, tuple(JudgedQuery(shelf.replace("-", " "), SHELVES, on[shelf]) for shelf in drawn), guards=False
+    )

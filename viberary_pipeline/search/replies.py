@@ -1,7 +1,7 @@
 """FT.SEARCH and FT.SPELLCHECK as plain commands, so that several go in one round trip; their replies as plain values.
 
 redis-py's own parsing of a search reply takes longer than the search. Both protocols are read: RESP3 (maps) and RESP2
-(flat lists).
+(flat lists), from clients that do not decode.
 """
 
 from collections.abc import Mapping
@@ -43,15 +43,17 @@ def read_rows(reply: Any, *, scores: bool = False, contents: bool = True) -> lis
     if isinstance(reply, Exception):
         raise reply
     if isinstance(reply, Mapping):
-        values = {_bytes(name): value for name, value in reply.items()}
-        if values.get(b"warning"):
+        if reply.get(b"warning"):
             raise SearchError(
                 "The search returned only a part of its results",
                 expected="all that were asked for",
-                found="; ".join(_bytes(warning).decode() for warning in values[b"warning"]),
+                found="; ".join(_bytes(warning).decode() for warning in reply[b"warning"]),
                 todo="try again; if it comes back, see Redis' load and its search TIMEOUT",
             )
-        return [_row(row) for row in values[b"results"]]
+        return [
+            Row(row[b"id"], float(row.get(b"score", 0.0)), row.get(b"extra_attributes", {}))
+            for row in reply[b"results"]
+        ]
     step = 1 + scores + contents
     return [
         Row(
@@ -80,13 +82,6 @@ def read_spelling(reply: Any) -> dict[str, list[str]]:
         word.decode(): [term.decode() for _, term in sorted(near, reverse=True) if not term.startswith(b"+")]
         for word, near in terms.items()
     }
-
-
-def _row(row: Mapping[Any, Any]) -> Row:
-    fields = row.get(b"extra_attributes", row.get("extra_attributes", {}))
-    key = row.get(b"id", row.get("id", b""))
-    score = row.get(b"score", row.get("score", 0.0))
-    return Row(_bytes(key), float(score), {_bytes(name): value for name, value in fields.items()})
 
 
 def _pairs(flat: list[Any]) -> dict[bytes, bytes]:

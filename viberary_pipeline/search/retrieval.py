@@ -1,9 +1,10 @@
-"""One query against one build: what is asked of Redis, in three round trips, and in which order the answers come.
+"""One query against one build: what Redis is asked in two or three round trips, and in which order the answers come.
 
 1. The nearest works by vector, works that hold all the words: the candidates. Works of that title, works of an author
    of that name, words that no work has.
 2. BM25 of the candidates; where a word was unknown, works whose names hold its corrections.
-3. The fields of the works that are shown, and the vectors of those that were found by name alone.
+3. What is missing of the fields of the works that are shown, and the vectors of those that were found by name alone;
+   most came along with the second.
 
 The order: works that the query names (`named`), then the others by cosine similarity plus weight x BM25 / ln(1 + N).
 BM25 of one rare word grows with ln N, so that one weight serves catalogues of every size. Ties: more reviews first.
@@ -141,16 +142,20 @@ def find(
     slips = {word: close for word, close in slips.items() if close}
 
     words = bm25_words(text)
+    # Most of what will be shown is known by now: its fields come along.
+    ahead = list(dict.fromkeys([*list(near)[: 2 * k], *(row.key for row in named_rows)]))
     replies = _ask(
         client,
         bm25_command(build, words, list(near)) if tuning.lexical_weight and words and near else None,
         names_command(build, names, slips, most, narrowed) if slips else None,
+        *(_page_command(key, key in near) for key in ahead),
     )
+    pages = dict(zip(ahead, replies[2:], strict=True))
     weight = tuning.lexical_weight / math.log(1 + max(record.documents, 2))
     bm25 = {row.key: row.score for row in (*_rows(replies[0], scores=True, contents=False), *sentences)}
     fused = {key: score + weight * bm25.get(key, 0.0) for key, score in near.items()}
     named = spelt_out(asked, slips, _once([*named_rows, *_rows(replies[1])]), k) if tuning.names else []
-    return _shown(client, record, _ordered(named, fused), near, vector, k)
+    return _shown(client, record, _ordered(named, fused), near, vector, k, pages=pages)
 
 
 def find_like(client: redis.Redis, record: BuildRecord, key: bytes, k: int, *, filters: Filters) -> list[Found] | None:
@@ -164,7 +169,7 @@ def find_like(client: redis.Redis, record: BuildRecord, key: bytes, k: int, *, f
     near.pop(key, None)
     copies = Copies()
     copies.add(*map(_text, told))
-    return _shown(client, record, _ordered([], near), near, vector, k, copies)
+    return _shown(client, record, _ordered([], near), near, vector, k, copies=copies)
 
 
 def _ask(client: redis.Redis, *commands: Command | None) -> list[Any]:
@@ -205,33 +210,44 @@ def _shown(
     near: Mapping[bytes, float],
     vector: npt.NDArray[np.float32],
     k: int,
+    *,
     copies: Copies | None = None,
+    pages: dict[bytes, Any] | None = None,
 ) -> list[Found]:
-    """The first k of the order with their fields; copies of an earlier one, or of those given, are left out."""
+    """The first k of the order with their fields, of which `pages` are known; copies of an earlier one, or of those
+    given, are left out."""
     found: list[Found] = []
-    copies = copies or Copies()
+    copies, pages = copies or Copies(), pages or {}
     at = 0
     while len(found) < k and at < len(order):
         portion = order[at : at + k - len(found) + _SPARE]
         at += len(portion)
-        hits = _fetched(client, record, portion, near, vector)
+        missing = [place.key for place in portion if place.key not in pages]
+        fetched = _ask(client, *(_page_command(key, key in near) for key in missing))
+        pages |= zip(missing, fetched, strict=True)
+        hits = _read_pages(record, portion, near, vector, pages)
         found += [hit for hit in hits if not copies.add(hit.fields["title"], hit.fields["author"])]
     return found[:k]
 
 
-def _fetched(
-    client: redis.Redis,
+def _page_command(key: bytes, found_by_vector: bool) -> Command:
+    """The fields that the page shows, and the vector where the similarity is not known yet."""
+    return ("HMGET", key, *PAGE_FIELDS, *([] if found_by_vector else [VECTOR]))
+
+
+def _read_pages(
     record: BuildRecord,
     portion: Sequence[_Place],
     near: Mapping[bytes, float],
     vector: npt.NDArray[np.float32],
+    pages: Mapping[bytes, Any],
 ) -> list[Found]:
     """The documents of these places, equal ones by their reviews; those found by name alone get their similarity."""
-    pipeline = client.pipeline(transaction=False)
-    for place in portion:
-        pipeline.hmget(place.key, *PAGE_FIELDS, *([] if place.key in near else [VECTOR]))
     hits: list[tuple[float, int, Found]] = []
-    for place, values in zip(portion, pipeline.execute(), strict=True):
+    for place in portion:
+        values = pages[place.key]
+        if isinstance(values, Exception):
+            raise values
         if values[0] is None:
             raise BuildVanishedError(record.build)
         score = near.get(place.key)
