@@ -8,7 +8,7 @@ from viberary_pipeline.assets.common import StageConfig, artifact_metadata
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
 from viberary_pipeline.resources import Encoder, Storage
 
-EXPORT_VERSION = 2
+EXPORT_VERSION = 3
 """Raised whenever the export writes something else for the same model."""
 
 

@@ -8,7 +8,7 @@ from viberary_pipeline.search.schema import ALIAS, HnswSettings, index_is_missin
 
 # Beside the vector, which is stored twice (in the hash and in the graph): the hash's fields (title, author, 600
 # characters of description, link), its key, and the graph's links. Measured on RediSearch 2.10.5.
-_BYTES_BESIDE_THE_VECTORS = 3_000
+_BYTES_BESIDE_THE_VECTORS = 3_400
 
 
 def preflight(client: redis.Redis, documents: int, dimensions: int, hnsw: HnswSettings) -> None:
