@@ -280,6 +280,7 @@ def test_a_worse_build_exits_3_by_the_right_gate_and_the_live_one_stays(catalogu
     assert done.returncode == 3, done.stderr
     assert f"Refused by the gate {gate}" in done.stderr
     assert "the live index is untouched" in done.stderr
+    assert ("VIBERARY_ACCEPT_DRIFT=1" in done.stderr) == (worse == "half the documents")
     status = json.loads(cli("status", "--json").stdout)
     assert (status["live"], [build["build"] for build in status["builds"]]) == (live, [live])
     assert status["readiness"]["ready"] is True
