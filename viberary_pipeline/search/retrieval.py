@@ -40,6 +40,7 @@ from viberary_pipeline.search.schema import AUTHOR_KEYS, PAGE_FIELDS, TITLE_KEYS
 from viberary_pipeline.settings import Settings
 
 _TIE_DIGITS = 6
+_MOST_SLIPS = 2  # words that no work has: more of them are no typos but another vocabulary
 _SENTENCES = 5  # works that hold all the words of the query and join the candidates
 _SPARE = 5  # works beyond those asked for whose fields are fetched, to take the places of folded copies
 
@@ -138,8 +139,10 @@ def find(
         if row.key not in near:
             near[row.key] = float(record.hnsw.from_bytes([row.fields[VECTOR.encode()]], record.dim)[0] @ vector)
     named_rows = [row for reply in replies[1:4] for row in _rows(reply)]
-    slips = {word: corrections(word, close) for word, close in (read_spelling(replies[5]) if spelling else {}).items()}
-    slips = {word: close for word, close in slips.items() if close}
+    unknown = read_spelling(replies[5]) if spelling else {}
+    if len(unknown) > _MOST_SLIPS:
+        unknown = {}
+    slips = {word: found for word, close in unknown.items() if (found := corrections(word, close))}
 
     words = bm25_words(text)
     # Most of what will be shown is known by now: its fields come along.
