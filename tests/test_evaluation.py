@@ -92,7 +92,8 @@ def test_known_items_count_every_work_of_that_title_or_author(documents):
     sentence = "A keeper of a lighthouse finds a letter that was never meant for her."
     assert [query.grades for query in known.queries if query.text == sentence] != []
     assert {query.kind for query in known.queries} <= set(KINDS)
-    assert not {"w4", "w5"} & {work for query in known.queries for work in query.grades}
+    assert asked[("author", "Stephen King")] == {"w5"}, "a work without a description has a name"
+    assert "w4" not in {work for query in known.queries for work in query.grades}
     assert known == known_items(documents, 10)
     assert Counter(query.kind for query in known_items(documents, 1).queries) == dict.fromkeys(
         [query.kind for query in known.queries], 1
@@ -224,6 +225,8 @@ def test_the_report_is_one_page_with_every_figure(evaluated, tmp_path):
     assert "http" not in text.replace('http-equiv="', ""), "it needs no network"
     for query in evaluated["queries"]:
         assert query["asked"].split("'")[0].split("&")[0].split('"')[0] in text
+    nothing = {**evaluated, "sets": {}, "queries": [], "ef_runtime": []}
+    assert "no query to ask" in write_report(tmp_path, nothing).read_text(encoding="utf-8")
     refused = {**evaluated, "gate": {**evaluated["gate"], "passed": False}}
     assert "Refused" in write_report(tmp_path, refused).read_text(encoding="utf-8")
     lines = table_lines(evaluated)

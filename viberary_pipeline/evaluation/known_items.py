@@ -26,7 +26,7 @@ def known_items(documents: Path, most: int) -> QuerySet:
     - author and title: every work of that title by that author; author: every work by that author;
     - sentence: one of the description, of 8 to 30 words, verbatim.
 
-    Works are drawn by a checksum of their ids; thin ones and those without an author are left out.
+    Works are drawn by a checksum of their ids; those without an author are left out.
     """
     rows = _read(documents)
     by_title: dict[str, dict[str, int]] = {}
@@ -39,7 +39,7 @@ def known_items(documents: Path, most: int) -> QuerySet:
             by_author.setdefault(key_of(name), {})[row["work_id"]] = 1
         by_both.setdefault(_title_and_author(row), {})[row["work_id"]] = 1
     drawn = sorted(
-        (row for row in rows if row["author"] and row["description"] and key_of(row["title"])),
+        (row for row in rows if row["author"] and key_of(row["title"])),
         key=lambda row: zlib.crc32(row["work_id"].encode()),
     )
     queries: dict[str, list[JudgedQuery]] = {kind: [] for kind in KINDS}
@@ -51,7 +51,7 @@ def known_items(documents: Path, most: int) -> QuerySet:
             "title with a typo": (with_typo(title, seed=zlib.crc32(row["work_id"].encode())), same),
             "author and title": (f"{author} {title}", by_both[_title_and_author(row)]),
             "author": (author, by_author.get(key_of(authors_of(author)[0]), {}) if authors_of(author) else {}),
-            "sentence": (_sentence(row["description"]), this),
+            "sentence": (_sentence(row["description"] or ""), this),
         }
         for kind, (text, grades) in asked.items():
             if text and grades and len(queries[kind]) < most:
