@@ -35,6 +35,8 @@ UNSET = {
     "bounds": "[bounds.toml](viberary_pipeline/quality/bounds.toml)",
     "duckdb_threads": "all cores",
     "languages": "all",
+    "canaries": "none",
+    "hnsw_ef_runtime": "by size",
 }
 
 

@@ -143,7 +143,7 @@ def _failure(result: dg.ExecuteInProcessResult) -> Failure:
 
 
 def _way_on(check: str) -> str:
-    if check.startswith("drift_"):
+    if check.startswith("drift_") or check == "documents_kept":
         return "look at what came in; if it is meant to be so, build once with VIBERARY_ACCEPT_DRIFT=1"
     return "mend the input or, if it is right, the bound; then build again"
 

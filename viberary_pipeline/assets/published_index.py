@@ -28,7 +28,7 @@ def published_index(
     with build_lock(client):
         switched = read_pointer(client).live != build
         if switched:
-            publish(client, build)
+            publish(client, build, home=storage.path)
         removed = remove_unneeded(client)
         pointer = read_pointer(client)
         # After the removal, so that a restart does not bring removed builds back; and also where nothing was
