@@ -279,9 +279,12 @@ def rollback() -> None:
     record = roll_back(client, home=settings.home_dir)  # without its encoder the page could not answer from it
     saved = "" if save(client, record.build) else "; Redis did not save: its restart would undo this"
     try:
-        restore_baseline(settings.home_dir, record.build)  # what the next build's tables are compared with
+        # What the next build's tables are compared with.
+        why = "" if restore_baseline(settings.home_dir, record.build) else "no profiles of this one are kept here"
     except OSError as error:
-        click.echo(f"viberary: the next build is still compared with the one gone back from: {error}", err=True)
+        why = str(error)
+    if why:
+        click.echo(f"viberary: the next build is still compared with the one gone back from: {why}", err=True)
     click.echo(f"build {record.build} is live again ({record.documents:,} documents){saved}")
 
 

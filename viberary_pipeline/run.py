@@ -16,6 +16,7 @@ from viberary_pipeline.definitions import build_definitions
 from viberary_pipeline.errors import GateRefused
 from viberary_pipeline.executors import executor_for
 from viberary_pipeline.quality.bounds import TABLES
+from viberary_pipeline.quality.report import READ_TABLES
 from viberary_pipeline.quality.verdict import validation_stage
 from viberary_pipeline.settings import Settings
 
@@ -114,14 +115,12 @@ def _outcome(store: ArtifactStore, result: dg.ExecuteInProcessResult) -> BuildOu
 def _rejected(store: ArtifactStore, made: Mapping[str, Any]) -> dict[str, int]:
     """{table.reason: count} over the tables of this run, and over what the joins of documents left out."""
     rejected: dict[str, int] = {}
-    for stage, fact in (
-        ("books", "rejected"),
-        ("authors", "rejected"),
-        ("reviews", "rejected"),
-        ("documents", "excluded"),
-    ):
+    for stage, fact in (*((table, "rejected") for table in READ_TABLES), ("documents", "excluded")):
         if stage in made:
             rejected |= {f"{stage}.{reason}": count for reason, count in store.current(stage).facts[fact].items()}
+    if "documents" in made:
+        filtered = store.current("documents").facts["filtered"]
+        rejected |= {f"documents.filtered_by_{name}": count for name, count in filtered.items()}
     return rejected
 
 

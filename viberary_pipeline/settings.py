@@ -26,6 +26,12 @@ def _split(value: Any) -> Any:
 # "en, fr" in the environment; without NoDecode pydantic-settings would expect JSON.
 Languages = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
+
+def _usable_cores() -> int:
+    # Those that this process may run on: a container, or taskset, may leave it few of the machine's.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
+
+
 # What DuckDB takes as an amount of memory; anything else it refuses in the middle of a run.
 _MEMORY = re.compile(r"\d+(\.\d+)?\s*([KMGT]i?)?B", re.IGNORECASE)
 
@@ -60,7 +66,7 @@ class Settings(BaseSettings):
     keep_thin: bool = Field(True, description="Whether works with neither description nor review are kept.")
 
     duckdb_memory_limit: str = Field("4GB", description="DuckDB's memory limit; it spills to disk beyond.")
-    duckdb_threads: int = Field(default_factory=lambda: os.cpu_count() or 2, ge=1)
+    duckdb_threads: int = Field(default_factory=_usable_cores, ge=1)
     reject_ceiling: float = Field(
         0.001, ge=0, le=1, description="Largest share of a file's lines that may be rejected before the run fails."
     )
