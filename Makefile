@@ -32,7 +32,7 @@ demo: setup ## Build and publish the bundled sample, then search it by three vib
 	@echo "Next:"
 	@echo "  make serve    the search page"
 	@echo "  make ui       the Dagster UI: the graph, its runs, any stage rerun"
-	@echo "  make report   the data-quality report ($(VIBERARY_HOME)/quality/report/latest.html)"
+	@echo "  make report   the data-quality report; search quality at /evaluation/latest.html"
 
 .PHONY: serve
 serve: setup ## Serve the search page (VIBERARY_PORT, default 8000)

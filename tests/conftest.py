@@ -23,6 +23,8 @@ for name in [name for name in os.environ if name.startswith("VIBERARY_")] + ["DA
     os.environ.pop(name, None)
 _default_home = tempfile.TemporaryDirectory(prefix="viberary-tests-")
 os.environ["VIBERARY_HOME"] = _default_home.name
+# Every build of every test is evaluated: few queries are enough, where the evaluation is not what is tested.
+os.environ["VIBERARY_EVALUATION_ITEMS"] = "5"
 
 
 def pytest_unconfigure() -> None:

@@ -19,7 +19,7 @@ STAGES = {
     *("books", "authors", "reviews", "documents"),
     *("books_quality", "authors_quality", "reviews_quality", "documents_quality"),
     *("raw_works", "raw_genres", "raw_series", "works", "genres", "series"),
-    *("data_quality_report", "embeddings", "query_encoder", "search_index", "published_index"),
+    *("data_quality_report", "embeddings", "query_encoder", "search_index", "evaluation_report", "published_index"),
 }
 
 

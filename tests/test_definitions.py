@@ -5,6 +5,7 @@ import pytest
 
 from viberary_pipeline.definitions import build_definitions
 from viberary_pipeline.errors import SettingsError
+from viberary_pipeline.evaluation.gate import GATE as EVALUATION_GATE
 from viberary_pipeline.index.gate import GATE_NAMES
 from viberary_pipeline.quality.bounds import TABLES, expectation_specs
 from viberary_pipeline.settings import load_settings
@@ -43,7 +44,8 @@ def test_the_graph_is_the_flow(definitions):
         "embeddings": ["documents"],
         "query_encoder": [],
         "search_index": ["embeddings", "query_encoder"],
-        "published_index": ["data_quality_report", "search_index"],
+        "evaluation_report": ["books", "documents", "search_index"],
+        "published_index": ["data_quality_report", "evaluation_report", "search_index"],
     }
 
 
@@ -51,6 +53,7 @@ def test_every_expectation_and_gate_is_a_check_and_errors_block(definitions):
     graph = definitions.resolve_asset_graph()
     found = {(key.asset_key.to_user_string(), key.name): graph.get(key).blocking for key in graph.asset_check_keys}
     expected = {("search_index", name): True for name in GATE_NAMES}
+    expected[("evaluation_report", EVALUATION_GATE)] = True
     for table in TABLES:
         expected |= {(table, spec.name): spec.severity == "ERROR" for spec in expectation_specs(table)}
     assert found == expected
@@ -60,7 +63,7 @@ def test_jobs_and_the_weekly_schedule(definitions):
     repository = definitions.get_repository_def()
     jobs = {job.name: sorted(job.asset_layer.executable_asset_keys) for job in repository.get_all_jobs()}
     assert {"rebuild", "catalogue", "reindex"} <= set(jobs)
-    assert len(jobs["rebuild"]) == 18
+    assert len(jobs["rebuild"]) == 19
     (schedule,) = repository.schedule_defs
     assert (schedule.name, schedule.cron_schedule, schedule.job_name) == (
         "weekly_rebuild",

@@ -8,7 +8,9 @@ import redis
 
 from viberary_pipeline.errors import EncoderError, QueryError, SearchError
 from viberary_pipeline.index.publish import rollback
+from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.knn import nearest
+from viberary_pipeline.search.retrieval import Tuning
 from viberary_pipeline.search.schema import (
     POINTER,
     document_prefix,
@@ -43,7 +45,11 @@ def copied(client, published):
     return client
 
 
-def test_results_are_in_the_order_of_exact_cosine_similarity(published, searcher):
+VECTORS_ALONE = Tuning(lexical_weight=0, names=False)
+
+
+def test_results_are_in_the_order_of_exact_cosine_similarity(published):
+    searcher = Searcher(published.redis, published.home, VECTORS_ALONE)
     record = read_record(published.redis, published.build)
     keys = sorted(published.redis.scan_iter(f"{document_prefix(record.build)}*"))
     vectors = np.frombuffer(b"".join(published.redis.hget(key, "vector") for key in keys), "<f4").reshape(
@@ -60,17 +66,18 @@ def test_results_are_in_the_order_of_exact_cosine_similarity(published, searcher
 def test_equal_works_are_ordered_by_review_count(copied, published):
     record = read_record(copied, published.build)
     prefix = document_prefix(record.build)
-    original = Searcher(copied, published.home).search("funny sci-fi", 1).results[0]
+    original = Searcher(copied, published.home, VECTORS_ALONE).search("funny sci-fi", 1).results[0]
     for name, reviews in (("twin-a", 7), ("twin-b", 10**9)):
         copied.hset(
             f"{prefix}{name}",
             mapping={
                 **copied.hgetall(f"{prefix}{original.work_id}"),
                 b"work_id": name,
+                b"title": name,  # else they are copies, of which one is shown
                 b"review_count": reviews,
             },
         )
-    hits = Searcher(copied, published.home).search("funny sci-fi", 3).results
+    hits = Searcher(copied, published.home, VECTORS_ALONE).search("funny sci-fi", 3).results
     assert [hit.work_id for hit in hits] == ["twin-b", original.work_id, "twin-a"]
     assert [hit.rank for hit in hits] == [1, 2, 3]
 
@@ -112,11 +119,147 @@ def test_a_query_that_says_nothing_is_refused(searcher, query):
 
 @pytest.mark.parametrize(
     "query",
-    ["@title:{x} => [KNN 1]", "Преступление и наказание", "🐉🔥", "word " * 2000, "' OR 1=1 --", "$query"],
+    [
+        "@title:{x} => [KNN 1]",
+        "Преступление и наказание",
+        "🐉🔥",
+        "word " * 2000,
+        " ".join(f"word{n}" for n in range(2000)),
+        "' OR 1=1 --",
+        "$query",
+        "~ | - % * \\ ( ) [ ] { } < > \" ' ` ^ & = + ; : , . / ? ! # @ _ __ ~a|b -c %d% *e",
+        "the and of",
+        "1984",
+        "吾輩は猫である",
+        "naïve café — “quoted”… it’s",
+        "a\u0000b\ud800c",
+    ],
 )
 def test_any_other_text_gets_ten_results(searcher, query):
     response = searcher.search(query)
     assert (response.query, len(response.results)) == (query, 10)
+
+
+@pytest.mark.parametrize(
+    ("query", "title", "named"),
+    [
+        ("Neuromancer", "Neuromancer", "title"),
+        ("neuormancer", "Neuromancer", "title"),
+        ("Guards, guards", "Guards! Guards!", "title"),
+        ("one hundred years of solitude", "One Hundred Years of Solitude", "title"),
+        ("hundred years of solitude garcia marquez", "One Hundred Years of Solitude", ""),
+        ("Gabriel Garcia Marquez One Hundred Years of Solitude", "One Hundred Years of Solitude", "title"),
+        ("the trial", "The Trial", "title"),
+        ("catch 22", "Catch-22", "title"),
+        ("SPQR", "SPQR: A History of Ancient Rome", "title"),
+        ("夏目漱石", "吾輩は猫である", "author"),
+        ("Virgina Woolf", "Mrs. Dalloway", "author"),
+    ],
+)
+def test_a_query_that_names_a_book_finds_it_first(searcher, query, title, named):
+    first = searcher.search(query).results[0]
+    assert (first.title, first.named) == (title, named)
+
+
+def test_an_authors_name_finds_their_books_first_most_reviewed_first(searcher):
+    hits = searcher.search("jane austen").results
+    assert {hit.title for hit in hits[:2]} == {"Pride and Prejudice", "Persuasion"}
+    assert hits[0].review_count >= hits[1].review_count
+    assert [hit.named for hit in hits] == ["author", "author"] + [""] * 8
+    assert len(hits) == 10
+
+
+def test_a_vibe_is_no_name(searcher):
+    for query in ("funny sci-fi", "cold-blooded revenge", "winter", "a quiet sad life", "war"):
+        assert {hit.named for hit in searcher.search(query).results} == {""}
+
+
+def test_a_sentence_of_the_description_finds_its_book(published, searcher):
+    prefix = document_prefix(published.build)
+    for key in sorted(published.redis.scan_iter(f"{prefix}*"))[::25]:
+        description = published.redis.hget(key, "description").decode()
+        sentence = max(description.split(". "), key=len)
+        if len(sentence.split()) >= 8:
+            assert searcher.search(sentence).results[0].work_id == key.decode().rsplit(":", 1)[1], sentence
+
+
+def test_the_score_is_the_cosine_whatever_the_order(published, searcher):
+    record = read_record(published.redis, published.build)
+    for query in ("Neuromancer", "cold-blooded revenge"):
+        asked = searcher._live()[1].encode([query])[0]
+        for hit in searcher.search(query).results:
+            blob = published.redis.hget(f"{document_prefix(record.build)}{hit.work_id}", "vector")
+            assert hit.score == pytest.approx(np.frombuffer(blob, "<f4") @ asked, abs=1e-5)
+
+
+def test_words_lift_a_book_over_one_that_is_nearer(searcher, published):
+    """The order is cosine + weight x BM25 / ln(1 + N); with weight 0 it is the cosine's."""
+    query = "sprawling multi-generational epic about trees and people"
+    both = searcher.search(query).results
+    alone = Searcher(published.redis, published.home, VECTORS_ALONE).search(query).results
+    assert [hit.score for hit in alone] == sorted((hit.score for hit in alone), reverse=True)
+    assert [hit.work_id for hit in both] != [hit.work_id for hit in alone]
+    assert {"The Overstory", "Greenwood", "Barkskins"} <= {hit.title for hit in both[:7]}
+
+
+def test_filters_narrow_a_search(searcher):
+    every = searcher.search("love and war", 100).results
+    years = searcher.search("love and war", 10, Filters(years=(1990, 1999))).results
+    assert len(years) == 10
+    assert all(1990 <= hit.year <= 1999 for hit in years)
+    least = sorted(hit.review_count for hit in every)[-20]
+    much = searcher.search("love and war", 10, Filters(min_reviews=least)).results
+    assert min(hit.review_count for hit in much) >= least
+    french = searcher.search("love and war", 10, Filters(languages=("fr", "ja"))).results
+    assert {hit.title for hit in french} == {"Le Petit Nicolas", "吾輩は猫である"}
+    named = searcher.search("Neuromancer", 10, Filters(years=(2000, None))).results
+    assert "Neuromancer" not in {hit.title for hit in named}
+
+
+def test_similar_books_come_from_the_stored_vector(published, searcher):
+    record = read_record(published.redis, published.build)
+    keys = sorted(published.redis.scan_iter(f"{document_prefix(record.build)}*"))
+    vectors = np.frombuffer(b"".join(published.redis.hget(key, "vector") for key in keys), "<f4")
+    vectors = vectors.reshape(-1, record.dim)
+    book = searcher.search("The Overstory", 1).results[0]
+    place = keys.index(f"{document_prefix(record.build)}{book.work_id}".encode())
+    best = [row for row in np.argsort(-(vectors @ vectors[place])) if row != place][:10]
+    for asked in (book.book_id, book.work_id):
+        response = searcher.similar(asked)
+        assert response.query == asked
+        assert [hit.work_id for hit in response.results] == [keys[row].decode().rsplit(":", 1)[1] for row in best]
+    with pytest.raises(QueryError, match="No such book"):
+        searcher.similar("no such {book}|*")
+
+
+def test_copies_by_one_author_are_folded(copied, published):
+    searcher = Searcher(copied, published.home)
+    original = searcher.search("The Overstory").results[0]
+    prefix = document_prefix(published.build)
+    stored = copied.hgetall(f"{prefix}{original.work_id}")
+    for name, title in (("copy", b"The Overstory (Abridged)"), ("other", b"The Overstory Companion")):
+        copied.hset(f"{prefix}{name}", mapping={**stored, b"work_id": name, b"title": title, b"review_count": 0})
+    found = [hit.work_id for hit in searcher.search("trees and the people who love them", 20).results]
+    assert original.work_id in found
+    assert "other" in found
+    assert "copy" not in found
+    assert "copy" not in [hit.work_id for hit in searcher.similar(original.book_id).results]
+
+
+def test_a_build_of_an_older_version_is_searched_by_its_vectors(copied, published):
+    copied.hset(record_key(published.build), "search_fields", "0")
+    searcher = Searcher(copied, published.home)
+    expected = Searcher(published.redis, published.home, VECTORS_ALONE).search("cold-blooded revenge")
+    assert searcher.search("cold-blooded revenge").results == expected.results
+    with pytest.raises(SearchError, match="cannot narrow"):
+        searcher.search("cold-blooded revenge", 10, Filters(min_reviews=1))
+
+
+def test_a_client_of_the_older_protocol_gets_the_same(published, searcher):
+    kwargs = published.redis.connection_pool.connection_kwargs
+    older = redis.Redis(host=kwargs["host"], port=kwargs["port"], protocol=2)
+    for query in ("cold-blooded revenge", "neuormancer", "Jane Austen"):
+        assert Searcher(older, published.home).search(query) == searcher.search(query)
 
 
 def test_readiness_waits_for_the_whole_index(copied, published):

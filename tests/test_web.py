@@ -19,6 +19,7 @@ from flask.testing import FlaskClient
 
 from viberary_pipeline.errors import SearchError, SettingsError
 from viberary_pipeline.redis_server.probe import open_client
+from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.searcher import Hit, Readiness, Searcher, SearchResponse
 from viberary_pipeline.settings import Settings
 from viberary_pipeline.web.app import EXAMPLES, MAX_FORM_BYTES, SearchBackend, create_app
@@ -51,10 +52,13 @@ class Shelf:
         self.hits, self.failure = hits, failure
         self.ready = ready or Readiness(True, "b1", len(hits), "ready")
 
-    def search(self, query: str, k: int = 10) -> SearchResponse:
+    def search(self, query: str, k: int = 10, filters: Filters | None = None) -> SearchResponse:
         if self.failure:
             raise self.failure
         return SearchResponse(query, "b1", self.hits[:k])
+
+    def similar(self, book_id: str, k: int = 10, filters: Filters | None = None) -> SearchResponse:
+        return self.search(book_id, k)
 
     def readiness(self) -> Readiness:
         return self.ready
@@ -86,6 +90,34 @@ def shown_books(page: str) -> list[tuple[int, str, str]]:
 
 
 # What readers get
+
+
+def test_a_search_is_narrowed_by_the_form_and_stays_so(client: FlaskClient, searcher: Searcher) -> None:
+    asked = {"query": "love and war", "years": "1990-1999", "language": "en", "min_reviews": "1"}
+    page = client.get("/search", query_string=asked).text
+    found = searcher.search("love and war", 10, Filters(("en",), 1, (1990, 1999)))
+    assert [title for _, _, title in shown_books(page)] == [hit.title for hit in found.results]
+    assert '<details class="narrow" open>' in page
+    assert 'value="1990-1999"' in page
+    more = html.unescape(re.findall(r'<p class="more"><a [^>]*href="([^"]+)"', page)[0])
+    assert dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(more).query)) == {**asked, "k": "20"}
+    assert '<details class="narrow">' in client.get("/search", query_string={"query": "love"}).text
+    refused = client.get("/search", query_string={**asked, "years": "long ago"})
+    assert refused.status_code == 400
+    assert "narrowed" in refused.text
+
+
+def test_more_like_this_leads_to_similar_books(client: FlaskClient, searcher: Searcher) -> None:
+    page = client.get("/search", query_string={"query": "The Overstory"}).text
+    assert "by its title" in page
+    link = html.unescape(re.findall(r'href="(/similar[^"]+)"', page)[0])
+    answer = client.get(link)
+    book = searcher.search("The Overstory", 1).results[0]
+    expected = searcher.similar(book.book_id)
+    assert [title for _, _, title in shown_books(answer.text)] == [hit.title for hit in expected.results]
+    assert "<title>Like The Overstory · Viberary</title>" in answer.text
+    assert client.get(f"/similar?book_id={book.book_id}&format=json").json == expected.to_json()
+    assert client.get("/similar?book_id=none").status_code == 400
 
 
 def test_the_start_page_offers_the_search_and_examples(client: FlaskClient, published: Any) -> None:

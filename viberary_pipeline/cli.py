@@ -120,31 +120,95 @@ def _build_summary(outcome: dict[str, Any]) -> Iterator[str]:
     yield f"  {sum(outcome['seconds'].values()):.1f} s ({stages})"
 
 
+def _narrowing(command: Any) -> Any:
+    """The options that narrow a search; they reach the command as `languages`, `min_reviews`, `years`."""
+    for option in (
+        click.option("--years", metavar="FROM-TO", help="Years of publication: 1990-1999, 1990- or -1999."),
+        click.option("--min-reviews", default=0, type=click.IntRange(0), help="Least number of reviews."),
+        click.option("--language", "languages", multiple=True, help="Only this language (en, fr, und: unknown)."),
+    ):
+        command = option(command)
+    return command
+
+
 @main.command()
 @click.argument("query", nargs=-1, required=True)
 @click.option("-k", default=10, show_default=True, type=click.IntRange(1, 100), help="Results per query.")
+@_narrowing
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per query.")
-def search(query: tuple[str, ...], k: int, as_json: bool) -> None:
+def search(
+    query: tuple[str, ...], k: int, languages: tuple[str, ...], min_reviews: int, years: str | None, as_json: bool
+) -> None:
     """Search the live index. The words of QUERY are one query; '-' reads one query per line."""
     searcher = _searcher(load_settings())
     from viberary_pipeline.search.searcher import SearchResponse
 
+    filters = _filters(languages, min_reviews, years)
     many = query == ("-",)
     for text in _lines(sys.stdin) if many else [" ".join(query)]:
         try:
-            response = searcher.search(text, k)
+            response = searcher.search(text, k, filters)
         except QueryError as error:
             if not many:
                 raise
             # One line out per line in, whatever the line says.
             click.echo(f"viberary: {error}", err=True)
             response = SearchResponse(text, searcher.readiness().build or "", ())
-        if as_json:
-            click.echo(json.dumps(response.to_json()))
-            continue
-        click.echo(f"{text}")
-        for hit in response.results:
-            click.echo(f"  {hit.rank:>3}. {hit.score:.3f}  {hit.title} — {hit.author or 'unknown author'}")
+        _print_response(response, as_json)
+
+
+@main.command()
+@click.argument("book_id")
+@click.option("-k", default=10, show_default=True, type=click.IntRange(1, 100), help="How many.")
+@_narrowing
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, as `search --json` does.")
+def similar(
+    book_id: str, k: int, languages: tuple[str, ...], min_reviews: int, years: str | None, as_json: bool
+) -> None:
+    """Show the books that are nearest to a book, by its BOOK_ID (or work_id)."""
+    filters = _filters(languages, min_reviews, years)
+    _print_response(_searcher(load_settings()).similar(book_id, k, filters), as_json)
+
+
+def _filters(languages: tuple[str, ...], min_reviews: int, years: str | None) -> Any:
+    from viberary_pipeline.search.filters import Filters
+
+    try:
+        return Filters.of(languages, min_reviews, years)
+    except QueryError as error:
+        raise click.UsageError(f"{error.what}: expected {error.expected}, found {error.found}") from error
+
+
+def _print_response(response: Any, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(response.to_json()))
+        return
+    click.echo(f"{response.query}")
+    for hit in response.results:
+        click.echo(f"  {hit.rank:>3}. {hit.score:.3f}  {hit.title} — {hit.author or 'unknown author'}")
+
+
+@main.command()
+@click.option("--queries", type=click.Path(path_type=Path, dir_okay=False), help="Own queries: id, a tab, the query.")
+@click.option("--qrels", type=click.Path(path_type=Path, dir_okay=False), help="Their judgements, in TREC's form.")
+@click.option("--seed/--no-seed", default=True, help="Embed the original system's texts too, to compare with.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def evaluate(queries: Path | None, qrels: Path | None, seed: bool, as_json: bool) -> None:
+    """Measure the search quality of the live build, beside its baselines, and write the report."""
+    settings = load_settings()
+    if (queries is None) != (qrels is None):
+        raise click.UsageError("--queries and --qrels go together")
+    from viberary_pipeline.evaluation.live import evaluate_live
+    from viberary_pipeline.evaluation.report import table_lines
+
+    result, page = evaluate_live(settings, own=(queries, qrels) if queries and qrels else None, seed=seed)
+    if as_json:
+        click.echo(json.dumps(result))
+        return
+    click.echo(f"build {result['build']}, {result['documents']:,} works, {result['encoder']}")
+    for line in table_lines(result):
+        click.echo(line)
+    click.echo(f"report: {page}")
 
 
 def _lines(stream: Any) -> Iterator[str]:
@@ -155,9 +219,10 @@ def _lines(stream: Any) -> Iterator[str]:
 
 def _searcher(settings: Settings) -> Any:
     from viberary_pipeline.redis_server import connect
+    from viberary_pipeline.search.retrieval import Tuning
     from viberary_pipeline.search.searcher import Searcher
 
-    return Searcher(connect(settings), settings.home_dir)
+    return Searcher(connect(settings), settings.home_dir, Tuning.of(settings))
 
 
 @main.command()

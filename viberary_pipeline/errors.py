@@ -69,6 +69,10 @@ class SearchError(ViberaryError):
     """A query that cannot be answered: nothing published, or the encoder of the live build is missing."""
 
 
+class EvaluationError(ViberaryError):
+    """Judgements that cannot be read, or nothing to evaluate."""
+
+
 class QueryError(ViberaryError):
     """A query that says nothing: empty, or nothing but control characters."""
 

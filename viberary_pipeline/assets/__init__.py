@@ -5,6 +5,7 @@ import dagster as dg
 from viberary_pipeline.assets.data_quality_report import data_quality_report
 from viberary_pipeline.assets.documents import documents
 from viberary_pipeline.assets.embeddings import embeddings
+from viberary_pipeline.assets.evaluation_report import evaluation_report
 from viberary_pipeline.assets.published_index import published_index
 from viberary_pipeline.assets.query_encoder import query_encoder
 from viberary_pipeline.assets.raw import raw_assets
@@ -19,5 +20,6 @@ ALL_ASSETS: list[dg.AssetsDefinition] = [
     embeddings,
     query_encoder,
     search_index,
+    evaluation_report,
     published_index,
 ]

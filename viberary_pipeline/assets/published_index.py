@@ -17,8 +17,8 @@ from viberary_pipeline.resources import SearchIndex, Storage
 from viberary_pipeline.search.schema import read_pointer, read_record
 
 
-# The report first: a build that nobody can read about does not go live.
-@dg.asset(deps=["search_index", "data_quality_report"], group_name="index", kinds={"redis"})
+# The reports first: a build that nobody can read about does not go live.
+@dg.asset(deps=["search_index", "data_quality_report", "evaluation_report"], group_name="index", kinds={"redis"})
 def published_index(
     context: dg.AssetExecutionContext, config: StageConfig, storage: Storage, index: SearchIndex
 ) -> dg.MaterializeResult:

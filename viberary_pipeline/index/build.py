@@ -33,6 +33,7 @@ from viberary_pipeline.index.server import describe_server, vectors_waiting
 from viberary_pipeline.search.query_encoder import QueryEncoder
 from viberary_pipeline.search.schema import (
     PAGE_FIELDS,
+    SEARCH_FIELDS,
     VECTOR,
     BuildRecord,
     HnswSettings,
@@ -40,6 +41,7 @@ from viberary_pipeline.search.schema import (
     index_info,
     index_name,
     record_key,
+    search_fields,
 )
 
 log = logging.getLogger(__name__)
@@ -57,6 +59,7 @@ _COLUMNS = [
     "link",
     "review_count",
     "publication_year",
+    "language",
 ]
 _DESCRIPTION_CHARACTERS = 600
 
@@ -135,6 +138,7 @@ def build_index(
         documents=len(source.vectors),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         owner=this_process(),
+        search_fields=SEARCH_FIELDS,
         source=source.source,
     )
     try:
@@ -253,7 +257,7 @@ def _batches(documents: Path) -> Iterator[pa.RecordBatch]:
         yield from file.iter_batches(batch_size=_PIPELINE_ROWS, columns=_COLUMNS)
 
 
-def _document_hash(row: dict[str, object], blob: bytes) -> Mapping[Any, str | bytes]:
+def _document_hash(row: dict[str, Any], blob: bytes) -> Mapping[Any, str | bytes]:
     shown = {
         **row,
         # The page shows all main authors; `author` of the documents is the first of them.
@@ -262,6 +266,9 @@ def _document_hash(row: dict[str, object], blob: bytes) -> Mapping[Any, str | by
         "year": row["publication_year"],
     }
     values: dict[str, str | bytes] = {name: "" if shown[name] is None else str(shown[name]) for name in PAGE_FIELDS}
+    values |= search_fields(str(row["title"]), str(shown["author"]), row.get("language"))
+    if not values["year"]:
+        del values["year"]  # an empty number would keep the document out of the index
     values[VECTOR] = blob
     return values
 

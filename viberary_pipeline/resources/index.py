@@ -10,6 +10,7 @@ from viberary_pipeline.index.canaries import load_canaries
 from viberary_pipeline.index.effort import ef_runtime_for
 from viberary_pipeline.index.gate import GateRules
 from viberary_pipeline.redis_server import connect
+from viberary_pipeline.search.retrieval import Tuning
 from viberary_pipeline.search.schema import HnswSettings
 from viberary_pipeline.settings import VectorType, load_settings
 
@@ -29,6 +30,11 @@ class SearchIndex(dg.ConfigurableResource):
     most_lost: float = Field(description="Largest share of the live build's works by which a build may fall short.")
     accept_loss: bool = Field(description="Whether a build that falls short further passes all the same.")
     canaries: str = Field("", description="TOML file of canary queries; empty: none.")
+    gate_evaluation: float = Field(description="nDCG@10 that a build may lose against the live one.")
+    evaluation_items: int = Field(description="Queries per kind of known item and weak set.")
+    lexical_weight: float = Field(description="What BM25 weighs beside the cosine.")
+    find_names: bool = Field(description="Whether works whose title or author is typed come first.")
+    candidates: int = Field(description="Works nearest by vector that BM25 orders anew.")
 
     def hnsw(self, documents: int, dimensions: int) -> HnswSettings:
         """The parameters of an index of that size."""
@@ -47,6 +53,11 @@ class SearchIndex(dg.ConfigurableResource):
             accept_loss=self.accept_loss,
             canaries=load_canaries(Path(self.canaries)) if self.canaries else (),
         )
+
+    @property
+    def tuning(self) -> Tuning:
+        """How readers' results are weighed."""
+        return Tuning(self.lexical_weight, self.find_names, self.candidates)
 
     def client(self) -> redis.Redis:
         """A connection to a server that was checked. Raises `RedisServerError`."""

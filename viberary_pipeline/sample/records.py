@@ -22,6 +22,9 @@ EMPTY_SHARE = {"isbn13": 0.331, "num_pages": 0.324, "publisher": 0.277, "publica
 NO_COVER = "https://s.gr-assets.com/assets/nophoto/book/111x148-bcc042a9c91a29c1d680899eff700a03.png"
 SIMILAR_BOOKS = 8
 
+WORK_ID_BASE = 50_000_000
+"""A work's id is this and its number in the TOML."""
+
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _LAST_YEAR = 2025
@@ -109,7 +112,7 @@ def book_id(work: Work, number: int) -> str:
 
 def work_id(work: Work) -> str:
     """Eight digits, so that no work has the id of a book."""
-    return str(50_000_000 + work.id)
+    return str(WORK_ID_BASE + work.id)
 
 
 def author_id(name: str) -> str:

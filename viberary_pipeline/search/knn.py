@@ -4,12 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import redis
-from redis.commands.search.query import Query
 
-from viberary_pipeline.errors import SearchError
-from viberary_pipeline.search.schema import VECTOR, index_name
-
-_DISTANCE = "distance"
+from viberary_pipeline.search.replies import Command, read_rows, search_command
+from viberary_pipeline.search.schema import VECTOR
 
 
 def nearest(client: redis.Redis, build: str, blob: bytes, k: int, *, fields: Sequence[str]) -> list[dict[str, Any]]:
@@ -29,25 +26,31 @@ def nearest(client: redis.Redis, build: str, blob: bytes, k: int, *, fields: Seq
         redis.ResponseError: no such index, or the query ran out of time.
         SearchError: the server returned a partial result with a warning.
     """
-    query = (
-        Query(f"*=>[KNN {k} @{VECTOR} $query AS {_DISTANCE}]")
-        .return_fields(_DISTANCE, *fields)
-        .sort_by(_DISTANCE, asc=True)  # distance: the smallest is the best
-        .paging(0, k)  # FT.SEARCH returns 10 otherwise, whatever KNN says
-        .dialect(2)
-    )
-    result = client.ft(index_name(build)).search(query, query_params={"query": blob})
-    if result.warnings:
-        raise SearchError(
-            "The search returned only a part of its results",
-            expected=f"the {k} nearest works",
-            found="; ".join(str(warning) for warning in result.warnings),
-            todo="try again; if it comes back, see Redis' load and its search TIMEOUT",
-        )
+    rows = read_rows(client.execute_command(*knn_command(build, blob, k, fields=fields)))
     return [
         {
-            "score": 1.0 - float(getattr(document, _DISTANCE)),
-            **{name: getattr(document, name, "") for name in fields},
+            "score": 1.0 - float(row.fields[b"distance"]),
+            **{name: row.fields.get(name.encode(), b"").decode(errors="replace") for name in fields},
         }
-        for document in result.docs
+        for row in rows
     ]
+
+
+def knn_command(
+    build: str, blob: bytes, k: int, *, narrowed: str = "", fields: Sequence[str] = (), ef_runtime: int | None = None
+) -> Command:
+    """The k nearest documents of those that the filter lets through, best first, with `distance` (1 - cosine).
+
+    `ef_runtime` overrides the index's own.
+    """
+    asked: Command = ("distance", *fields)
+    effort = f" EF_RUNTIME {ef_runtime}" if ef_runtime else ""
+    return search_command(
+        build,
+        f"{f'({narrowed})' if narrowed else '*'}=>[KNN {k} @{VECTOR} $query{effort} AS distance]",
+        *("RETURN", len(asked)),
+        *asked,
+        *("SORTBY", "distance", "ASC"),  # distance: the smallest is the best
+        *("LIMIT", 0, k),  # FT.SEARCH returns 10 otherwise, whatever KNN says
+        *("PARAMS", 2, "query", blob),
+    )

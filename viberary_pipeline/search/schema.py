@@ -18,8 +18,9 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 import redis
-from redis.commands.search.field import Field, NumericField, VectorField
+from redis.commands.search.field import Field, NumericField, TagField, TextField, VectorField
 
+from viberary_pipeline.search.names import KEY_SEPARATOR, author_keys, authors_of, title_keys, words_of
 from viberary_pipeline.settings import VectorType
 
 ALIAS = "viberary:live"
@@ -28,9 +29,18 @@ LOCK = "viberary:lock"
 RECORDS = "viberary:build:"
 
 VECTOR = "vector"
+TITLE_KEYS = "title_keys"
+AUTHOR_KEYS = "author_keys"
+NAMES = "names"
+LANGUAGE = "language"
+UNKNOWN_LANGUAGE = "und"
 PAGE_FIELDS = ("work_id", "book_id", "title", "author", "description", "link", "review_count", "year")
 
 _NUMPY_TYPE = {"FLOAT32": "<f4", "FLOAT16": "<f2"}
+
+SEARCH_FIELDS = 1
+"""What the index holds beside vectors, in `BuildRecord.search_fields`: 0 nothing (builds of older versions), 1 words,
+keys of names, filters."""
 
 BuildState = Literal["building", "ready", "live", "previous"]
 
@@ -43,6 +53,16 @@ def document_prefix(build: str) -> str:
 def index_name(build: str) -> str:
     """The name of a build's index."""
     return f"viberary:idx:{build}"
+
+
+def search_fields(title: str, author: str, language: str | None) -> dict[str, str]:
+    """The fields of a document that are for searching alone; `author` names all that the page names."""
+    return {
+        TITLE_KEYS: KEY_SEPARATOR.join(title_keys(title)),
+        AUTHOR_KEYS: KEY_SEPARATOR.join(author_keys(author)),
+        NAMES: " ".join(words_of(" ".join([title, *authors_of(author)]))),
+        LANGUAGE: language or UNKNOWN_LANGUAGE,
+    }
 
 
 def record_key(build: str) -> str:
@@ -77,7 +97,7 @@ class HnswSettings:
         return flat.reshape(len(blobs), dimensions).astype(np.float32)
 
     def index_fields(self, dimensions: int) -> list[Field]:
-        """The fields of FT.CREATE. The page's other fields are stored in the hash and need no index."""
+        """The fields of FT.CREATE: vectors, words (for BM25), keys of names, and what a search is narrowed by."""
         return [
             VectorField(
                 VECTOR,
@@ -91,7 +111,14 @@ class HnswSettings:
                     "EF_RUNTIME": self.ef_runtime,
                 },
             ),
-            NumericField("review_count"),
+            TextField(NAMES),
+            TextField("description"),
+            TagField(TITLE_KEYS, separator=KEY_SEPARATOR, case_sensitive=True),
+            TagField(AUTHOR_KEYS, separator=KEY_SEPARATOR, case_sensitive=True),
+            TagField("book_id", case_sensitive=True),
+            TagField(LANGUAGE),
+            NumericField("review_count", sortable=True),
+            NumericField("year"),
         ]
 
 
@@ -115,6 +142,7 @@ class BuildRecord:
         created, published: UTC, ISO 8601; published is "" until it was.
         saved: When Redis had written it to disk as the live build, UTC, ISO 8601; "" until then.
         owner: The process that made it (`viberary_pipeline.index.owner`).
+        search_fields: `SEARCH_FIELDS` of the version that made it.
         source: 'sample' for the bundled catalogue, 'given' for any other, '' where a version did not write it.
     """
 
@@ -137,6 +165,7 @@ class BuildRecord:
     published: str = ""
     owner: str = ""
     saved: str = ""
+    search_fields: int = 0
     source: str = ""
     feed_seconds: float = 0.0
 

@@ -1,4 +1,4 @@
-"""Search of the live build: the words to a vector, the vector to the nearest works.
+"""Search of the live build: the words to a vector, the vector and the words to the works that answer best.
 
 Which build is live is asked before each query, and with it which encoder: the switch of an alias alone would
 not be atomic with a change of encoder. The query goes to that build's own index; if it vanishes in between, the
@@ -8,6 +8,7 @@ pointer is read again.
 import re
 import threading
 import unicodedata
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ from typing import Any
 import redis
 
 from viberary_pipeline.errors import EncoderError, QueryError, SearchError
-from viberary_pipeline.search.knn import nearest
+from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.query_encoder import QueryEncoder
+from viberary_pipeline.search.retrieval import BuildVanishedError, Found, Tuning, find, find_like, key_of_book
 from viberary_pipeline.search.schema import (
-    PAGE_FIELDS,
     BuildRecord,
     index_info,
     index_is_missing,
@@ -33,12 +34,16 @@ MOST_RESULTS = 100
 
 _ATTEMPTS = 3
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn"}
-_TIE_DIGITS = 6
+_SCORE_DIGITS = 6
 
 
 @dataclass(frozen=True)
 class Hit:
-    """One result. `score` is the cosine similarity, in [-1, 1]; `review_count` is summed over editions."""
+    """One result.
+
+    `score` is the cosine similarity, in [-1, 1]; `review_count` is summed over editions; `named` says whether the
+    query spelt out its "title" or "author" ("" if it did neither).
+    """
 
     rank: int
     score: float
@@ -50,6 +55,7 @@ class Hit:
     review_count: int
     description: str = ""
     year: int | None = None
+    named: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,37 +92,74 @@ class Searcher:
     Args:
         client: A Redis connection pool of our own server or VIBERARY_REDIS_URL.
         home: VIBERARY_HOME, where the query encoders lie.
+        tuning: How results are weighed.
     """
 
-    def __init__(self, client: redis.Redis, home: Path) -> None:
+    def __init__(self, client: redis.Redis, home: Path, tuning: Tuning | None = None) -> None:
         self._client = client
         self._home = home
+        self._tuning = tuning or Tuning()
         self._loaded: tuple[BuildRecord, QueryEncoder] | None = None
         self._loading = threading.Lock()
 
-    def search(self, query: str, k: int = 10) -> SearchResponse:
-        """The k works nearest to the words, best first; equal ones by review count.
+    def search(self, query: str, k: int = 10, filters: Filters | None = None) -> SearchResponse:
+        """The k works that answer the words best, in the order of `viberary_pipeline.search.retrieval`.
 
         Raises:
             QueryError: the query says nothing.
             SearchError: nothing is published, or Redis is away.
         """
         text = clean_query(query)
-        k = max(1, min(k, MOST_RESULTS))
+
+        def ask(record: BuildRecord, encoder: QueryEncoder) -> list[Found]:
+            vector = encoder.encode([text])[0]
+            narrowed = filters or Filters()
+            return find(self._client, record, text, vector, _sane(k), filters=narrowed, tuning=self._tuning)
+
+        return self._answer(query, ask)
+
+    def similar(self, book_id: str, k: int = 10, filters: Filters | None = None) -> SearchResponse:
+        """The k works whose stored vectors are nearest to that of a book, without the book itself.
+
+        Args:
+            book_id: The id of a result: of the edition that stands for its work, or the work's.
+            k: How many.
+            filters: Which works may be found.
+
+        Raises:
+            QueryError: no work of the live build has that id.
+            SearchError: nothing is published, or Redis is away.
+        """
+
+        def ask(record: BuildRecord, _: QueryEncoder) -> list[Found]:
+            key = key_of_book(self._client, record, book_id)
+            found = key and find_like(self._client, record, key, _sane(k), filters=filters or Filters())
+            if not found and not key:
+                raise QueryError(
+                    "No such book is in the live build",
+                    expected="a book_id or work_id as `viberary search --json` gives it",
+                    found=repr(book_id[:40]),
+                    todo="search for the book by its title; another edition may stand for it",
+                )
+            return found or []
+
+        return self._answer(book_id, ask)
+
+    def _answer(self, query: str, ask: Callable[[BuildRecord, QueryEncoder], list[Found]]) -> SearchResponse:
+        """What the live build answers; asked again where it is replaced and removed in the middle."""
         failure: Exception | None = None
         for _ in range(_ATTEMPTS):
             try:
                 record, encoder = self._live()
-                blob = record.hnsw.to_bytes(encoder.encode([text]))[0]
-                found = nearest(self._client, record.build, blob, k, fields=PAGE_FIELDS)
+                return SearchResponse(query, record.build, _hits(ask(record, encoder)))
+            except BuildVanishedError as error:
+                failure = error
             except redis.ResponseError as error:
                 failure = error
-                if index_is_missing(error):
-                    continue  # the build was replaced and removed between the two commands
-                break
+                if not index_is_missing(error):
+                    break
             except redis.RedisError as error:
                 raise _redis_is_away(error) from error
-            return SearchResponse(query, record.build, _ranked(found))
         raise SearchError(
             "The live index does not answer",
             expected="results from the published index",
@@ -206,23 +249,26 @@ def clean_query(query: str) -> str:
     return text
 
 
-def _ranked(found: list[dict[str, Any]]) -> tuple[Hit, ...]:
-    """Best similarity first; where two are equal, the more reviewed one."""
-    hits = sorted(found, key=lambda hit: (-round(hit["score"], _TIE_DIGITS), -int(hit["review_count"] or 0)))
+def _sane(k: int) -> int:
+    return max(1, min(k, MOST_RESULTS))
+
+
+def _hits(found: list[Found]) -> tuple[Hit, ...]:
     return tuple(
         Hit(
             rank=rank,
-            score=round(hit["score"], _TIE_DIGITS),
-            book_id=hit["book_id"],
-            work_id=hit["work_id"],
-            title=hit["title"],
-            author=hit["author"],
-            link=hit["link"],
-            review_count=int(hit["review_count"] or 0),
-            description=hit["description"],
-            year=int(hit["year"]) if hit["year"] else None,
+            score=round(hit.score, _SCORE_DIGITS),
+            book_id=hit.fields["book_id"],
+            work_id=hit.fields["work_id"],
+            title=hit.fields["title"],
+            author=hit.fields["author"],
+            link=hit.fields["link"],
+            review_count=int(hit.fields["review_count"] or 0),
+            description=hit.fields["description"],
+            year=int(hit.fields["year"]) if hit.fields["year"] else None,
+            named=hit.how or "",
         )
-        for rank, hit in enumerate(hits, start=1)
+        for rank, hit in enumerate(found, start=1)
     )
 
 

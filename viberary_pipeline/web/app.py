@@ -18,6 +18,7 @@ from werkzeug.exceptions import BadRequest, HTTPException
 
 from viberary_pipeline import __version__
 from viberary_pipeline.errors import QueryError, ViberaryError
+from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.searcher import MOST_RESULTS, Readiness, SearchResponse
 from viberary_pipeline.web.metrics import Metrics
 from viberary_pipeline.web.presentation import counted, safe_link, shorten
@@ -54,8 +55,11 @@ BLANK_QUERY = ("What are you in the mood for?", "Type a few words, as you would 
 class SearchBackend(Protocol):
     """What the app needs of `viberary_pipeline.search.searcher.Searcher`."""
 
-    def search(self, query: str, k: int = DEFAULT_K) -> SearchResponse:
-        """The `k` nearest books. Raises `QueryError` for an unusable query, `ViberaryError` if it cannot."""
+    def search(self, query: str, k: int = DEFAULT_K, filters: Filters | None = None) -> SearchResponse:
+        """The `k` best books. Raises `QueryError` for an unusable query, `ViberaryError` if it cannot."""
+
+    def similar(self, book_id: str, k: int = DEFAULT_K, filters: Filters | None = None) -> SearchResponse:
+        """The `k` books nearest to one. Raises `QueryError` if there is no such book."""
 
     def readiness(self) -> Readiness:
         """Whether a whole index is there to be searched, and which."""
@@ -111,18 +115,44 @@ def _add_search(app: Flask, searcher: SearchBackend, metrics: Metrics, log: Quer
 
     @app.route("/search", methods=["GET", "POST"])
     def search() -> ResponseReturnValue:
-        query, k = request.values.get("query", ""), _requested_k()
-        found = answer(query, k)
+        query, k, filters = request.values.get("query", ""), _requested_k(), _requested_filters()
+        found = answer(query, k, filters)
         if _wants_json():
             return jsonify(found.to_json())
-        more = min(k + DEFAULT_K, MOST_RESULTS) if len(found.results) == k < MOST_RESULTS else None
-        return render_template("results.html", query=query, found=found, more=more, library=library_of(found.build))
+        return render_template(
+            "results.html",
+            query=query,
+            found=found,
+            more=more_of(found, k),
+            narrowed=_narrowing() if filters else {},
+            library=library_of(found.build),
+        )
 
-    def answer(query: str, k: int) -> SearchResponse:
+    @app.get("/similar")
+    def similar() -> ResponseReturnValue:
+        book_id, k = request.args.get("book_id", ""), _requested_k()
+        found = searcher.similar(book_id, k)
+        if _wants_json():
+            return jsonify(found.to_json())
+        title = request.args.get("title", "")
+        return render_template(
+            "similar.html",
+            book_id=book_id,
+            title=title,
+            found=found,
+            more=more_of(found, k),
+            library=library_of(found.build),
+        )
+
+    def more_of(found: SearchResponse, k: int) -> int | None:
+        """How many books to offer next, if there may be more."""
+        return min(k + DEFAULT_K, MOST_RESULTS) if len(found.results) == k < MOST_RESULTS else None
+
+    def answer(query: str, k: int, filters: Filters) -> SearchResponse:
         """Search, and leave a trace in the metrics and the query log whatever comes of it."""
         found, status, started = None, 500, time.perf_counter()
         try:
-            found = searcher.search(query, k)
+            found = searcher.search(query, k, filters)
             status = 200
         except ViberaryError as error:
             status = _status_of(error)
@@ -220,6 +250,17 @@ def _requested_k() -> int:
     if len(text) <= 3 and text.isascii() and text.isdigit() and 1 <= (k := int(text)) <= MOST_RESULTS:
         return k
     raise BadRequest(f"The number of books (k) is a whole number from 1 to {MOST_RESULTS}.")
+
+
+def _requested_filters() -> Filters:
+    """What the search is narrowed by. Raises `QueryError` for a value that is none."""
+    asked = _narrowing()
+    return Filters.of(asked["language"].split(","), asked["min_reviews"], asked["years"])
+
+
+def _narrowing() -> dict[str, str]:
+    """The fields of the form that narrow a search, as they were typed."""
+    return {name: request.values.get(name, "").strip() for name in ("language", "min_reviews", "years")}
 
 
 def _wants_json() -> bool:

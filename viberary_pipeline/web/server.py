@@ -8,6 +8,7 @@ import waitress
 
 from viberary_pipeline.errors import SettingsError
 from viberary_pipeline.redis_server import connect
+from viberary_pipeline.search.retrieval import Tuning
 from viberary_pipeline.search.searcher import Searcher
 from viberary_pipeline.settings import Settings
 from viberary_pipeline.web.app import create_app
@@ -32,7 +33,7 @@ def serve(settings: Settings) -> None:
     with listen(settings.host, settings.port) as listener:
         # Containers are stopped by SIGTERM, which the first process of one ignores unless it says otherwise.
         signal.signal(signal.SIGTERM, _leave)
-        searcher = Searcher(connect(settings, answer_seconds=ANSWER_SECONDS), settings.home_dir)
+        searcher = Searcher(connect(settings, answer_seconds=ANSWER_SECONDS), settings.home_dir, Tuning.of(settings))
         state = searcher.readiness()  # loads the model, so that the first reader need not wait for it
         if not state.ready:
             print(f"Not ready to search yet: {state.reason}", file=sys.stderr)

@@ -1,0 +1,219 @@
+"""One query from words to ten shown books, in one process: ours beside the original system's path.
+
+    python benchmarks/search_latency.py [--cache DIR] [--out benchmarks/results/search_latency.json]
+
+20,000 works of `viberary synth`, documents by the real `build_documents`, both indexes in one Redis, one client,
+one path after the other. Ours is `Searcher.search` with every default. The original's path, from its description:
+an optimum ONNX model behind a transformers feature-extraction pipeline, FLOAT64 vectors in an HNSW index with Redis'
+defaults, KNN 50 that returns every field with the vector, and duplicates removed by title in the client.
+
+So that it takes minutes, the works are embedded by their first 110 characters: latency does not depend on what the
+vectors say. With --cache the documents and vectors are kept for the next run.
+"""
+
+import argparse
+import json
+import os
+import platform
+import tempfile
+import time
+import tomllib
+from collections.abc import Callable
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import redis
+
+from viberary_pipeline.catalogue.duck import DuckLimits
+from viberary_pipeline.catalogue.ingest import ingest
+from viberary_pipeline.catalogue.raw import find
+from viberary_pipeline.documents.build import TABLES, build_documents
+from viberary_pipeline.documents.recipes import RECIPES
+from viberary_pipeline.documents.rules import DocumentRules
+from viberary_pipeline.encoders.files import resolve
+from viberary_pipeline.redis_server import connect, ensure, stop
+from viberary_pipeline.search.query_encoder import QueryEncoder
+from viberary_pipeline.search.retrieval import Tuning
+from viberary_pipeline.search.schema import POINTER, read_pointer
+from viberary_pipeline.search.searcher import Searcher
+from viberary_pipeline.settings import load_settings
+from viberary_pipeline.synth.write import write_synthetic
+
+ENCODER = "all-MiniLM-L6-v2"
+BOOKS, REVIEWS = 31_000, 100_000  # some 20,000 works
+LIMITS = DuckLimits("2GB", 2)
+CHARACTERS = 110
+ROUNDS = 4
+SEED_INDEX, SEED_PREFIX = "seed", "seed::"
+
+Ask = Callable[[str], Any]
+
+
+def documents_and_vectors(folder: Path, encoder: QueryEncoder) -> tuple[Path, np.ndarray]:
+    """documents.parquet and float32 (works, dim), made in `folder` unless they are there."""
+    documents, vectors = folder / "documents.parquet", folder / "vectors.npy"
+    if not documents.exists():
+        with tempfile.TemporaryDirectory() as scratch:
+            raw, tables = Path(scratch) / "raw", Path(scratch) / "tables"
+            tables.mkdir()
+            write_synthetic(raw, books=BOOKS, reviews=REVIEWS, seed=0, limits=LIMITS)
+            made = {}
+            for table in TABLES:
+                ingest(table, find(table, str(raw)), tables, LIMITS, reject_ceiling=0.5)
+                made[table] = tables / f"{table}.parquet"
+            build_documents(made, folder, LIMITS, RECIPES["title-first"], DocumentRules())
+    if not vectors.exists():
+        texts = [text[:CHARACTERS] for text in pq.read_table(documents, columns=["text"])["text"].to_pylist()]
+        order = sorted(range(len(texts)), key=lambda row: len(texts[row]))  # batches of one length
+        found = np.empty((len(texts), encoder.dimensions), dtype=np.float32)
+        found[order] = encoder.encode([texts[row] for row in order])
+        np.save(vectors, found)
+    return documents, np.load(vectors)
+
+
+def feed_seed(client: redis.Redis, documents: Path, vectors: np.ndarray) -> None:
+    """The original's hashes and index; its last portion, which it never sent, is sent."""
+    client.execute_command(
+        *("FT.CREATE", SEED_INDEX, "ON", "HASH", "PREFIX", 1, SEED_PREFIX, "SCHEMA", "title", "TEXT", "vector"),
+        *("VECTOR", "HNSW", 6, "TYPE", "FLOAT64", "DIM", vectors.shape[1], "DISTANCE_METRIC", "COSINE"),
+    )
+    names = ("title", "author", "link", "review_count")
+    rows = pq.read_table(documents, columns=list(names)).to_pylist()
+    for start in range(0, len(rows), 1000):
+        pipeline = client.pipeline(transaction=False)
+        for place in range(start, min(start + 1000, len(rows))):
+            blob = vectors[place].astype(np.float64).tobytes()
+            pipeline.hset(f"{SEED_PREFIX}{place}", mapping={**rows[place], "vector": blob})
+        pipeline.execute()
+
+
+def seed_path(client: redis.Redis, model_folder: Path) -> Ask:
+    from optimum.onnxruntime import ORTModelForFeatureExtraction
+    from redis.commands.search.query import Query
+    from transformers import AutoTokenizer, pipeline
+
+    model = ORTModelForFeatureExtraction.from_pretrained(str(model_folder), export=True)
+    extract = pipeline("feature-extraction", model=model, tokenizer=AutoTokenizer.from_pretrained(str(model_folder)))
+    query = Query("*=>[KNN 50 @vector $vec AS score]").sort_by("score").paging(0, 50).dialect(2)
+    query = query.return_fields("title", "author", "link", "review_count", "score").return_field(
+        "vector", decode_field=False
+    )
+
+    def ask(text: str) -> list[Any]:
+        vector = np.array(extract(text)[0]).mean(axis=0)
+        blob = (vector / np.linalg.norm(vector)).astype(np.float64).tobytes()
+        found = client.ft(SEED_INDEX).search(query, query_params={"vec": blob}).docs
+        seen: dict[str, Any] = {}
+        for document in found:
+            seen.setdefault(document.title, document)
+        return list(seen.values())[:10]
+
+    return ask
+
+
+def measure(paths: dict[str, Ask], queries: list[str]) -> dict[str, dict[str, float]]:
+    """Milliseconds of each path, one path after the other: several rounds, the first not counted.
+
+    Not in turn: the threads of the original's session spin between its queries and take the core from Redis.
+    """
+    taken: dict[str, list[float]] = {name: [] for name in paths}
+    for name, ask in paths.items():
+        for counted in [False] + [True] * ROUNDS:
+            for text in queries:
+                started = time.perf_counter()
+                ask(text)
+                if counted:
+                    taken[name].append(1000 * (time.perf_counter() - started))
+    return {
+        name: {
+            "p50_ms": round(float(np.percentile(values, 50)), 3),
+            "p95_ms": round(float(np.percentile(values, 95)), 3),
+            "queries": len(values),
+        }
+        for name, values in taken.items()
+    }
+
+
+def publish_ours(client: redis.Redis, home: Path, documents: Path, vectors: np.ndarray, encoder: QueryEncoder) -> None:
+    """Our index with every default, made live without its gates: its speed is measured here, not its recall."""
+    import viberary_pipeline.index.build as build
+    from viberary_pipeline.search.schema import SEARCH_FIELDS, BuildRecord, HnswSettings, record_key
+
+    hnsw, name = HnswSettings(), build.new_build_name()
+    record = BuildRecord(
+        *(name, "live", "benchmark", ENCODER, encoder.fingerprint, "benchmark", encoder.dimensions),
+        *(hnsw.vector_type, hnsw.m, hnsw.ef_construction, hnsw.ef_runtime, len(vectors)),
+        search_fields=SEARCH_FIELDS,
+    )
+    client.hset(record_key(name), mapping=dict(record.to_hash()))
+    build._create(client, record)
+    prefix, rows = build.document_prefix(name), pq.read_table(documents, columns=build._COLUMNS).to_pylist()
+    for start in range(0, len(rows), 256):
+        pipeline = client.pipeline(transaction=False)
+        for row, blob in zip(rows[start : start + 256], hnsw.to_bytes(vectors[start : start + 256]), strict=True):
+            pipeline.hset(f"{prefix}{row['work_id']}", mapping=build._document_hash(row, blob))
+        pipeline.execute()
+    client.hset(POINTER, "live", name)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cache", type=Path, help="keep documents and vectors there")
+    parser.add_argument("--encoder", type=Path, help="an exported query encoder; else one is exported")
+    parser.add_argument("--out", type=Path, help="the JSON to write")
+    options = parser.parse_args()
+    golden = files("viberary_pipeline.evaluation") / "golden" / "sample.toml"
+    queries = [table["text"] for table in tomllib.loads(golden.read_text(encoding="utf-8"))["query"]]
+    with tempfile.TemporaryDirectory() as scratch:
+        home, model = Path(scratch), resolve(ENCODER)
+        exported = home / "artifacts" / "query_encoder" / "benchmark.0"
+        exported.parent.mkdir(parents=True)
+        if options.encoder:
+            exported.symlink_to(options.encoder.absolute())
+        else:
+            from viberary_pipeline.encoders.onnx_export import export_query_encoder
+
+            export_query_encoder(model, exported)
+        encoder = QueryEncoder(exported)
+        cache = options.cache or home / "cache"
+        cache.mkdir(parents=True, exist_ok=True)
+        documents, vectors = documents_and_vectors(cache, QueryEncoder(exported, threads=os.cpu_count() or 1))
+        ensure(home)
+        try:
+            client = connect(load_settings(home=home))
+            publish_ours(client, home, documents, vectors, encoder)
+            feed_seed(client, documents, vectors)
+            searchers = {
+                "ours, every default": Searcher(client, home),
+                "ours, vectors alone": Searcher(client, home, Tuning(lexical_weight=0, names=False)),
+            }
+            paths: dict[str, Ask] = {name: searcher.search for name, searcher in searchers.items()}
+            paths["ours, encoding alone"] = lambda text: encoder.encode([text])
+            figures = measure(paths, queries)
+            # Made after ours are measured, so that nothing of it runs beside them.
+            figures |= measure({"the original's path": seed_path(client, model.folder)}, queries)
+            build = read_pointer(client).live
+        finally:
+            stop(home)
+    ours, theirs = figures["ours, every default"], figures["the original's path"]
+    results = {
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
+        "load_average": [round(value, 2) for value in os.getloadavg()],
+        "versions": {name: version(name) for name in ("redis", "hiredis", "onnxruntime", "optimum", "transformers")},
+        "works": len(vectors),
+        "build": build,
+        "milliseconds": figures,
+        "times_faster": {name: round(theirs[name] / ours[name], 2) for name in ("p50_ms", "p95_ms")},
+    }
+    text = json.dumps(results, indent=1)
+    print(text)
+    if options.out:
+        options.out.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

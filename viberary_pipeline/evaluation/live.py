@@ -1,0 +1,75 @@
+"""`viberary evaluate`: the live build, beside the build before and the original system."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from viberary_pipeline.catalogue.duck import DuckLimits
+from viberary_pipeline.documents.rules import DocumentRules
+from viberary_pipeline.embedding.embed import embed_missing
+from viberary_pipeline.embedding.store import EmbeddingStore
+from viberary_pipeline.encoders.files import ResolvedEncoder
+from viberary_pipeline.errors import EvaluationError
+from viberary_pipeline.evaluation.queries import trec_set
+from viberary_pipeline.evaluation.report import write_report
+from viberary_pipeline.evaluation.run import evaluate_build, query_sets
+from viberary_pipeline.evaluation.seed import seed_vectors
+from viberary_pipeline.executors import executor_for
+from viberary_pipeline.redis_server import connect
+from viberary_pipeline.search.retrieval import Tuning
+from viberary_pipeline.search.schema import read_pointer, read_record
+from viberary_pipeline.settings import Settings
+
+
+def evaluate_live(settings: Settings, *, own: tuple[Path, Path] | None, seed: bool) -> tuple[dict[str, Any], Path]:
+    """Evaluate the live build on the sets of its home, or on the files `own` (queries, qrels) alone.
+
+    Returns:
+        The figures, and the page that shows them.
+
+    Raises:
+        EvaluationError: nothing is published.
+    """
+    home, client = settings.writable_home(), connect(settings)
+    pointer = read_pointer(client)
+    record = read_record(client, pointer.live) if pointer.live else None
+    if record is None:
+        raise EvaluationError(
+            "Nothing is published yet",
+            expected="a live build to evaluate",
+            found="none",
+            todo="run `viberary build`",
+        )
+
+    def embed(texts: pa.Table, model: ResolvedEncoder, store: EmbeddingStore) -> None:
+        embed_missing(
+            texts,
+            encoder=model,
+            store=store,
+            executor=executor_for(settings.executor),
+            jobs_root=home / "jobs",
+            device=settings.device,
+            shard_rows=settings.shard_rows,
+        )
+
+    sets = [trec_set(*own)] if own else query_sets(home, settings.evaluation_items)
+    rules = DocumentRules(
+        reader_language=settings.reader_language,
+        languages=settings.languages,
+        min_ratings=settings.min_ratings,
+        keep_thin=settings.keep_thin,
+        reviews_per_work=settings.reviews_per_work,
+    )
+    limits = DuckLimits(settings.duckdb_memory_limit, settings.duckdb_threads)
+    evaluated = evaluate_build(
+        client,
+        home,
+        record,
+        read_record(client, pointer.previous) if pointer.previous else None,
+        sets,
+        tuning=Tuning.of(settings),
+        most_loss=settings.gate_evaluation,
+        seed=seed_vectors(home, settings.encoder, rules, limits, embed=embed) if seed else None,
+    )
+    return evaluated.result, write_report(home, evaluated.result)

@@ -1,0 +1,106 @@
+"""What is compared: a build as readers search it, and its baselines. Each answers a query by work_ids, best first."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import redis
+
+from viberary_pipeline.evaluation.metrics import RECALL_DEPTH
+from viberary_pipeline.evaluation.queries import JudgedQuery
+from viberary_pipeline.search.filters import Filters
+from viberary_pipeline.search.lexical import bm25_words
+from viberary_pipeline.search.query_encoder import QueryEncoder
+from viberary_pipeline.search.replies import read_rows, search_command
+from viberary_pipeline.search.retrieval import Tuning, find, find_like
+from viberary_pipeline.search.schema import BuildRecord, document_prefix
+
+THIS, VECTORS, BM25, PREVIOUS = "this build", "vectors alone", "BM25 alone", "previous build"
+SEED, SEED_ORDER = "seed's recipe", "seed's recipe and order"
+_SEED_DEPTH = 50
+
+Answer = Callable[[JudgedQuery], list[str]]
+
+
+@dataclass(frozen=True)
+class System:
+    """One way to search. `answer` gives up to 100 work_ids, best first; None where it has no answer to such a query."""
+
+    name: str
+    answer: Callable[[JudgedQuery], list[str] | None]
+
+
+@dataclass
+class QueryVectors:
+    """The vectors of queries, each encoded once."""
+
+    encoder: QueryEncoder
+    known: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+
+    def __call__(self, text: str) -> npt.NDArray[np.float32]:
+        """float32 (dim,), norm 1."""
+        if text not in self.known:
+            self.known[text] = self.encoder.encode([text])[0]
+        return self.known[text]
+
+
+def build_system(
+    name: str, client: redis.Redis, record: BuildRecord, vectors: QueryVectors, tuning: Tuning | None = None
+) -> System:
+    """A build, published or not, as readers search it."""
+
+    def answer(query: JudgedQuery) -> list[str]:
+        if query.like:
+            key = f"{document_prefix(record.build)}{query.like}".encode()
+            found = find_like(client, record, key, RECALL_DEPTH, filters=Filters()) or []
+        else:
+            vector = vectors(query.text)
+            found = find(client, record, query.text, vector, RECALL_DEPTH, filters=Filters(), tuning=tuning or Tuning())
+        return [hit.fields["work_id"] for hit in found]
+
+    return System(name, answer)
+
+
+def bm25_system(client: redis.Redis, record: BuildRecord) -> System:
+    """BM25 over titles, authors and descriptions in the same index: every work that holds any of the words."""
+    prefix = document_prefix(record.build).encode()
+
+    def answer(query: JudgedQuery) -> list[str] | None:
+        words = bm25_words(query.text)
+        if query.like or not record.search_fields:
+            return None
+        if not words:
+            return []
+        options = ("NOCONTENT", "WITHSCORES", "SCORER", "BM25STD", "LIMIT", 0, RECALL_DEPTH)
+        reply = client.execute_command(*search_command(record.build, "|".join(words), *options))
+        return [row.key.removeprefix(prefix).decode() for row in read_rows(reply, scores=True, contents=False)]
+
+    return System(BM25, answer)
+
+
+def seed_systems(
+    works: Sequence[str], documents: npt.NDArray[np.float32], vectors: QueryVectors
+) -> tuple[System, System]:
+    """The original system's text, found by exact cosine: in the right order, and in the order that it showed.
+
+    It took the 50 nearest and sorted them by descending distance, so that the worst of them came first.
+
+    Args:
+        works: work_ids.
+        documents: float32 (works, dim), norm 1: its sentence of each work.
+        vectors: Of the queries, by the same model.
+    """
+    place_of = {work: place for place, work in enumerate(works)}
+
+    def nearest(query: JudgedQuery) -> list[str]:
+        if query.like and query.like not in place_of:
+            return []
+        asked = documents[place_of[query.like]] if query.like else vectors(query.text)
+        order = np.argsort(-(documents @ asked), kind="stable")[: RECALL_DEPTH + 1]
+        return [works[place] for place in order if works[place] != query.like][:RECALL_DEPTH]
+
+    def as_shown(query: JudgedQuery) -> list[str]:
+        return nearest(query)[:_SEED_DEPTH][::-1]
+
+    return System(SEED, nearest), System(SEED_ORDER, as_shown)

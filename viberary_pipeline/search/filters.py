@@ -1,0 +1,78 @@
+"""What a reader narrows a search by: language, reviews, year. Each is a field of the index."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from viberary_pipeline.errors import QueryError
+
+_LANGUAGE = re.compile(r"[a-z]{2,8}")
+_YEARS = re.compile(r"(\d{0,4})(-?)(\d{0,4})", re.ASCII)
+_COUNT = re.compile(r"\d{1,9}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which works may be found.
+
+    Attributes:
+        languages: BCP 47 primary subtags, any of them; "und" stands for unknown. Empty: all.
+        min_reviews: Least number of reviews, over all editions.
+        years: First and last year of publication, or None. A work without a year is in no range.
+    """
+
+    languages: tuple[str, ...] = ()
+    min_reviews: int = 0
+    years: tuple[int | None, int | None] = (None, None)
+
+    @classmethod
+    def of(cls, languages: Sequence[str], min_reviews: int | str, years: str | None) -> Self:
+        """From what is typed: years as "1990-1999", "1990-", "-1999" or "1990".
+
+        Raises:
+            QueryError: a value is none of its kind.
+        """
+        typed = (years or "").strip()
+        found = _YEARS.fullmatch(typed)
+        reviews = str(min_reviews or 0).strip()
+        if (typed and not found) or not _COUNT.fullmatch(reviews):
+            raise QueryError(
+                "The search cannot be narrowed like that",
+                expected="years such as 1990-1999, 1990- or 1990, and a whole number of reviews",
+                found=repr(typed if typed and not found else reviews)[:60],
+                todo="correct the value, or leave it out",
+            )
+        first, dash, last = found.groups() if found else ("", "", "")
+        span = (int(first) if first else None, int(last) if last else None)
+        if typed and not dash:
+            span = (int(first), int(first))
+        spoken = tuple(dict.fromkeys(language.strip().lower() for language in languages if language.strip()))
+        return cls(spoken, int(reviews), span)
+
+    def __post_init__(self) -> None:
+        """Raises `QueryError` for a language that is none."""
+        for language in self.languages:
+            if not _LANGUAGE.fullmatch(language):
+                raise QueryError(
+                    "That is no language",
+                    expected="subtags such as en, fr or und",
+                    found=repr(language[:40]),
+                    todo="correct the language",
+                )
+
+    def __bool__(self) -> bool:
+        """Whether anything is narrowed."""
+        return self != Filters()
+
+    def to_query(self) -> str:
+        """The filter in RediSearch's query language; "" if there is none."""
+        parts = []
+        if self.languages:
+            parts.append(f"@language:{{{'|'.join(self.languages)}}}")
+        if self.min_reviews:
+            parts.append(f"@review_count:[{self.min_reviews} +inf]")
+        first, last = self.years
+        if first is not None or last is not None:
+            parts.append(f"@year:[{'-inf' if first is None else first} {'+inf' if last is None else last}]")
+        return " ".join(parts)

@@ -1,0 +1,276 @@
+"""One query against one build: what Redis is asked in two or three round trips, and in which order the answers come.
+
+1. The nearest works by vector, works that hold all the words: the candidates. Works of that title, works of an author
+   of that name, words that no work has.
+2. BM25 of the candidates; where a word was unknown, works whose names hold its corrections.
+3. What is missing of the fields of the works that are shown, and the vectors of those that were found by name alone;
+   most came along with the second.
+
+The order: works that the query names (`named`), then the others by cosine similarity plus weight x BM25 / ln(1 + N).
+BM25 of one rare word grows with ln N, so that one weight serves catalogues of every size. Ties: more reviews first.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self, cast
+
+import numpy as np
+import numpy.typing as npt
+import redis
+
+from viberary_pipeline.errors import SearchError
+from viberary_pipeline.search.filters import Filters
+from viberary_pipeline.search.knn import knn_command
+from viberary_pipeline.search.lexical import (
+    all_words_command,
+    bm25_command,
+    bm25_words,
+    corrections,
+    description_words,
+    key_command,
+    name_words,
+    names_command,
+    spelling_command,
+)
+from viberary_pipeline.search.named import How, Named, spelt_out
+from viberary_pipeline.search.names import LONGEST_KEY, Copies, words_of
+from viberary_pipeline.search.replies import Command, Row, read_rows, read_spelling
+from viberary_pipeline.search.schema import AUTHOR_KEYS, PAGE_FIELDS, TITLE_KEYS, VECTOR, BuildRecord, document_prefix
+from viberary_pipeline.settings import Settings
+
+_TIE_DIGITS = 6
+_MOST_SLIPS = 2  # words that no work has: more of them are no typos but another vocabulary
+_SENTENCES = 5  # works that hold all the words of the query and join the candidates
+_SPARE = 5  # works beyond those asked for whose fields are fetched, to take the places of folded copies
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How a search weighs what it knows. The defaults are those of the table in docs/search.md.
+
+    Attributes:
+        lexical_weight: What BM25 weighs beside the cosine similarity; 0: nothing.
+        names: Whether works that the query names come first.
+        candidates: Works nearest by vector that are ordered by both.
+    """
+
+    lexical_weight: float = 0.05
+    names: bool = True
+    candidates: int = 50
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """As the settings say."""
+        return cls(settings.lexical_weight, settings.find_names, settings.candidates)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One result: its cosine similarity, by what it was found, its fields as the page shows them."""
+
+    score: float
+    how: How | None
+    fields: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """One document in the order of the results; `rank_score` is infinite for what the query names."""
+
+    key: bytes
+    how: How | None
+    rank_score: float
+
+
+class BuildVanishedError(Exception):
+    """Documents of a build are gone between two round trips: it was replaced and is being removed."""
+
+
+def find(
+    client: redis.Redis,
+    record: BuildRecord,
+    text: str,
+    vector: npt.NDArray[np.float32],
+    k: int,
+    *,
+    filters: Filters,
+    tuning: Tuning,
+) -> list[Found]:
+    """The k works that answer a query best, best first; fewer only if there are fewer.
+
+    Raises:
+        redis.ResponseError: no such index, or a command ran out of time.
+        SearchError: the server returned a partial result.
+        BuildVanishedError: the build is being removed.
+    """
+    build, narrowed = record.build, filters.to_query()
+    blob = record.hnsw.to_bytes(vector[None])[0]
+    pool = max(tuning.candidates, k + _SPARE)
+    knn = knn_command(build, blob, pool, narrowed=narrowed)
+    if not record.search_fields:  # a build of an older version: vectors alone
+        if filters:
+            raise SearchError(
+                "The live build cannot narrow a search",
+                expected="a build of this version",
+                found=f"build {build}, of an older one",
+                todo="run `viberary build --force`, or search without filters",
+            )
+        near = _similarities(read_rows(client.execute_command(*knn_command(build, blob, pool))))
+        return _shown(client, record, _ordered([], near), near, vector, k)
+
+    asked, names = words_of(text), name_words(text)
+    key, most = "".join(asked), k + _SPARE
+    looks_up = tuning.names and 0 < len(key) <= LONGEST_KEY
+    spelling = spelling_command(build, asked) if tuning.names else None
+    replies = _ask(
+        client,
+        knn,
+        key_command(build, TITLE_KEYS, key, most, narrowed) if looks_up else None,
+        key_command(build, AUTHOR_KEYS, key, most, narrowed) if looks_up else None,
+        # A single word is a title, an author or neither: the keys have told.
+        names_command(build, names, {}, most, narrowed) if looks_up and len(names) > 1 else None,
+        all_words_command(build, description_words(text), _SENTENCES, narrowed) if tuning.lexical_weight else None,
+        spelling,
+    )
+    near = _similarities(read_rows(replies[0]))
+    sentences = _rows(replies[4], scores=True)
+    for row in sentences:
+        if row.key not in near:
+            near[row.key] = float(record.hnsw.from_bytes([row.fields[VECTOR.encode()]], record.dim)[0] @ vector)
+    named_rows = [row for reply in replies[1:4] for row in _rows(reply)]
+    unknown = read_spelling(replies[5]) if spelling else {}
+    if len(unknown) > _MOST_SLIPS:
+        unknown = {}
+    slips = {word: found for word, close in unknown.items() if (found := corrections(word, close))}
+
+    words = bm25_words(text)
+    # Most of what will be shown is known by now: its fields come along.
+    ahead = list(dict.fromkeys([*list(near)[: 2 * k], *(row.key for row in named_rows)]))
+    replies = _ask(
+        client,
+        bm25_command(build, words, list(near)) if tuning.lexical_weight and words and near else None,
+        names_command(build, names, slips, most, narrowed) if slips else None,
+        *(_page_command(key, key in near) for key in ahead),
+    )
+    pages = dict(zip(ahead, replies[2:], strict=True))
+    weight = tuning.lexical_weight / math.log(1 + max(record.documents, 2))
+    bm25 = {row.key: row.score for row in (*_rows(replies[0], scores=True, contents=False), *sentences)}
+    fused = {key: score + weight * bm25.get(key, 0.0) for key, score in near.items()}
+    named = spelt_out(asked, slips, _once([*named_rows, *_rows(replies[1])]), k) if tuning.names else []
+    return _shown(client, record, _ordered(named, fused), near, vector, k, pages=pages)
+
+
+def find_like(client: redis.Redis, record: BuildRecord, key: bytes, k: int, *, filters: Filters) -> list[Found] | None:
+    """The k works nearest to the document of that key, without itself and its copies; None if there is no such one."""
+    blob, *told = cast("list[bytes | None]", client.hmget(key, [VECTOR, "title", "author"]))
+    if blob is None:
+        return None
+    vector = record.hnsw.from_bytes([blob], record.dim)[0]
+    knn = knn_command(record.build, blob, k + 1 + _SPARE, narrowed=filters.to_query())
+    near = _similarities(read_rows(client.execute_command(*knn)))
+    near.pop(key, None)
+    copies = Copies()
+    copies.add(*map(_text, told))
+    return _shown(client, record, _ordered([], near), near, vector, k, copies=copies)
+
+
+def _ask(client: redis.Redis, *commands: Command | None) -> list[Any]:
+    """The replies, in one round trip; None where there is no command. A failed one's reply is its exception."""
+    sent = [command for command in commands if command is not None]
+    if not sent:
+        return [None] * len(commands)
+    pipeline = client.pipeline(transaction=False)
+    for command in sent:
+        pipeline.execute_command(*command)
+    replies = iter(pipeline.execute(raise_on_error=False))
+    return [None if command is None else next(replies) for command in commands]
+
+
+def _rows(reply: Any, *, scores: bool = False, contents: bool = True) -> list[Row]:
+    return [] if reply is None else read_rows(reply, scores=scores, contents=contents)
+
+
+def _once(rows: Iterable[Row]) -> list[Row]:
+    return list({row.key: row for row in rows}.values())
+
+
+def _similarities(rows: Iterable[Row]) -> dict[bytes, float]:
+    return {row.key: 1.0 - float(row.fields[b"distance"]) for row in rows}
+
+
+def _ordered(named: Sequence[Named], fused: Mapping[bytes, float]) -> list[_Place]:
+    """The results in their order, before ties are broken and copies folded."""
+    taken = {hit.key for hit in named}
+    rest = sorted((key for key in fused if key not in taken), key=lambda key: -fused[key])
+    return [_Place(hit.key, hit.how, math.inf) for hit in named] + [_Place(key, None, fused[key]) for key in rest]
+
+
+def _shown(
+    client: redis.Redis,
+    record: BuildRecord,
+    order: Sequence[_Place],
+    near: Mapping[bytes, float],
+    vector: npt.NDArray[np.float32],
+    k: int,
+    *,
+    copies: Copies | None = None,
+    pages: dict[bytes, Any] | None = None,
+) -> list[Found]:
+    """The first k of the order with their fields, of which `pages` are known; copies of an earlier one, or of those
+    given, are left out."""
+    found: list[Found] = []
+    copies, pages = copies or Copies(), pages or {}
+    at = 0
+    while len(found) < k and at < len(order):
+        portion = order[at : at + k - len(found) + _SPARE]
+        at += len(portion)
+        missing = [place.key for place in portion if place.key not in pages]
+        fetched = _ask(client, *(_page_command(key, key in near) for key in missing))
+        pages |= zip(missing, fetched, strict=True)
+        hits = _read_pages(record, portion, near, vector, pages)
+        found += [hit for hit in hits if not copies.add(hit.fields["title"], hit.fields["author"])]
+    return found[:k]
+
+
+def _page_command(key: bytes, found_by_vector: bool) -> Command:
+    """The fields that the page shows, and the vector where the similarity is not known yet."""
+    return ("HMGET", key, *PAGE_FIELDS, *([] if found_by_vector else [VECTOR]))
+
+
+def _read_pages(
+    record: BuildRecord,
+    portion: Sequence[_Place],
+    near: Mapping[bytes, float],
+    vector: npt.NDArray[np.float32],
+    pages: Mapping[bytes, Any],
+) -> list[Found]:
+    """The documents of these places, equal ones by their reviews; those found by name alone get their similarity."""
+    hits: list[tuple[float, int, Found]] = []
+    for place in portion:
+        values = pages[place.key]
+        if isinstance(values, Exception):
+            raise values
+        if values[0] is None:
+            raise BuildVanishedError(record.build)
+        score = near.get(place.key)
+        if score is None:
+            score = float(record.hnsw.from_bytes([values[-1]], record.dim)[0] @ vector)
+        fields = {name: _text(value) for name, value in zip(PAGE_FIELDS, values, strict=False)}
+        reviews = 0 if place.how else int(fields["review_count"] or 0)
+        hits.append((round(place.rank_score, _TIE_DIGITS), reviews, Found(score, place.how, fields)))
+    return [hit for *_, hit in sorted(hits, key=lambda hit: (-hit[0], -hit[1]))]
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def key_of_book(client: redis.Redis, record: BuildRecord, book_id: str) -> bytes | None:
+    """The key of the document that a book stands for, or that has this work_id; None if there is none."""
+    if record.search_fields and book_id.isalnum():
+        command = key_command(record.build, "book_id", book_id, 1, "")
+        if rows := read_rows(client.execute_command(*command)):
+            return rows[0].key
+    key = f"{document_prefix(record.build)}{book_id}".encode(errors="replace")
+    return key if client.exists(key) else None
