@@ -37,9 +37,10 @@ def search_index(
     """A new index in Redis, measured by the gates; where nothing changed, the live one is kept."""
     store = storage.store
     documents, onnx, model = store.current("documents"), store.current("query_encoder"), encoder.resolve()
+    vectors_key = str(store.current("embeddings").facts.get("vectors", model.fingerprint))
     shaped_by = {
         "documents": documents.key,
-        "encoder": model.fingerprint,
+        "encoder": vectors_key,
         "query_encoder": onnx.key,
         "index": digest([repr(index.hnsw), INDEX_VERSION]),
     }
@@ -52,7 +53,7 @@ def search_index(
         if record is None:
             remove_unneeded(client)  # what killed builds left
             path = documents.file("documents.parquet")
-            vectors = vectors_of(model, storage.path).vectors_for(
+            vectors = vectors_of(model, storage.path, key=vectors_key).vectors_for(
                 pq.read_table(path, columns=["text_hash"])["text_hash"]
             )
             record, _ = build_index(
