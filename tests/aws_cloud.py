@@ -73,7 +73,8 @@ class Cloud:
         urllib.request.urlopen(request).close()
         boto3.client("s3").create_bucket(Bucket=BUCKET)
         image = boto3.client("ec2").register_image(Name=GPU_AMI, Architecture="x86_64", RootDeviceName="/dev/sda1")
-        self.backend.amis[image["ImageId"]].owner_alias = "amazon"
+        registered = self.backend.amis[image["ImageId"]]
+        registered.owner_alias, registered.architecture = "amazon", "x86_64"  # moto registers neither
 
     @property
     def backend(self) -> Any:
@@ -93,7 +94,7 @@ class Cloud:
         with self._lock:
             _kill(self.processes[instance])
         self.backend.get_instance(instance).terminate()
-        state = self.backend.get_instance(instance)._state_reason
+        state = self.backend.get_instance(instance).state_reason
         state.code, state.message = "Server.SpotInstanceTermination", "Spot Instance interruption"
 
     def freeze(self, instance: str) -> None:
@@ -144,7 +145,7 @@ def start_cloud(folder: Path, monkeypatch: Any) -> Cloud:
     """Start the server; its address and keys are in the environment, as users set them."""
     server = ThreadedMotoServer(port=0, verbose=False)
     server.start()
-    host, port = server.get_host_and_port()
+    _, port = server.get_host_and_port()
     cloud = Cloud(server, folder, f"http://127.0.0.1:{port}")
     for name, value in (
         ("AWS_ENDPOINT_URL", cloud.endpoint),

@@ -1,4 +1,4 @@
-"""The EC2 executor against moto, with the real worker started by the machine's own script, and what is left after it."""
+"""The EC2 executor against moto, with the real worker started by the machine's own script, and what it leaves."""
 
 import hashlib
 import threading
@@ -127,7 +127,15 @@ def test_a_type_not_offered_and_no_capacity_twice_then_a_machine_that_does_the_w
     assert store.missing(pa.array([h for h, _ in pairs(40)])).to_pylist() == []
     assert cloud.alive() == []
     assert Bucket(JOBS).names() == []  # nothing is left in the bucket either
-    assert cloud.log(facts["instance"]) == ["shutdown -h +375", "shutdown -h now"]
+
+
+def test_a_machine_ends_itself_when_its_worker_ends(cloud, encoder, on_cpu):
+    """Whoever started it is gone."""
+    job = new_job(encoder, on_cpu, "alone")
+    machine = executor().submit(job).id
+    wait_for(lambda: not cloud.alive())
+    assert is_whole(job)
+    assert cloud.log(machine) == ["shutdown -h +375", "shutdown -h now"]
 
 
 def test_what_a_machine_is_asked_for(encoder, on_cpu):
@@ -156,7 +164,7 @@ def test_what_a_machine_is_asked_for(encoder, on_cpu):
 
 
 def test_a_lost_spot_machine_is_replaced_and_its_shards_are_not_done_again(cloud, encoder, on_cpu):
-    job = new_job(encoder, on_cpu, "spot", count=1200, rows=4)
+    job = new_job(encoder, on_cpu, "spot", count=400, rows=4)
     ec2 = executor()
 
     def take_away() -> None:
@@ -184,7 +192,7 @@ def test_a_lost_spot_machine_is_replaced_and_its_shards_are_not_done_again(cloud
     ],
 )
 def test_a_machine_that_hangs_is_ended_by_the_deadline_or_the_stall_limit(cloud, encoder, on_cpu, limits, found):
-    job = new_job(encoder, on_cpu, "hangs", count=4000, rows=4)
+    job = new_job(encoder, on_cpu, "hangs", count=800, rows=4)
 
     def freeze() -> None:
         wait_for(lambda: job.declared_done() >= 1)
@@ -199,7 +207,7 @@ def test_a_machine_that_hangs_is_ended_by_the_deadline_or_the_stall_limit(cloud,
 
 
 def test_an_interrupt_ends_the_machine(cloud, encoder, on_cpu):
-    job = new_job(encoder, on_cpu, "interrupted", count=4000, rows=4)
+    job = new_job(encoder, on_cpu, "interrupted", count=800, rows=4)
     ec2 = executor()
     poll = ec2.poll
 
@@ -229,7 +237,7 @@ def test_an_interrupt_before_submit_returns_ends_the_machine(cloud, encoder, on_
 
 
 def test_a_job_submitted_twice_has_one_machine(cloud, encoder, on_cpu):
-    job = new_job(encoder, on_cpu, "twice", count=4000, rows=4)
+    job = new_job(encoder, on_cpu, "twice", count=800, rows=4)
     first, second = executor().submit(job), executor().submit(job)
     assert first.id == second.id
     assert cloud.alive() == [first.id]
@@ -237,7 +245,7 @@ def test_a_job_submitted_twice_has_one_machine(cloud, encoder, on_cpu):
 
 
 def test_no_more_machines_than_allowed(cloud, encoder, on_cpu):
-    jobs = [new_job(encoder, on_cpu, f"many-{n}", count=4000, rows=4) for n in range(2)]
+    jobs = [new_job(encoder, on_cpu, f"many-{n}", count=800, rows=4) for n in range(2)]
     executor(max_machines=1).submit(jobs[0])
     with pytest.raises(WorkerError, match="No further machine may be started"):
         executor(max_machines=1).submit(jobs[1])
@@ -273,7 +281,7 @@ def test_a_worker_that_cannot_do_the_job_is_not_tried_again(cloud, encoder, on_c
 
 def test_the_reaper_ends_expired_machines_of_ours_and_no_other(cloud, encoder, on_cpu):
     ec2, client = executor(max_machines=9), boto3.client("ec2")
-    kept = ec2.submit(new_job(encoder, on_cpu, "kept", count=4000, rows=4)).id
+    kept = ec2.submit(new_job(encoder, on_cpu, "kept", count=800, rows=4)).id
     ours, theirs = (
         client.run_instances(
             ImageId=ec2._image("g5.xlarge")[0],
@@ -306,7 +314,7 @@ def test_what_a_dead_build_left_running_is_ended_by_the_next_and_by_the_sensor(c
     jobs_root = tmp_path / "jobs"
     jobs_root.mkdir()
     (jobs_root / "dead.lock").touch()  # its process is gone: nobody holds the lock
-    job = new_job(encoder, on_cpu, "dead", count=4000, rows=4)
+    job = new_job(encoder, on_cpu, "dead", count=800, rows=4)
     executor().submit(job)
     assert len(cloud.alive()) == 1
     assert end_abandoned(jobs_root, Bucket(JOBS), executor()) == ["dead"]

