@@ -236,7 +236,15 @@ def _make_children_real(cloud: Cloud, monkeypatch: Any) -> None:
                 threading.Thread(target=cloud.run_child, args=(job, index, command), daemon=True).start()
         return job_name, parent.job_id, parent.arn
 
+    def terminate(self: BatchJob, reason: str) -> None:
+        for job in [*(self._child_jobs or ()), self]:
+            if (process := cloud.processes.get(job.job_id)) is not None:
+                _kill(process)
+            job.job_stopped_reason = reason
+            job._mark_stopped(success=False)
+
     monkeypatch.setattr(BatchSimpleBackend, "submit_job", submit_job)
+    monkeypatch.setattr(BatchJob, "terminate", terminate)
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 60) -> None:

@@ -1,6 +1,7 @@
 """The EC2 executor against moto, with the real worker started by the machine's own script, and what it leaves."""
 
 import hashlib
+import json
 import threading
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from aws_cloud import BUCKET, IMAGE, Cloud, start_cloud, wait_for
+from filelock import FileLock
 from tiny_model import make_tiny_model
 
 from viberary_pipeline.embedding.embed import embed_missing
@@ -335,6 +337,46 @@ def test_what_a_dead_build_left_running_is_ended_by_the_next_and_by_the_sensor(c
     assert len(store.known()) == done * 4
     assert Bucket(JOBS).names() == []
     assert list(Path(jobs_root).iterdir()) == []
+
+
+def test_the_command_lists_machines_and_reaps_the_expired(cloud, encoder, on_cpu, monkeypatch):
+    from click.testing import CliRunner
+
+    from viberary_pipeline.cli import main
+
+    for name, value in {"EXECUTOR": "ec2", "JOBS": JOBS, "EC2_IMAGE": IMAGE, "EC2_INSTANCE_PROFILE": "p"}.items():
+        monkeypatch.setenv(f"VIBERARY_{name}", value)
+    assert CliRunner().invoke(main, ["gpu", "list"]).output == "none\n"
+    machine = executor(deadline_minutes=-31).submit(new_job(encoder, on_cpu, "old", count=800, rows=4)).id
+    listed = CliRunner().invoke(main, ["gpu", "list"]).output
+    assert listed.startswith(f"{machine}  running      g6.xlarge spot           expired 20")
+    assert listed.endswith(f"  {JOBS}/old\n")
+    (as_json,) = CliRunner().invoke(main, ["gpu", "list", "--json"]).output.splitlines()
+    assert json.loads(as_json)["expired"] is True
+    assert CliRunner().invoke(main, ["gpu", "reap"]).output.startswith(f"ended {machine} (g6.xlarge spot), expired 20")
+    assert CliRunner().invoke(main, ["gpu", "reap"]).output == "none had expired\n"
+
+
+def test_the_sensors_end_what_a_failed_run_left(cloud, encoder, on_cpu, tmp_path):
+    import dagster as dg
+
+    from viberary_pipeline.jobs.sensors import end_machines
+    from viberary_pipeline.resources import EmbeddingExecutor, Storage
+    from viberary_pipeline.settings import load_settings
+
+    values = load_settings(
+        home=tmp_path, executor="ec2", jobs=JOBS, ec2_image=IMAGE, ec2_instance_profile="p", ec2_max_machines=3
+    )
+    storage = Storage(home=str(tmp_path), raw=None, reject_ceiling=0.1, duckdb_memory_limit="1GB", duckdb_threads=1)
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "failed.lock").touch()
+    left = executor().submit(new_job(encoder, on_cpu, "failed", count=800, rows=4)).id
+    living = executor().submit(new_job(encoder, on_cpu, "living", count=800, rows=4))
+    with FileLock(tmp_path / "jobs" / "living.lock"):
+        ended = end_machines(storage, EmbeddingExecutor.of(values), dg.get_dagster_logger())
+    assert ended == ["failed"]
+    assert cloud.alive() == [living.id] != [left]
+    executor().cancel(living)
 
 
 def test_the_vectors_of_a_machine_are_those_of_this_one(cloud, encoder, on_cpu):

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -276,6 +277,30 @@ def test_a_worker_killed_in_mid_job_resumes_to_the_same_vectors(encoder, tmp_pat
     whole = write_job(tmp_path / "whole", [batch(texts)], encoder=encoder, shard_rows=4)
     assert worker.main(["--job", str(root(whole))]) == 0
     assert vector_digests(job) == vector_digests(whole)
+
+
+def test_a_worker_killed_again_and_again_does_the_same_work_in_the_end(encoder, tmp_path):
+    """At random moments, also while it starts; at most one shard per kill was begun in vain."""
+    job, whole = (
+        write_job(tmp_path / name, [batch(pairs(range(2400)))], encoder=encoder, shard_rows=4)
+        for name in ("job", "whole")
+    )
+    chance, kills = random.Random(5), 0
+    while kills < 5:
+        before = job.declared_done()
+        process = subprocess.Popen([*WORKER, "--job", str(root(job))], stderr=subprocess.DEVNULL)
+        if kills:  # the first one wherever it is, the others amid the work
+            wait_for(lambda done=before, process=process: job.declared_done() > done or process.poll() is not None)
+        time.sleep(chance.uniform(0, 0.2))
+        assert process.poll() is None, "it finished before all kills"
+        process.kill()
+        process.wait()
+        kills += 1
+    assert 0 < job.declared_done() < len(job.shards)
+    for each in (job, whole):
+        assert worker.main(["--job", str(root(each))]) == 0
+    assert vector_digests(job) == vector_digests(whole)
+    assert sum(attempts(job)) - len(job.shards) <= kills
 
 
 def test_cuda_asked_for_and_absent_is_a_matter_of_configuration(encoder, tmp_path, capsys):

@@ -1,6 +1,6 @@
 """Batches of tokenised texts: equal ones once, longest first, as many rows as fit a budget of tokens."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,12 +59,3 @@ def padded(ids: Sequence[Ids], width: int, pad: int, *, left: bool = False) -> t
         out[row, where] = values
         mask[row, where] = 1
     return out, mask
-
-
-def spans(ids: Sequence[Ids], *, budget: int, multiple: int = 1) -> Iterator[tuple[int, int, int]]:
-    """(start, stop, width) of every batch, where the budget never changes."""
-    start = 0
-    while start < len(ids):
-        stop, width = next_batch(ids, start, budget=budget, multiple=multiple)
-        yield start, stop, width
-        start = stop

@@ -162,9 +162,10 @@ def _adopt_leftovers(jobs_root: Path, place: Place, store: EmbeddingStore, execu
         try:
             with FileLock(_lock_path(jobs_root, name), blocking=False):
                 # Where it lies follows from the settings, which may have changed since: look here too.
-                for at in (place.inside(name), Folder(jobs_root / name)):
-                    if _adopt_leftover(at, store, executor):
-                        _lock_path(jobs_root, name).unlink(missing_ok=True)
+                places = (place.inside(name), Folder(jobs_root / name))
+                gone = [_adopt_leftover(at, store, executor) for at in places]
+                if all(gone):
+                    _lock_path(jobs_root, name).unlink(missing_ok=True)
         except Timeout:
             log.info("left the job %s alone: another build runs it", name)
 

@@ -9,7 +9,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from typing import Literal
 
@@ -19,6 +19,8 @@ from viberary_pipeline.errors import StorageError
 log = logging.getLogger(__name__)
 SECONDS = 15.0
 _FOLDER = "workers/"
+_FAILED = "failed/"
+_SIDE_BY_SIDE = 16
 
 
 @dataclass
@@ -59,34 +61,45 @@ class Pulse:
         self._thread.join(self._seconds)
         self.now.state, self.now.exit_code, self.now.message = "ended", exit_code, message[:2000]
         self._write()
+        if exit_code:
+            self._write(_FAILED)  # where it is found by one listing, among thousands of workers
 
     def _beat(self) -> None:
         while not self._stop.wait(self._seconds):
             self._write()
 
-    def _write(self) -> None:
+    def _write(self, folder: str = _FOLDER) -> None:
         self.now.time = time.time()
         try:
-            self._place.write(f"{_FOLDER}{self.now.worker}.json", json.dumps(asdict(self.now)).encode())
+            self._place.write(f"{folder}{self.now.worker}.json", json.dumps(asdict(self.now)).encode())
         except (OSError, StorageError) as error:  # the work itself will find out whether it matters
             log.warning("no heartbeat: %s", error)
 
 
 def heartbeats(at: Place) -> list[Heartbeat]:
     """What every worker of a job last said."""
-    return list(_read(at))
+    return _read(at, at.names(_FOLDER))
+
+
+def failures(at: Place) -> list[Heartbeat]:
+    """The last words of workers that ended with another exit code than 0; of many, the first few."""
+    return _read(at, at.names(_FAILED)[:_SIDE_BY_SIDE])
 
 
 def forget(at: Place) -> None:
-    """Remove what workers of earlier attempts said."""
-    at.delete(*at.names(_FOLDER))
+    """Remove what workers of earlier submissions said."""
+    at.delete(*at.names(_FOLDER), *at.names(_FAILED))
 
 
-def _read(at: Place) -> Iterator[Heartbeat]:
+def _read(at: Place, names: list[str]) -> list[Heartbeat]:
     known = {field.name for field in fields(Heartbeat)}
-    for name in at.names(_FOLDER):
+
+    def read(name: str) -> Heartbeat | None:
         try:
             values = json.loads(at.read(name))
-            yield Heartbeat(**{key: value for key, value in values.items() if key in known})
+            return Heartbeat(**{key: value for key, value in values.items() if key in known})
         except (FileNotFoundError, ValueError, TypeError):
-            continue
+            return None
+
+    with ThreadPoolExecutor(_SIDE_BY_SIDE) as threads:
+        return [beat for beat in threads.map(read, names) if beat is not None]

@@ -9,6 +9,7 @@ Layout::
     done/00000.json          its `ShardManifest`, written last: a shard without one is not done
     attempts/00000           how often its computation was begun
     workers/{name}.json      what one worker last said of itself: the heartbeat (`embedding.heartbeat`)
+    failed/{name}.json       the same, of those that ended with another exit code than 0
 
 Shards are independent, so any number of workers may share a job by ranges, and one that was killed is
 resumed by starting it again.
@@ -188,6 +189,11 @@ class Job:
         """How many shards have a manifest. One listing and no proof: what progress is told by."""
         return len(self.place.names("done/"))
 
+    def declared_rows(self) -> int:
+        """The rows of these shards."""
+        rows = {self.manifest(shard.index): shard.rows for shard in self.shards}
+        return sum(rows.get(name, 0) for name in self.place.names("done/"))
+
 
 def write_job(
     at: Place | Path,
@@ -216,7 +222,7 @@ def write_job(
     target = place(at) if isinstance(at, Path) else at
     if carry_model:
         for path in encoder.model_files():
-            target.write(f"model/{path.relative_to(encoder.folder)}", path.read_bytes())
+            target.put(f"model/{path.relative_to(encoder.folder)}", path)
     shards = []
     for index, table in enumerate(_portions(batches, shard_rows)):
         # By length, so that equal texts lie together; within the shard only, so that shards take equally long.

@@ -38,7 +38,7 @@ class Place(Protocol):
         """A local path with the bytes of `name`: the file itself, or a copy made in `scratch`."""
 
     def put(self, name: str, source: Path) -> None:
-        """Write `name` from a local file of this process, atomically; `source` may be gone afterwards."""
+        """Write `name` from a local file of any size, atomically."""
 
     def names(self, prefix: str = "") -> list[str]:
         """The names that begin with `prefix`, sorted; never half-written ones."""
@@ -93,7 +93,7 @@ class Folder:
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
         try:
-            shutil.move(source, temporary)  # may cross file systems: only the rename below is atomic
+            shutil.copyfile(source, temporary)
             temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from viberary_pipeline.artifacts import file_sha256
 from viberary_pipeline.embedding.jobs import ShardManifest
 from viberary_pipeline.embedding.places import Folder, Place
+from viberary_pipeline.embedding.rows import Scatter, first_of_each
 from viberary_pipeline.embedding.vectors import (
     VectorDtype,
     as_matrix,
@@ -126,7 +127,7 @@ class EmbeddingStore:
         distinct = pc.unique(wanted)
         codes = np.asarray(pc.index_in(wanted, value_set=distinct))
         result = np.empty((len(wanted), self.dimensions), dtype=np.float32)
-        scatter, filled = _Scatter(codes, len(distinct)), np.zeros(len(distinct), dtype=bool)
+        scatter, filled = Scatter(codes, len(distinct)), np.zeros(len(distinct), dtype=bool)
         for part in self.parts():
             matrix = as_matrix(part["vector"], self.dimensions)
             positions = pc.index_in(part["text_hash"].combine_chunks(), value_set=distinct)
@@ -189,7 +190,7 @@ class EmbeddingStore:
         if len(small) < _MANY_SMALL:
             return 0
         kept: set[str] = set()
-        for table in _portions((table for _, table in small), PART_ROWS, self):
+        for table in self._portions(table for _, table in small):
             data = table_bytes(table)
             name = hashlib.sha256(data).hexdigest()
             self._add(name, data)
@@ -220,6 +221,19 @@ class EmbeddingStore:
             removed += table.num_rows - stays.num_rows
             self._forget([path.name])
         return removed
+
+    def _portions(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        """The rows of `tables` in tables of about `PART_ROWS` rows, each hash once, in this store's dtype."""
+        held: list[pa.Table] = []
+        count = 0
+        for table in tables:
+            held.append(self._as_ours(table))
+            count += table.num_rows
+            if count >= PART_ROWS:
+                yield first_of_each(pa.concat_tables(held))
+                held, count = [], 0
+        if held:
+            yield first_of_each(pa.concat_tables(held))
 
     def _problem(self, vectors: bytes, rows: int) -> str | None:
         try:
@@ -320,40 +334,3 @@ class EmbeddingStore:
 
 def _chunks(hashes: Hashes) -> list[pa.Array]:
     return hashes.chunks if isinstance(hashes, pa.ChunkedArray) else [hashes]
-
-
-class _Scatter:
-    """Where in the result the vector of each distinct hash goes; most go to one row, some to several."""
-
-    def __init__(self, codes: NDArray[np.int64], count: int) -> None:
-        self._order = np.argsort(codes, kind="stable")
-        self._bounds = np.searchsorted(codes[self._order], np.arange(count + 1))
-
-    def __call__(
-        self, codes: NDArray[np.int64], rows: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """(rows of the result, rows of the part that go there)."""
-        counts = self._bounds[codes + 1] - self._bounds[codes]
-        starts = np.repeat(self._bounds[codes] - np.cumsum(counts) + counts, counts)
-        return self._order[starts + np.arange(counts.sum())], np.repeat(rows, counts)
-
-
-def _portions(tables: Iterable[pa.Table], rows: int, store: EmbeddingStore) -> Iterator[pa.Table]:
-    """The rows of `tables` in tables of about `rows` rows, each hash once, in the store's dtype."""
-    held: list[pa.Table] = []
-    count = 0
-    for table in tables:
-        held.append(store._as_ours(table))
-        count += table.num_rows
-        if count >= rows:
-            yield _distinct(pa.concat_tables(held))
-            held, count = [], 0
-    if held:
-        yield _distinct(pa.concat_tables(held))
-
-
-def _distinct(table: pa.Table) -> pa.Table:
-    """The first row of each hash."""
-    codes = np.asarray(pc.index_in(table["text_hash"], value_set=pc.unique(table["text_hash"])))
-    _, rows = np.unique(codes, return_index=True)
-    return table if len(rows) == table.num_rows else table.take(pa.array(np.sort(rows)))

@@ -58,6 +58,11 @@ def resolve(name: str, *, max_tokens: int | None = None) -> ResolvedEncoder:
     return ResolvedEncoder(spec, folder, fingerprint(spec, folder))
 
 
+def check_encoder(name: str) -> None:
+    """Raise `EncoderError` where the encoder cannot be had or its files do not match its spec; nothing is hashed."""
+    model_folder(spec_of_folder(s3_folder(name), source=name) if is_s3(name) else resolve_spec(name))
+
+
 def model_folder(spec: ModelSpec) -> Path:
     """The local folder with the encoder's files; one of the hub or of S3 is taken from the cache or downloaded.
 

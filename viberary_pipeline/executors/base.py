@@ -145,14 +145,14 @@ def run_job(executor: Executor, job: Job, limits: Limits | None = None, say: Say
     limits = limits or Limits()
     watch = _Watch(limits)
     submissions = 0
-    submission: Submission | None = None
+    facts: dict[str, Any] = {}
     try:
         while True:
             submission = executor.submit(job)
             submissions += 1
             say(f"submitted to {submission.executor}: {submission.id}")
             status, overdue = _wait(executor, submission, watch, say)
-            facts = {**executor.facts(submission), "submissions": submissions}
+            facts = _added(facts, executor.facts(submission)) | {"submissions": submissions}
             executor.cancel(submission)
             if status.state == "succeeded":
                 return facts
@@ -167,6 +167,16 @@ def run_job(executor: Executor, job: Job, limits: Limits | None = None, say: Say
     finally:
         # By the job, not by what `submit` returned: an interrupt may come before it returns.
         executor.cancel_job(job)
+
+
+def _added(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts of the last submission, with the time and cost of those before it."""
+    sums = {
+        name: round((before.get(name) or 0) + (now.get(name) or 0), 4)
+        for name in ("machine_seconds", "estimated_usd")
+        if before.get(name) is not None or now.get(name) is not None
+    }
+    return {**now, **sums}
 
 
 def _wait(executor: Executor, submission: Submission, watch: _Watch, say: Say) -> tuple[JobStatus, str]:

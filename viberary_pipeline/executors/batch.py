@@ -14,7 +14,7 @@ from math import ceil
 from typing import Any
 
 from viberary_pipeline.artifacts import digest
-from viberary_pipeline.embedding.heartbeat import forget, heartbeats
+from viberary_pipeline.embedding.heartbeat import failures, forget, heartbeats
 from viberary_pipeline.embedding.jobs import Job
 from viberary_pipeline.errors import WorkerError
 from viberary_pipeline.executors.base import JobStatus, Machine, Submission
@@ -87,11 +87,10 @@ class BatchExecutor:
     def poll(self, submission: Submission, *, wait_seconds: float) -> JobStatus:
         time.sleep(max(wait_seconds, self._poll_seconds))
         job = submission.job
-        beats = heartbeats(job.place)
-        rows = sum(beat.rows for beat in beats)
+        rows = job.declared_rows()  # of thousands of children: one listing, not their heartbeats
         if job.declared_done() >= len(job.shards):
             return JobStatus("succeeded", rows=rows)
-        hopeless = [beat for beat in beats if beat.exit_code not in (None, 0, 75)]
+        hopeless = [beat for beat in failures(job.place) if beat.exit_code != 75]
         if hopeless:  # every other child would end the same way
             beat = hopeless[0]
             return JobStatus("failed", f"a child ended with exit code {beat.exit_code}: {beat.message}", rows=rows)

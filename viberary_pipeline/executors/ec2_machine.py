@@ -17,6 +17,7 @@ TAG = "viberary"
 TAG_JOB = "viberary:job"
 TAG_EXPIRES = "viberary:expires"
 TAG_MARKET = "viberary:market"
+_TORCH = "torch==2.8.0+cu126"
 # Spare time on the machine beyond the deadline of whoever waits, who is to end it first, in minutes.
 _MARGIN_MINUTES = 15
 
@@ -87,8 +88,9 @@ def user_data(job: Job, settings: Ec2Settings, region: str, endpoint: str = "") 
         start = f"""\
 aws s3 cp {wheel} .
 python3 -m venv venv
-# The CUDA 12.6 wheels run on everything from V100 to H100.
-venv/bin/pip install --quiet --extra-index-url https://download.pytorch.org/whl/cu126 ./{name}'[gpu]'
+# torch as in Dockerfile.gpu: built for everything from V100 to H100.
+venv/bin/pip install --quiet --index-url https://download.pytorch.org/whl/cu126 {_TORCH}
+venv/bin/pip install --quiet ./{name}'[gpu]'
 venv/bin/python -m viberary_pipeline.embedding.worker {arguments}"""
     return f"""#!/bin/bash
 # A viberary embedding machine. It ends itself: at the latest after {settings.deadline_minutes} minutes.
