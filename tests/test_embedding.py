@@ -658,6 +658,33 @@ def test_exactly_the_new_texts_are_embedded(embed, expected):
     assert (numbers(counts), counts.tokens, given) == ((25, 0, 25), 0, [])
 
 
+def test_another_encoder_embeds_all_and_the_old_vectors_stay(embed, encoder, tmp_path):
+    texts = pairs(range(20))
+    embed(texts)
+    other = resolve(str(encoder.folder), max_tokens=16)
+    theirs = EmbeddingStore(embed.store.folder.parent, other.fingerprint, DIMENSIONS, dtype="float16")
+    executor = ThisProcess()
+    counts = embed_missing(
+        texts,
+        encoder=other,
+        store=theirs,
+        executor=executor,
+        jobs_root=embed.jobs,
+        shard_rows=8,
+        options=JobOptions(stored="float16"),
+    )
+    assert numbers(counts) == (20, 20, 0)
+    assert len(executor.texts) == 20
+    assert theirs.read().schema == vectors_schema(DIMENSIONS, "float16")
+    assert numbers(embed(texts)[0]) == (20, 0, 20)
+
+
+def test_what_is_computed_shapes_the_key_only_where_vectors_differ(encoder):
+    fingerprint = encoder.fingerprint
+    keys = {dtype: JobOptions(dtype=dtype, graph="x").key(fingerprint) for dtype in ("auto", "float16", "int8")}
+    assert keys == {"auto": fingerprint, "float16": fingerprint, "int8": f"{fingerprint}-int8"}
+
+
 def test_no_texts_need_no_worker(embed):
     counts, given = embed([])
     assert (numbers(counts), given) == ((0, 0, 0), [])

@@ -23,7 +23,7 @@ from viberary_pipeline.encoders import (
     resolve,
     resolve_spec,
 )
-from viberary_pipeline.encoders.files import fingerprint, model_folder
+from viberary_pipeline.encoders.files import check_encoder, fingerprint, model_folder
 from viberary_pipeline.encoders.parity_queries import PARITY_QUERIES
 from viberary_pipeline.encoders.torch_model import load_sentence_transformer
 from viberary_pipeline.errors import EncoderError
@@ -118,6 +118,16 @@ def test_an_unknown_encoder_is_refused_with_the_known_ones():
         resolve("no-such-encoder")
     assert "all-MiniLM-L6-v2, bge-small-en-v1.5, msmarco-distilbert-base-v3" in caught.value.expected
     assert caught.value.found == "'no-such-encoder'"
+
+
+def test_an_encoder_is_checked_without_hashing_it(tiny, own_tiny, monkeypatch):
+    monkeypatch.setattr("viberary_pipeline.encoders.files.file_sha256", None)
+    check_encoder(str(tiny))
+    with pytest.raises(EncoderError, match="The encoder is unknown"):
+        check_encoder("all-MegaLM")
+    (own_tiny / "tokenizer.json").unlink()
+    with pytest.raises(EncoderError, match="not whole"):
+        check_encoder(str(own_tiny))
 
 
 def test_a_folder_gives_its_spec_from_its_files(tiny, tiny_with_prompts):

@@ -57,12 +57,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code, message = TRY_AGAIN if error.passing else CONFIGURATION, str(error)
     except (WorkerError, OSError, MemoryError) as error:
         code, message = TRY_AGAIN, f"{type(error).__name__}: {error}"
-    except RuntimeError as error:
+    except Exception as error:
+        message = f"{type(error).__name__}: {error}"
         if type(error).__name__ not in _PASSING_FAILURES and not is_full(error):
             for beat in pulse:
-                beat.end(1, f"{type(error).__name__}: {error}")
+                beat.end(1, message)
             raise
-        code, message = TRY_AGAIN, f"{type(error).__name__}: {error}"
+        code = TRY_AGAIN
     if message:
         print(message, file=sys.stderr)
     for beat in pulse:

@@ -1,8 +1,8 @@
 """The AWS Batch executor: an array job, one child per range of shards, thousands of them if need be.
 
 Batch starts and ends the machines. What it says of an array's parent is not relied on (a failed child can leave it
-SUBMITTED for ever): the job is done when every shard is declared done, its children are counted one by one, and
-whoever waits has a deadline of its own (`base.Limits`).
+SUBMITTED for ever): the job is done when every shard is declared done, its children are what counts, and whoever waits
+has a deadline of its own (`base.Limits`).
 """
 
 import logging
@@ -136,22 +136,17 @@ class BatchExecutor:
         return expired
 
     def _children(self, identity: str) -> tuple[dict[str, int], str]:
-        """{state: children}, counted one by one where it is an array, and a failed one's reason."""
+        """{state: children}, and a failed one's reason. A job that is no array counts as its own child."""
         described = self._call("describe_jobs", jobs=[identity])["jobs"]
         if not described:
             return {}, ""
-        if "size" not in described[0].get("arrayProperties", {}):
+        array = described[0].get("arrayProperties", {})
+        if "size" not in array:
             return {described[0]["status"]: 1}, described[0].get("statusReason", "")
-        counts: dict[str, int] = {}
-        reason = ""
-        # Not the parent's status or summary: they can stay behind for ever.
-        for state in (*_ALIVE, *_ENDED):
-            children = list(self._list(arrayJobId=identity, jobStatus=state))
-            if children:
-                counts[state] = len(children)
-            if state == "FAILED" and children:
-                reason = children[0].get("statusReason", "")
-        return counts, reason
+        # The summary of the children, never the parent's own status: that can stay behind for ever.
+        counts = {state: count for state, count in array.get("statusSummary", {}).items() if count}
+        failed = self._list(arrayJobId=identity, jobStatus="FAILED") if counts.get("FAILED") else iter(())
+        return counts, next(failed, {}).get("statusReason", "")
 
     def _over(self, described: Mapping[str, Any]) -> bool:
         if described["status"] in _ENDED:

@@ -46,12 +46,13 @@ _NO_CAPACITY = {
     "Unsupported",
     "UnsupportedOperation",
 }
+_GONE = ("shutting-down", "terminated", "stopping", "stopped")
+_KNOWN_AFTER_SECONDS = 120
 _ALIVE = ["pending", "running", "shutting-down", "stopping", "stopped"]
 _AMI_OWNER = "amazon"
 # Drivers with open kernel modules know no V100.
 _AMI_NAME = "Deep Learning Base OSS Nvidia Driver GPU AMI (Ubuntu 24.04) *"
 _AMI_NAME_P3 = "Deep Learning Base Proprietary Nvidia Driver GPU AMI (Ubuntu *"
-_LOST_CODES = ("Server.SpotInstanceTermination", "Server.SpotInstanceShutdown", "Server.InternalError")
 
 
 class Ec2Executor:
@@ -87,7 +88,9 @@ class Ec2Executor:
         beats = heartbeats(submission.job.place)
         rows = sum(beat.rows for beat in beats)
         instance = next(self._instances({}, None, [submission.id]), None)
-        gone = instance is None or instance["State"]["Name"] in ("shutting-down", "terminated", "stopping", "stopped")
+        # EC2 may not know a machine yet that it has just started.
+        young = time.monotonic() - self._started.get(submission.id, 0) < _KNOWN_AFTER_SECONDS
+        gone = not young if instance is None else instance["State"]["Name"] in _GONE
         ended = [beat for beat in beats if beat.state == "ended"]
         if beats and len(ended) == len(beats):
             failed = [beat for beat in ended if beat.exit_code]
