@@ -4,9 +4,10 @@
         [--raw DIR] [--out benchmarks/results/embedding.json]
 
 Documents are made by the real `build_documents` from `viberary synth`, whose lengths are those of the real catalogue
-(or from the catalogue in DIR). `distilbert` is the architecture of msmarco-distilbert-base-v3 (six layers of 768) with seeded weights, for
-speed alone. All variants run in turn in one process, three times over each hundred documents; the best times count,
-tokenisation included.
+(or from the catalogue in DIR). `distilbert` is the architecture of msmarco-distilbert-base-v3 (six layers of 768) with
+seeded weights, for speed alone. All variants run in turn in one process, three times over each hundred documents; the
+best times count, tokenisation included.
+
 On a CPU `ours` is what the worker does there (onnxruntime, float32) beside the same loop on torch, and int8. On a GPU
 it is the worker's half precision, beside sentence-transformers' defaults and its float16 at the best of several batch
 sizes; `of_peak` is the share of the card's dense half-precision peak, from 2 FLOPs per parameter and token in matrices
