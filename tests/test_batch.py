@@ -176,7 +176,7 @@ def test_the_stack_holds_the_retry_rules_of_the_code(outputs):
 # Calls of the code that the policies must allow, and nothing but these.
 WORKER_ACTIONS = {"s3:GetObject", "s3:PutObject", "s3:ListBucket"}
 PIPELINE_ACTIONS = {
-    *("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:ListBucket", "iam:PassRole"),
+    *("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:ListBucket", "s3:AbortMultipartUpload", "iam:PassRole"),
     *("ec2:RunInstances", "ec2:CreateTags", "ec2:TerminateInstances", "ec2:DescribeInstances", "ec2:DescribeImages"),
     *("ec2:DescribeInstanceTypeOfferings", "ec2:DescribeAvailabilityZones", "ec2:DescribeSpotPriceHistory"),
     *("batch:SubmitJob", "batch:TerminateJob", "batch:TagResource", "batch:DescribeJobs", "batch:ListJobs"),

@@ -24,7 +24,7 @@ from viberary_pipeline.embedding.store import EmbeddingStore
 from viberary_pipeline.embedding.vectors import TEXTS_SCHEMA
 from viberary_pipeline.encoders import ResolvedEncoder, resolve
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
-from viberary_pipeline.errors import WorkerError
+from viberary_pipeline.errors import SettingsError, WorkerError
 from viberary_pipeline.executors.base import Limits, run_job
 from viberary_pipeline.executors.ec2 import Ec2Executor
 from viberary_pipeline.executors.ec2_machine import Ec2Settings, user_data
@@ -261,6 +261,21 @@ def test_a_right_that_is_missing_stops_at_once(cloud, encoder, on_cpu):
         run_job(ec2, new_job(encoder, on_cpu, "rights"))
     assert len(asked) == 1
     assert "UnauthorizedOperation" in caught.value.found
+
+
+def test_no_region_and_no_credentials_are_told(cloud, encoder, on_cpu, monkeypatch, tmp_path):
+    job = new_job(encoder, on_cpu, "nobody")
+    with monkeypatch.context() as nobody:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            nobody.delenv(name)
+        for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+            nobody.setenv(name, str(tmp_path / "none"))
+        with pytest.raises(WorkerError) as caught:
+            Ec2Executor(settings()).submit(job)
+        assert "NoCredentialsError" in caught.value.found
+        nobody.delenv("AWS_DEFAULT_REGION")
+        with pytest.raises(SettingsError, match="AWS cannot be used"):
+            Ec2Executor(settings())
 
 
 def test_no_capacity_anywhere_names_all_that_was_tried(cloud, encoder, on_cpu):

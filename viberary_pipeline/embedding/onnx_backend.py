@@ -53,7 +53,6 @@ class OnnxBackend:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        options.enable_cpu_mem_arena = False  # the arena keeps the largest batch's memory for ever
         graph = folder / (INT8 if self.dtype == "int8" else MODEL)
         try:
             self._session = onnxruntime.InferenceSession(

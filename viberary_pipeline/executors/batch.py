@@ -17,6 +17,7 @@ from viberary_pipeline.artifacts import digest
 from viberary_pipeline.embedding.heartbeat import failures, forget, heartbeats
 from viberary_pipeline.embedding.jobs import Job
 from viberary_pipeline.errors import WorkerError
+from viberary_pipeline.executors.aws import client_of
 from viberary_pipeline.executors.base import JobStatus, Machine, Submission
 
 log = logging.getLogger(__name__)
@@ -56,11 +57,9 @@ class BatchExecutor:
     name = "batch"
 
     def __init__(self, settings: BatchSettings, *, poll_seconds: float = 15.0, client: Any = None) -> None:
-        import boto3
-
         self.settings = settings
         self._poll_seconds = poll_seconds
-        self._batch = client or boto3.session.Session().client("batch")
+        self._batch = client or client_of("batch")
         self._started: dict[str, float] = {}
 
     def submit(self, job: Job) -> Submission:

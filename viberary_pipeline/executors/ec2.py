@@ -20,6 +20,7 @@ from viberary_pipeline.artifacts import digest
 from viberary_pipeline.embedding.heartbeat import Heartbeat, forget, heartbeats
 from viberary_pipeline.embedding.jobs import Job
 from viberary_pipeline.errors import WorkerError
+from viberary_pipeline.executors.aws import client_of
 from viberary_pipeline.executors.base import JobStatus, Machine, Submission
 from viberary_pipeline.executors.ec2_machine import (
     ON_DEMAND_PRICE,
@@ -61,11 +62,9 @@ class Ec2Executor:
     name = "ec2"
 
     def __init__(self, settings: Ec2Settings, *, poll_seconds: float = 10.0, client: Any = None) -> None:
-        import boto3
-
         self.settings = settings
         self._poll_seconds = poll_seconds
-        self._ec2 = client or boto3.session.Session().client("ec2")
+        self._ec2 = client or client_of("ec2")
         self._started: dict[str, float] = {}
 
     def submit(self, job: Job) -> Submission:
@@ -141,7 +140,7 @@ class Ec2Executor:
 
     def _start(self, job: Job) -> str:
         """Start a machine for `job`; returns its id."""
-        from botocore.exceptions import ClientError
+        from botocore.exceptions import BotoCoreError, ClientError
 
         script = user_data(job, self.settings, self._ec2.meta.region_name, _endpoint())
         refused: list[str] = []
@@ -169,6 +168,8 @@ class Ec2Executor:
                 log.info("no %s (%s) in %s: %s", kind, market, zone or "any zone", code)
                 refused.append(f"{kind} {market} {zone}: {code}")
                 continue
+            except BotoCoreError as error:
+                raise self._refused(f"{type(error).__name__}: {error}") from error
             identity = str(answer["Instances"][0]["InstanceId"])
             self._started[identity] = time.monotonic()
             log.info("started %s: %s (%s) in %s", identity, kind, market, zone or "any zone")
@@ -243,7 +244,7 @@ class Ec2Executor:
     def _instances(
         self, tags: Mapping[str, str], states: list[str] | None, ids: list[str] | None = None
     ) -> Iterator[dict[str, Any]]:
-        from botocore.exceptions import ClientError
+        from botocore.exceptions import BotoCoreError, ClientError
 
         filters = [{"Name": f"tag:{name}", "Values": [value]} for name, value in tags.items()]
         if states:
@@ -259,9 +260,11 @@ class Ec2Executor:
             if error.response["Error"]["Code"] == "InvalidInstanceID.NotFound":  # forgotten, or not yet known
                 return
             raise self._refused(str(error)) from error
+        except BotoCoreError as error:
+            raise self._refused(f"{type(error).__name__}: {error}") from error
 
     def _terminate(self, ids: list[str]) -> None:
-        from botocore.exceptions import ClientError
+        from botocore.exceptions import BotoCoreError, ClientError
 
         if not ids:
             return
@@ -270,6 +273,8 @@ class Ec2Executor:
         except ClientError as error:
             if not error.response["Error"]["Code"].startswith("InvalidInstanceID"):
                 raise self._refused(f"machines {', '.join(ids)} could not be ended: {error}") from error
+        except BotoCoreError as error:
+            raise self._refused(f"machines {', '.join(ids)} could not be ended: {error}") from error
 
     def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
         from botocore.exceptions import BotoCoreError, ClientError
