@@ -37,6 +37,7 @@ from viberary_pipeline.embedding.vectors import (
     vectors_table,
 )
 from viberary_pipeline.encoders import ResolvedEncoder, resolve
+from viberary_pipeline.encoders.onnx_export import export_query_encoder
 from viberary_pipeline.encoders.torch_model import load_sentence_transformer
 from viberary_pipeline.errors import ArtifactError, SettingsError, WorkerError
 from viberary_pipeline.executors import JobStatus, LocalExecutor, run_job
@@ -281,8 +282,10 @@ def test_a_worker_killed_in_mid_job_resumes_to_the_same_vectors(encoder, tmp_pat
 
 def test_a_worker_killed_again_and_again_does_the_same_work_in_the_end(encoder, tmp_path):
     """At random moments, also while it starts; at most one shard per kill was begun in vain."""
+    export_query_encoder(encoder, tmp_path / "graph")
+    options = JobOptions(graph=str(tmp_path / "graph"), threads=1)  # it starts faster without torch
     job, whole = (
-        write_job(tmp_path / name, [batch(pairs(range(2400)))], encoder=encoder, shard_rows=4)
+        write_job(tmp_path / name, [batch(pairs(range(2400)))], encoder=encoder, shard_rows=4, options=options)
         for name in ("job", "whole")
     )
     chance, kills = random.Random(5), 0
