@@ -9,6 +9,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -139,12 +140,30 @@ def test_an_upload_that_breaks_off_leaves_what_was_there(s3, proxy, monkeypatch)
     assert bucket.read("vectors") == b"old"
 
 
-@pytest.mark.parametrize("uri", ["s3://no-such-bucket/jobs"])
-def test_a_bucket_that_is_not_there_does_not_pass(s3, uri):
+def test_a_bucket_that_is_not_there_does_not_pass(s3, tmp_path):
+    (tmp_path / "file").write_bytes(b"x")
+    bucket = Bucket("s3://no-such-bucket/jobs")
+    for use in (bucket.names, lambda: bucket.write("a", b""), lambda: bucket.put("a", tmp_path / "file")):
+        with pytest.raises(StorageError) as caught:
+            use()
+        assert not caught.value.passing
+        assert "NoSuchBucket" in caught.value.found
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "passing"),
+    [(503, "SlowDown", True), (500, "InternalError", True), (403, "AccessDenied", False), (400, "ExpiredToken", False)],
+)
+def test_what_may_pass_and_what_may_not(s3, status, code, passing):
+    bucket = Bucket(f"s3://{BUCKET}/refused")
+    answer = {"Error": {"Code": code, "Message": "injected"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    bucket.client.meta.events.register(
+        "before-call.s3.PutObject", lambda **_: (SimpleNamespace(status_code=status), answer)
+    )
     with pytest.raises(StorageError) as caught:
-        Bucket(uri).names()
-    assert not caught.value.passing
-    assert "NoSuchBucket" in caught.value.found
+        bucket.write("name", b"data")
+    assert caught.value.passing is passing
+    assert code in caught.value.found
 
 
 # ---- jobs in S3

@@ -18,8 +18,8 @@ from viberary_pipeline.errors import StorageError
 
 S3 = "s3://"
 _DELETE_AT_ONCE = 1000  # the most that S3's DeleteObjects takes
-# Errors of S3 that come back however often one asks; the rest (5xx, SlowDown, no connection) may pass.
-_LASTING = {"AccessDenied", "NoSuchBucket", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AllAccessDisabled", "403"}
+# Errors of S3 below 500 that may pass; the others of them (no right, no bucket, an expired token) come back.
+_PASSING = {"SlowDown", "RequestTimeout", "Throttling", "ThrottlingException", "RequestLimitExceeded"}
 
 
 class Place(Protocol):
@@ -207,9 +207,11 @@ class Bucket:
             code = str(error.response.get("Error", {}).get("Code", ""))
             if code in ("NoSuchKey", "404"):
                 raise FileNotFoundError(f"{self.uri}/{name}") from error
-            raise self._error(name, error, passing=code not in _LASTING) from error
-        except S3UploadFailedError as error:  # its text is all that is left of the ClientError within
-            raise self._error(name, error, passing=not any(code in str(error) for code in _LASTING)) from error
+            raise self._error(name, error, passing=_may_pass(error)) from error
+        except S3UploadFailedError as error:
+            within = error.__context__
+            passing = _may_pass(within) if isinstance(within, ClientError) else True
+            raise self._error(name, error, passing=passing) from error
         except (NoCredentialsError, NoRegionError) as error:
             raise self._error(name, error, passing=False) from error
         except BotoCoreError as error:
@@ -225,3 +227,9 @@ class Bucket:
             else "check the bucket's name, AWS_ENDPOINT_URL, AWS_PROFILE or the machine's role, and its rights",
             passing=passing,
         )
+
+
+def _may_pass(error: Any) -> bool:
+    """Whether trying again may help against a ClientError."""
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return status >= 500 or error.response.get("Error", {}).get("Code") in _PASSING
