@@ -359,6 +359,8 @@ def test_the_command_lists_machines_and_reaps_the_expired(cloud, encoder, on_cpu
 
     from viberary_pipeline.cli import main
 
+    refused = CliRunner().invoke(main, ["gpu", "list"])
+    assert (refused.exit_code, "VIBERARY_EXECUTOR=local" in refused.output) == (1, True)
     for name, value in {"EXECUTOR": "ec2", "JOBS": JOBS, "EC2_IMAGE": IMAGE, "EC2_INSTANCE_PROFILE": "p"}.items():
         monkeypatch.setenv(f"VIBERARY_{name}", value)
     assert CliRunner().invoke(main, ["gpu", "list"]).output == "none\n"

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from viberary_pipeline import __version__
-from viberary_pipeline.errors import QueryError, ViberaryError
+from viberary_pipeline.errors import QueryError, SettingsError, ViberaryError
 from viberary_pipeline.settings import Settings, load_settings
 
 
@@ -298,9 +298,17 @@ def gpu_reap() -> None:
 
 
 def _executor() -> Any:
+    settings = load_settings()
+    if settings.executor == "local":
+        raise SettingsError(
+            "This machine's workers end with their build",
+            expected="an executor that starts machines",
+            found="VIBERARY_EXECUTOR=local",
+            todo="set VIBERARY_EXECUTOR to ec2 or batch, with the settings that your builds use",
+        )
     from viberary_pipeline.executors.choice import executor_for
 
-    return executor_for(load_settings())
+    return executor_for(settings)
 
 
 @main.command()
