@@ -229,10 +229,10 @@ def test_an_upload_of_vectors_that_fails_is_worth_another_try(s3, encoder, on_cp
     job = write(encoder, on_cpu)
     write_object = Bucket.write
 
-    def fails(self: Bucket, name: str, data: bytes) -> None:
+    def fails(self: Bucket, name: str, data: bytes, **options: bool) -> None:
         if name == Job.vectors(2):
             self = Bucket(self.uri, boto3.client("s3", endpoint_url="http://127.0.0.1:9"))
-        write_object(self, name, data)
+        write_object(self, name, data, **options)
 
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     monkeypatch.setattr(Bucket, "write", fails)

@@ -71,7 +71,7 @@ class Pulse:
     def _write(self, folder: str = _FOLDER) -> None:
         self.now.time = time.time()
         try:
-            self._place.write(f"{folder}{self.now.worker}.json", json.dumps(asdict(self.now)).encode())
+            self._place.write(f"{folder}{self.now.worker}.json", json.dumps(asdict(self.now)).encode(), durable=False)
         except (OSError, StorageError) as error:  # the work itself will find out whether it matters
             log.warning("no heartbeat: %s", error)
 

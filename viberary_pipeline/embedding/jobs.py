@@ -140,7 +140,7 @@ class Job:
             attempts = int(self.place.read(name)) + 1
         except (FileNotFoundError, ValueError):
             attempts = 1
-        self.place.write(name, str(attempts).encode())
+        self.place.write(name, str(attempts).encode(), durable=False)
         return attempts
 
     def read_texts(self, shard: Shard) -> pa.Table:

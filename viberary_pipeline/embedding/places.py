@@ -31,8 +31,8 @@ class Place(Protocol):
     def read(self, name: str) -> bytes:
         """The bytes of `name`."""
 
-    def write(self, name: str, data: bytes) -> None:
-        """Write `name`, atomically, over whatever was there."""
+    def write(self, name: str, data: bytes, *, durable: bool = True) -> None:
+        """Write `name`, atomically, over whatever was there; `durable`: so that it outlives a loss of power."""
 
     def local(self, name: str, scratch: Path) -> Path:
         """A local path with the bytes of `name`: the file itself, or a copy made in `scratch`."""
@@ -69,15 +69,16 @@ class Folder:
     def read(self, name: str) -> bytes:
         return (self.path / name).read_bytes()
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes, *, durable: bool = True) -> None:
         target = self.path / name
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
         try:
             with temporary.open("wb") as file:
                 file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
             temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
@@ -142,7 +143,7 @@ class Bucket:
             with answer["Body"] as body:
                 return bytes(body.read())
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes, *, durable: bool = True) -> None:
         checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()
         with self._told(name):
             self.client.put_object(Bucket=self.bucket, Key=self._prefix + name, Body=data, ChecksumSHA256=checksum)
