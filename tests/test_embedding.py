@@ -688,6 +688,13 @@ def test_what_is_computed_shapes_the_key_only_where_vectors_differ(encoder):
     assert keys == {"auto": fingerprint, "float16": fingerprint, "int8": f"{fingerprint}-int8"}
 
 
+def test_int8_without_its_graph_is_a_matter_of_configuration(encoder, tmp_path, capsys):
+    options = JobOptions(dtype="int8", graph=str(tmp_path / "gone"))
+    job = write_job(tmp_path / "job", [batch(pairs(range(3)))], encoder=encoder, shard_rows=8, options=options)
+    assert worker.main(["--job", str(root(job))]) == 78
+    assert "The quantised encoder is not on this machine" in capsys.readouterr().err
+
+
 def test_no_texts_need_no_worker(embed):
     counts, given = embed([])
     assert (numbers(counts), given) == ((0, 0, 0), [])

@@ -129,6 +129,13 @@ def encoder_of(job: Job) -> TextEncoder:
 
         backend: Backend = OnnxBackend(job.spec, job.fingerprint, graph, dtype=dtype, threads=options.threads)
         return TextEncoder(backend, prefix=job.spec.document_prefix)
+    if dtype == "int8":
+        raise EncoderError(
+            "The quantised encoder is not on this machine",
+            expected=f"the folder {options.graph} with its graph",
+            found="no such folder",
+            todo="run the job where it was written, or use VIBERARY_DTYPE=float32",
+        )
     dtype = choose_dtype(options.device, dtype)
     from viberary_pipeline.embedding.torch_backend import TorchBackend
 

@@ -85,17 +85,15 @@ class EmbeddingStore:
 
     def known(self) -> pa.Array:
         """The distinct hashes of the texts whose vectors are here (string)."""
-        chunks = [chunk for part in self.parts() for chunk in part["text_hash"].chunks]
-        hashes: pa.Array = pc.unique(pa.chunked_array(chunks, type=pa.string()))
+        hashes: pa.Array = pc.unique(_hashes(self.parts()))
         return hashes
 
     def missing(self, hashes: Hashes) -> pa.Array:
         """Those of `hashes` without a vector here: each once, in the order of first appearance."""
         distinct = pc.unique(hashes.cast(pa.string()))
         found = np.zeros(len(distinct), dtype=bool)
-        for part in self.parts():  # part by part: the hashes of the whole store are never in memory at once
-            positions = pc.index_in(part["text_hash"], value_set=distinct).drop_null()
-            found[np.asarray(positions)] = True
+        # One call for all parts, over the mapped files: each call makes a table of `distinct` first.
+        found[np.asarray(pc.index_in(_hashes(self.parts()), value_set=distinct).drop_null())] = True
         return distinct.filter(pa.array(~found))
 
     def parts(self) -> list[pa.Table]:
@@ -128,11 +126,14 @@ class EmbeddingStore:
         codes = np.asarray(pc.index_in(wanted, value_set=distinct))
         result = np.empty((len(wanted), self.dimensions), dtype=np.float32)
         scatter, filled = Scatter(codes, len(distinct)), np.zeros(len(distinct), dtype=bool)
-        for part in self.parts():
+        parts = self.parts()
+        places = np.asarray(pc.index_in(_hashes(parts), value_set=distinct).fill_null(-1))
+        starts = np.cumsum([0, *(len(part) for part in parts)])
+        for part, start in zip(parts, starts[:-1], strict=True):
             matrix = as_matrix(part["vector"], self.dimensions)
-            positions = pc.index_in(part["text_hash"].combine_chunks(), value_set=distinct)
-            here = np.flatnonzero(np.asarray(positions.is_valid()))
-            code = np.asarray(positions.fill_null(-1))[here]
+            codes_here = places[start : start + len(part)]
+            here = np.flatnonzero(codes_here >= 0)
+            code = codes_here[here]
             new = ~filled[code]
             # Of a hash that a part holds twice, the first row serves.
             code, first = np.unique(code[new], return_index=True)
@@ -204,7 +205,7 @@ class EmbeddingStore:
 
         A part is written anew only where it holds both kinds; new parts are in place before old ones go.
         """
-        self._sweep()
+        self.compact()  # few parts: each is looked through by itself
         wanted = pc.unique(pa.chunked_array([c for hashes in keep for c in _chunks(hashes)], type=pa.string()))
         removed = 0
         for path in sorted(self.folder.glob("*.arrow")):
@@ -330,6 +331,11 @@ class EmbeddingStore:
             with contextlib.suppress(OSError):
                 if path.stat().st_mtime < before:
                     path.unlink()
+
+
+def _hashes(parts: Sequence[pa.Table]) -> pa.ChunkedArray:
+    """The hashes of all parts, one after the other, without a copy."""
+    return pa.chunked_array([chunk for part in parts for chunk in part["text_hash"].chunks], type=pa.string())
 
 
 def _chunks(hashes: Hashes) -> list[pa.Array]:
