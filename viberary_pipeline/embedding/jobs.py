@@ -76,8 +76,7 @@ class JobOptions:
             `int8` (CPU only) needs a quantised graph.
         stored: How vectors are stored, `float32` or `float16`.
         threads: The worker's CPU threads; None: as many as it may use.
-        graph: A folder with the encoder as ONNX (`encoders.onnx_export`), which a CPU runs by onnxruntime, faster
-            than by torch; "": torch.
+        graph: A folder with the encoder as ONNX (`encoders.onnx_export`), which a CPU runs by onnxruntime; "": torch.
     """
 
     device: str = "cpu"
