@@ -117,9 +117,14 @@ def kills(folder: Path) -> dict[str, Any]:
     assert subprocess.run([*WORKER, "--job", whole.place.uri], stderr=subprocess.DEVNULL, check=False).returncode == 0
     undisturbed = time.perf_counter() - started
     chance, done_at = random.Random(4), []
-    for _ in range(20):
+    for kill in range(20):
+        before = killed.declared_done()
         process = subprocess.Popen([*WORKER, "--job", killed.place.uri], stderr=subprocess.DEVNULL)
-        time.sleep(chance.uniform(0.0, undisturbed / 3))
+        # Every fourth one while the worker starts, the others amid its work: in all, half of it at most.
+        while kill % 4 and killed.declared_done() == before and process.poll() is None:
+            time.sleep(0.005)
+        time.sleep(chance.uniform(0.0, undisturbed / 20))
+        assert process.poll() is None, "it finished before all kills"
         process.kill()
         process.wait()
         done_at.append(killed.declared_done())
