@@ -12,7 +12,7 @@ from viberary_pipeline.catalogue.duck import DuckLimits, connect
 from viberary_pipeline.documents import build as documents_build
 from viberary_pipeline.documents.build import build_documents, prepare
 from viberary_pipeline.documents.recipes import RECIPES, recipe_named
-from viberary_pipeline.documents.rules import DocumentRules
+from viberary_pipeline.documents.rules import DocumentRules, language_of_setting
 from viberary_pipeline.errors import RawDataError, SettingsError
 
 LIMITS = DuckLimits("1GB", 2)
@@ -167,6 +167,8 @@ def test_editions_of_a_work_become_one_document(tmp_path):
         "rows": 1,
         "thin": 0,
         "editions": 2,
+        "reviews_used": 2,
+        "reviews_not_needed": 0,
         "excluded": {
             "review_of_unknown_book": 1,
             "review_without_text": 1,
@@ -480,7 +482,8 @@ def test_filters_count_what_they_leave_out(tmp_path, rules, titles, filtered):
     facts, documents = build(tmp_path, FILTERED, reviews=reviews_of("6", LONG), **rules)
     assert ([d["title"] for d in documents], facts["filtered"]) == (titles, filtered)
     assert facts["rows"] + sum(filtered.values()) == 5
-    assert facts["excluded"] == {}
+    read = "Read" in titles
+    assert (facts["reviews_used"], facts["excluded"]) == (int(read), {} if read else {"review_of_filtered_work": 1})
 
 
 def test_filters_that_leave_nothing_say_how_many_each_took(tmp_path):
@@ -511,6 +514,76 @@ def test_without_reviews_a_work_has_its_description(tmp_path):
         reviews_per_work=0,
     )
     assert (document["text"], document["reviews_used"], facts["excluded"]) == ("T. T. D.", 0, {})
+    assert facts["reviews_not_needed"] == 1
+
+
+def test_a_work_with_a_review_is_not_thin_though_no_review_may_enter_its_text(tmp_path):
+    facts, (document,) = build(
+        tmp_path,
+        [{"book_id": "1", "title": "T"}, {"book_id": "2", "title": "Thin"}],
+        reviews=reviews_of("1", LONG),
+        reviews_per_work=0,
+        keep_thin=False,
+    )
+    assert (document["title"], document["text"], document["thin"], facts["thin"]) == ("T", "T. T.", False, 0)
+
+
+def test_every_review_is_used_or_in_one_of_the_counts(tmp_path):
+    books = [
+        {"book_id": "1", "title": "T", "language": "en"},
+        {"book_id": "2", "title": "U", "language": "fr"},
+    ]
+    sound = [f"{LONG} And this is number {n} of them." for n in range(9)]
+    reviews = [*reviews_of("1", *sound, sound[0], "Short."), *reviews_of("2", *sound), *reviews_of("404", LONG)]
+    facts, _ = build(tmp_path, books, reviews=reviews, languages=("en",), reviews_per_work=3)
+    assert (facts["reviews_used"], facts["reviews_not_needed"], facts["excluded"]) == (
+        3,
+        6,
+        {"review_of_unknown_book": 1, "review_of_filtered_work": 9, "review_too_short": 1, "review_repeated": 1},
+    )
+    assert 3 + 6 + sum(facts["excluded"].values()) == len(reviews)
+
+
+@pytest.mark.parametrize(
+    "opening",
+    [
+        "(view spoiler)[" + "The butler did it, as one knows from the first page. " * 20 + "(hide spoiler)] ",
+        '<img src="https://images.example.org/a/very/long/address/of/an/image/that/moves.gif" /> ' * 8,
+    ],
+    ids=["a long spoiler", "a row of images"],
+)
+def test_a_review_is_not_lost_for_what_it_opens_with(tmp_path, opening):
+    said = "What stays is the island, and the way she writes about the weather on it. " * 10
+    _, (document,) = build(tmp_path, [{"book_id": "1", "title": "T"}], reviews=reviews_of("1", opening + said))
+    assert document["text"] == f"T. T. {said[:500].rsplit(' ', 1)[0]}"
+
+
+def test_a_description_is_in_a_language_that_the_filter_lets_through(tmp_path):
+    books = [
+        {"book_id": "1", "work_id": "1", "title": "Sea", "language": "en"},
+        {"book_id": "2", "work_id": "1", "title": "Meer", "language": "de", "description": "Ein Buch."},
+    ]
+    texts = []
+    for name, languages in (("all", ()), ("english", ("en",))):
+        folder = tmp_path / name
+        folder.mkdir()
+        texts.append(build(folder, books, languages=languages)[1][0]["text"])
+    assert texts == ["Sea. Sea. Ein Buch.", "Sea. Sea."]
+
+
+@pytest.mark.parametrize(
+    ("code", "language"),
+    [("en", "en"), ("eng", "en"), ("en-US", "en"), (" EN ", "en"), ("fre", "fr"), ("und", "und"), ("UND", "und")],
+)
+def test_languages_of_settings_are_named_as_the_tables_name_them(code, language):
+    assert language_of_setting(code, "VIBERARY_LANGUAGES") == language
+
+
+@pytest.mark.parametrize("code", ["", "english please", "xx9", "mul"])
+def test_a_setting_that_names_no_language_is_refused(code):
+    with pytest.raises(SettingsError, match="There is no such language") as error:
+        language_of_setting(code, "VIBERARY_LANGUAGES")
+    assert (error.value.found, "VIBERARY_LANGUAGES" in error.value.todo) == (repr(code), True)
 
 
 def test_genres_with_a_tenth_of_the_votes_over_all_editions(tmp_path):
@@ -560,6 +633,12 @@ def test_enough_reviews_plainly_in_the_reader_s_language_fill_all_places(tmp_pat
         ("I loved it, the end.", False),
         ("Una novela muy bonita sobre el amor y la muerte.", False),
         ("x" * 300 + " the and that", False),
+        ("And this with that, from which they would.", False),
+        ("The the the the.", False),
+        ("Le but de ce roman. Un but: retrouver sa soeur. Son seul but dans la vie.", False),
+        ("En have i byen. Vores have er lille, men en have er en have.", False),
+        ("Après The Beatles and this, le récit d'une femme avec the end.", False),
+        ("“The end,” he said, and this was it – that was all.", True),
         (None, None),
     ],
 )

@@ -10,7 +10,9 @@ import pytest
 from test_quality import MAKE, author, book, document, missed, review, sound, write
 
 from viberary_pipeline.catalogue.duck import DuckLimits
+from viberary_pipeline.errors import QualityError
 from viberary_pipeline.index.baseline import (
+    FORMAT,
     KEEP_PROFILES,
     NOTHING_BEFORE,
     Baseline,
@@ -150,6 +152,31 @@ DRIFTS = [
         id="shorter and worse reviews",
     ),
     pytest.param(
+        "reviews",
+        [review(n, review_text=None, text_length=0) for n in range(5)],
+        [review(n) for n in range(5)],
+        {
+            "drift_key_columns": ("ERROR", "100%", ("review_text: 100.0% before, 0.0% now",)),
+            "drift_columns": ("WARN", "100%", ("review_text: 100.0% before, 0.0% now",)),
+            "drift_text_length": (
+                "WARN",
+                "100%",
+                ("none: 0.0% before, 100.0% now", "100–199: 100.0% before, 0.0% now"),
+            ),
+        },
+        id="the texts of the reviews are gone",
+    ),
+    pytest.param(
+        "documents",
+        [document(n, reviews_used=0) for n in range(10)],
+        [document(n, reviews_used=2) for n in range(10)],
+        {
+            "drift_key_columns": ("ERROR", "100%", ("reviews_used: 100.0% before, 0.0% now",)),
+            "drift_columns": ("WARN", "100%", ("reviews_used: 100.0% before, 0.0% now",)),
+        },
+        id="documents without reviews",
+    ),
+    pytest.param(
         "documents",
         [document(n, author="", language="fr") for n in range(8)],
         [document(n) for n in range(10)],
@@ -238,6 +265,7 @@ def test_a_published_build_is_what_the_next_is_compared_with(tmp_path: Path) -> 
     found = before(tmp_path, "given")
     assert found.baseline == Baseline("b1", "given", profiles)
     assert json.loads((tmp_path / "quality" / "baseline_given.json").read_text()) == {
+        "format": FORMAT,
         "build": "b1",
         "source": "given",
         "profiles": profiles,
@@ -270,10 +298,35 @@ def test_the_last_profiles_are_kept(tmp_path: Path) -> None:
     assert {path.stem for path in folder.iterdir()} == {*kept, "last"}
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"build": "b1"}', '{"build": "b", "source": "given", "profiles": 3}'])
-def test_a_damaged_baseline_is_nothing_to_compare_with(text: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        f'{{"format": {FORMAT}}}',
+        f'{{"format": {FORMAT}, "build": "b", "source": "given", "profiles": 3}}',
+    ],
+)
+def test_a_damaged_baseline_stops_the_comparison_and_does_not_pass_it(text: str, tmp_path: Path) -> None:
     (tmp_path / "quality").mkdir()
-    (tmp_path / "quality" / "baseline_given.json").write_text(text)
-    found = before(tmp_path, "given")
-    assert found.baseline is None
-    assert found.why_not.startswith("the profiles of the build before cannot be read (")
+    path = tmp_path / "quality" / "baseline_given.json"
+    path.write_text(text)
+    with pytest.raises(QualityError, match="cannot be compared") as error:
+        before(tmp_path, "given")
+    assert str(path) in error.value.expected
+    assert "or remove it" in error.value.todo
+
+
+def test_a_baseline_of_another_version_is_nothing_to_compare_with(tmp_path: Path) -> None:
+    remember_published(tmp_path, "b1", "given", {})
+    path = tmp_path / "quality" / "baseline_given.json"
+    path.write_text(path.read_text().replace(f'"format": {FORMAT}', '"format": 0'))
+    assert before(tmp_path, "given") == Before(None, "the build before was measured by another version")
+
+
+def test_a_column_that_is_measured_no_more_has_not_drifted() -> None:
+    profile = {"rows": 2, "fill": {"title": 2, "gone": 2}, "distributions": {}}
+    now = {**profile, "fill": {"title": 2}}
+    drift = drift_metrics("books", now, Before(Baseline("b1", "given", {"books": profile})))
+    assert drift["share_of_fill_lost"].value == 0

@@ -25,8 +25,9 @@ from viberary_pipeline.encoders import (
 )
 from viberary_pipeline.encoders.files import check_encoder, fingerprint, model_folder
 from viberary_pipeline.encoders.parity_queries import PARITY_QUERIES
+from viberary_pipeline.encoders.precision import nearness_kept
 from viberary_pipeline.encoders.torch_model import load_sentence_transformer
-from viberary_pipeline.errors import EncoderError
+from viberary_pipeline.errors import EncoderError, GateRefused
 from viberary_pipeline.search.query_encoder import QueryEncoder
 
 TEXTS = [
@@ -77,6 +78,12 @@ def tiny_with_prompts(tmp_path_factory) -> Path:
 def minilm_export(tmp_path_factory) -> tuple[Path, dict]:
     out = tmp_path_factory.mktemp("exported") / "minilm"
     return out, onnx_export.export_query_encoder(resolve("all-MiniLM-L6-v2"), out)
+
+
+@pytest.fixture(scope="module")
+def minilm_int8(tmp_path_factory) -> tuple[Path, dict]:
+    out = tmp_path_factory.mktemp("exported") / "minilm-auto"
+    return out, onnx_export.export_query_encoder(resolve("all-MiniLM-L6-v2"), out, precision="auto")
 
 
 @pytest.fixture(scope="module")
@@ -315,13 +322,62 @@ def test_the_export_of_minilm_agrees_with_the_model(minilm_export):
     assert json.loads((out / "encoder.json").read_text()) == description
     assert description["spec"] == REGISTRY["all-MiniLM-L6-v2"].to_json()
     assert description["fingerprint"] == resolve("all-MiniLM-L6-v2").fingerprint
-    assert description["parity"]["queries"] == len(set(PARITY_QUERIES)) >= 64
-    assert 0.9999 <= description["parity"]["min_cosine"] <= description["parity"]["mean_cosine"] <= 1.0
+    parity = description["parity"]["fp32"]
+    assert parity["queries"] == len(set(PARITY_QUERIES)) >= 200
+    assert 0.99999 <= parity["min_cosine"] <= parity["mean_cosine"] <= 1.0
+    assert description["precision"] == "fp32"
 
     encoder = QueryEncoder(out)
     assert (encoder.spec_name, encoder.dimensions) == ("all-MiniLM-L6-v2", 384)
     expected = reference_vectors(resolve("all-MiniLM-L6-v2"), TEXTS)
     np.testing.assert_allclose(encoder.encode(TEXTS), expected, atol=2e-6)
+
+
+def test_int8_is_published_where_it_changes_next_to_nothing(minilm_int8, minilm_export):
+    out, description = minilm_int8
+    assert (description["precision"], QueryEncoder(out).precision) == ("int8", "int8")
+    assert json.loads((out / "encoder.json").read_text()) == description
+    figures = description["parity"]["int8"]
+    assert figures["queries"] == len(PARITY_QUERIES)
+    assert 0.994 <= figures["mean_cosine"] <= 0.9999
+    assert 0.99 <= figures["nearness_kept"] <= 1.0
+    assert figures["latency_ms"]["p50"] < figures["fp32_latency_ms"]["p50"]
+    assert figures["bytes"] < 0.4 * figures["fp32_bytes"]
+    assert description["fingerprint"] == minilm_export[1]["fingerprint"]
+
+    texts = [f"{text} {number}" for number in range(9) for text in TEXTS]
+    encoder = QueryEncoder(out)
+    # Exactly: the vector of a query does not depend on what is encoded beside it.
+    np.testing.assert_array_equal(encoder.encode(texts), np.concatenate([encoder.encode([t]) for t in texts]))
+
+
+def test_int8_that_is_too_far_from_the_model_is_refused_or_left(tiny, tmp_path, monkeypatch):
+    from viberary_pipeline.encoders import precision
+
+    monkeypatch.setattr(precision, "LEAST_MEAN_COSINE", 0.9999999)
+    description = onnx_export.export_query_encoder(resolve(str(tiny)), tmp_path / "auto", precision="auto")
+    assert description["precision"] == "fp32"
+    assert description["parity"]["int8"]["mean_cosine"] < 0.9999999
+    with pytest.raises(GateRefused, match="changes too much in int8"):
+        onnx_export.export_query_encoder(resolve(str(tiny)), tmp_path / "int8", precision="int8")
+    assert list((tmp_path / "int8").iterdir()) == []
+
+
+def test_nearness_kept_is_one_for_the_same_finds_and_less_for_worse():
+    corpus = np.eye(20, dtype=np.float32)
+    queries = np.linspace(1, 0.05, 20, dtype=np.float32)[None]  # the first ten are the nearest
+    assert nearness_kept(queries, queries * 2, corpus) == pytest.approx(1)
+    best, worst = queries[0, :10].sum(), queries[0, 10:].sum()
+    assert nearness_kept(queries, -queries, corpus) == pytest.approx(worst / best)
+
+
+def test_an_encoder_that_gives_other_vectors_on_this_machine_is_refused(tiny_export, tmp_path):
+    folder = Path(shutil.copytree(tiny_export, tmp_path / "copy"))
+    description = json.loads((folder / "encoder.json").read_text())
+    description["probes"][1]["vector"][0] += 0.5
+    (folder / "encoder.json").write_text(json.dumps(description))
+    with pytest.raises(EncoderError, match="gives other vectors here than where it was exported"):
+        QueryEncoder(folder)
 
 
 def test_minilm_puts_kindred_texts_together(minilm_export):

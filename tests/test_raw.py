@@ -164,6 +164,27 @@ def test_what_is_passed_over_is_noted(tmp_path):
     assert found.notes == ()  # this file was asked for
 
 
+@pytest.mark.parametrize(
+    ("present", "missing"),
+    [
+        (["-00000-of-00003", "-00001-of-00003", "-00002-of-00003"], ""),
+        (["-1-of-2", "-2-of-2"], ""),
+        (["-00000-of-00004", "-00001-of-00004", "-00003-of-00004"], "goodreads_books-00002-of-00004.json.gz"),
+        (["-2-of-3"], "goodreads_books-1-of-3.json.gz, goodreads_books-3-of-3.json.gz"),
+    ],
+)
+def test_a_part_that_the_others_speak_of_may_not_be_missing(tmp_path, present, missing):
+    fill(tmp_path, *(f"goodreads_books{part}.json.gz" for part in present))
+    if not missing:
+        found = find("books", str(tmp_path))
+        assert found is not None
+        assert len(found.parts) == len(present)
+        return
+    with pytest.raises(RawDataError, match="Parts of the raw files of books are missing") as error:
+        find("books", str(tmp_path))
+    assert error.value.found == f"no {missing}"
+
+
 def test_subsets_in_a_folder_are_read_together_and_one_without_reviews_is_noted(tmp_path):
     fill(tmp_path, *(f"goodreads_{table}_poetry.json.gz" for table in ("books", "reviews")))
     assert read("books", tmp_path) == ["goodreads_books_poetry.json.gz"]

@@ -39,6 +39,8 @@ UNSET = {
     "jobs": "",
     "ec2_subnets": "the default VPC's zones",
     "ec2_security_groups": "the VPC's default",
+    "canaries": "none",
+    "hnsw_ef_runtime": "by size",
 }
 
 

@@ -522,11 +522,13 @@ def test_every_line_is_a_row_or_a_reject_with_its_reason(pipeline: Any) -> None:
 
 
 def test_every_work_is_a_document(pipeline: Any, works: list[Work]) -> None:
-    _, built, rows = pipeline
+    counts, built, rows = pipeline
     assert built == {
         "rows": WORKS + 7,
         "thin": 2,
         "editions": EDITIONS + 8,
+        "reviews_used": counts["reviews"]["rows"] - 5,
+        "reviews_not_needed": 2,
         "excluded": {
             "review_of_unknown_book": 1,
             "review_without_text": 1,

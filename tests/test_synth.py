@@ -3,8 +3,10 @@
 import gzip
 import hashlib
 import json
+import os
 import re
 import subprocess
+import sys
 from collections import Counter, defaultdict
 from datetime import datetime
 from pathlib import Path
@@ -390,6 +392,19 @@ def test_own_files_are_replaced_and_foreign_ones_stay(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="files of other origin"):
         write_synthetic(tmp_path, books=40, reviews=20)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    dead, alive = int(ended.stdout), os.getpid()
+    for pid in (dead, alive):
+        (tmp_path / f".synth-{pid}-12345678-goodreads_books.json.gz").write_bytes(b"half")
+        (tmp_path / f".synth-{pid}-12345678-scratch").mkdir()
+    write_synthetic(tmp_path, books=20, reviews=20)
+    assert sorted(path.name for path in tmp_path.glob(".*")) == [
+        f".synth-{alive}-12345678-goodreads_books.json.gz",
+        f".synth-{alive}-12345678-scratch",
+    ]
 
 
 def test_every_slot_of_the_vocabulary_has_its_words() -> None:

@@ -68,6 +68,10 @@ CASES = {
     "entities escaped twice": ("Tom &amp;amp; Ann &amp;#39;x&amp;#39; &amp;eacute;", "Tom & Ann 'x' é"),
     "tags that were escaped": ("&lt;i&gt;Emma&lt;/i&gt; &amp;lt;br&amp;gt;more", "Emma more"),
     "a script that was escaped": ("a &lt;script&gt;alert(1)&lt;/script&gt; b", "a b"),
+    "the name of a tag": (
+        "Teaches the &amp;lt;script&amp;gt; tag, then &lt;style&gt;, in forty chapters.",
+        "Teaches the tag, then , in forty chapters.",
+    ),
     "tags hidden by invisible characters": ("<\u200bb>a</\u00adb> <\x00b> <\u212abd>c", "a < b> c"),
     "tags within tags": ("a <scr<b>ipt>b</scr</b>ipt> c <x <y <z>>>", "a b c"),
     "less and more": (

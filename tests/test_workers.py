@@ -6,6 +6,7 @@ import subprocess
 import sys
 from functools import partial
 
+import duckdb
 import psutil
 import pytest
 from test_catalogue import AUTHOR, BOOK, counts, run
@@ -47,6 +48,19 @@ def test_an_error_in_a_process_names_the_file(tmp_path, write_gz, processes):
         run("books", raw, out=tmp_path / "out", limits=DuckLimits("40MB", 2))
     assert str(raw) in caught.value.expected
     assert "OutOfMemoryException" in caught.value.found
+
+
+@pytest.mark.parametrize(
+    ("limit", "threads", "processes"),
+    [("4GB", 2, 2), ("4GB", 64, 14), ("4GiB", 64, 16), ("1GB", 16, 3), ("100MB", 8, 1), ("512MiB", 1, 1)],
+)
+def test_there_are_no_more_processes_than_the_memory_limit_feeds(limit, threads, processes):
+    limits = DuckLimits(limit, threads)
+    assert workers.processes_within(limits) == processes
+    share = limits.share(processes)
+    assert (share.bytes, share.threads) == (limits.bytes // processes, 1)
+    with duckdb.connect(config={"memory_limit": share.memory_limit}):
+        pass  # DuckDB reads it
 
 
 def test_a_worker_that_dies_is_told(tmp_path, write_gz, processes, monkeypatch):

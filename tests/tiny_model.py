@@ -31,6 +31,7 @@ def make_tiny_model(
     normalize: bool = True,
     pooling: str = "mean",
     prompts: dict[str, str] | None = None,
+    dimensions: int = DIMENSIONS,
 ) -> Path:
     """Save a two-layer DistilBERT with its own WordPiece vocabulary in `folder`; same seed, same bytes."""
     import torch
@@ -65,7 +66,7 @@ def make_tiny_model(
     )
     config = DistilBertConfig(
         vocab_size=len(vocabulary),
-        dim=DIMENSIONS,
+        dim=dimensions,
         n_layers=2,
         n_heads=2,
         hidden_dim=64,
@@ -86,7 +87,7 @@ def make_tiny_model(
         mask_token="[MASK]",
     ).save_pretrained(transformer)
 
-    modules = [Transformer(str(transformer)), Pooling(DIMENSIONS, pooling_mode=pooling)]
+    modules = [Transformer(str(transformer)), Pooling(dimensions, pooling_mode=pooling)]
     modules += [Normalize()] if normalize else []
     with contextlib.redirect_stdout(io.StringIO()):
         SentenceTransformer(modules=modules, device="cpu", prompts=prompts).save(str(folder), create_model_card=False)

@@ -11,13 +11,14 @@ settings find the artifact again, anything else makes a new one. A folder is fil
 renamed when whole, so a killed process leaves at most a `.tmp-` folder, which the next run removes.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -117,6 +118,41 @@ class ArtifactStore:
                 continue  # no manifest: not an artifact
         return max(found, key=lambda artifact: artifact.created, default=None)
 
+    def unneeded(self, keep: Mapping[str, Collection[str]]) -> list[Path]:
+        """The folders that nothing needs: neither current, nor an input of a needed one, nor of a key in `keep`.
+
+        Args:
+            keep: Stage to keys that are needed whatever `current.json` says.
+        """
+        known = [(artifact.stage, artifact) for artifact in self._all()]
+        needed: set[Path] = set()
+        wanted = [artifact for stage, artifact in known if artifact.key in keep.get(stage, ())]
+        for stage in {stage for stage, _ in known}:
+            with contextlib.suppress(ArtifactError):
+                wanted.append(self.current(stage))
+        while wanted:
+            artifact = wanted.pop()
+            if artifact.path in needed:
+                continue
+            needed.add(artifact.path)
+            found = (self.find(stage, key) for stage, key in artifact.inputs.items())
+            wanted += [upstream for upstream in found if upstream is not None]
+        return sorted(artifact.path for _, artifact in known if artifact.path not in needed)
+
+    def half_made(self) -> tuple[list[Path], list[Path]]:
+        """The `.tmp-` folders of processes that died, and those of processes that live."""
+        dead: list[Path] = []
+        living: list[Path] = []
+        for folder in sorted(self.root.glob("*/.tmp-*")):
+            (living if _owner_lives(folder) else dead).append(folder)
+        return dead, living
+
+    def _all(self) -> Iterator[Artifact]:
+        for manifest in self.root.glob(f"*/*/{MANIFEST}"):
+            if not manifest.parent.name.startswith("."):
+                with contextlib.suppress(OSError, ValueError, KeyError):
+                    yield self._load(manifest.parent.parent.name, manifest.parent.name)
+
     def produce(
         self,
         stage: str,
@@ -199,6 +235,11 @@ class ArtifactStore:
     def _sweep(folder: Path) -> None:
         """Remove what killed processes left half-made; folders of living ones stay."""
         for leftover in folder.glob(".tmp-*"):
-            owner = leftover.name.split("-")[1]
-            if not (owner.isdigit() and psutil.pid_exists(int(owner))):
+            if not _owner_lives(leftover):
                 shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _owner_lives(folder: Path) -> bool:
+    """Whether the process that fills this `.tmp-{pid}-...` folder is still there."""
+    owner = folder.name.split("-")[1]
+    return owner.isdigit() and psutil.pid_exists(int(owner))

@@ -190,8 +190,11 @@ def status(as_json: bool) -> None:
             f"EF_RUNTIME {record.ef_runtime}"
         )
         click.echo(
-            f"  times      created {record.created}, published {record.published or 'never'}, {record.seconds} s"
+            f"  times      created {record.created}, published {record.published or 'never'}, "
+            f"saved {record.saved or 'no'}"
         )
+        rate = f", {record.documents / record.feed_seconds:,.0f} works/s" if record.feed_seconds else ""
+        click.echo(f"  built in   {record.seconds} s{rate}")
         for gate in record.gate_results:
             verdict = "passed" if gate["passed"] else "FAILED"
             click.echo(f"  gate       {gate['name']} {verdict}: {gate['figure']} (bound {gate['bound']})")
@@ -205,21 +208,44 @@ def rollback() -> None:
     from viberary_pipeline.index.publish import rollback as roll_back
     from viberary_pipeline.index.publish import save
     from viberary_pipeline.redis_server import connect
-    from viberary_pipeline.search.schema import read_pointer, read_record
-    from viberary_pipeline.search.searcher import encoder_folder
 
     client = connect(settings)
-    previous = read_record(client, read_pointer(client).previous)
-    if previous is not None:
-        encoder_folder(settings.home_dir, previous)  # without it the page could not answer from that build
     # Without the build lock: a bad index must be retractable while the next one is being built.
-    record = roll_back(client)
+    record = roll_back(client, home=settings.home_dir)  # without its encoder the page could not answer from it
     saved = "" if save(client, record.build) else "; Redis did not save: its restart would undo this"
     try:
-        restore_baseline(settings.home_dir, record.build)  # what the next build's tables are compared with
+        # What the next build's tables are compared with.
+        why = "" if restore_baseline(settings.home_dir, record.build) else "no profiles of this one are kept here"
     except OSError as error:
-        click.echo(f"viberary: the next build is still compared with the one gone back from: {error}", err=True)
+        why = str(error)
+    if why:
+        click.echo(f"viberary: the next build is still compared with the one gone back from: {why}", err=True)
     click.echo(f"build {record.build} is live again ({record.documents:,} documents){saved}")
+
+
+@main.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def gc(dry_run: bool, as_json: bool) -> None:
+    """Remove builds and artifacts that nothing needs; the live build and the previous one stay."""
+    settings = load_settings()
+    home = settings.writable_home()
+    from viberary_pipeline.index.garbage import collect_garbage
+    from viberary_pipeline.redis_server import connect
+
+    garbage = collect_garbage(connect(settings), home, dry_run=dry_run)
+    if as_json:
+        folders = [str(folder) for folder in garbage.folders]
+        click.echo(json.dumps({**asdict(garbage), "folders": folders, "dry_run": dry_run}))
+        return
+    verb = "would remove" if dry_run else "removed"
+    for build in garbage.builds:
+        click.echo(f"{verb} build {build}")
+    for folder in garbage.folders:
+        click.echo(f"{verb} {folder}")
+    click.echo(f"{len(garbage.builds)} builds, {len(garbage.folders)} folders, {garbage.bytes / 1e6:,.1f} MB")
+    if garbage.left:
+        click.echo(f"left: {garbage.left}")
 
 
 @main.command()

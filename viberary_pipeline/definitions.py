@@ -4,6 +4,8 @@ import dagster as dg
 
 from viberary_pipeline.assets import ALL_ASSETS
 from viberary_pipeline.checks import table_checks
+from viberary_pipeline.documents.rules import language_of_setting
+from viberary_pipeline.index.canaries import canaries_of
 from viberary_pipeline.jobs import ALL_JOBS, ALL_SCHEDULES
 from viberary_pipeline.jobs.sensors import ALL_SENSORS
 from viberary_pipeline.quality.bounds import BOUNDS
@@ -34,10 +36,11 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             ),
             "encoder": Encoder(
                 name=settings.encoder,
+                query_precision=settings.query_precision,
                 recipe_name=settings.recipe,
                 reviews_per_work=settings.reviews_per_work,
-                reader_language=settings.reader_language,
-                languages=list(settings.languages),
+                reader_language=language_of_setting(settings.reader_language, "VIBERARY_READER_LANGUAGE"),
+                languages=[language_of_setting(code, "VIBERARY_LANGUAGES") for code in settings.languages],
                 min_ratings=settings.min_ratings,
                 keep_thin=settings.keep_thin,
             ),
@@ -52,6 +55,10 @@ def build_definitions(settings: Settings) -> dg.Definitions:
                 ef_runtime=settings.hnsw_ef_runtime,
                 least_recall=settings.gate_recall,
                 gate_queries=settings.gate_queries,
+                most_p95_ms=settings.gate_p95_ms,
+                most_lost=settings.gate_loss,
+                accept_loss=settings.accept_drift,
+                canaries=str(canaries_of(settings) or ""),
             ),
         },
     )

@@ -17,6 +17,7 @@ from viberary_pipeline.encoders.files import check_encoder
 from viberary_pipeline.errors import GateRefused
 from viberary_pipeline.executors.choice import check_executor
 from viberary_pipeline.quality.bounds import TABLES
+from viberary_pipeline.quality.report import READ_TABLES
 from viberary_pipeline.quality.verdict import validation_stage
 from viberary_pipeline.settings import Settings
 
@@ -117,14 +118,12 @@ def _outcome(store: ArtifactStore, result: dg.ExecuteInProcessResult) -> BuildOu
 def _rejected(store: ArtifactStore, made: Mapping[str, Any]) -> dict[str, int]:
     """{table.reason: count} over the tables of this run, and over what the joins of documents left out."""
     rejected: dict[str, int] = {}
-    for stage, fact in (
-        ("books", "rejected"),
-        ("authors", "rejected"),
-        ("reviews", "rejected"),
-        ("documents", "excluded"),
-    ):
+    for stage, fact in (*((table, "rejected") for table in READ_TABLES), ("documents", "excluded")):
         if stage in made:
             rejected |= {f"{stage}.{reason}": count for reason, count in store.current(stage).facts[fact].items()}
+    if "documents" in made:
+        filtered = store.current("documents").facts["filtered"]
+        rejected |= {f"documents.filtered_by_{name}": count for name, count in filtered.items()}
     return rejected
 
 
@@ -147,7 +146,7 @@ def _failure(result: dg.ExecuteInProcessResult) -> Failure:
 
 
 def _way_on(check: str) -> str:
-    if check.startswith("drift_"):
+    if check.startswith("drift_") or check == "documents_kept":
         return "look at what came in; if it is meant to be so, build once with VIBERARY_ACCEPT_DRIFT=1"
     return "mend the input or, if it is right, the bound; then build again"
 

@@ -26,6 +26,12 @@ def _split(value: Any) -> Any:
 # "en, fr" in the environment; without NoDecode pydantic-settings would expect JSON.
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
+
+def _usable_cores() -> int:
+    # Those that this process may run on: a container, or taskset, may leave it few of the machine's.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
+
+
 # What DuckDB takes as an amount of memory; anything else it refuses in the middle of a run.
 _MEMORY = re.compile(r"\d+(\.\d+)?\s*([KMGT]i?)?B", re.IGNORECASE)
 
@@ -45,6 +51,9 @@ class Settings(BaseSettings):
     redis_server: Path | None = Field(None, description="The redis-server binary for the embedded server.")
 
     encoder: str = Field("all-MiniLM-L6-v2", description="A registered encoder or a sentence-transformers folder.")
+    query_precision: Literal["auto", "fp32", "int8"] = Field(
+        "auto", description="Of the exported query encoder; auto: int8 where its gate allows it."
+    )
     device: Literal["cpu", "cuda"] = Field("cpu", description="Where documents are embedded.")
     executor: Literal["local", "ec2", "batch"] = Field("local", description="Where the embedding worker runs.")
     dtype: Literal["auto", "float32", "float16", "bfloat16", "int8"] = Field(
@@ -81,7 +90,7 @@ class Settings(BaseSettings):
     keep_thin: bool = Field(True, description="Whether works with neither description nor review are kept.")
 
     duckdb_memory_limit: str = Field("4GB", description="DuckDB's memory limit; it spills to disk beyond.")
-    duckdb_threads: int = Field(default_factory=lambda: os.cpu_count() or 2, ge=1)
+    duckdb_threads: int = Field(default_factory=_usable_cores, ge=1)
     reject_ceiling: float = Field(
         0.001, ge=0, le=1, description="Largest share of a file's lines that may be rejected before the run fails."
     )
@@ -92,9 +101,16 @@ class Settings(BaseSettings):
     vector_type: VectorType = Field("FLOAT32", description="How the index stores vectors.")
     hnsw_m: int = Field(16, ge=2, le=512, description="Links per node of the HNSW graph.")
     hnsw_ef_construction: int = Field(200, ge=8, le=4096, description="Candidates looked at on insertion.")
-    hnsw_ef_runtime: int = Field(200, ge=10, le=4096, description="Candidates looked at per query.")
+    hnsw_ef_runtime: int | None = Field(
+        None, ge=10, le=4096, description="Candidates looked at per query; unset: by the size of the index."
+    )
     gate_recall: float = Field(0.95, ge=0, le=1, description="Least recall@10 against exact search.")
-    gate_queries: int = Field(300, ge=1, le=100_000, description="Queries of the recall gate.")
+    gate_queries: int = Field(300, ge=1, le=100_000, description="Queries of the gates of recall and latency.")
+    gate_p95_ms: float = Field(100.0, gt=0, description="Most milliseconds of 95 of 100 KNN queries.")
+    gate_loss: float = Field(
+        0.1, ge=0, le=1, description="Largest share of the live build's works by which a build may fall short."
+    )
+    canaries: Path | None = Field(None, description="TOML file of queries and titles that they must find.")
 
     host: str = Field("127.0.0.1", description="Address of the search page.")
     port: int = Field(8000, ge=0, le=65535, description="Port of the search page.")

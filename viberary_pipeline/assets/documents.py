@@ -1,7 +1,5 @@
 """documents: one row per work, with the text that is embedded and what the page shows."""
 
-from dataclasses import asdict
-
 import dagster as dg
 
 from viberary_pipeline.assets.common import (
@@ -25,7 +23,7 @@ def documents(
     produced = storage.store.produce(
         "documents",
         inputs=current_inputs(tables),
-        settings={"sql": statements_digest(encoder.recipe), "rules": asdict(encoder.rules)},
+        settings={"sql": statements_digest(encoder.recipe), "rules": encoder.rules.to_json()},
         build=lambda out: build_documents(
             {table: artifact.file(f"{table}.parquet") for table, artifact in tables.items()},
             out,

@@ -5,13 +5,14 @@ from typing import Any
 
 import dagster as dg
 
-from viberary_pipeline.artifacts import ArtifactStore
 from viberary_pipeline.assets.common import StageConfig, artifact_metadata
 from viberary_pipeline.embedding.embed import EmbedCounts, embed_missing
 from viberary_pipeline.embedding.int8 import gated_graph
 from viberary_pipeline.embedding.jobs import JobOptions
+from viberary_pipeline.embedding.onnx_backend import ENCODER
 from viberary_pipeline.embedding.texts import ParquetTexts
 from viberary_pipeline.encoders.files import ResolvedEncoder
+from viberary_pipeline.encoders.onnx_export import export_query_encoder
 from viberary_pipeline.executors.choice import jobs_place, limits_of
 from viberary_pipeline.resources import EmbeddingExecutor, Encoder, Storage
 
@@ -28,7 +29,8 @@ def embeddings(
     documents = storage.store.current("documents")
     model, values = encoder.resolve(), executor.values
     texts = ParquetTexts(documents.file("documents.parquet"))
-    options = executor.options(_graph(storage.store, model))
+    on_cpu = (values.executor, values.device) == ("local", "cpu")
+    options = executor.options(_graph(storage, model) if on_cpu else None)
     if options.dtype == "int8":
         options = gated_graph(options, model, texts, storage.path / "int8")
     counts = embed_missing(
@@ -69,10 +71,15 @@ def embeddings(
     )
 
 
-def _graph(store: ArtifactStore, model: ResolvedEncoder) -> Path | None:
-    """The encoder as ONNX, where `query_encoder` last exported this one."""
-    exported = store.current("query_encoder")
-    return exported.path if exported.facts.get("fingerprint") == model.fingerprint else None
+def _graph(storage: Storage, model: ResolvedEncoder) -> Path:
+    """The encoder as ONNX in float32: what `query_encoder` exported, or where that is int8, an export of its own."""
+    exported = storage.store.current("query_encoder")
+    if (exported.facts.get("fingerprint"), exported.facts.get("precision")) == (model.fingerprint, "fp32"):
+        return exported.path
+    folder = storage.path / "graphs" / model.fingerprint
+    if not (folder / ENCODER).exists():  # written last
+        export_query_encoder(model, folder)
+    return folder
 
 
 def _run_facts(counts: EmbedCounts, options: JobOptions) -> dict[str, Any]:

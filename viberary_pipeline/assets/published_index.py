@@ -11,6 +11,7 @@ from viberary_pipeline.index.lock import build_lock
 from viberary_pipeline.index.publish import publish, save
 from viberary_pipeline.quality.bounds import TABLES
 from viberary_pipeline.quality.profile import profiled
+from viberary_pipeline.quality.report import standing_tables
 from viberary_pipeline.quality.verdict import require_passed
 from viberary_pipeline.resources import SearchIndex, Storage
 from viberary_pipeline.search.schema import read_pointer, read_record
@@ -27,7 +28,7 @@ def published_index(
     with build_lock(client):
         switched = read_pointer(client).live != build
         if switched:
-            publish(client, build)
+            publish(client, build, home=storage.path)
         removed = remove_unneeded(client)
         pointer = read_pointer(client)
         # After the removal, so that a restart does not bring removed builds back; and also where nothing was
@@ -59,6 +60,11 @@ def _remember(context: dg.AssetExecutionContext, storage: Storage, build: str) -
         context.log.warning(
             f"the tables here are not those of the live build, and are not compared with: {refusal.what}"
         )
+        return
+    made = storage.store.current("search_index")
+    documents = standing_tables(storage.store).get("documents")
+    if made.facts["build"] != build or documents is None or made.inputs["documents"] != documents.key:
+        context.log.warning("the tables here have changed since the live build was made, and are not compared with")
         return
     profiles = {table: dict(profiled(storage.store, table, storage.limits).facts) for table in TABLES}
     remember_published(storage.path, build, source_of(storage), profiles)

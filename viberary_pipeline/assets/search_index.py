@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 
 from viberary_pipeline.artifacts import digest
 from viberary_pipeline.assets.common import StageConfig, artifact_metadata
+from viberary_pipeline.assets.data_quality_report import source_of
 from viberary_pipeline.index.build import IndexSource, build_index
 from viberary_pipeline.index.clean import known_builds, remove_unneeded
 from viberary_pipeline.index.gate import GATE_NAMES
@@ -15,9 +16,10 @@ from viberary_pipeline.index.lock import build_lock
 from viberary_pipeline.index.publish import is_healthy
 from viberary_pipeline.quality.verdict import require_passed
 from viberary_pipeline.resources import Encoder, SearchIndex, Storage, vectors_of
+from viberary_pipeline.search.query_encoder import QueryEncoder
 from viberary_pipeline.search.schema import BuildRecord, read_record
 
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 """Raised whenever the same documents and vectors are written to Redis in another way."""
 
 
@@ -38,31 +40,41 @@ def search_index(
     store = storage.store
     documents, onnx, model = store.current("documents"), store.current("query_encoder"), encoder.resolve()
     vectors_key = str(store.current("embeddings").facts.get("vectors", model.fingerprint))
+    path = documents.file("documents.parquet")
+    hnsw = index.hnsw(pq.read_metadata(path).num_rows, model.spec.dimensions)
     shaped_by = {
         "documents": documents.key,
         "encoder": vectors_key,
         "query_encoder": onnx.key,
-        "index": digest([repr(index.hnsw), INDEX_VERSION]),
+        "index": digest([repr(hnsw), INDEX_VERSION]),
     }
     wanted = digest(shaped_by)
     require_passed(store)
     client = index.client()
     with build_lock(client) as check_lock:
-        record = None if config.force else _standing(client, wanted, index.least_recall)
+        record = None if config.force else _standing(client, wanted, index.rules.least_recall)
         unchanged = record is not None
         if record is None:
             remove_unneeded(client)  # what killed builds left
-            path = documents.file("documents.parquet")
             vectors = vectors_of(model, storage.path, key=vectors_key).vectors_for(
                 pq.read_table(path, columns=["text_hash"])["text_hash"]
             )
             record, _ = build_index(
                 client,
-                IndexSource(path, vectors, wanted, model.spec.name, model.fingerprint, onnx.key),
-                index.hnsw,
-                least_recall=index.least_recall,
-                gate_queries=index.gate_queries,
+                IndexSource(
+                    path,
+                    vectors,
+                    digest=wanted,
+                    encoder=model.spec.name,
+                    fingerprint=model.fingerprint,
+                    query_encoder=onnx.key,
+                    source=source_of(storage),
+                ),
+                hnsw,
+                index.rules,
+                encoder=QueryEncoder(onnx.path, threads=0),
                 check_lock=check_lock,
+                say=context.log.info,
             )
     facts = {
         "build": record.build,
@@ -84,6 +96,7 @@ def search_index(
             "build": record.build,
             "unchanged": unchanged,
             "recall_at_10": record.recall,
+            "works_per_second": round(record.documents / max(record.feed_seconds, 1e-3), 1),
         },
         check_results=list(_check_results(record.gate_results)),
     )

@@ -23,10 +23,16 @@ class DuckLimits:
     memory_limit: str = "4GB"
     threads: int = 2
 
+    @property
+    def bytes(self) -> int:
+        """The memory limit in bytes: kB is 1,000 of them and KiB 1,024, as DuckDB has it."""
+        amount, unit = _AMOUNT.fullmatch(self.memory_limit.strip()).groups()  # type: ignore[union-attr]
+        base = 1024 if "i" in unit.lower() else 1000
+        return int(float(amount) * base ** ("BKMGT".index(unit[0].upper())))
+
     def share(self, workers: int) -> "DuckLimits":
         """What each of some workers may use, with one thread: an equal part of the memory."""
-        amount, unit = _AMOUNT.fullmatch(self.memory_limit.strip()).groups()  # type: ignore[union-attr]
-        return DuckLimits(f"{float(amount) / workers:.3f}{unit}", 1)
+        return DuckLimits(f"{self.bytes // workers}B", 1)
 
 
 @contextmanager

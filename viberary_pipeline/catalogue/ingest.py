@@ -28,7 +28,7 @@ from viberary_pipeline.catalogue.load import Job, Loaded, Reject, readable
 from viberary_pipeline.catalogue.raw import RawInput, RawPart
 from viberary_pipeline.catalogue.source import open_part
 from viberary_pipeline.catalogue.tables import TABLES, Table
-from viberary_pipeline.catalogue.workers import do, workers
+from viberary_pipeline.catalogue.workers import do, processes_within, workers
 from viberary_pipeline.errors import RawDataError
 
 ALWAYS_ALLOWED = 10
@@ -92,8 +92,8 @@ def ingest(table: str, raw: RawInput | None, out: Path, limits: DuckLimits, *, r
 
     Returns:
         `lines`, `rows`, `rejected` ({reason: count}), `nulled` ({column: values that it could not hold}),
-        `repaired` ({what: count}) and `files` (each file's `lines`, `rows`, `rejected`). lines = rows + rejects,
-        for each file: lines are counted before DuckDB sees them.
+        `repaired` ({what: count}), `files` (each file's `lines`, `rows`, `rejected`) and `notes` (what else was
+        there and not read). lines = rows + rejects, for each file: lines are counted before DuckDB sees them.
 
     Raises:
         RawDataError: a file is damaged or unreadable, holds lines and not one record (a file of another kind),
@@ -107,7 +107,7 @@ def ingest(table: str, raw: RawInput | None, out: Path, limits: DuckLimits, *, r
         connection.register("no_rejects", _REJECTS.empty_table())
         connection.execute("CREATE TABLE rejects AS FROM no_rejects")
         with workers(sum(part.bytes for part in parts), limits, out) as pool:
-            loader = _Loader(spec, folder, connection, pool, at_once=2 * limits.threads)
+            loader = _Loader(spec, folder, connection, pool, at_once=2 * processes_within(limits))
             tallies = [loader.load(part) for part in parts]
             if not loader.parts:
                 loader.load_nothing()
@@ -122,6 +122,7 @@ def ingest(table: str, raw: RawInput | None, out: Path, limits: DuckLimits, *, r
         "nulled": nulled,
         "repaired": _sum(tally.repaired for tally in tallies),
         "files": [tally.to_json() for tally in tallies],
+        "notes": list(raw.notes) if raw is not None else [],
     }
 
 

@@ -24,6 +24,7 @@ _STEMS = {
     "series": ("goodreads_book_series",),
 }
 _ENDINGS = (".json.gz", ".json")  # in order of preference
+_PART = re.compile(r"-(?P<number>[0-9]+)-of-(?P<total>[0-9]+)(?=\.)")
 _ANOTHER_DATASET = "goodreads_reviews_spoiler"  # sentences marked as spoilers, under a name that begins like reviews
 
 FILES = {table: _STEMS[table][0] + _ENDINGS[0] for table in TABLES}
@@ -63,6 +64,21 @@ def choose(table: str, present: Iterable[str], subset: str | None = None) -> Cho
             other = [] if by_subset else [name for name in candidates if name not in chosen]
             return Choice(tuple(chosen), tuple(other))
     return Choice((), ())
+
+
+def missing_parts(names: Iterable[str]) -> list[str]:
+    """Of files that say how many parts there are (x-00001-of-00004.json.gz): the names that are not there."""
+    sets: dict[tuple[str, int, str, str], set[int]] = {}
+    for name in names:
+        if match := _PART.search(name):
+            of = name[: match.start()], len(match["number"]), match["total"], name[match.end() :]
+            sets.setdefault(of, set()).add(int(match["number"]))
+    missing = []
+    for (stem, width, total, ending), numbers in sets.items():
+        first = 0 if 0 in numbers else 1  # some count from 0, some from 1
+        lacking = sorted({*range(first, int(total) + first)} - numbers)
+        missing += [f"{stem}-{number:0{width}}-of-{total}{ending}" for number in lacking]
+    return sorted(missing)
 
 
 def is_file_name(name: str) -> bool:

@@ -9,7 +9,17 @@ from typing import Any
 
 from viberary_pipeline.artifacts import digest
 from viberary_pipeline.catalogue import s3
-from viberary_pipeline.catalogue.names import FILES, OPTIONAL, TABLES, accepted, choose, is_file_name, is_of, subset_of
+from viberary_pipeline.catalogue.names import (
+    FILES,
+    OPTIONAL,
+    TABLES,
+    accepted,
+    choose,
+    is_file_name,
+    is_of,
+    missing_parts,
+    subset_of,
+)
 from viberary_pipeline.errors import RawDataError
 
 __all__ = ["FILES", "GZIP_MAGIC", "OPTIONAL", "TABLES", "RawInput", "RawPart", "find"]
@@ -122,6 +132,13 @@ def find(table: str, location: str, *, known: RawInput | None = None) -> RawInpu
             expected=f"in {folder}: {accepted(table, subset)}",
             found=f"{len(sizes)} other files: {_some(sorted(sizes))}" if sizes else "no file",
             todo=_TODO,
+        )
+    if not (books and table == "books") and (missing := missing_parts(chosen)):
+        raise RawDataError(
+            f"Parts of the raw files of {table} are missing",
+            expected=f"all parts that the names in {folder} speak of",
+            found=f"no {_some(missing)}",
+            todo="put them there or, to read without them, rename those that are there",
         )
     places = [(f"{folder.rstrip('/')}/{name}", sizes[name]) for name in chosen]
     if folder.startswith(s3.SCHEME):

@@ -22,6 +22,9 @@ from viberary_pipeline.catalogue.load import Job, Loaded, load_block, prepared
 WORTH_PROCESSES = 16 << 20
 """Stored bytes from which starting processes (a second each) pays."""
 
+LEAST_MEMORY = 256 << 20
+"""Bytes of the memory limit that a process needs for a block; with less it fails, however small the rest is."""
+
 _connection: duckdb.DuckDBPyConnection | None = None
 
 
@@ -34,7 +37,8 @@ def workers(stored_bytes: int, limits: DuckLimits, scratch: Path) -> Iterator[Ex
         limits: Memory and threads for DuckDB.
         scratch: An existing folder, in which DuckDB may spill.
     """
-    if stored_bytes < WORTH_PROCESSES or limits.threads == 1:
+    processes = processes_within(limits)
+    if stored_bytes < WORTH_PROCESSES or processes == 1:
         _start(limits.share(1), scratch)
         try:
             yield _Here()
@@ -42,15 +46,20 @@ def workers(stored_bytes: int, limits: DuckLimits, scratch: Path) -> Iterator[Ex
             _stop()
         return
     pool = ProcessPoolExecutor(
-        limits.threads,
+        processes,
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_start_process,
-        initargs=(limits.share(limits.threads), scratch),
+        initargs=(limits.share(processes), scratch),
     )
     try:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def processes_within(limits: DuckLimits) -> int:
+    """How many processes work side by side: one per thread, as far as the memory limit reaches."""
+    return max(1, min(limits.threads, limits.bytes // LEAST_MEMORY))
 
 
 def do(job: Job) -> Loaded:

@@ -1,5 +1,6 @@
 """One asset check per expectation of the bounds file; those of severity ERROR block what is downstream."""
 
+import inspect
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -12,12 +13,13 @@ from viberary_pipeline.assets.common import StageConfig, current_inputs
 from viberary_pipeline.assets.data_quality_report import make_report, source_of
 from viberary_pipeline.catalogue.duck import sql
 from viberary_pipeline.index.baseline import before
+from viberary_pipeline.quality import metrics
 from viberary_pipeline.quality.bounds import TABLES, ExpectationSpec, expectation_specs
 from viberary_pipeline.quality.drift import drift_metrics
 from viberary_pipeline.quality.metrics import RELATED
 from viberary_pipeline.quality.profile import profiled
 from viberary_pipeline.quality.validation import validate
-from viberary_pipeline.quality.verdict import validation_stage
+from viberary_pipeline.quality.verdict import refused_tables, validation_stage
 from viberary_pipeline.resources import Storage
 
 
@@ -44,9 +46,9 @@ def _checks_of(table: str, bounds: Path, accept_drift: bool) -> dg.AssetChecksDe
         report = _report(
             table, bounds, storage, accept_drift=accept_drift, run_name=context.run.run_id, force=config.force
         )
-        refused = any(not result["success"] and result["severity"] == "ERROR" for result in report["results"])
-        # What is downstream of a refused table does not run, the report's own asset included: it is written here.
-        page = _partial_report(context, storage) if refused else None
+        # What is downstream of a refused table does not run, the report's own asset included: it is written here, and
+        # again after the check of each further table.
+        page = _partial_report(context, storage) if refused_tables(storage.store) else None
         for result in report["results"]:
             if not result["success"]:
                 context.log.warning(
@@ -77,7 +79,7 @@ def _report(
     profile = profiled(store, table, storage.limits, force=force)
     last = before(storage.path, source_of(storage))
 
-    def run(_: Path) -> dict[str, Any]:
+    def run(out: Path) -> dict[str, Any]:
         report = validate(
             table,
             paths[table],
@@ -89,10 +91,11 @@ def _report(
             accept_drift=accept_drift,
             bounds=bounds,
             limits=storage.limits,
+            scratch=out,
         )
         return {"page": str(report.page), "results": [asdict(result) for result in report.results]}
 
-    measured_by = digest([sql("quality", "macros"), sql("quality", table)])
+    measured_by = digest([sql("quality", "macros"), sql("quality", table), inspect.getsource(metrics)])
     made_from: dict[str, Any] = {
         "inputs": current_inputs(artifacts),
         "settings": {

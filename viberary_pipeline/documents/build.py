@@ -82,8 +82,9 @@ def build_documents(
         rules: Which works become documents, and whose words they hold.
 
     Returns:
-        `rows`, `thin` (of them: works with neither description nor review), `editions` (their books), `excluded`
-        ({reason: count}: what the joins and the choice of reviews left out), `filtered` ({filter: works}: 'language',
+        `rows`, `thin` (of them: works with neither description nor review), `editions` (their books), `reviews_used`
+        (those in the texts), `excluded` ({reason: count}: what the joins and the choice of reviews left out),
+        `reviews_not_needed` (sound reviews beyond the places of their work), `filtered` ({filter: works}: 'language',
         'min_ratings', 'thin', in this order), `same_title_author` (groups in that file).
 
     Raises:
@@ -110,7 +111,7 @@ def build_documents(
             else:
                 connection.execute(sql("documents", step))
             if step == "distinct_reviews":
-                repeated = _count(connection, "eligible_reviews") - _count(connection, "distinct_reviews")
+                eligible, distinct = (_count(connection, table) for table in ("eligible_reviews", "distinct_reviews"))
             if step in _LAST_READ_BY:
                 connection.execute(f"DROP TABLE {_LAST_READ_BY[step]}")
         filtered = _counts(
@@ -123,15 +124,16 @@ def build_documents(
             filtered["thin"] = wanted - rows
         if rows == 0:
             raise _nothing_left(rules, filtered)
-        thin, editions = connection.execute(
-            "SELECT count(*) FILTER (thin), sum(editions)::BIGINT FROM read_parquet($path)",
+        thin, editions, used = connection.execute(
+            "SELECT count(*) FILTER (thin), sum(editions)::BIGINT, sum(reviews_used)::BIGINT FROM read_parquet($path)",
             {"path": str(out / "documents.parquet")},
-        ).fetchone() or (0, 0)
+        ).fetchone() or (0, 0, 0)
         return {
             "rows": rows,
             "thin": thin,
             "editions": editions,
-            "excluded": _excluded(connection, repeated),
+            "reviews_used": used,
+            **_excluded(connection, eligible=eligible, distinct=distinct, used=used),
             "filtered": filtered,
             "same_title_author": copy_to_parquet(
                 connection, sql("documents", "same_title_author"), out / "same_title_author.parquet"
@@ -206,19 +208,26 @@ def _write_documents(connection: duckdb.DuckDBPyConnection, path: Path, works: i
     return rows
 
 
-def _excluded(connection: duckdb.DuckDBPyConnection, repeated: int) -> dict[str, int]:
-    """{reason: count} of what was left out for a reason of its own; reasons that did not occur are absent."""
+def _excluded(connection: duckdb.DuckDBPyConnection, *, eligible: int, distinct: int, used: int) -> dict[str, Any]:
+    """`excluded` ({reason: count} of what was left out for a reason of its own; reasons that did not occur are
+    absent) and `reviews_not_needed` (sound ones beyond the places of their work). With those used, every review is
+    in exactly one of these counts."""
     found = connection.execute(sql("documents", "exclusions"))
     names = [column[0] for column in found.description or ()]
     counts = dict(zip(names, found.fetchone() or (), strict=True))
     candidates, clean = connection.execute("SELECT count(*), count(review_hash) FROM review_texts").fetchone() or (0, 0)
+    usable = _count(connection, "usable_reviews")
     counts |= {
-        "review_repeated": repeated,
+        "review_of_filtered_work": counts.pop("long_enough") - eligible,
+        "review_repeated": eligible - distinct,
         # Of the reviews that were looked at closely.
         "review_too_short_when_clean": candidates - clean,
-        "review_repeated_when_clean": clean - _count(connection, "usable_reviews"),
+        "review_repeated_when_clean": clean - usable,
     }
-    return {name: count for name, count in counts.items() if count}
+    return {
+        "excluded": {name: count for name, count in counts.items() if count},
+        "reviews_not_needed": distinct - candidates + usable - used,
+    }
 
 
 def _nothing_left(rules: DocumentRules, filtered: Mapping[str, int]) -> RawDataError:

@@ -1,6 +1,13 @@
 """The rules of the documents: which works become one, and how much of each part is kept."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from viberary_pipeline.catalogue.languages import normalise_language
+from viberary_pipeline.errors import SettingsError
+
+UNKNOWN = "und"
+"""What a filter calls an unknown language (ISO 639-2)."""
 
 LIMITS = {
     # Longest text of a work: several times what any registered encoder reads.
@@ -8,6 +15,8 @@ LIMITS = {
     # Longest title, and longest name of an author.
     "most_title": 500,
     "most_description": 5000,
+    # How much of a review is cleaned where cleaning takes most of its beginning.
+    "most_raw_review": 5000,
     # Shortest review that says something, as found and as cleaned.
     "least_review": 40,
     # Least share of a work's genre votes that a genre must have.
@@ -36,5 +45,29 @@ class DocumentRules:
 
     @property
     def candidates(self) -> int:
-        """How many reviews of a work are cleaned: some turn out to be empty, repeated or of another language."""
-        return self.reviews_per_work + 2 if self.reviews_per_work else 0
+        """How many reviews of a work are cleaned: some turn out to be empty, repeated or of another language. At
+        least two, whatever enters the text: a work without one usable review is thin."""
+        return self.reviews_per_work + 2
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything that shapes documents, as JSON values."""
+        return {**asdict(self), "languages": list(self.languages), "candidates": self.candidates}
+
+
+def language_of_setting(code: str, setting: str) -> str:
+    """A language as tables name it ('en'), from any of its codes ('eng', 'en-US'), or 'und'.
+
+    Raises:
+        SettingsError: no language is called so.
+    """
+    if code.strip().lower() == UNKNOWN:
+        return UNKNOWN
+    language = normalise_language(code)
+    if language is None:
+        raise SettingsError(
+            "There is no such language",
+            expected=f"{setting} to hold codes of languages such as en, eng or en-US",
+            found=repr(code),
+            todo=f"correct {setting}; a language that is not known is {UNKNOWN}",
+        )
+    return language

@@ -38,6 +38,13 @@ class OnnxBackend:
                 found=f"{description.get('fingerprint')} in {folder}",
                 todo="materialize query_encoder again",
             )
+        if description.get("precision", "fp32") != "fp32":
+            raise EncoderError(
+                f"The ONNX graph of {spec.name} is not float32",
+                expected="a graph exported with precision fp32",
+                found=f"{description['precision']} in {folder}",
+                todo="export it in fp32, or leave the graph out: torch computes then",
+            )
         self.dtype = "int8" if dtype == "int8" else "float32"
         self.budget, self.multiple = _BUDGET, 1
         self._dimensions = spec.dimensions

@@ -1,7 +1,7 @@
 """Exports an encoder as one ONNX file for search, and proves that it gives the same vectors.
 
 Pooling and normalisation lie inside the graph. Written are `model.onnx`, `tokenizer.json` and, last,
-`encoder.json`; `search.query_encoder` reads them.
+`encoder.json`; `search.query_encoder` reads them. `encoders.precision` decides between float32 and int8.
 """
 
 import contextlib
@@ -21,31 +21,39 @@ from numpy.typing import NDArray
 from viberary_pipeline.artifacts import file_sha256, write_atomically
 from viberary_pipeline.encoders.files import ResolvedEncoder
 from viberary_pipeline.encoders.parity_queries import PARITY_QUERIES
+from viberary_pipeline.encoders.precision import Precision, choose, cosines, quantize
 from viberary_pipeline.encoders.torch_model import load_sentence_transformer
 from viberary_pipeline.errors import EncoderError
-from viberary_pipeline.search.query_encoder import ENCODER, FORMAT, MODEL, OUTPUT, TOKENIZER, QueryEncoder
+from viberary_pipeline.search.query_encoder import ENCODER, FORMAT, MODEL, OUTPUT, PROBES, TOKENIZER, QueryEncoder
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-LEAST_COSINE = 0.9999
+LEAST_COSINE = 0.99999
 _NOISY_LOGGERS = ("optimum", "transformers", "sentence_transformers", "torch.onnx")
 
 
-def export_query_encoder(encoder: ResolvedEncoder, out: Path) -> dict[str, Any]:
+def export_query_encoder(encoder: ResolvedEncoder, out: Path, *, precision: Precision = "fp32") -> dict[str, Any]:
     """Write `model.onnx`, `tokenizer.json` and `encoder.json` into the folder `out`, and nothing else.
 
+    Args:
+        encoder: The model.
+        out: Where to.
+        precision: `fp32`; `int8`, refused if it is too far from the model; `auto`, int8 if it is not.
+
     Returns:
-        What `encoder.json` holds: spec, fingerprint, opset, padding, SHA-256 of both files, and `parity`:
-        the number of queries, and the least and mean cosine between the original model and the export.
+        What `encoder.json` holds: spec, fingerprint, opset, padding, SHA-256 of both files; `precision`;
+        `parity` (of each precision that was made: queries, least and mean cosine to the original model, and what
+        `encoders.precision` measures); `probes`, with which QueryEncoder proves itself on each machine.
 
     Raises:
-        EncoderError: the model cannot be exported, or a parity query's cosine is below 0.9999.
+        EncoderError: the model cannot be exported, or a parity query's cosine is below 0.99999 in float32.
+        GateRefused: int8 was asked for and does not pass.
     """
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=out) as scratch, _quiet():
         # The folder is parity-tested as a whole before any of it shows under its final name.
-        work = Path(scratch) / "encoder"
+        work = Path(scratch) / "fp32"
         work.mkdir()
         model = load_sentence_transformer(encoder.spec, encoder.folder)
         opset = _export_graph(model, encoder, Path(scratch) / "optimum", work / MODEL)
@@ -55,6 +63,7 @@ def export_query_encoder(encoder: ResolvedEncoder, out: Path) -> dict[str, Any]:
             "spec": encoder.spec.to_json(),
             "fingerprint": encoder.fingerprint,
             "opset": opset,
+            "precision": "fp32",
             "padding": {
                 "id": model.tokenizer.pad_token_id or 0,
                 "token": model.tokenizer.pad_token or "",
@@ -63,7 +72,22 @@ def export_query_encoder(encoder: ResolvedEncoder, out: Path) -> dict[str, Any]:
             "files": {name: file_sha256(work / name) for name in (MODEL, TOKENIZER)},
         }
         write_atomically(work / ENCODER, json.dumps(description, indent=1))
-        description["parity"] = _parity(model, encoder, work)
+        queries = list(PARITY_QUERIES)
+        expected = np.asarray(
+            model.encode(queries, prompt=encoder.spec.query_prefix, batch_size=16, show_progress_bar=False)
+        )
+        description["parity"] = {"fp32": _parity(encoder, work, queries, expected)}
+        if precision != "fp32":
+            small = quantize(work, Path(scratch) / "int8")
+            chosen, figures = choose(precision, work, small, queries, expected)
+            description["parity"] |= figures
+            if chosen == "int8":
+                work = small
+                description |= {
+                    "precision": "int8",
+                    "files": {name: file_sha256(work / name) for name in (MODEL, TOKENIZER)},
+                }
+        description["probes"] = _probes(QueryEncoder(work))
         for name in (MODEL, TOKENIZER):
             (work / name).replace(out / name)
         write_atomically(out / ENCODER, json.dumps(description, indent=1, ensure_ascii=False))
@@ -122,39 +146,37 @@ def _save_tokenizer(model: "SentenceTransformer", target: Path) -> None:
     tokenizer.save(str(target))
 
 
-def _parity(model: "SentenceTransformer", encoder: ResolvedEncoder, folder: Path) -> dict[str, float | int]:
-    """Compare the export in `folder` with `model`, in batches and one query at a time.
+def _parity(
+    encoder: ResolvedEncoder, folder: Path, queries: list[str], expected: NDArray[np.float32]
+) -> dict[str, float | int]:
+    """Compare the export in `folder` with the model's own vectors, in batches and one query at a time.
 
     Raises `EncoderError` below `LEAST_COSINE`."""
-    queries = list(PARITY_QUERIES)
-    expected = np.asarray(
-        model.encode(queries, prompt=encoder.spec.query_prefix, batch_size=16, show_progress_bar=False)
-    )
     exported = QueryEncoder(folder)
     batched = exported.encode(queries)
     alone = np.concatenate([exported.encode([query]) for query in queries])
-    cosines = np.minimum(_cosines(batched, expected), _cosines(alone, expected))
-    worst = int(cosines.argmin())
-    if not cosines[worst] >= LEAST_COSINE:
+    found = np.minimum(cosines(batched, expected), cosines(alone, expected))
+    worst = int(found.argmin())
+    if not found[worst] >= LEAST_COSINE:
         raise EncoderError(
             f"The export of the encoder {encoder.spec.name} does not agree with the model",
             expected=f"a cosine of at least {LEAST_COSINE} for each of {len(queries)} queries",
-            found=f"{cosines[worst]:.6f} for {queries[worst][:60]!r}",
+            found=f"{found[worst]:.6f} for {queries[worst][:60]!r}",
             todo="choose another encoder, or other versions of torch, optimum-onnx and onnxruntime",
         )
     return {
         "queries": len(queries),
-        "min_cosine": round(float(cosines.min()), 8),
-        "mean_cosine": round(float(cosines.mean()), 8),
+        "min_cosine": round(float(found.min()), 8),
+        "mean_cosine": round(float(found.mean()), 8),
     }
 
 
-def _cosines(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The cosine of each row of `left` with the same row of `right`."""
-    left, right = left.astype(np.float64), right.astype(np.float64)
-    norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
-    cosines: NDArray[np.float64] = (left * right).sum(axis=1) / norms
-    return cosines
+def _probes(exported: QueryEncoder) -> list[dict[str, Any]]:
+    """A few queries with their vectors, rounded: what the same files must give on any machine."""
+    return [
+        {"query": query, "vector": [round(float(value), 5) for value in vector]}
+        for query, vector in zip(PROBES, exported.encode(PROBES), strict=True)
+    ]
 
 
 @contextlib.contextmanager

@@ -91,4 +91,24 @@ _LONG = (
     "🐈 " * 400,
 )
 
-PARITY_QUERIES: tuple[str, ...] = _VIBES + _FORMS + _LANGUAGES + _EMOJI + _LONG
+_MOODS = ("funny", "bittersweet", "slow-burn", "unsettling", "hopeful", "tender", "brutal", "dreamlike", "clever")
+_KINDS = (
+    "space opera",
+    "ghost story",
+    "family saga",
+    "heist novel",
+    "fairy tale retelling",
+    "campus novel",
+    "western",
+    "spy thriller",
+    "memoir",
+    "locked-room mystery",
+    "romance",
+    "essay collection",
+    "graphic novel",
+    "war novel",
+    "children's classic",
+)
+_MIXTURES = tuple(f"{mood} {kind}" for mood in _MOODS for kind in _KINDS)
+
+PARITY_QUERIES: tuple[str, ...] = _VIBES + _FORMS + _LANGUAGES + _EMOJI + _MIXTURES + _LONG

@@ -2,7 +2,7 @@
 
 Kept under VIBERARY_HOME::
 
-    quality/baseline_given.json    {"build", "source", "profiles": {table: profile}} of the last published build
+    quality/baseline_given.json    {"format", "build", "source", "profiles": {table: profile}} of the one published last
     quality/baseline_sample.json   the same of the bundled sample, which is compared with itself alone
     quality/profiles/{build}.json  the same of the last few published builds, so that a rollback finds its own
 
@@ -16,9 +16,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from viberary_pipeline.artifacts import digest, write_atomically
+from viberary_pipeline.errors import QualityError
 
 Source = Literal["sample", "given"]
 Profile = Mapping[str, Any]
+
+FORMAT = 1
+"""Raised whenever profiles of before can no longer be compared with those of now."""
 
 KEEP_PROFILES = 10
 """Published builds whose profiles are kept."""
@@ -58,19 +62,31 @@ def before(home: Path, source: Source) -> Before:
 
     Everyone begins with the sample, and the sample is not a small version of the catalogue that comes next; nor does
     a build of the sample make one forget the catalogue that came before.
+
+    Raises:
+        QualityError: the file is there and cannot be read. Nothing is compared with nothing by accident.
     """
+    path = _baseline_file(home, source)
     try:
-        values = json.loads(_baseline_file(home, source).read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if values.get("format") != FORMAT:
+            return Before(None, "the build before was measured by another version")
         return Before(Baseline(str(values["build"]), values["source"], dict(values["profiles"])))
     except FileNotFoundError:
         return NOTHING_BEFORE
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return Before(None, f"the profiles of the build before cannot be read ({type(error).__name__})")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise QualityError(
+            "What the live build was made of cannot be read, so that this one cannot be compared with it",
+            expected=f"{path} as the last publish wrote it",
+            found=f"{type(error).__name__}: {error}",
+            todo=f"put back its copy from {path.parent / 'profiles'}, or remove it, to build without a comparison",
+        ) from error
 
 
 def remember_published(home: Path, build: str, source: Source, profiles: Mapping[str, Profile]) -> None:
     """Make a build that was just published the baseline of the next one."""
-    text = json.dumps(asdict(Baseline(build, source, dict(profiles))), ensure_ascii=False)
+    values = {"format": FORMAT, **asdict(Baseline(build, source, dict(profiles)))}
+    text = json.dumps(values, ensure_ascii=False)
     kept = _profile_file(home, build)
     write_atomically(kept, text)
     write_atomically(_baseline_file(home, source), text)

@@ -20,6 +20,7 @@ from viberary_pipeline.search.schema import (
 
 log = logging.getLogger(__name__)
 
+INDEXES = index_name("")
 _PORTION = 500
 _PUBLISH_WITHIN = timedelta(hours=1)
 
@@ -64,18 +65,44 @@ def known_builds(client: redis.Redis) -> list[str]:
     return sorted(key.decode().removeprefix(RECORDS) for key in client.scan_iter(match=f"{RECORDS}*", count=_PORTION))
 
 
-def remove_unneeded(client: redis.Redis) -> list[str]:
-    """Remove every build but the live one, the one before it, and those that await their publish.
+def unneeded_builds(client: redis.Redis) -> list[str]:
+    """Every build that has a record, but the live one, the one before it, and those that await their publish.
 
-    These are what killed builds left and what was published before the last two. Call it under the build lock.
+    These are what killed builds left and what was published before the last two.
     """
     pointer = read_pointer(client)
-    removed = []
-    for build in known_builds(client):
-        if build not in (pointer.live, pointer.previous) and not _awaits_publish(client, build):
-            remove_build(client, build)
-            removed.append(build)
-    return removed
+    return [
+        build
+        for build in known_builds(client)
+        if build not in (pointer.live, pointer.previous) and not _awaits_publish(client, build)
+    ]
+
+
+def remove_unneeded(client: redis.Redis) -> list[str]:
+    """Remove `unneeded_builds`; returns their names. Call it under the build lock."""
+    unneeded = unneeded_builds(client)
+    for build in unneeded:
+        remove_build(client, build)
+    return unneeded
+
+
+def orphaned_builds(client: redis.Redis) -> list[str]:
+    """Builds without a record of which an index or documents are there: no killed build leaves such, a hand may.
+
+    Walks the whole keyspace. Ask under the build lock: a build's record is written first and removed last.
+    """
+    names = {_text(name).removeprefix(INDEXES) for name in client.execute_command("FT._LIST") if _is_index(name)}
+    for key in client.scan_iter(match=f"{document_prefix('*')}*", count=_PORTION):
+        names.add(_text(key).removeprefix("viberary:").split(":doc:")[0])
+    return sorted(names - set(known_builds(client)))
+
+
+def _is_index(name: bytes | str) -> bool:
+    return _text(name).startswith(INDEXES)
+
+
+def _text(name: bytes | str) -> str:
+    return name.decode() if isinstance(name, bytes) else name
 
 
 def _awaits_publish(client: redis.Redis, build: str) -> bool:

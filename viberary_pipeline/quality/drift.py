@@ -12,7 +12,8 @@ from viberary_pipeline.quality.profile import shares
 
 KEY_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "books": ("title", "description", "authors"),
-    "documents": ("text", "author"),
+    "reviews": ("review_text",),
+    "documents": ("text", "author", "reviews_used"),
 }
 """Columns without which a work is found by nobody."""
 
@@ -64,7 +65,7 @@ def _fill(columns: tuple[str, ...] | None = None) -> Callable[[Profile, Profile]
         drops = {
             column: earlier[column] - rates.get(column, 0.0)
             for column in earlier
-            if columns is None or column in columns
+            if column in now["fill"] and (columns is None or column in columns)
         }
         if not drops:
             return Metric(None, undefined="the build before had no rows")
@@ -116,6 +117,7 @@ _MEASURES: Mapping[str, Mapping[str, Callable[[Profile, Profile], Metric]]] = {
     },
     "reviews": {
         "share_of_last_rows": _rows,
+        "share_of_key_fill_lost": _fill(KEY_COLUMNS["reviews"]),
         "share_of_fill_lost": _fill(),
         "share_of_ratings_moved": _moved("ratings"),
         "share_of_lengths_moved": _moved("text_length"),

@@ -90,6 +90,7 @@ def validate(
     keep_runs: int = 10,
     bounds: Path = BOUNDS,
     limits: DuckLimits = DUCK_LIMITS,
+    scratch: Path | None = None,
 ) -> ValidationReport:
     """Check a table against its bounds and put the result into Data Docs.
 
@@ -105,6 +106,7 @@ def validate(
         keep_runs: How many results per table are kept, this one included; older ones are removed.
         bounds: The bounds file.
         limits: DuckDB's memory and threads.
+        scratch: An existing folder, in which DuckDB may spill; None: beside the stored results.
 
     Raises:
         QualityError: the table could not be checked (a missed bound is a result, not an error).
@@ -116,7 +118,7 @@ def validate(
     store = docs.parent / "gx"
     store.mkdir(parents=True, exist_ok=True)
     metrics = measure(
-        table, parquet, related=related, scratch=store, limits=limits, works_left_out=works_left_out
+        table, parquet, related=related, scratch=scratch or store, limits=limits, works_left_out=works_left_out
     ) | dict(drift if drift is not None else drift_metrics(table, None, NOTHING_BEFORE))
     for spec in specs:
         if spec.metric not in metrics:

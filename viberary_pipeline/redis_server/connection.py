@@ -43,7 +43,7 @@ def connect(
         shown = f"the embedded server at {url}"
     try:
         with open_client(url, answer_seconds=PROBE_SECONDS) as client:
-            _check(client, shown, loading_seconds)
+            check_server(client, shown, loading_seconds)
     except (redis.RedisError, OSError, ValueError, TypeError) as error:  # the last two: options in the URL
         raise RedisServerError(
             "Redis cannot be used",
@@ -71,7 +71,8 @@ def prepare(binary: Path | None = None) -> Server:
             stop(home)
 
 
-def _check(client: redis.Redis, shown: str, loading_seconds: float) -> None:
+def check_server(client: redis.Redis, shown: str = "this server", loading_seconds: float = LOADING_SECONDS) -> None:
+    """Raise `RedisServerError` unless the server is loaded, new enough, has search and never evicts keys."""
     wait_until_loaded(client, shown, loading_seconds)
     version = str(client.info("server")["redis_version"])
     if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < MINIMUM_VERSION:

@@ -12,6 +12,7 @@ from viberary_pipeline.embedding.jobs import JobOptions
 from viberary_pipeline.embedding.places import place
 from viberary_pipeline.embedding.store import EmbeddingStore
 from viberary_pipeline.encoders.files import ResolvedEncoder, resolve
+from viberary_pipeline.encoders.precision import Precision
 from viberary_pipeline.executors.base import Executor
 from viberary_pipeline.executors.choice import executor_for
 from viberary_pipeline.settings import Settings, load_settings
@@ -26,12 +27,18 @@ class Encoder(dg.ConfigurableResource):
     """Which model turns texts into vectors, and which text recipe it reads."""
 
     name: str = Field(description="A registered encoder, or a sentence-transformers folder.")
+    query_precision: str = Field("auto", description="auto, fp32 or int8: of the exported query encoder.")
     recipe_name: str = Field(description="How the text of a work is put together.")
     reviews_per_work: int = Field(description="Most reviews that may enter the text of a work.")
     reader_language: str = Field(description="The language whose editions and reviews come first.")
     languages: list[str] = Field(description="Languages of works that are kept; empty: all.")
     min_ratings: int = Field(description="Ratings below which a work is left out.")
     keep_thin: bool = Field(description="Whether works with neither description nor review are kept.")
+
+    @property
+    def precision(self) -> Precision:
+        """The precision that the query encoder is asked for; anything but the known two decides itself."""
+        return "fp32" if self.query_precision == "fp32" else "int8" if self.query_precision == "int8" else "auto"
 
     @property
     def rules(self) -> DocumentRules:

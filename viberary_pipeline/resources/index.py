@@ -6,6 +6,9 @@ import dagster as dg
 import redis
 from pydantic import Field
 
+from viberary_pipeline.index.canaries import load_canaries
+from viberary_pipeline.index.effort import ef_runtime_for
+from viberary_pipeline.index.gate import GateRules
 from viberary_pipeline.redis_server import connect
 from viberary_pipeline.search.schema import HnswSettings
 from viberary_pipeline.settings import VectorType, load_settings
@@ -19,15 +22,31 @@ class SearchIndex(dg.ConfigurableResource):
     vector_type: str = Field(description="FLOAT32 or FLOAT16.")
     m: int = Field(description="Links per node of the HNSW graph.")
     ef_construction: int = Field(description="Candidates looked at on insertion.")
-    ef_runtime: int = Field(description="Candidates looked at per query.")
+    ef_runtime: int | None = Field(None, description="Candidates looked at per query; null: by the size.")
     least_recall: float = Field(description="Least recall@10 against exact search.")
-    gate_queries: int = Field(description="Queries of the recall gate.")
+    gate_queries: int = Field(description="Queries of the gates of recall and latency.")
+    most_p95_ms: float = Field(description="Most milliseconds of 95 of 100 KNN queries.")
+    most_lost: float = Field(description="Largest share of the live build's works by which a build may fall short.")
+    accept_loss: bool = Field(description="Whether a build that falls short further passes all the same.")
+    canaries: str = Field("", description="TOML file of canary queries; empty: none.")
+
+    def hnsw(self, documents: int, dimensions: int) -> HnswSettings:
+        """The parameters of an index of that size."""
+        vector_type: VectorType = "FLOAT16" if self.vector_type == "FLOAT16" else "FLOAT32"
+        ef_runtime = self.ef_runtime or ef_runtime_for(documents, dimensions)
+        return HnswSettings(vector_type, self.m, self.ef_construction, ef_runtime)
 
     @property
-    def hnsw(self) -> HnswSettings:
-        """The index's parameters."""
-        vector_type: VectorType = "FLOAT16" if self.vector_type == "FLOAT16" else "FLOAT32"
-        return HnswSettings(vector_type, self.m, self.ef_construction, self.ef_runtime)
+    def rules(self) -> GateRules:
+        """What the gates ask for. Raises `SettingsError` if the canaries cannot be read."""
+        return GateRules(
+            least_recall=self.least_recall,
+            queries=self.gate_queries,
+            most_p95_ms=self.most_p95_ms,
+            most_lost=self.most_lost,
+            accept_loss=self.accept_loss,
+            canaries=load_canaries(Path(self.canaries)) if self.canaries else (),
+        )
 
     def client(self) -> redis.Redis:
         """A connection to a server that was checked. Raises `RedisServerError`."""

@@ -14,7 +14,7 @@ class Storage(dg.ConfigurableResource):
 
     home: str = Field(description="VIBERARY_HOME, absolute.")
     raw: str | None = Field(description="Folder, s3://bucket/prefix or books file; null: the bundled sample.")
-    reject_ceiling: float = Field(description="Largest share of malformed lines per file.")
+    reject_ceiling: float = Field(description="Largest share of a file's lines that may be rejected.")
     duckdb_memory_limit: str = Field(description="DuckDB's memory limit, in its spelling.")
     duckdb_threads: int = Field(description="DuckDB's threads.")
 

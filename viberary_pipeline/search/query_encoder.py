@@ -4,7 +4,7 @@ Reads the folder that `encoders.onnx_export` writes::
 
     model.onnx       input_ids, attention_mask (int64, batch x tokens) -> sentence_embedding (float32, norm 1)
     tokenizer.json   for the tokenizers library
-    encoder.json     spec, fingerprint, padding, digests of both files, parity figures
+    encoder.json     spec, fingerprint, precision, padding, digests of both files, parity figures, probes
 """
 
 import hashlib
@@ -23,7 +23,12 @@ TOKENIZER = "tokenizer.json"
 ENCODER = "encoder.json"
 FORMAT = 1
 OUTPUT = "sentence_embedding"
-BATCH = 32  # bounds memory when many texts come at once; a reader's query is one
+# At most so many texts at once. 32 bounds memory. An int8 graph scales its activations over the whole batch, so there a
+# query's vector would depend on the queries beside it: each goes alone, as a reader's does.
+BATCH = {"fp32": 32, "int8": 1}
+PROBES = ("cold-blooded revenge", "a quiet garden by the sea", "1984")
+# int8 kernels differ between processors, and those without VNNI may saturate: this much they may differ.
+LEAST_PROBE_COSINE = 0.995
 
 
 class QueryEncoder:
@@ -35,7 +40,8 @@ class QueryEncoder:
             server; more help only where long texts come in batches.
 
     Raises:
-        EncoderError: a file is missing or damaged, or of a format that this version does not read.
+        EncoderError: a file is missing or damaged, or of a format that this version does not read; or this machine
+            computes other vectors than the one that exported.
     """
 
     def __init__(self, folder: Path, *, threads: int = 1) -> None:
@@ -43,14 +49,17 @@ class QueryEncoder:
         from tokenizers import Tokenizer  # type: ignore[import-untyped]
 
         self.folder = Path(folder)
-        description = _read_description(self.folder)
+        description = read_description(self.folder)
         try:
             spec = description["spec"]
             padding = description["padding"]
             self.spec_name: str = spec["name"]
+            self.precision: str = description.get("precision", "fp32")
+            self._batch = BATCH[self.precision]
             self.fingerprint: str = description["fingerprint"]
             self.dimensions: int = spec["dimensions"]
-            self._prefix: str = spec["query_prefix"]
+            self.query_prefix: str = spec["query_prefix"]
+            self.document_prefix: str = spec["document_prefix"]
             _verify_files(self.folder, description["files"])
             tokenizer = Tokenizer.from_file(str(self.folder / TOKENIZER))
             tokenizer.enable_truncation(max_length=spec["max_tokens"])
@@ -68,22 +77,38 @@ class QueryEncoder:
         self._session = onnxruntime.InferenceSession(
             str(self.folder / MODEL), sess_options=options, providers=["CPUExecutionProvider"]
         )
+        self._prove(description.get("probes", ()))
 
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def encode(self, texts: Sequence[str], *, prefix: str | None = None) -> NDArray[np.float32]:
         """The vectors of `texts`: float32, one row per text in the order given, norm 1.
 
-        The encoder's query prefix is put before each; what exceeds its token limit is cut.
+        The encoder's query prefix, or `prefix` instead, is put before each; what exceeds its token limit is cut.
 
         Raises:
             EncoderError: the model gave something else than finite vectors of its stated size.
         """
         if isinstance(texts, str):
             raise TypeError("expected a sequence of texts, not one string")
+        prefix = self.query_prefix if prefix is None else prefix
         vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
-        for start in range(0, len(texts), BATCH):
-            batch = [_encodable(self._prefix + text) for text in texts[start : start + BATCH]]
+        for start in range(0, len(texts), self._batch):
+            batch = [_encodable(prefix + text) for text in texts[start : start + self._batch]]
             vectors[start : start + len(batch)] = self._run(batch)
         return vectors
+
+    def _prove(self, probes: Sequence[Mapping[str, Any]]) -> None:
+        """Raise `EncoderError` unless the probes have, on this machine, the vectors that the export gave them."""
+        for probe in probes:
+            expected = np.asarray(probe["vector"], dtype=np.float32)
+            (found,) = self.encode([probe["query"]])
+            cosine = float(found @ expected / np.linalg.norm(expected)) if expected.shape == found.shape else 0.0
+            if not cosine >= LEAST_PROBE_COSINE:
+                raise EncoderError(
+                    f"The query encoder {self.spec_name} gives other vectors here than where it was exported",
+                    expected=f"a cosine of at least {LEAST_PROBE_COSINE} for {probe['query']!r} ({self.precision})",
+                    found=f"{cosine:.4f}",
+                    todo="build with VIBERARY_QUERY_PRECISION=fp32, or with the onnxruntime that runs here",
+                )
 
     def _run(self, batch: list[str]) -> NDArray[np.float32]:
         encodings = self._tokenizer.encode_batch(batch)
@@ -109,7 +134,8 @@ def _encodable(text: str) -> str:
     return text.encode("utf-8", errors="replace").decode("utf-8")
 
 
-def _read_description(folder: Path) -> dict[str, Any]:
+def read_description(folder: Path) -> dict[str, Any]:
+    """What `encoder.json` says of an export, without loading it. Raises `EncoderError` if it cannot be read."""
     path = folder / ENCODER
     try:
         description = json.loads(path.read_text(encoding="utf-8"))

@@ -11,7 +11,7 @@
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self
 
@@ -71,6 +71,11 @@ class HnswSettings:
         """The rows of a (n, dim) array as the blobs that this index stores and queries take."""
         return [row.tobytes() for row in np.ascontiguousarray(vectors, dtype=_NUMPY_TYPE[self.vector_type])]
 
+    def from_bytes(self, blobs: Sequence[bytes], dimensions: int) -> npt.NDArray[np.float32]:
+        """Stored vectors as float32 (len(blobs), dimensions). Raises ValueError if one has another length."""
+        flat = np.frombuffer(b"".join(blobs), dtype=_NUMPY_TYPE[self.vector_type])
+        return flat.reshape(len(blobs), dimensions).astype(np.float32)
+
     def index_fields(self, dimensions: int) -> list[Field]:
         """The fields of FT.CREATE. The page's other fields are stored in the hash and need no index."""
         return [
@@ -105,10 +110,12 @@ class BuildRecord:
         documents: Works in it.
         recall: recall@10 against exact search, in [0, 1].
         gates: JSON list of the gates with their figures.
-        seconds: What building took.
+        seconds: What building took, gates and all.
+        feed_seconds: Of these, from the first document sent to the last vector linked.
         created, published: UTC, ISO 8601; published is "" until it was.
         saved: When Redis had written it to disk as the live build, UTC, ISO 8601; "" until then.
         owner: The process that made it (`viberary_pipeline.index.owner`).
+        source: 'sample' for the bundled catalogue, 'given' for any other, '' where a version did not write it.
     """
 
     build: str
@@ -130,6 +137,8 @@ class BuildRecord:
     published: str = ""
     owner: str = ""
     saved: str = ""
+    source: str = ""
+    feed_seconds: float = 0.0
 
     @property
     def hnsw(self) -> HnswSettings:

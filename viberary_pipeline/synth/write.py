@@ -5,6 +5,7 @@ thread alone, so the order of its lines is certain. Ranges are written in their 
 """
 
 import os
+import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -15,6 +16,7 @@ from threading import local
 from typing import IO, NamedTuple
 
 import duckdb
+import psutil
 import pyarrow as pa
 from tqdm import tqdm
 
@@ -91,12 +93,13 @@ def write_synthetic(
 
 
 def _write_files(folder: Path, plan: Plan, limits: DuckLimits, damage: float) -> dict[str, int]:
-    token = uuid.uuid4().hex[:8]
-    temporary = {name: folder / f".{table.file}.{token}" for name, table in TABLES.items()}
+    _sweep(folder)
+    owner = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    temporary = {name: folder / f".synth-{owner}-{table.file}" for name, table in TABLES.items()}
     lines: dict[str, int] = {}
     # DuckDB runs each query in the thread that asks; there are as many of those as limits.threads.
     with (
-        tempfile.TemporaryDirectory(prefix=".synth-", dir=folder) as scratch,
+        tempfile.TemporaryDirectory(prefix=f".synth-{owner}-", dir=folder) as scratch,
         connect(replace(limits, threads=1), Path(scratch)) as connection,
     ):
         vocabulary = load_vocabulary(plan.seed)
@@ -196,6 +199,17 @@ def _check_counts(books: int, reviews: int, damage: float) -> None:
             found=f"{books} books, {reviews} reviews, damage {damage}",
             todo="name other counts, for example --books 20000 --reviews 60000",
         )
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed processes left half-written; files of living ones stay."""
+    for leftover in folder.glob(".synth-*-*"):
+        owner = leftover.name.split("-")[1]
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
 
 
 def _refuse_foreign(paths: list[Path]) -> None:

@@ -1,8 +1,9 @@
 -- books: one row per line of a block of goodreads_books.json.gz, typed. Nothing is dropped here: `reason` says why
 -- a row is to be rejected, `nulled` names the columns that could not hold what their field said.
 -- Input:  the variables path (a file of JSON lines), file, first_line, numbers.
--- Casts:  "" is null; a work_id is a number above 0 (a book without one is a work of its own); a number that is none, or out of range, is null (years 1 to 2100, months 1 to 12,
---         days 1 to 31, pages 1 to 20,000, ratings 0 to 5); a line that is no JSON object is a row of nulls.
+-- Casts:  "" is null; a work_id is a number above 0 (a book without one is a work of its own); a number that is none,
+--         or out of range, is null (years 1 to 2100, months 1 to 12, days 1 to 31, pages 1 to 20,000, ratings 0 to
+--         5); an author without an id is none; a line that is no JSON object is a row of nulls.
 -- Texts:  titles and description as people read them (clean_text); a title that is nothing but markup stays.
 -- Shelves: the names of the first 20, which are the most used; a book has up to 100, and they are half of the file.
 -- Language: of language_code; where that says nothing, of title and description, if they are clear enough.
@@ -53,6 +54,7 @@ typed AS (
         ratings_count AS raw_ratings_count,
         text_reviews_count AS raw_text_reviews_count,
         blank_to_null(link) AS link,
+        len(authors) AS author_links,
         coalesce(
             [{'author_id': trim(a.author_id), 'role': trim(coalesce(a."role", ''))}
              FOR a IN authors IF trim(a.author_id) <> ''], []
@@ -85,6 +87,7 @@ SELECT
     average_rating, ratings_count, text_reviews_count, link, authors, series, similar_books, popular_shelves,
     nullif(concat_ws(' ',
         CASE WHEN unreadable(raw_work_id, work_id) THEN 'work_id' END,
+        CASE WHEN author_links > len(authors) THEN 'authors' END,
         CASE WHEN unreadable(raw_is_ebook, is_ebook) THEN 'is_ebook' END,
         CASE WHEN unreadable(raw_publication_year, publication_year) THEN 'publication_year' END,
         CASE WHEN unreadable(raw_publication_month, publication_month) THEN 'publication_month' END,

@@ -1,6 +1,6 @@
 -- reviews: one row per line of a block of goodreads_reviews_dedup.json.gz, typed. Nothing is dropped here: `reason`
--- says why a row is to be rejected, `nulled` names the columns that could not hold what their field said. A review's book may
--- be unknown and its text empty: documents counts both.
+-- says why a row is to be rejected, `nulled` names the columns that could not hold what their field said. A review's
+-- book may be unknown and its text empty: documents counts both.
 -- Input:  the variables path (a file of JSON lines), file, first_line, numbers.
 -- Casts:  rating 0 means "not rated" and is null; dates look like 'Sun Jul 30 07:44:10 -0700 2017'. The files hold a
 --         few negative counts; a count below zero says nothing.
@@ -42,7 +42,7 @@ SELECT
     CASE WHEN review_text IS NOT NULL THEN hash(review_text) END AS text_hash,
     date_added, n_votes, n_comments,
     nullif(concat_ws(' ',
-        CASE WHEN raw_rating <> '0' AND unreadable(raw_rating, rating) THEN 'rating' END,
+        CASE WHEN coalesce(try_cast(raw_rating AS DOUBLE), 1) <> 0 AND unreadable(raw_rating, rating) THEN 'rating' END,
         CASE WHEN unreadable(raw_date_added, date_added) THEN 'date_added' END,
         CASE WHEN unreadable(raw_n_votes, n_votes) THEN 'n_votes' END,
         CASE WHEN unreadable(raw_n_comments, n_comments) THEN 'n_comments' END

@@ -33,18 +33,25 @@ CREATE OR REPLACE TEMP MACRO fold_space(value) AS
     );
 
 -- Without what HTML does not show. Inline elements leave nothing behind ('<b>O</b>nce', '<i>Emma</i>, a novel'), all
--- others a blank ('one<br>two'). A script or style that is never closed goes on to the end, as in a browser.
+-- others a blank ('one<br>two'), a script or style nothing of what it holds.
 CREATE OR REPLACE TEMP MACRO without_markup(value) AS
     regexp_replace(
         regexp_replace(
             regexp_replace(
-                value, '<!--.*?-->|<(?:(?i:script|style))\b[^>]*>.*?(?:</(?:(?i:script|style))\s*>|\z)', ' ', 'gs'
+                value, '<!--.*?-->|<(?:(?i:script|style))\b[^>]*>.*?</(?:(?i:script|style))\s*>', ' ', 'gs'
             ),
             '</?(?i:a|abbr|acronym|b|bdi|bdo|big|cite|code|del|dfn|em|font|i|ins|kbd|mark|q|s|samp|small|span|strike'
             '|strong|sub|sup|time|tt|u|var|wbr)(?:[\s/][^<>]*)?>',
             '', 'g'
         ),
         '<(?:/?[a-zA-Z]|[!?])[^<>]*>', ' ', 'g'
+    );
+
+-- A script or style that is never closed goes on to the end, as in a browser. Not so one that shows only once entities
+-- are resolved ('&lt;script&gt;'): a book about HTML may name the tag.
+CREATE OR REPLACE TEMP MACRO without_open_script(value) AS
+    regexp_replace(
+        value, '(<(?:(?i:script|style))\b[^>]*>.*?</(?:(?i:script|style))\s*>)|<(?:(?i:script|style))\b[^>]*>.*\z', '\1', 'gs'
     );
 
 -- Without invisible characters: Unicode's Default_Ignorable_Code_Point (DerivedCoreProperties.txt: zero-width ones,
@@ -94,8 +101,9 @@ CREATE OR REPLACE TEMP MACRO with_care(value) AS
                             fold_space(
                                 without_invisible(
                                     CASE
-                                        WHEN contains(value, '&') THEN resolve_entities(without_markup(value))
-                                        ELSE without_markup(value)
+                                        WHEN contains(value, '&')
+                                            THEN resolve_entities(without_markup(without_open_script(value)))
+                                        ELSE without_markup(without_open_script(value))
                                     END
                                 )
                             )

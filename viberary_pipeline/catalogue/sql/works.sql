@@ -26,6 +26,10 @@ typed AS (
         in_range(try_cast(reviews_count AS BIGINT), 0, 1000000000000) AS reviews_count,
         in_range(try_cast(text_reviews_count AS BIGINT), 0, 1000000000000) AS text_reviews_count,
         original_publication_year AS raw_original_publication_year,
+        books_count AS raw_books_count,
+        ratings_count AS raw_ratings_count,
+        reviews_count AS raw_reviews_count,
+        text_reviews_count AS raw_text_reviews_count,
         work_id IS NULL AND best_book_id IS NULL AND books_count IS NULL AND ratings_count IS NULL AS malformed
     FROM lines
 )
@@ -34,7 +38,15 @@ SELECT
     line_number(place) AS line,
     work_id, best_book_id, original_title, original_publication_year, books_count, ratings_count, reviews_count,
     text_reviews_count,
-    CASE WHEN unreadable(raw_original_publication_year, original_publication_year) THEN 'original_publication_year' END AS nulled,
+    nullif(concat_ws(' ',
+        CASE
+            WHEN unreadable(raw_original_publication_year, original_publication_year) THEN 'original_publication_year'
+        END,
+        CASE WHEN unreadable(raw_books_count, books_count) THEN 'books_count' END,
+        CASE WHEN unreadable(raw_ratings_count, ratings_count) THEN 'ratings_count' END,
+        CASE WHEN unreadable(raw_reviews_count, reviews_count) THEN 'reviews_count' END,
+        CASE WHEN unreadable(raw_text_reviews_count, text_reviews_count) THEN 'text_reviews_count' END
+    ), '') AS nulled,
     place,
     CASE WHEN malformed THEN 'malformed_json' WHEN work_id IS NULL THEN 'missing_work_id' END AS reason
 FROM typed

@@ -3,7 +3,7 @@
 -- Variables: reader_language, reviews_per_work.
 -- Rule: in the reader's language, then in the work's own, then of unknown language, then of any other; within each,
 -- those who liked the work and the others take turns, as among the candidates.
--- Dropped: every review behind the last place.
+-- Dropped: every review behind the last place. One stays even where none may enter the text: the work is not thin.
 CREATE TEMP TABLE chosen_reviews AS
 SELECT
     work_no,
@@ -28,4 +28,4 @@ FROM (
         LEFT JOIN review_languages AS l ON l.work_no = u.work_no AND l.place = u.place
     )
 )
-QUALIFY final_place <= getvariable('reviews_per_work')
+QUALIFY final_place <= greatest(getvariable('reviews_per_work'), 1)

@@ -23,7 +23,9 @@ reviews_of AS (
 parts AS (
     SELECT
         w.*, b.title, b.link, b.description, c.author, c.main_authors, c.authors,
-        coalesce(g.genres, []) AS genres, coalesce(s.series, []) AS series, coalesce(r.reviews, []) AS reviews
+        coalesce(g.genres, []) AS genres, coalesce(s.series, []) AS series,
+        coalesce(r.reviews, [])[:getvariable('reviews_per_work')] AS reviews,
+        b.description IS NULL AND r.reviews IS NULL AS thin
     FROM wanted_works AS w
     JOIN books_of AS b USING (work_no)
     LEFT JOIN credits AS c USING (work_no)
@@ -36,7 +38,6 @@ parts AS (
 texts AS (
     SELECT
         *,
-        description IS NULL AND len(reviews) = 0 AS thin,
         left(text_of(title, main_authors, description, genres, series, reviews), getvariable('most_characters')) AS "text"
     FROM parts
 )

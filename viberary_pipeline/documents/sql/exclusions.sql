@@ -7,7 +7,8 @@ FROM (
         count(*) FILTER (e.book_id IS NOT NULL AND r.text_length = 0) AS review_without_text,
         count(*) FILTER (
             e.book_id IS NOT NULL AND r.text_length > 0 AND r.text_length < getvariable('least_review')
-        ) AS review_too_short
+        ) AS review_too_short,
+        count(*) FILTER (e.book_id IS NOT NULL AND r.text_length >= getvariable('least_review')) AS long_enough
     FROM reviews AS r
     LEFT JOIN editions AS e USING (book_id)
 ), (

@@ -1,6 +1,7 @@
 -- joined_works: one row per work, all editions joined; and which filter leaves it out, null if none.
 -- Inputs: editions, works (Goodreads' own; may be empty). Variables: min_ratings.
--- shown_book_id: the representative edition. described_book_id: the most preferred one with a description, or null.
+-- shown_book_id: the representative edition. described_book_id: the most preferred one with a description, in a
+-- language that the filter lets through, or null.
 -- Dropped: nothing. Filters in this order: language, min_ratings; a work counts for the first that leaves it out.
 CREATE TEMP TABLE joined_works AS
 SELECT
@@ -14,7 +15,7 @@ FROM (
     SELECT
         work_id,
         any_value(book_id) FILTER (preference = 1) AS shown_book_id,
-        arg_min(book_id, preference) FILTER (described) AS described_book_id,
+        arg_min(book_id, preference) FILTER (described AND in_languages) AS described_book_id,
         any_value("language") FILTER (preference = 1) AS "language",
         bool_or(in_languages) FILTER (preference = 1) AS in_languages,
         count(*) AS editions,

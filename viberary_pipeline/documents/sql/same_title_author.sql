@@ -1,12 +1,13 @@
 -- same_title_author: one row per title and first author that stand in more than one work. They are reported, not
 -- joined: an abridged or a dramatised edition looks the same. Most ratings first.
--- Inputs: editions, books, authors. work_ids, books and ratings (of those books) run in parallel, most ratings first.
--- Dropped: books without an author, or with a title without a letter or digit.
+-- Inputs: editions, wanted_works, books, authors. work_ids, books and ratings (of those books) run in parallel, most ratings first.
+-- Dropped: works that a filter left out; books without an author, or with a title without a letter or digit.
 WITH copies AS (
     SELECT
         title_key, first_author_id, work_id,
         count(*) AS books, sum(ratings_count)::BIGINT AS ratings, arg_min(book_id, preference) AS book_id
     FROM editions
+    SEMI JOIN wanted_works USING (work_id)
     WHERE title_key IS NOT NULL AND first_author_id IS NOT NULL
     GROUP BY title_key, first_author_id, work_id
     QUALIFY count(*) OVER (PARTITION BY title_key, first_author_id) > 1

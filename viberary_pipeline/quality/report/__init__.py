@@ -6,12 +6,13 @@ publish_report(home, name, inputs)              -> quality/report/{name}.html an
 plots_markdown("books", profile)                -> the table's plots for the Dagster UI
 """
 
-from viberary_pipeline.quality.report.inputs import ReportInputs, TableInput, gather, standing_tables
+from viberary_pipeline.quality.report.inputs import READ_TABLES, ReportInputs, TableInput, gather, standing_tables
 from viberary_pipeline.quality.report.page import code_digest, make_latest, publish_report, write_report
 from viberary_pipeline.quality.report.plots import plots_markdown
 from viberary_pipeline.quality.report.summary import verdict
 
 __all__ = [
+    "READ_TABLES",
     "ReportInputs",
     "TableInput",
     "code_digest",

@@ -47,7 +47,6 @@ class ReportInputs:
         tokens: What `tokens.token_lengths` measured; None if it was not.
         encoder: The encoder whose tokens they are.
         made: When, as a text.
-        build: The build that the report is of; "" before there is one.
     """
 
     tables: Mapping[str, TableInput]
@@ -56,7 +55,6 @@ class ReportInputs:
     tokens: Mapping[str, Any] | None = None
     encoder: str = ""
     made: str = ""
-    build: str = ""
 
     def before(self, table: str) -> Profile | None:
         """The table's profile in the build before."""
@@ -91,7 +89,7 @@ def gather(store: ArtifactStore, home: Path, source: Source, **more: Any) -> tup
             {table: artifact.key for table, artifact in artifacts.items()},
             {table: [list(entry.results), str(entry.page)] for table, entry in tables.items()},
             [inputs.compared_with.baseline, inputs.compared_with.why_not],
-            [source, inputs.tokens, inputs.encoder, inputs.build],
+            [source, inputs.tokens, inputs.encoder],
         ]
     )
     return inputs, named

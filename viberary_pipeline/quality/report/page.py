@@ -56,7 +56,7 @@ def code_digest() -> str:
     """A digest of the code and templates that make the page: another version makes it anew."""
     package = files("viberary_pipeline") / "quality"
     folders = [package / "report", package / "report" / "templates", package / "templates"]
-    sources = [
-        entry for folder in folders for entry in folder.iterdir() if entry.name.endswith((".py", ".html", ".css"))
-    ]
+    entries = (entry for folder in folders for entry in folder.iterdir())
+    sources = [package / "distributions.py", package / "drift.py"]
+    sources += [entry for entry in entries if entry.name.endswith((".py", ".html", ".css"))]
     return digest([[entry.name, entry.read_text(encoding="utf-8")] for entry in sources])

@@ -106,7 +106,7 @@ def _rejects(table: str, entry: TableInput) -> dict[str, Any]:
     """The rejects of one table by reason, with examples where they were kept."""
     examples: dict[str, Any] = {}
     if entry.rejects is not None:
-        with duckdb.connect() as connection:
+        with duckdb.connect(config={"memory_limit": "1GB", "threads": 1}) as connection:
             connection.read_parquet(str(entry.rejects)).create_view("rejects")
             examples = {
                 reason: rows for reason, _, rows in connection.execute(sql("quality", "profile_rejects")).fetchall()

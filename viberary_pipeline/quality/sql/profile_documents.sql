@@ -26,7 +26,7 @@ SELECT
         'language': count(language), 'publication_year': count(publication_year),
         'average_rating': count(average_rating), 'ratings_count': count(ratings_count),
         'genres': count(*) FILTER (len(genres) > 0), 'series': count(*) FILTER (len(series) > 0),
-        'text': count(nullif("text", ''))
+        'text': count(nullif("text", '')), 'reviews_used': count(*) FILTER (reviews_used > 0)
     } AS fill,
     {
         'languages': histogram(language),

@@ -1,0 +1,107 @@
+"""What int8 costs and saves: nDCG@10 of judged queries on the bundled sample, cosine to float32, milliseconds.
+
+    python benchmarks/query_precision.py HOME [--golden FILE] [--out benchmarks/results/query_precision.json]
+
+HOME has the sample published (`viberary build`). Search is exact cosine over its vectors, so that nothing but the
+query's vector differs. The judged queries are [[query]] tables with `text` and `works` (work's number in the sample to
+[grade, why]). Differences of nDCG@10 to float32 are relative, with a 95 % bootstrap interval over queries.
+"""
+
+import argparse
+import json
+import os
+import platform
+import tempfile
+import time
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from viberary_pipeline.artifacts import ArtifactStore
+from viberary_pipeline.embedding.store import EmbeddingStore
+from viberary_pipeline.encoders import resolve
+from viberary_pipeline.encoders.onnx_export import export_query_encoder
+from viberary_pipeline.encoders.precision import quantize
+from viberary_pipeline.sample.records import work_id
+from viberary_pipeline.sample.works import load_works
+from viberary_pipeline.search.query_encoder import MODEL, QueryEncoder
+
+GOLDEN = Path(__file__).parent.parent / "viberary_pipeline" / "evaluation" / "golden" / "sample.toml"
+DISCOUNT = 1 / np.log2(np.arange(2, 12))
+DRAWS = 2000
+
+
+def ndcg(vectors: Any, documents: Any, ids: list[str], judged: list[dict[str, int]]) -> Any:
+    """nDCG@10 with linear gains, one per query."""
+    figures = []
+    for grades, similarity in zip(judged, vectors @ documents.T, strict=True):
+        gains = [grades.get(ids[row], 0) for row in np.argsort(-similarity)[:10]]
+        ideal = np.sort(list(grades.values()))[::-1][:10]
+        figures.append(gains @ DISCOUNT / (ideal @ DISCOUNT[: len(ideal)]))
+    return np.array(figures)
+
+
+def milliseconds(encoder: QueryEncoder, queries: list[str]) -> float:
+    taken = []
+    for query in queries:
+        started = time.perf_counter()
+        encoder.encode([query])
+        taken.append((time.perf_counter() - started) * 1000)
+    return round(float(np.median(taken)), 3)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("home", type=Path)
+    parser.add_argument("--golden", type=Path, default=GOLDEN)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    model = resolve("all-MiniLM-L6-v2")
+    table = pq.read_table(ArtifactStore(options.home).current("documents").file("documents.parquet"))
+    store = EmbeddingStore(options.home / "embeddings", model.fingerprint, model.spec.dimensions)
+    documents = store.vectors_for(table["text_hash"])
+    ids = table["work_id"].to_pylist()
+    names = {str(work.id): work_id(work) for work in load_works()}
+    entries = tomllib.loads(options.golden.read_text(encoding="utf-8"))["query"]
+    queries = [entry["text"] for entry in entries]
+    judged = [{names[number]: grade for number, (grade, _) in entry["works"].items()} for entry in entries]
+    with tempfile.TemporaryDirectory() as folder:
+        exact = Path(folder) / "fp32"
+        export_query_encoder(model, exact)
+        exports = {
+            "fp32": exact,
+            "int8, all matrices": quantize(exact, Path(folder) / "whole", whole=True),
+            "int8, but for those that narrow": quantize(exact, Path(folder) / "int8"),
+        }
+        encoders = {name: QueryEncoder(path) for name, path in exports.items()}
+        reference = encoders["fp32"].encode(queries)
+        base = ndcg(reference, documents, ids, judged)
+        random = np.random.default_rng(0)
+        results: dict[str, Any] = {
+            "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
+            "queries": len(queries),
+        }
+        for name, encoder in encoders.items():
+            vectors = encoder.encode(queries)
+            figures = ndcg(vectors, documents, ids, judged)
+            difference = figures - base
+            draws = [difference[random.integers(len(base), size=len(base))].mean() for _ in range(DRAWS)]
+            change, low, high = np.array([difference.mean(), *np.percentile(draws, [2.5, 97.5])]) / base.mean()
+            results[name] = {
+                "ndcg_at_10": round(float(figures.mean()), 4),
+                "change": [round(float(value), 4) for value in (change, low, high)],
+                "cosine": round(float(np.sum(vectors * reference, axis=1).mean()), 5),
+                "median_ms": milliseconds(encoder, queries),
+                "bytes": (exports[name] / MODEL).stat().st_size,
+            }
+    text = json.dumps(results, indent=1)
+    print(text)
+    if options.out:
+        options.out.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

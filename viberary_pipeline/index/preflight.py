@@ -1,0 +1,90 @@
+"""What must hold before the first byte of a new index is written: afterwards it would harm readers, or be in vain."""
+
+import redis
+
+from viberary_pipeline.errors import IndexBuildError
+from viberary_pipeline.redis_server.connection import check_server
+from viberary_pipeline.search.schema import ALIAS, HnswSettings, index_is_missing, index_name, read_pointer
+
+# Beside the vector, which is stored twice (in the hash and in the graph): the hash's fields (title, author, 600
+# characters of description, link), its key, and the graph's links. Measured on RediSearch 2.10.5.
+_BYTES_BESIDE_THE_VECTORS = 3_400
+
+
+def preflight(client: redis.Redis, documents: int, dimensions: int, hnsw: HnswSettings) -> None:
+    """Raise unless this server can take one more index of that size and its names are as we left them.
+
+    Raises:
+        RedisServerError: it is too old, has no search, or evicts keys (anybody may have set so since we connected).
+        IndexBuildError: no room, or the alias is not what the pointer says.
+    """
+    check_server(client)
+    check_names(client)
+    check_room(client, documents, dimensions, hnsw)
+
+
+def check_names(client: redis.Redis) -> None:
+    """Raises `IndexBuildError` if an index bears the alias's name, or the alias names another index than the pointer.
+
+    FT.CREATE under the alias's name shadows the alias: readers would see that index whatever is published. An alias
+    that was moved by hand would hide from other programs what `viberary status` says is live.
+    """
+    indexes = [name.decode() if isinstance(name, bytes) else str(name) for name in client.execute_command("FT._LIST")]
+    if ALIAS in indexes:
+        raise IndexBuildError(
+            "An index bears the name of the alias",
+            expected=f"{ALIAS} to be an alias, never an index's own name",
+            found=f"an index of that name among {', '.join(sorted(indexes))}",
+            todo=f"`FT.DROPINDEX {ALIAS}` there (it keeps the documents), then build again",
+        )
+    live = read_pointer(client).live
+    expected, found = index_name(live) if live else "", aliased_index(client)
+    if found != expected:
+        raise IndexBuildError(
+            "The alias and the pointer disagree on which index is live",
+            expected=f"{ALIAS} on {expected or 'nothing'}",
+            found=found or "no such alias",
+            todo=f"`{f'FT.ALIASUPDATE {ALIAS} {expected}' if expected else f'FT.ALIASDEL {ALIAS}'}`, then build again",
+        )
+
+
+def aliased_index(client: redis.Redis) -> str:
+    """The name of the index that the alias stands for; '' if there is no such alias."""
+    try:
+        info = client.ft(ALIAS).info()
+    except redis.ResponseError as error:
+        if index_is_missing(error):
+            return ""
+        raise
+    name = info["index_name"] if "index_name" in info else info[b"index_name"]
+    return name.decode() if isinstance(name, bytes) else str(name)
+
+
+def estimated_bytes(documents: int, dimensions: int, hnsw: HnswSettings) -> int:
+    """What an index of that size will occupy in Redis, rounded up."""
+    vector = dimensions * (2 if hnsw.vector_type == "FLOAT16" else 4)
+    links = 2 * hnsw.m * 8
+    return documents * (2 * vector + links + _BYTES_BESIDE_THE_VECTORS)
+
+
+def check_room(client: redis.Redis, documents: int, dimensions: int, hnsw: HnswSettings) -> None:
+    """Raises `IndexBuildError` if the server has less memory left than one more index of that size needs.
+
+    The bound is maxmemory, or, where none is set, the memory of the server's machine.
+    """
+    memory = client.info("memory")
+    bound = int(memory.get("maxmemory") or memory.get("total_system_memory") or 0)
+    if not bound:
+        return  # a managed server that does not say
+    needed, free = estimated_bytes(documents, dimensions, hnsw), bound - int(memory["used_memory"])
+    if needed > free:
+        raise IndexBuildError(
+            "Redis has no room for another index",
+            expected=f"about {_megabytes(needed)} free for {documents:,} documents of {dimensions} dimensions",
+            found=f"{_megabytes(free)} free of {_megabytes(bound)}",
+            todo="give Redis more memory (maxmemory), or set VIBERARY_VECTOR_TYPE=FLOAT16",
+        )
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:,.0f} MB"
