@@ -296,9 +296,18 @@ def test_wrong_usage_exits_2(published, arguments):
     assert published.cli(*arguments).returncode == 2
 
 
-def test_an_executor_that_this_version_has_not_is_refused_at_once(published):
-    done = published.cli("build", "--executor", "batch")
+@pytest.mark.parametrize(
+    ("executor", "missing"),
+    [
+        ("ec2", "VIBERARY_JOBS (s3://bucket/prefix); either VIBERARY_EC2_IMAGE or VIBERARY_EC2_WHEEL; "),
+        ("batch", "VIBERARY_JOBS (s3://bucket/prefix); VIBERARY_BATCH_QUEUE; VIBERARY_BATCH_DEFINITION"),
+    ],
+)
+def test_an_executor_whose_settings_are_not_whole_is_refused_at_once(published, executor, missing):
+    done = published.cli("build", "--executor", executor)
     assert done.returncode == 1
+    assert f"The executor {executor} cannot be used as it is set" in done.stderr
+    assert missing in done.stderr
     assert "raw_books" not in done.stderr
 
 

@@ -41,7 +41,7 @@ def test_the_graph_is_the_flow(definitions):
         "series": ["raw_series"],
         "documents": ["authors", "books", "genres", "reviews", "series", "works"],
         "data_quality_report": ["authors", "books", "documents", "reviews"],
-        "embeddings": ["documents"],
+        "embeddings": ["documents", "query_encoder"],
         "query_encoder": [],
         "search_index": ["embeddings", "query_encoder"],
         "evaluation_report": ["books", "documents", "search_index"],
@@ -69,6 +69,13 @@ def test_jobs_and_the_weekly_schedule(definitions):
         "weekly_rebuild",
         "0 3 * * 0",
         "rebuild",
+    )
+
+
+def test_no_failed_run_leaves_a_machine(definitions):
+    sensors = {sensor.name: sensor.default_status for sensor in definitions.get_repository_def().sensor_defs}
+    assert sensors == dict.fromkeys(
+        ["machines_of_failed_runs", "machines_of_cancelled_runs"], dg.DefaultSensorStatus.RUNNING
     )
 
 

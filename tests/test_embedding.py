@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -23,22 +24,23 @@ from tiny_model import DIMENSIONS, make_tiny_model
 
 from viberary_pipeline.artifacts import file_sha256
 from viberary_pipeline.embedding import worker
-from viberary_pipeline.embedding.compute import choose_dtype, runs_on
+from viberary_pipeline.embedding.devices import choose_dtype, runs_on
 from viberary_pipeline.embedding.embed import EmbedCounts, embed_missing
-from viberary_pipeline.embedding.jobs import Job, Shard, ShardManifest, read_job, write_job
+from viberary_pipeline.embedding.jobs import Job, JobOptions, Shard, ShardManifest, read_job, write_job
 from viberary_pipeline.embedding.store import EmbeddingStore
 from viberary_pipeline.embedding.vectors import (
     TEXTS_SCHEMA,
     map_table,
     problem_with,
+    table_bytes,
     vectors_schema,
     vectors_table,
-    write_table,
 )
 from viberary_pipeline.encoders import ResolvedEncoder, resolve
+from viberary_pipeline.encoders.onnx_export import export_query_encoder
 from viberary_pipeline.encoders.torch_model import load_sentence_transformer
 from viberary_pipeline.errors import ArtifactError, SettingsError, WorkerError
-from viberary_pipeline.executors import LocalExecutor, executor_for, run_job
+from viberary_pipeline.executors import JobStatus, LocalExecutor, run_job
 
 WORKER = [sys.executable, "-m", "viberary_pipeline.embedding.worker"]
 WORDS = ("revenge", "sea", "garden", "robot", "quiet", "winter")
@@ -58,6 +60,16 @@ def pairs(numbers: range) -> list[tuple[str, str]]:
 
 def batch(texts: list[tuple[str, str]]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist([{"text_hash": h, "text": t} for h, t in texts], TEXTS_SCHEMA)
+
+
+def root(job: Job) -> Path:
+    """The folder that a local job lies in."""
+    return Path(job.place.uri)
+
+
+def at(job: Job, name: str) -> Path:
+    """The path of one of a local job's files."""
+    return root(job) / name
 
 
 def hashes(texts: list[tuple[str, str]]) -> pa.Array:
@@ -91,13 +103,12 @@ def done_job(encoder, tmp_path_factory) -> tuple[Job, subprocess.CompletedProces
         tmp_path_factory.mktemp("jobs") / "job",
         [batch(pairs(range(20)))],
         encoder=encoder,
-        device="cpu",
         shard_rows=8,
     )
     blocked = "import sys; sys.modules.update(dict.fromkeys(['dagster', 'duckdb', 'onnxruntime']));"
     run = "from viberary_pipeline.embedding.worker import main; sys.exit(main(sys.argv[1:]))"
     done = subprocess.run(
-        [sys.executable, "-c", blocked + run, "--job", str(job.folder)],
+        [sys.executable, "-c", blocked + run, "--job", str(root(job))],
         capture_output=True,
         text=True,
         timeout=120,
@@ -108,15 +119,15 @@ def done_job(encoder, tmp_path_factory) -> tuple[Job, subprocess.CompletedProces
 
 @pytest.fixture
 def own_job(done_job, tmp_path) -> Job:
-    return read_job(Path(shutil.copytree(done_job[0].folder, tmp_path / "job")))
+    return read_job(Path(shutil.copytree(root(done_job[0]), tmp_path / "job")))
 
 
 def vector_digests(job: Job) -> list[str]:
-    return [file_sha256(job.vectors(shard.index)) for shard in job.shards]
+    return [file_sha256(at(job, job.vectors(shard.index))) for shard in job.shards]
 
 
 def attempts(job: Job) -> list[int]:
-    return [json.loads(job.manifest(shard.index).read_text())["attempts"] for shard in job.shards]
+    return [json.loads(at(job, job.manifest(shard.index)).read_text())["attempts"] for shard in job.shards]
 
 
 # ---- jobs
@@ -125,16 +136,15 @@ def attempts(job: Job) -> list[int]:
 def test_a_job_holds_every_text_once_in_shards_sorted_by_length(encoder, tmp_path):
     texts = pairs(range(20))
     portions = [batch(texts[:3]), batch(texts[3:17]), batch(texts[17:])]
-    job = write_job(tmp_path / "job", portions, encoder=encoder, device="cpu", shard_rows=8, threads=2)
-    assert job == Job(
-        folder=tmp_path / "job",
+    job = write_job(tmp_path / "job", portions, encoder=encoder, shard_rows=8, options=JobOptions(threads=2))
+    assert dataclasses.replace(job, place=None) == Job(
+        place=None,
         spec=encoder.spec,
         model_folder=str(encoder.folder),
         fingerprint=encoder.fingerprint,
-        device="cpu",
-        dtype="auto",
-        threads=2,
-        shards=tuple(Shard(i, rows, file_sha256(job.texts(i))) for i, rows in enumerate((8, 8, 4))),
+        options=JobOptions(threads=2),
+        carries_model=False,
+        shards=tuple(Shard(i, rows, file_sha256(at(job, job.texts(i)))) for i, rows in enumerate((8, 8, 4))),
     )
     for shard, first in zip(job.shards, (0, 8, 16), strict=True):
         rows = [tuple(row.values()) for row in job.read_texts(shard).to_pylist()]
@@ -143,7 +153,9 @@ def test_a_job_holds_every_text_once_in_shards_sorted_by_length(encoder, tmp_pat
 
 def test_a_job_for_an_unknown_device_is_refused(encoder, tmp_path):
     with pytest.raises(SettingsError):
-        write_job(tmp_path / "job", [], encoder=encoder, device="tpu", shard_rows=8)
+        write_job(tmp_path / "job", [], encoder=encoder, shard_rows=8, options=JobOptions(device="tpu"))
+    with pytest.raises(SettingsError):  # a GPU has no quantised graph
+        write_job(tmp_path / "job", [], encoder=encoder, shard_rows=8, options=JobOptions(device="cuda", dtype="int8"))
 
 
 # ---- worker
@@ -156,14 +168,14 @@ def test_the_worker_embeds_every_shard(done_job, encoder, expected):
     model = load_sentence_transformer(encoder.spec, encoder.folder)
     for shard in job.shards:
         texts = [tuple(row.values()) for row in job.read_texts(shard).to_pylist()]
-        table = map_table(job.vectors(shard.index), vectors_schema(DIMENSIONS))
+        table = map_table(at(job, job.vectors(shard.index)), vectors_schema(DIMENSIONS))
         assert table["text_hash"].to_pylist() == [text_hash for text_hash, _ in texts]
         np.testing.assert_allclose(table["vector"].to_pylist(), expected(texts), atol=1e-6)
 
-        manifest = ShardManifest(**json.loads(job.manifest(shard.index).read_text()))
+        manifest = ShardManifest(**json.loads(at(job, job.manifest(shard.index)).read_text()))
         assert manifest == ShardManifest(
             shard=shard.index,
-            sha256=file_sha256(job.vectors(shard.index)),
+            sha256=file_sha256(at(job, job.vectors(shard.index))),
             input_sha256=shard.sha256,
             fingerprint=encoder.fingerprint,
             rows=shard.rows,
@@ -179,35 +191,35 @@ def test_the_worker_embeds_every_shard(done_job, encoder, expected):
 
 
 def damage_vectors_deleted(job: Job) -> None:
-    job.vectors(1).unlink()
+    at(job, job.vectors(1)).unlink()
 
 
 def damage_vectors_cut(job: Job) -> None:
-    os.truncate(job.vectors(1), job.vectors(1).stat().st_size // 2)
+    os.truncate(at(job, job.vectors(1)), at(job, job.vectors(1)).stat().st_size // 2)
 
 
 def damage_vectors_flipped(job: Job) -> None:
-    content = bytearray(job.vectors(1).read_bytes())
+    content = bytearray(at(job, job.vectors(1)).read_bytes())
     content[len(content) // 2] ^= 1
-    job.vectors(1).write_bytes(content)
+    at(job, job.vectors(1)).write_bytes(content)
 
 
 def damage_manifest_deleted(job: Job) -> None:
-    job.manifest(1).unlink()
+    at(job, job.manifest(1)).unlink()
 
 
 def damage_manifest_cut(job: Job) -> None:
-    os.truncate(job.manifest(1), 20)
+    os.truncate(at(job, job.manifest(1)), 20)
 
 
 def damage_manifest_of_another_input(job: Job) -> None:
-    values = json.loads(job.manifest(1).read_text())
-    job.manifest(1).write_text(json.dumps(values | {"input_sha256": "0" * 64}))
+    values = json.loads(at(job, job.manifest(1)).read_text())
+    at(job, job.manifest(1)).write_text(json.dumps(values | {"input_sha256": "0" * 64}))
 
 
 def damage_manifest_of_another_encoder(job: Job) -> None:
-    values = json.loads(job.manifest(1).read_text())
-    job.manifest(1).write_text(json.dumps(values | {"fingerprint": "0" * 16}))
+    values = json.loads(at(job, job.manifest(1)).read_text())
+    at(job, job.manifest(1)).write_text(json.dumps(values | {"fingerprint": "0" * 16}))
 
 
 DAMAGES = [value for name, value in list(globals().items()) if name.startswith("damage_")]
@@ -217,28 +229,32 @@ DAMAGES = [value for name, value in list(globals().items()) if name.startswith("
 def test_a_damaged_shard_alone_is_computed_again_with_the_same_result(own_job, damage):
     before = vector_digests(own_job)
     damage(own_job)
-    assert worker.main(["--job", str(own_job.folder)]) == 0
+    assert worker.main(["--job", str(root(own_job))]) == 0
     assert vector_digests(own_job) == before
     assert attempts(own_job) == [1, 2, 1]
     assert all(own_job.finished(shard) for shard in own_job.shards)
 
 
 def test_a_finished_job_is_left_as_it_is(own_job):
-    before = {path: path.stat().st_mtime_ns for path in own_job.folder.rglob("*")}
-    assert worker.main(["--job", str(own_job.folder)]) == 0
-    assert {path: path.stat().st_mtime_ns for path in own_job.folder.rglob("*")} == before
+    def times() -> dict[Path, int]:
+        files = (path for path in root(own_job).rglob("*") if path.is_file())
+        return {path: path.stat().st_mtime_ns for path in files if path.parent.name != "workers"}
+
+    before = times()
+    assert worker.main(["--job", str(root(own_job))]) == 0
+    assert times() == before
 
 
 def test_a_range_of_shards_is_computed_and_no_other(encoder, tmp_path):
-    job = write_job(tmp_path / "job", [batch(pairs(range(20)))], encoder=encoder, device="cpu", shard_rows=5)
-    assert worker.main(["--job", str(job.folder), "--shards", "1:3"]) == 0
+    job = write_job(tmp_path / "job", [batch(pairs(range(20)))], encoder=encoder, shard_rows=5)
+    assert worker.main(["--job", str(root(job)), "--shards", "1:3"]) == 0
     assert [job.finished(shard) is not None for shard in job.shards] == [False, True, True, False]
 
 
 @pytest.mark.parametrize("shards", ["1:9", "2:2", "1", "a:b"])
 def test_a_wrong_range_is_wrong_usage(own_job, shards, capsys):
     try:
-        code = worker.main(["--job", str(own_job.folder), "--shards", shards])
+        code = worker.main(["--job", str(root(own_job)), "--shards", shards])
     except SystemExit as error:
         code = error.code
     assert code == 2
@@ -247,57 +263,85 @@ def test_a_wrong_range_is_wrong_usage(own_job, shards, capsys):
 
 def test_a_worker_killed_in_mid_job_resumes_to_the_same_vectors(encoder, tmp_path):
     texts = pairs(range(400))
-    job = write_job(tmp_path / "job", [batch(texts)], encoder=encoder, device="cpu", shard_rows=4)
-    process = subprocess.Popen([*WORKER, "--job", str(job.folder)], stderr=subprocess.DEVNULL)
-    wait_for(lambda: job.manifest(2).exists() or process.poll() is not None)
+    job = write_job(tmp_path / "job", [batch(texts)], encoder=encoder, shard_rows=4)
+    process = subprocess.Popen([*WORKER, "--job", str(root(job))], stderr=subprocess.DEVNULL)
+    wait_for(lambda: at(job, job.manifest(2)).exists() or process.poll() is not None)
     process.kill()
     assert process.wait() == -signal.SIGKILL
     done = [shard for shard in job.shards if job.finished(shard) is not None]
     assert 3 <= len(done) < len(job.shards)
-    times = {shard.index: job.vectors(shard.index).stat().st_mtime_ns for shard in done}
+    times = {shard.index: at(job, job.vectors(shard.index)).stat().st_mtime_ns for shard in done}
 
-    assert worker.main(["--job", str(job.folder)]) == 0
+    assert worker.main(["--job", str(root(job))]) == 0
     assert all(job.finished(shard) for shard in job.shards)
-    assert {index: job.vectors(index).stat().st_mtime_ns for index in times} == times
-    whole = write_job(tmp_path / "whole", [batch(texts)], encoder=encoder, device="cpu", shard_rows=4)
-    assert worker.main(["--job", str(whole.folder)]) == 0
+    assert {index: at(job, job.vectors(index)).stat().st_mtime_ns for index in times} == times
+    whole = write_job(tmp_path / "whole", [batch(texts)], encoder=encoder, shard_rows=4)
+    assert worker.main(["--job", str(root(whole))]) == 0
     assert vector_digests(job) == vector_digests(whole)
+
+
+def test_a_worker_killed_again_and_again_does_the_same_work_in_the_end(encoder, tmp_path):
+    """At random moments, also while it starts; at most one shard per kill was begun in vain."""
+    export_query_encoder(encoder, tmp_path / "graph")
+    options = JobOptions(graph=str(tmp_path / "graph"), threads=1)  # it starts faster without torch
+    job, whole = (
+        write_job(tmp_path / name, [batch(pairs(range(2400)))], encoder=encoder, shard_rows=4, options=options)
+        for name in ("job", "whole")
+    )
+    chance, kills = random.Random(5), 0
+    while kills < 5:
+        before = job.declared_done()
+        process = subprocess.Popen([*WORKER, "--job", str(root(job))], stderr=subprocess.DEVNULL)
+        if kills:  # the first one wherever it is, the others amid the work
+            wait_for(lambda done=before, process=process: job.declared_done() > done or process.poll() is not None)
+        time.sleep(chance.uniform(0, 0.2))
+        assert process.poll() is None, "it finished before all kills"
+        process.kill()
+        process.wait()
+        kills += 1
+    assert 0 < job.declared_done() < len(job.shards)
+    for each in (job, whole):
+        assert worker.main(["--job", str(root(each))]) == 0
+    assert vector_digests(job) == vector_digests(whole)
+    assert sum(attempts(job)) - len(job.shards) <= kills
 
 
 def test_cuda_asked_for_and_absent_is_a_matter_of_configuration(encoder, tmp_path, capsys):
     if has_cuda():
         pytest.skip("this machine has CUDA")
-    job = write_job(tmp_path / "job", [batch(pairs(range(3)))], encoder=encoder, device="cuda", shard_rows=8)
-    assert worker.main(["--job", str(job.folder)]) == 78
+    job = write_job(
+        tmp_path / "job", [batch(pairs(range(3)))], encoder=encoder, shard_rows=8, options=JobOptions(device="cuda")
+    )
+    assert worker.main(["--job", str(root(job))]) == 78
     assert "told to use CUDA and cannot" in capsys.readouterr().err
-    assert not job.vectors(0).exists()
+    assert not at(job, job.vectors(0)).exists()
 
 
 def test_another_model_than_the_jobs_is_a_matter_of_configuration(own_job, tmp_path, capsys):
     other = make_tiny_model(tmp_path / "other", seed=8, normalize=False, prompts={"document": "passage: "})
-    description = own_job.folder / "job.json"
+    description = root(own_job) / "job.json"
     description.write_text(json.dumps(json.loads(description.read_text()) | {"model_folder": str(other)}))
-    own_job.manifest(1).unlink()
-    assert worker.main(["--job", str(own_job.folder)]) == 78
+    at(own_job, own_job.manifest(1)).unlink()
+    assert worker.main(["--job", str(root(own_job))]) == 78
     assert "is not the job's" in capsys.readouterr().err
 
 
 def test_a_missing_model_is_a_matter_of_configuration(own_job, tmp_path, capsys):
-    description = own_job.folder / "job.json"
+    description = root(own_job) / "job.json"
     values = json.loads(description.read_text())
     values["spec"]["source"] = f"folder:{tmp_path / 'gone'}"
     description.write_text(json.dumps(values | {"model_folder": str(tmp_path / "gone")}))
-    own_job.manifest(1).unlink()
-    assert worker.main(["--job", str(own_job.folder)]) == 78
+    at(own_job, own_job.manifest(1)).unlink()
+    assert worker.main(["--job", str(root(own_job))]) == 78
     assert "The model is not whole" in capsys.readouterr().err
 
 
 def test_no_job_and_damaged_texts_are_a_matter_of_configuration(own_job, tmp_path, capsys):
     assert worker.main(["--job", str(tmp_path)]) == 78
     assert "There is no embedding job" in capsys.readouterr().err
-    own_job.manifest(1).unlink()
-    os.truncate(own_job.texts(1), 100)
-    assert worker.main(["--job", str(own_job.folder)]) == 78
+    at(own_job, own_job.manifest(1)).unlink()
+    os.truncate(at(own_job, own_job.texts(1)), 100)
+    assert worker.main(["--job", str(root(own_job))]) == 78
     assert "The texts of shard 1 are damaged" in capsys.readouterr().err
 
 
@@ -308,12 +352,10 @@ def test_a_model_that_gives_nan_is_not_believed(own_job, encoder, tmp_path, caps
     weights = load_file(broken / "model.safetensors")
     weights["transformer.layer.1.output_layer_norm.weight"][:] = np.nan
     save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
-    job = write_job(
-        tmp_path / "nan", [batch(pairs(range(5)))], encoder=resolve(str(broken)), device="cpu", shard_rows=8
-    )
-    assert worker.main(["--job", str(job.folder)]) == 75
+    job = write_job(tmp_path / "nan", [batch(pairs(range(5)))], encoder=resolve(str(broken)), shard_rows=8)
+    assert worker.main(["--job", str(root(job))]) == 75
     assert "5 of 5 vectors that are not finite or not of norm 1" in capsys.readouterr().err
-    assert not job.vectors(0).exists()
+    assert not at(job, job.vectors(0)).exists()
 
 
 def test_a_gpu_runs_code_of_its_architecture_only():
@@ -352,27 +394,30 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 
 def test_the_worker_ends_when_its_parent_is_killed(encoder, tmp_path):
-    job = write_job(tmp_path / "job", [batch(pairs(range(800)))], encoder=encoder, device="cpu", shard_rows=4)
+    job = write_job(tmp_path / "job", [batch(pairs(range(800)))], encoder=encoder, shard_rows=4)
     code = (
-        "import sys; from pathlib import Path; from viberary_pipeline.executors import executor_for, run_job;"
-        "run_job(executor_for('local'), Path(sys.argv[1]))"
+        "import sys; from viberary_pipeline.embedding.jobs import read_job;"
+        "from viberary_pipeline.executors import LocalExecutor, run_job;"
+        "run_job(LocalExecutor(), read_job(sys.argv[1]))"
     )
-    parent = subprocess.Popen([sys.executable, "-c", code, str(job.folder)], stderr=subprocess.DEVNULL)
-    wait_for(lambda: job.manifest(0).exists() or parent.poll() is not None)
+    parent = subprocess.Popen([sys.executable, "-c", code, str(root(job))], stderr=subprocess.DEVNULL)
+    wait_for(lambda: at(job, job.manifest(0)).exists() or parent.poll() is not None)
     (child,) = psutil.Process(parent.pid).children()
     parent.kill()
     parent.wait()
     _, alive = psutil.wait_procs([child], timeout=10)
     assert not alive
-    assert not job.manifest(len(job.shards) - 1).exists()  # it did not merely finish
+    assert not at(job, job.manifest(len(job.shards) - 1)).exists()  # it did not merely finish
 
 
 def test_the_local_executor_says_what_failed(encoder, tmp_path, capfd):
     if has_cuda():
         pytest.skip("this machine has CUDA")
-    job = write_job(tmp_path / "job", [batch(pairs(range(3)))], encoder=encoder, device="cuda", shard_rows=8)
+    job = write_job(
+        tmp_path / "job", [batch(pairs(range(3)))], encoder=encoder, shard_rows=8, options=JobOptions(device="cuda")
+    )
     with pytest.raises(WorkerError) as caught:
-        run_job(executor_for("local"), job.folder)
+        run_job(LocalExecutor(), job)
     assert "exit code 78, the job cannot be done on this machine" in caught.value.found
     assert "told to use CUDA and cannot" in caught.value.found
     out, err = capfd.readouterr()
@@ -380,21 +425,23 @@ def test_the_local_executor_says_what_failed(encoder, tmp_path, capfd):
     assert "told to use CUDA and cannot" in err  # passed through as well
 
 
-def test_a_broken_standard_error_does_not_stop_the_worker(tmp_path):
+def test_a_broken_standard_error_does_not_stop_the_worker(own_job, tmp_path):
     """As in `viberary build 2>&1 | head`; the child writes more than a pipe holds."""
     code = (
-        "import sys; from pathlib import Path; from viberary_pipeline.executors import local;"
+        "import sys; from viberary_pipeline.embedding.jobs import read_job;"
+        "from viberary_pipeline.executors import local;"
         "local.WORKER = 'chatter'; executor = local.LocalExecutor();"
-        "status = executor.poll(executor.submit(Path(sys.argv[1])), wait_seconds=60);"
+        "status = executor.poll(executor.submit(read_job(sys.argv[1])), wait_seconds=60);"
         "print(status.state)"
     )
     (tmp_path / "chatter.py").write_text("import sys\nfor _ in range(20000): print('words ' * 10, file=sys.stderr)\n")
     reading, writing = os.pipe()
     os.close(reading)
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": path}
     try:
         done = subprocess.run(
-            [sys.executable, "-c", code, str(tmp_path)],
+            [sys.executable, "-c", code, str(root(own_job))],
             stdout=subprocess.PIPE,
             stderr=writing,
             env=environment,
@@ -405,13 +452,6 @@ def test_a_broken_standard_error_does_not_stop_the_worker(tmp_path):
     assert done.stdout == b"succeeded\n"
 
 
-@pytest.mark.parametrize("name", ["ec2", "batch", "other"])
-def test_an_executor_of_another_version_is_refused(name):
-    with pytest.raises(SettingsError) as caught:
-        executor_for(name)
-    assert (caught.value.expected, caught.value.found) == ("local", name)
-
-
 # ---- store
 
 
@@ -420,9 +460,9 @@ def unit_vectors(rows: int, seed: int = 0) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def finished_shard(folder: Path, names: list[str], vectors: np.ndarray) -> tuple[Path, ShardManifest]:
-    path = folder / f"{names[0]}.arrow"
-    sha256 = write_table(path, vectors_table(pa.array(names), vectors))
+def finished_shard(names: list[str], vectors: np.ndarray, dtype: str = "float32") -> tuple[bytes, ShardManifest]:
+    data = table_bytes(vectors_table(pa.array(names), vectors, dtype))
+    sha256 = hashlib.sha256(data).hexdigest()
     manifest = ShardManifest(
         shard=0,
         sha256=sha256,
@@ -437,7 +477,7 @@ def finished_shard(folder: Path, names: list[str], vectors: np.ndarray) -> tuple
         attempts=1,
         host="here",
     )
-    return path, manifest
+    return data, manifest
 
 
 @pytest.fixture
@@ -454,11 +494,11 @@ def test_an_empty_store_knows_nothing(store):
 
 def test_adopted_vectors_come_back_in_the_order_asked(store, tmp_path):
     first, second = unit_vectors(3, 1), unit_vectors(2, 2)
-    path, manifest = finished_shard(tmp_path, ["a", "b", "c"], first)
-    part = store.adopt(path, manifest)
+    data, manifest = finished_shard(["a", "b", "c"], first)
+    part = store.adopt(data, manifest)
     assert part == store.folder / f"{manifest.sha256}.arrow"
-    assert not path.exists()
-    store.adopt(*finished_shard(tmp_path, ["d", "e"], second))
+    assert part.read_bytes() == data
+    store.adopt(*finished_shard(["d", "e"], second))
 
     assert sorted(store.known().to_pylist()) == ["a", "b", "c", "d", "e"]
     assert store.missing(pa.array(["x", "c", "x", "d"])).to_pylist() == ["x"]
@@ -469,7 +509,7 @@ def test_adopted_vectors_come_back_in_the_order_asked(store, tmp_path):
 
 
 def test_reading_the_store_copies_no_vector(store, tmp_path):
-    store.adopt(*finished_shard(tmp_path, [str(n) for n in range(2000)], unit_vectors(2000)))
+    store.adopt(*finished_shard([str(n) for n in range(2000)], unit_vectors(2000)))
     before = pa.total_allocated_bytes()
     table = store.read()
     assert table.num_rows == 2000
@@ -478,22 +518,22 @@ def test_reading_the_store_copies_no_vector(store, tmp_path):
 
 def test_adopting_twice_changes_nothing(store, tmp_path):
     vectors = unit_vectors(2)
-    store.adopt(*finished_shard(tmp_path, ["a", "b"], vectors))
-    store.adopt(*finished_shard(tmp_path, ["a", "b"], vectors))
-    assert len(list(store.folder.iterdir())) == 1
+    store.adopt(*finished_shard(["a", "b"], vectors))
+    store.adopt(*finished_shard(["a", "b"], vectors))
+    assert len(list(store.folder.glob("*.arrow"))) == 1
     assert store.read()["text_hash"].to_pylist() == ["a", "b"]
 
 
 def test_a_hash_in_two_parts_is_harmless(store, tmp_path):
-    store.adopt(*finished_shard(tmp_path, ["a", "b"], unit_vectors(2, 1)))
-    store.adopt(*finished_shard(tmp_path, ["b", "c"], unit_vectors(2, 1)[::-1].copy()))
+    store.adopt(*finished_shard(["a", "b"], unit_vectors(2, 1)))
+    store.adopt(*finished_shard(["b", "c"], unit_vectors(2, 1)[::-1].copy()))
     assert sorted(store.known().to_pylist()) == ["a", "b", "c"]
     a, b, c = store.vectors_for(pa.array(["a", "b", "c"]))
     np.testing.assert_array_equal([a, b, c], unit_vectors(2, 1)[[0, 1, 0]])
 
 
 def test_a_missing_vector_is_an_error_that_counts(store, tmp_path):
-    store.adopt(*finished_shard(tmp_path, ["a"], unit_vectors(1)))
+    store.adopt(*finished_shard(["a"], unit_vectors(1)))
     with pytest.raises(ArtifactError) as caught:
         store.vectors_for(pa.array(["a", "x", "y"]))
     assert caught.value.found == "2 missing"
@@ -513,9 +553,9 @@ def test_a_missing_vector_is_an_error_that_counts(store, tmp_path):
     ],
 )
 def test_a_shard_that_does_not_verify_is_not_adopted(store, tmp_path, values, changes, found):
-    path, manifest = finished_shard(tmp_path, ["a", "b"], values)
+    data, manifest = finished_shard(["a", "b"], values)
     with pytest.raises(ArtifactError) as caught:
-        store.adopt(path, dataclasses.replace(manifest, **changes))
+        store.adopt(data, dataclasses.replace(manifest, **changes))
     assert found in caught.value.found
     assert store.known().to_pylist() == []
 
@@ -527,8 +567,8 @@ def test_norms_within_the_tolerance_pass():
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "emptied"])
 def test_a_damaged_part_is_set_aside_and_the_others_serve(store, tmp_path, caplog, damage):
-    part = store.adopt(*finished_shard(tmp_path, ["a", "b"], unit_vectors(2, 1)))
-    store.adopt(*finished_shard(tmp_path, ["c"], unit_vectors(1, 2)))
+    part = store.adopt(*finished_shard(["a", "b"], unit_vectors(2, 1)))
+    store.adopt(*finished_shard(["c"], unit_vectors(1, 2)))
     content = bytearray(part.read_bytes())
     if damage == "flipped":
         content[len(content) // 2] ^= 1
@@ -554,10 +594,10 @@ class ThisProcess:
         self.texts: list[str] = []
         self.stop_after = stop_after
 
-    def submit(self, job: Path) -> "ThisProcess":
-        description = read_job(job)
-        self.texts += [t for shard in description.shards for t in description.read_texts(shard)["text"].to_pylist()]
-        arguments = ["--job", str(job)]
+    def submit(self, job: Job) -> "ThisProcess":
+        self.job, self.executor, self.id = job, self.name, "here"
+        self.texts += [t for shard in job.shards for t in job.read_texts(shard)["text"].to_pylist()]
+        arguments = ["--job", str(root(job))]
         if self.stop_after is not None:
             arguments += ["--shards", f"0:{self.stop_after}"]
         with contextlib.redirect_stderr(io.StringIO()):
@@ -565,12 +605,16 @@ class ThisProcess:
         return self
 
     def poll(self, submission, *, wait_seconds):
-        from viberary_pipeline.executors import JobStatus
-
         return JobStatus("succeeded")
 
     def cancel(self, submission) -> None:
         pass
+
+    def cancel_job(self, job) -> None:
+        pass
+
+    def facts(self, submission):
+        return {}
 
 
 @pytest.fixture
@@ -586,7 +630,6 @@ def embed(encoder, tmp_path):
             store=store,
             executor=executor,
             jobs_root=tmp_path / "jobs",
-            device="cpu",
             shard_rows=8,
         )
         return counts, sorted(getattr(executor, "texts", []))
@@ -618,6 +661,40 @@ def test_exactly_the_new_texts_are_embedded(embed, expected):
     assert (numbers(counts), counts.tokens, given) == ((25, 0, 25), 0, [])
 
 
+def test_another_encoder_embeds_all_and_the_old_vectors_stay(embed, encoder, tmp_path):
+    texts = pairs(range(20))
+    embed(texts)
+    other = resolve(str(encoder.folder), max_tokens=16)
+    theirs = EmbeddingStore(embed.store.folder.parent, other.fingerprint, DIMENSIONS, dtype="float16")
+    executor = ThisProcess()
+    counts = embed_missing(
+        texts,
+        encoder=other,
+        store=theirs,
+        executor=executor,
+        jobs_root=embed.jobs,
+        shard_rows=8,
+        options=JobOptions(stored="float16"),
+    )
+    assert numbers(counts) == (20, 20, 0)
+    assert len(executor.texts) == 20
+    assert theirs.read().schema == vectors_schema(DIMENSIONS, "float16")
+    assert numbers(embed(texts)[0]) == (20, 0, 20)
+
+
+def test_what_is_computed_shapes_the_key_only_where_vectors_differ(encoder):
+    fingerprint = encoder.fingerprint
+    keys = {dtype: JobOptions(dtype=dtype, graph="x").key(fingerprint) for dtype in ("auto", "float16", "int8")}
+    assert keys == {"auto": fingerprint, "float16": fingerprint, "int8": f"{fingerprint}-int8"}
+
+
+def test_int8_without_its_graph_is_a_matter_of_configuration(encoder, tmp_path, capsys):
+    options = JobOptions(dtype="int8", graph=str(tmp_path / "gone"))
+    job = write_job(tmp_path / "job", [batch(pairs(range(3)))], encoder=encoder, shard_rows=8, options=options)
+    assert worker.main(["--job", str(root(job))]) == 78
+    assert "The quantised encoder is not on this machine" in capsys.readouterr().err
+
+
 def test_no_texts_need_no_worker(embed):
     counts, given = embed([])
     assert (numbers(counts), given) == ((0, 0, 0), [])
@@ -633,8 +710,8 @@ def test_the_whole_way_through_a_worker_process(embed, expected):
 def test_a_killed_builds_finished_shards_are_adopted(embed, encoder):
     texts = pairs(range(20))
     embed.jobs.mkdir()
-    job = write_job(embed.jobs / "left", [batch(texts)], encoder=encoder, device="cpu", shard_rows=8)
-    assert worker.main(["--job", str(job.folder), "--shards", "0:2"]) == 0
+    job = write_job(embed.jobs / "left", [batch(texts)], encoder=encoder, shard_rows=8)
+    assert worker.main(["--job", str(root(job)), "--shards", "0:2"]) == 0
     (embed.jobs / "unwritten" / "texts").mkdir(parents=True)  # killed before its job.json
 
     counts, given = embed(texts)
@@ -645,7 +722,7 @@ def test_a_killed_builds_finished_shards_are_adopted(embed, encoder):
 
 def test_a_damaged_shard_of_a_killed_build_is_embedded_again(embed, own_job, expected):
     texts = pairs(range(20))
-    shutil.copytree(own_job.folder, embed.jobs / "left")
+    shutil.copytree(root(own_job), embed.jobs / "left")
     damage_vectors_flipped(read_job(embed.jobs / "left"))
     counts, _ = embed(texts)
     assert numbers(counts) == (20, 8, 12)
@@ -653,7 +730,7 @@ def test_a_damaged_shard_of_a_killed_build_is_embedded_again(embed, own_job, exp
 
 
 def test_a_living_builds_job_is_left_alone(embed, own_job):
-    left = Path(shutil.copytree(own_job.folder, embed.jobs / "theirs"))
+    left = Path(shutil.copytree(root(own_job), embed.jobs / "theirs"))
     before = sorted(path for path in left.rglob("*"))
     with FileLock(f"{left}.lock"):
         counts, _ = embed(pairs(range(20)))
@@ -664,7 +741,7 @@ def test_a_living_builds_job_is_left_alone(embed, own_job):
 
 
 def test_another_encoders_job_waits_for_its_own_build(embed, own_job):
-    left = Path(shutil.copytree(own_job.folder, embed.jobs / "theirs"))
+    left = Path(shutil.copytree(root(own_job), embed.jobs / "theirs"))
     description = json.loads((left / "job.json").read_text())
     (left / "job.json").write_text(json.dumps(description | {"fingerprint": "0" * 16}))
     embed(pairs(range(3)))

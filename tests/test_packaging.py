@@ -115,6 +115,12 @@ def test_the_gpu_image_pins_all_that_it_installs_at_the_tested_versions():
     assert set(gpu) == closure(installs, without={"torch"})
 
 
+@pytest.mark.skipif(shutil.which("hadolint", path=Path(sys.executable).parent) is None, reason="no hadolint here")
+def test_the_gpu_image_passes_hadolint():
+    done = run(Path(sys.executable).parent / "hadolint", ROOT / "Dockerfile.gpu")
+    assert (done.returncode, done.stdout) == (0, "")
+
+
 def test_everything_that_setup_installs_is_pinned():
     everything = closure([*requirements("web", "gpu", "pipeline", "dev")], without={"viberary-pipeline", "triton"})
     # setuptools is Python's own; torch's CUDA libraries come with its other build and follow its version.

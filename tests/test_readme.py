@@ -35,6 +35,10 @@ UNSET = {
     "bounds": "[bounds.toml](viberary_pipeline/quality/bounds.toml)",
     "duckdb_threads": "all cores",
     "languages": "all",
+    "vectors": "VIBERARY_HOME alone",
+    "jobs": "",
+    "ec2_subnets": "the default VPC's zones",
+    "ec2_security_groups": "the VPC's default",
     "canaries": "none",
     "hnsw_ef_runtime": "by size",
 }
@@ -59,7 +63,8 @@ def test_the_settings_of_the_readme_are_those_of_the_code():
 def test_every_default_in_the_readme_is_the_one_of_the_code(setting):
     default = Settings.model_fields[setting].default
     computed = default is None or default is PydanticUndefined or default == ()
-    assert documented_defaults()[setting] == (UNSET[setting] if computed else str(default))
+    shown = ",".join(default) if isinstance(default, tuple) else str(default)
+    assert documented_defaults()[setting] == (UNSET[setting] if computed else shown)
 
 
 def test_every_target_of_the_makefile_that_the_readme_names_exists():

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from viberary_pipeline import __version__
-from viberary_pipeline.errors import QueryError, ViberaryError
+from viberary_pipeline.errors import QueryError, SettingsError, ViberaryError
 from viberary_pipeline.settings import Settings, load_settings
 
 
@@ -356,6 +356,50 @@ def redis_status() -> None:
         click.echo("not running")
     else:
         click.echo(f"{server.url} (Redis {server.version}, pid {server.pid}, {server.binary})")
+
+
+@main.group()
+def gpu() -> None:
+    """Machines of ours in AWS that still run: those of VIBERARY_EXECUTOR (ec2 or batch)."""
+
+
+@gpu.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per machine.")
+def gpu_list(as_json: bool) -> None:
+    """List them, with the job they work for and when their time is over."""
+    machines = _executor().machines()
+    for machine in machines:
+        if as_json:
+            click.echo(json.dumps(asdict(machine)))
+        else:
+            expiry = f"expired {machine.expires}" if machine.expired else f"until {machine.expires}"
+            click.echo(f"{machine.id}  {machine.state:<12} {machine.kind:<24} {expiry}  {machine.job}")
+    if not machines and not as_json:
+        click.echo("none")
+
+
+@gpu.command(name="reap")
+def gpu_reap() -> None:
+    """End those whose time is over, and no other."""
+    reaped = _executor().reap()
+    for machine in reaped:
+        click.echo(f"ended {machine.id} ({machine.kind}), expired {machine.expires or 'without saying when'}")
+    if not reaped:
+        click.echo("none had expired")
+
+
+def _executor() -> Any:
+    settings = load_settings()
+    if settings.executor == "local":
+        raise SettingsError(
+            "This machine's workers end with their build",
+            expected="an executor that starts machines",
+            found="VIBERARY_EXECUTOR=local",
+            todo="set VIBERARY_EXECUTOR to ec2 or batch, with the settings that your builds use",
+        )
+    from viberary_pipeline.executors.choice import executor_for
+
+    return executor_for(settings)
 
 
 @main.command()

@@ -7,6 +7,7 @@ from viberary_pipeline.checks import table_checks
 from viberary_pipeline.documents.rules import language_of_setting
 from viberary_pipeline.index.canaries import canaries_of
 from viberary_pipeline.jobs import ALL_JOBS, ALL_SCHEDULES
+from viberary_pipeline.jobs.sensors import ALL_SENSORS
 from viberary_pipeline.quality.bounds import BOUNDS
 from viberary_pipeline.resources import EmbeddingExecutor, Encoder, SearchIndex, Storage
 from viberary_pipeline.resources.console import stage_console
@@ -21,6 +22,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         asset_checks=table_checks(settings.bounds or BOUNDS, accept_drift=settings.accept_drift),
         jobs=ALL_JOBS,
         schedules=ALL_SCHEDULES,
+        sensors=ALL_SENSORS,
         loggers={"console": stage_console},
         # One process: the stages wait for each other anyway, and a process per stage costs seconds each.
         executor=dg.in_process_executor,
@@ -42,9 +44,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
                 min_ratings=settings.min_ratings,
                 keep_thin=settings.keep_thin,
             ),
-            "executor": EmbeddingExecutor(
-                name=settings.executor, device=settings.device, shard_rows=settings.shard_rows
-            ),
+            "executor": EmbeddingExecutor.of(settings),
             "index": SearchIndex(
                 # A URL may hold a password: read it from the environment, so that no page of the UI shows it.
                 url=dg.EnvVar("VIBERARY_REDIS_URL") if settings.redis_url else "",

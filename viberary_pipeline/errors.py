@@ -57,6 +57,14 @@ class WorkerError(ViberaryError):
     """The embedding worker failed or left work that does not verify."""
 
 
+class StorageError(ViberaryError):
+    """Object storage that cannot be reached or refuses. `passing`: trying again may help."""
+
+    def __init__(self, what: str, *, expected: str, found: str, todo: str, passing: bool = False) -> None:
+        super().__init__(what, expected=expected, found=found, todo=todo)
+        self.passing = passing
+
+
 class RedisServerError(ViberaryError):
     """No usable Redis: unreachable, too old, or without the search module."""
 

@@ -13,8 +13,9 @@ from viberary_pipeline import errors
 from viberary_pipeline.artifacts import ArtifactStore, write_atomically
 from viberary_pipeline.assets import ALL_ASSETS
 from viberary_pipeline.definitions import build_definitions
+from viberary_pipeline.encoders.files import check_encoder
 from viberary_pipeline.errors import GateRefused
-from viberary_pipeline.executors import executor_for
+from viberary_pipeline.executors.choice import check_executor
 from viberary_pipeline.quality.bounds import TABLES
 from viberary_pipeline.quality.report import READ_TABLES
 from viberary_pipeline.quality.verdict import validation_stage
@@ -76,7 +77,9 @@ def dagster_home(home: Path) -> Path:
 
 def run_build(settings: Settings, *, force: bool) -> BuildOutcome:
     """Run the rebuild job; a failure comes back in the outcome, after Dagster has recorded it."""
-    executor_for(settings.executor)  # one that this version has not must not be noticed after hours
+    # What the executor lacks, or the encoder, must not be noticed after hours.
+    check_executor(settings)
+    check_encoder(settings.encoder)
     dagster_home(settings.home_dir)
     job = build_definitions(settings).resolve_job_def("rebuild")
     stages = [*(asset.node_def.name for asset in ALL_ASSETS), *(validation_stage(table) for table in TABLES)]

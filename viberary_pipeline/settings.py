@@ -24,7 +24,7 @@ def _split(value: Any) -> Any:
 
 
 # "en, fr" in the environment; without NoDecode pydantic-settings would expect JSON.
-Languages = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
 def _usable_cores() -> int:
@@ -56,12 +56,36 @@ class Settings(BaseSettings):
     )
     device: Literal["cpu", "cuda"] = Field("cpu", description="Where documents are embedded.")
     executor: Literal["local", "ec2", "batch"] = Field("local", description="Where the embedding worker runs.")
+    dtype: Literal["auto", "float32", "float16", "bfloat16", "int8"] = Field(
+        "auto", description="What the encoder computes in; int8 (CPU alone) is twice as fast and must pass its gate."
+    )
+    stored_vectors: Literal["float32", "float16"] = Field("float32", description="How the store keeps vectors.")
+    vectors: str | None = Field(None, description="s3://bucket/prefix of a store that machines share; unset: the home.")
     shard_rows: int = Field(256, ge=1, le=1_000_000, description="Texts per shard of an embedding job.")
+    deadline_minutes: int = Field(1440, ge=1, description="Embedding that is not done by then fails, machines end.")
+    stall_minutes: int = Field(30, ge=1, description="Embedding that does not move for so long fails.")
+
+    jobs: str | None = Field(None, description="s3://bucket/prefix for the jobs of ec2 and batch.")
+    ec2_instance_types: Words = Field(
+        ("p3.2xlarge", "g6e.xlarge", "g6.xlarge", "g5.xlarge", "g4dn.xlarge"), description="In order of preference."
+    )
+    ec2_markets: Words = Field(("spot", "on-demand"), description="In order of preference.")
+    ec2_subnets: Words = Field((), description="One per zone, in order; unset: the default VPC's zones in turn.")
+    ec2_security_groups: Words = Field((), description="Unset: the VPC's default one.")
+    ec2_ami: str = Field("", description="Unset: Amazon's newest deep-learning base image.")
+    ec2_instance_profile: str = Field("", description="The profile with the worker's rights.")
+    ec2_image: str = Field("", description="The container image of Dockerfile.gpu.")
+    ec2_wheel: str = Field("", description="s3:// address of the project's wheel, instead of an image.")
+    ec2_max_price: float = Field(5.0, gt=0, description="The most that a machine may cost, USD per hour.")
+    ec2_max_machines: int = Field(1, ge=1, description="The most machines of ours at once.")
+    batch_queue: str = Field("", description="The job queue of AWS Batch.")
+    batch_definition: str = Field("", description="The job definition of AWS Batch.")
+    batch_shards_per_child: int = Field(4, ge=1, description="Shards that a child of the array computes.")
 
     recipe: str = Field("title-first", description="How the text of a work is put together.")
     reviews_per_work: int = Field(3, ge=0, le=20, description="Reviews that may enter the text of a work.")
     reader_language: str = Field("en", description="The language whose editions and reviews come first (BCP 47).")
-    languages: Languages = Field((), description="Languages of works that are kept (en,fr); empty: all.")
+    languages: Words = Field((), description="Languages of works that are kept (en,fr); empty: all.")
     min_ratings: int = Field(0, ge=0, description="Ratings, over all editions, below which a work is left out.")
     keep_thin: bool = Field(True, description="Whether works with neither description nor review are kept.")
 
@@ -104,6 +128,20 @@ class Settings(BaseSettings):
             raise ValueError("expected a local folder (state in object storage is not supported by this version)")
         if set(str(value)) & set("[]*?"):
             raise ValueError("expected a path without [ ] * ? (DuckDB takes them for patterns)")
+        return value
+
+    @field_validator("jobs", "vectors", "ec2_wheel")
+    @classmethod
+    def _in_s3(cls, value: str | None) -> str | None:
+        if value and not value.startswith("s3://"):
+            raise ValueError("expected s3://bucket/prefix")
+        return value
+
+    @field_validator("ec2_markets")
+    @classmethod
+    def _markets(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or set(value) - {"spot", "on-demand"}:
+            raise ValueError("expected spot, on-demand, or both in the order of preference")
         return value
 
     @field_validator("duckdb_memory_limit")

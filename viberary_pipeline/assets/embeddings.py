@@ -1,14 +1,23 @@
 """embeddings: a vector for every text, embedded by a worker process that knows nothing of Dagster."""
 
+from pathlib import Path
+from typing import Any
+
 import dagster as dg
-import pyarrow.parquet as pq
 
 from viberary_pipeline.assets.common import StageConfig, artifact_metadata
-from viberary_pipeline.embedding.embed import embed_missing
-from viberary_pipeline.resources import EmbeddingExecutor, Encoder, Storage, vectors_of
+from viberary_pipeline.embedding.embed import EmbedCounts, embed_missing
+from viberary_pipeline.embedding.int8 import gated_graph
+from viberary_pipeline.embedding.jobs import JobOptions
+from viberary_pipeline.embedding.onnx_backend import ENCODER
+from viberary_pipeline.embedding.texts import ParquetTexts
+from viberary_pipeline.encoders.files import ResolvedEncoder
+from viberary_pipeline.encoders.onnx_export import export_query_encoder
+from viberary_pipeline.executors.choice import jobs_place, limits_of
+from viberary_pipeline.resources import EmbeddingExecutor, Encoder, Storage
 
 
-@dg.asset(deps=["documents"], group_name="vectors", kinds={"pytorch", "arrow"})
+@dg.asset(deps=["documents", "query_encoder"], group_name="vectors", kinds={"pytorch", "arrow"})
 def embeddings(
     context: dg.AssetExecutionContext,
     config: StageConfig,
@@ -18,21 +27,34 @@ def embeddings(
 ) -> dg.MaterializeResult:
     """The embedding store, complete for the documents: only texts that it has never seen are embedded."""
     documents = storage.store.current("documents")
-    model = encoder.resolve()
+    model, values = encoder.resolve(), executor.values
+    texts = ParquetTexts(documents.file("documents.parquet"))
+    on_cpu = (values.executor, values.device) == ("local", "cpu")
+    options = executor.options(_graph(storage, model) if on_cpu else None)
+    if options.dtype == "int8":
+        options = gated_graph(options, model, texts, storage.path / "int8")
     counts = embed_missing(
-        pq.read_table(documents.file("documents.parquet"), columns=["text_hash", "text"]),
+        texts,
         encoder=model,
-        store=vectors_of(model, storage.path),
+        store=executor.vectors(model, storage.path, options),
         executor=executor.create(),
         jobs_root=storage.path / "jobs",
-        device=executor.device,
-        shard_rows=executor.shard_rows,
+        jobs_at=jobs_place(values),
+        shard_rows=values.shard_rows,
+        options=options,
+        limits=limits_of(values),
+        say=context.log.info,
     )
     produced = storage.store.produce(
         "embeddings",
         inputs={"documents": documents.key},
-        settings={"encoder": model.fingerprint},
-        build=lambda _: {"encoder": model.spec.name, "embedded": counts.embedded, "reused": counts.reused},
+        settings={"encoder": options.key(model.fingerprint)},
+        build=lambda _: {
+            "encoder": model.spec.name,
+            "vectors": options.key(model.fingerprint),
+            "embedded": counts.embedded,
+            "reused": counts.reused,
+        },
         # What this run embedded is a fact of this run: noted anew each time, at no cost.
         force=True,
     )
@@ -44,7 +66,30 @@ def embeddings(
             "fingerprint": model.fingerprint,
             "embedded": counts.embedded,
             "reused_texts": counts.reused,
-            "worker_seconds": counts.seconds,
-            "texts_per_second": counts.embedded / counts.seconds if counts.embedded and counts.seconds else 0.0,
+            **_run_facts(counts, options),
         }
     )
+
+
+def _graph(storage: Storage, model: ResolvedEncoder) -> Path:
+    """The encoder as ONNX in float32: what `query_encoder` exported, or where that is int8, an export of its own."""
+    exported = storage.store.current("query_encoder")
+    if (exported.facts.get("fingerprint"), exported.facts.get("precision")) == (model.fingerprint, "fp32"):
+        return exported.path
+    folder = storage.path / "graphs" / model.fingerprint
+    if not (folder / ENCODER).exists():  # written last
+        export_query_encoder(model, folder)
+    return folder
+
+
+def _run_facts(counts: EmbedCounts, options: JobOptions) -> dict[str, Any]:
+    """Where the worker ran, how fast, and what it cost."""
+    seconds = counts.seconds if counts.embedded else 0.0
+    return {
+        "device": options.device,
+        "worker_seconds": counts.seconds,
+        "texts_per_second": counts.embedded / seconds if seconds else 0.0,
+        "tokens_per_second": counts.tokens / seconds if seconds else 0.0,
+        "shards_retried": counts.retried,
+        **{name: value for name, value in counts.facts.items() if value is not None},
+    }

@@ -39,11 +39,12 @@ def search_index(
     """A new index in Redis, measured by the gates; where nothing changed, the live one is kept."""
     store = storage.store
     documents, onnx, model = store.current("documents"), store.current("query_encoder"), encoder.resolve()
+    vectors_key = str(store.current("embeddings").facts.get("vectors", model.fingerprint))
     path = documents.file("documents.parquet")
     hnsw = index.hnsw(pq.read_metadata(path).num_rows, model.spec.dimensions)
     shaped_by = {
         "documents": documents.key,
-        "encoder": model.fingerprint,
+        "encoder": vectors_key,
         "query_encoder": onnx.key,
         "index": digest([repr(hnsw), INDEX_VERSION]),
     }
@@ -55,7 +56,7 @@ def search_index(
         unchanged = record is not None
         if record is None:
             remove_unneeded(client)  # what killed builds left
-            vectors = vectors_of(model, storage.path).vectors_for(
+            vectors = vectors_of(model, storage.path, key=vectors_key).vectors_for(
                 pq.read_table(path, columns=["text_hash"])["text_hash"]
             )
             record, _ = build_index(

@@ -1,25 +1,54 @@
-"""The worker's arithmetic: the device it may use, and the vectors of one shard."""
+"""The worker's arithmetic: texts in, vectors of norm 1 out, as fast as the device allows.
 
-import os
-import re
+Texts are tokenised (in Rust, without Python's lock, so that the next shard's are ready when this one's vectors are),
+equal ones are put together, and the rest goes through the model longest first, in batches of a fixed number of tokens.
+Where memory does not suffice the number is halved and the work goes on. A `Backend` is the model on one device.
+"""
+
+import gc
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from viberary_pipeline.embedding.batches import Ids, Tokens, distinct, next_batch
+from viberary_pipeline.embedding.devices import choose_dtype
 from viberary_pipeline.embedding.jobs import Job
 from viberary_pipeline.encoders.files import fingerprint, model_folder
-from viberary_pipeline.encoders.torch_model import load_sentence_transformer
-from viberary_pipeline.errors import EncoderError, SettingsError
+from viberary_pipeline.encoders.layout import MODULES
+from viberary_pipeline.errors import EncoderError, StorageError
 
-BATCH = {"cpu": 32, "cuda": 256}
-# First compute capability with tensor cores (V100); below it float16 is no faster than float32.
-_FLOAT16_FROM = (7, 0)
-_BFLOAT16_FROM = (8, 0)
+log = logging.getLogger(__name__)
+# A full memory by the names of those who report it: torch's CUDA allocator; torch's on a CPU; onnxruntime.
+_FULL = ("OutOfMemoryError", "can't allocate memory", "Failed to allocate memory", "bad_alloc", "bad allocation")
+
+
+class Backend(Protocol):
+    """A model on a device."""
+
+    dtype: str
+    budget: int
+    """Tokens per batch that suit the device."""
+    multiple: int
+    """Batches are padded to a multiple of this many tokens."""
+
+    def tokenize(self, texts: Sequence[str]) -> Sequence[Sequence[int]]:
+        """Token ids, cut to the limit, special ones included."""
+
+    def run(self, ids: Sequence[Ids], width: int) -> Any:
+        """Start on a batch padded to `width`; what comes back, `collect` turns into vectors."""
+
+    def collect(self, outputs: Sequence[Any]) -> NDArray[np.float32]:
+        """The vectors of some batches, one after the other, float32, of norm 1."""
+
+    def free(self) -> None:
+        """Give back what memory is held for later."""
 
 
 @dataclass(frozen=True)
@@ -33,17 +62,85 @@ class Encoded:
 
 
 class TextEncoder:
-    """The model of a job, loaded on the job's device.
+    """The encode loop over one backend. `encode` is `tokenize` and `embed`; a worker overlaps the two."""
+
+    def __init__(self, backend: Backend, *, prefix: str = "", budget: int | None = None) -> None:
+        self.backend = backend
+        self.budget = budget or backend.budget
+        self._prefix = prefix
+
+    def tokenize(self, texts: Sequence[str]) -> Tokens:
+        """The texts with the document prefix as tokens. May run beside `embed` in another thread."""
+        return distinct(self.backend.tokenize([self._prefix + text for text in texts]))
+
+    def embed(self, tokens: Tokens, *, progress: Callable[[int], Any] = lambda _: None) -> Encoded:
+        """The vectors of tokenised texts, in the texts' order; `progress` is told each batch's rows.
+
+        Raises:
+            MemoryError and its like: not even a single text fits.
+        """
+        started = time.monotonic()
+        outputs: list[Any] = []
+        start, ids = 0, tokens.ids
+        copies = np.bincount(tokens.rows, minlength=len(ids))
+        while start < len(ids):
+            stop, width = next_batch(ids, start, budget=self.budget, multiple=self.backend.multiple)
+            try:
+                outputs.append(self.backend.run(ids[start:stop], width))
+            except (RuntimeError, MemoryError) as error:
+                if not is_full(error) or stop - start == 1:
+                    raise
+                self.budget = max(width, width * (stop - start) // 2)
+                log.warning(
+                    "out of memory at %d tokens per batch: going on with %d", width * (stop - start), self.budget
+                )
+            else:
+                progress(int(copies[start:stop].sum()))
+                start = stop
+                continue
+            # Outside of the handler: the exception's traceback holds the tensors that did not fit.
+            gc.collect()
+            self.backend.free()
+        vectors = self.backend.collect(outputs)
+        return Encoded(vectors[tokens.rows], tokens.computed, time.monotonic() - started)
+
+    def encode(self, texts: Sequence[str]) -> Encoded:
+        """The vectors of `texts`, in their order."""
+        return self.embed(self.tokenize(texts))
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an exception of torch, onnxruntime or Python says that memory does not suffice."""
+    return isinstance(error, MemoryError) or any(name in f"{type(error).__name__}: {error}" for name in _FULL)
+
+
+def encoder_of(job: Job) -> TextEncoder:
+    """The encoder of a job, loaded on the job's device, once its files are known to be the job's.
 
     Raises:
         SettingsError: the device or the dtype is not to be had here.
         EncoderError: the model is missing, or is not the one that the job was written for.
     """
+    options = job.options
+    graph = Path(options.graph) if options.graph else None
+    dtype = options.dtype
+    if options.device == "cpu" and graph is not None and graph.is_dir() and dtype in ("auto", "float32", "int8"):
+        from viberary_pipeline.embedding.onnx_backend import OnnxBackend
 
-    def __init__(self, job: Job) -> None:
-        self.device = job.device
-        self.dtype = choose_dtype(job.device, job.dtype)
-        folder = _folder(job)
+        backend: Backend = OnnxBackend(job.spec, job.fingerprint, graph, dtype=dtype, threads=options.threads)
+        return TextEncoder(backend, prefix=job.spec.document_prefix)
+    if dtype == "int8":
+        raise EncoderError(
+            "The quantised encoder is not on this machine",
+            expected=f"the folder {options.graph} with its graph",
+            found="no such folder",
+            todo="run the job where it was written, or use VIBERARY_DTYPE=float32",
+        )
+    dtype = choose_dtype(options.device, dtype)
+    from viberary_pipeline.embedding.torch_backend import TorchBackend
+
+    with TemporaryDirectory(prefix="viberary-model-") as scratch:  # safetensors are copied when loaded
+        folder = _folder(job, Path(scratch))
         found = fingerprint(job.spec, folder)
         if found != job.fingerprint:
             raise EncoderError(
@@ -52,111 +149,29 @@ class TextEncoder:
                 found=f"{found} in {folder}",
                 todo="give this machine the same model files as the one that wrote the job",
             )
-        import torch
-
-        if job.device == "cpu":
-            torch.set_num_threads(job.threads or usable_cpus())
-        self._prefix = job.spec.document_prefix
-        self._model = load_sentence_transformer(job.spec, folder, device=job.device, dtype=self.dtype)
-
-    def encode(self, texts: Sequence[str], *, progress: Callable[[int], Any]) -> Encoded:
-        """Embed `texts`, in their order, with the document prefix; `progress` is told each batch's rows."""
-        import torch
-
-        tokens = torch.zeros((), dtype=torch.int64, device=self.device)
-
-        def count(_module: object, arguments: tuple[Any, ...]) -> None:
-            mask = arguments[0]["attention_mask"]
-            tokens.add_(mask.sum())  # stays on the device: reading it here would stall a GPU at every batch
-            progress(len(mask))
-
-        started = time.monotonic()
-        hook = self._model[0].register_forward_pre_hook(count)
-        try:
-            raw = self._model.encode(
-                list(texts),
-                prompt=self._prefix,
-                batch_size=BATCH[self.device],
-                convert_to_tensor=True,
-                show_progress_bar=False,
-            )
-        finally:
-            hook.remove()
-        # Half precision leaves norms off by up to 1e-3: normalise in float32.
-        vectors = torch.nn.functional.normalize(raw.float(), dim=1).cpu().numpy()
-        return Encoded(vectors, int(tokens), time.monotonic() - started)
+        backend = TorchBackend(job.spec, folder, device=options.device, dtype=dtype, threads=options.threads)
+    return TextEncoder(backend, prefix=job.spec.document_prefix)
 
 
-def choose_dtype(device: str, wanted: str) -> str:
-    """The dtype that the model computes in on `device`, once both are known to work here.
-
-    `auto` is float32 on a CPU and float16 on a GPU with tensor cores: its eleven bits of precision keep the
-    vectors closer to float32's than bfloat16's eight.
-
-    Raises:
-        SettingsError: CUDA was asked for and there is none, or this torch has no code for the GPU, or the
-            GPU has no bfloat16.
-    """
-    if device == "cpu":
-        return "float32" if wanted == "auto" else wanted
-    import torch
-
-    if not torch.cuda.is_available():
-        raise SettingsError(
-            "The embedding worker was told to use CUDA and cannot",
-            expected="torch.cuda.is_available()",
-            found=f"no usable GPU (torch {torch.__version__}, built for CUDA {torch.version.cuda or 'none'})",
-            todo="run it where a GPU, its driver and a CUDA build of torch are, or set VIBERARY_DEVICE=cpu",
-        )
-    capability, built_for = torch.cuda.get_device_capability(), torch.cuda.get_arch_list()
-    if not runs_on(capability, built_for):
-        raise SettingsError(
-            f"This torch has no code for the GPU {torch.cuda.get_device_name()}",
-            expected=f"compute capability {capability[0]}.{capability[1]} in torch's list",
-            found=", ".join(built_for),
-            todo="install the torch wheel for an older or newer CUDA (V100: the cu126 wheels)",
-        )
-    if wanted == "bfloat16" and capability < _BFLOAT16_FROM:
-        raise SettingsError(
-            "The GPU has no bfloat16",
-            expected="compute capability 8.0 or above",
-            found=f"{capability[0]}.{capability[1]}",
-            todo="use the dtype auto or float16",
-        )
-    if wanted != "auto":
-        return wanted
-    return "float16" if capability >= _FLOAT16_FROM else "float32"
-
-
-def runs_on(capability: tuple[int, int], built_for: Sequence[str]) -> bool:
-    """Whether a torch built for those architectures has code for a GPU of that compute capability.
-
-    Binary code (`sm_80`) runs on the same major version from that minor version on; intermediate code
-    (`compute_80`) on everything from there on; architecture-specific code (`sm_90a`) on that one alone.
-    Source: CUDA C++ Programming Guide, section Compute Capabilities / Application Compatibility.
-    """
-    for name in built_for:
-        match = re.fullmatch(r"(sm|compute)_(\d+)(\d)([a-z]?)", name)
-        if match is None:
-            continue
-        major, minor = int(match[2]), int(match[3])
-        if (
-            capability == (major, minor)
-            or (match[1] == "compute" and not match[4] and capability >= (major, minor))
-            or (match[1] == "sm" and not match[4] and capability[0] == major and capability[1] >= minor)
-        ):
-            return True
-    return False
-
-
-def usable_cpus() -> int:
-    """The processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _folder(job: Job) -> Path:
-    """Where the encoder's files are on this machine: where the job says, or where its source leads."""
+def _folder(job: Job, scratch: Path) -> Path:
+    """Where the encoder's files are here: where the job says, in the job itself, or where its source leads."""
     named = Path(job.model_folder)
-    return named if job.model_folder and named.is_dir() else model_folder(job.spec)
+    if job.model_folder and named.is_dir():
+        return named
+    if job.carries_model:
+        model = job.place.inside("model")
+        try:
+            for name in model.names():
+                target = scratch / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(model.read(name))
+        except FileNotFoundError as error:
+            raise StorageError(
+                "The job lost a file of its model",
+                expected=f"{model.uri} to stay as it was written",
+                found=str(error),
+                todo="write the job again",
+            ) from error
+        if (scratch / MODULES).is_file():
+            return scratch
+    return model_folder(job.spec)

@@ -1,36 +1,42 @@
-"""Embedding jobs: a folder that carries everything a worker needs, on this machine or on another.
+"""Embedding jobs: a folder, here or in S3, that carries everything a worker needs, on this machine or on another.
 
 Layout::
 
     job.json                 the encoder, its fingerprint, device, dtype, and the shards with their digests
+    model/                   the encoder's files, where the job is to run on another machine
     texts/00000.arrow        one shard's texts, shortest first
     vectors/00000.arrow      its vectors, same order
     done/00000.json          its `ShardManifest`, written last: a shard without one is not done
     attempts/00000           how often its computation was begun
+    workers/{name}.json      what one worker last said of itself: the heartbeat (`embedding.heartbeat`)
+    failed/{name}.json       the same, of those that ended with another exit code than 0
 
 Shards are independent, so any number of workers may share a job by ranges, and one that was killed is
 resumed by starting it again.
 """
 
+import hashlib
 import json
+import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from viberary_pipeline.artifacts import file_sha256, write_atomically
-from viberary_pipeline.embedding.vectors import TEXTS_SCHEMA, map_table, write_table
+from viberary_pipeline.artifacts import file_sha256
+from viberary_pipeline.embedding.places import Place, place
+from viberary_pipeline.embedding.vectors import TEXTS_SCHEMA, VectorDtype, map_table, table_bytes
 from viberary_pipeline.encoders.files import ResolvedEncoder
 from viberary_pipeline.encoders.spec import ModelSpec
 from viberary_pipeline.errors import ArtifactError, SettingsError
 
-FORMAT = 1
+FORMAT = 2
 JOB = "job.json"
 DEVICES = ("cpu", "cuda")
-DTYPES = ("auto", "float32", "float16", "bfloat16")
+DTYPES = ("auto", "float32", "float16", "bfloat16", "int8")
 
 
 @dataclass(frozen=True)
@@ -61,144 +67,204 @@ class ShardManifest:
 
 
 @dataclass(frozen=True)
-class Job:
-    """A job folder, read. `model_folder` is where the encoder's files lie on the machine that wrote the job;
-    elsewhere the worker finds them by `spec.source`. `threads` None: as many as the worker may use."""
+class JobOptions:
+    """How a job is computed.
 
-    folder: Path
+    Attributes:
+        device: `cpu` or `cuda`.
+        dtype: What the model computes in. `auto`: float32 on a CPU; on a GPU bfloat16 where it has it, else float16.
+            `int8` (CPU only) needs a quantised graph.
+        stored: How vectors are stored, `float32` or `float16`.
+        threads: The worker's CPU threads; None: as many as it may use.
+        graph: A folder with the encoder as ONNX (`encoders.onnx_export`), which a CPU runs by onnxruntime; "": torch.
+    """
+
+    device: str = "cpu"
+    dtype: str = "auto"
+    stored: VectorDtype = "float32"
+    threads: int | None = None
+    graph: str = ""
+
+    def check(self) -> None:
+        """Raise `SettingsError` for values that no worker takes."""
+        graph_missing = self.dtype == "int8" and (self.device != "cpu" or not self.graph)
+        if self.device not in DEVICES or self.dtype not in DTYPES or graph_missing:
+            raise SettingsError(
+                "The embedding job cannot be written",
+                expected=f"a device of {', '.join(DEVICES)} and a dtype of {', '.join(DTYPES)}; int8 on a CPU alone",
+                found=f"{self.device}, {self.dtype}",
+                todo="set VIBERARY_DEVICE and VIBERARY_DTYPE to one of these",
+            )
+
+    def key(self, fingerprint: str) -> str:
+        """The name under which vectors are kept: the encoder's fingerprint, and `-int8` for those of lesser quality.
+        float16 and bfloat16 vectors stay within a cosine of 0.999 of float32's and share its name."""
+        return f"{fingerprint}-int8" if self.dtype == "int8" else fingerprint
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job, read. `model_folder` is where the encoder's files lie on the machine that wrote the job; elsewhere the
+    worker takes those that the job carries, or finds them by `spec.source`."""
+
+    place: Place
     spec: ModelSpec
     model_folder: str
     fingerprint: str
-    device: str
-    dtype: str
-    threads: int | None
-    shards: tuple[Shard, ...]
+    options: JobOptions
+    carries_model: bool
+    shards: tuple[Shard, ...] = field(default=())
 
-    def texts(self, index: int) -> Path:
-        return self.folder / "texts" / f"{index:05d}.arrow"
+    @property
+    def key(self) -> str:
+        """The name under which its vectors are kept."""
+        return self.options.key(self.fingerprint)
 
-    def vectors(self, index: int) -> Path:
-        return self.folder / "vectors" / f"{index:05d}.arrow"
+    @staticmethod
+    def texts(index: int) -> str:
+        return f"texts/{index:05d}.arrow"
 
-    def manifest(self, index: int) -> Path:
-        return self.folder / "done" / f"{index:05d}.json"
+    @staticmethod
+    def vectors(index: int) -> str:
+        return f"vectors/{index:05d}.arrow"
+
+    @staticmethod
+    def manifest(index: int) -> str:
+        return f"done/{index:05d}.json"
 
     def begin_attempt(self, index: int) -> int:
         """Count one more attempt at a shard; returns how many that makes."""
-        path = self.folder / "attempts" / f"{index:05d}"
-        attempts = (int(path.read_text()) if path.exists() else 0) + 1
-        write_atomically(path, str(attempts))
+        name = f"attempts/{index:05d}"
+        try:
+            attempts = int(self.place.read(name)) + 1
+        except (FileNotFoundError, ValueError):
+            attempts = 1
+        self.place.write(name, str(attempts).encode(), durable=False)
         return attempts
 
     def read_texts(self, shard: Shard) -> pa.Table:
         """A shard's texts. Raises `ArtifactError` if the file is not the one the job was written with."""
-        path = self.texts(shard.index)
-        found = file_sha256(path) if path.is_file() else "no such file"
-        if found != shard.sha256:
-            raise ArtifactError(
-                f"The texts of shard {shard.index} are damaged",
-                expected=f"{path} with SHA-256 {shard.sha256}",
-                found=found,
-                todo="write the job again",
-            )
-        return map_table(path, TEXTS_SCHEMA)
+        with tempfile.TemporaryDirectory(prefix="viberary-") as scratch:
+            try:
+                path = self.place.local(self.texts(shard.index), Path(scratch))
+                found = file_sha256(path)
+            except FileNotFoundError:
+                found = "no such file"
+            if found != shard.sha256:
+                raise ArtifactError(
+                    f"The texts of shard {shard.index} are damaged",
+                    expected=f"{self.place.uri}/{self.texts(shard.index)} with SHA-256 {shard.sha256}",
+                    found=found,
+                    todo="write the job again",
+                )
+            return map_table(path, TEXTS_SCHEMA)  # the mapping outlives the file's name
 
-    def write_manifest(self, manifest: ShardManifest) -> None:
-        """Declare a shard done. Its vectors file must be in place."""
-        write_atomically(self.manifest(manifest.shard), json.dumps(asdict(manifest), indent=1))
+    def finish(self, vectors: bytes, manifest: ShardManifest) -> None:
+        """Put a shard's vectors in place and then declare it done."""
+        self.place.write(self.vectors(manifest.shard), vectors)
+        self.place.write(self.manifest(manifest.shard), json.dumps(asdict(manifest), indent=1).encode())
+
+    def read_manifest(self, shard: Shard) -> ShardManifest | None:
+        """What a worker said of a shard if that is about this input and this encoder, or None."""
+        try:
+            manifest = ShardManifest(**json.loads(self.place.read(self.manifest(shard.index))))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
+        fits = (manifest.input_sha256, manifest.fingerprint, manifest.rows) == (shard.sha256, self.key, shard.rows)
+        return manifest if fits else None
 
     def finished(self, shard: Shard) -> ShardManifest | None:
-        """The manifest of a shard that is whole, or None: the manifest is there, is about this input and
-        this encoder, and the vectors file has the digest that it states."""
-        try:
-            manifest = ShardManifest(**json.loads(self.manifest(shard.index).read_text(encoding="utf-8")))
-            whole = (
-                manifest.input_sha256 == shard.sha256
-                and manifest.fingerprint == self.fingerprint
-                and manifest.rows == shard.rows
-                and manifest.sha256 == file_sha256(self.vectors(shard.index))
-            )
-        except (OSError, ValueError, TypeError):
+        """The manifest of a shard that is whole, or None: it fits, and the vectors have the digest that it states."""
+        manifest = self.read_manifest(shard)
+        if manifest is None:
             return None
-        return manifest if whole else None
+        try:
+            found = hashlib.sha256(self.place.read(self.vectors(shard.index))).hexdigest()
+        except FileNotFoundError:
+            return None
+        return manifest if found == manifest.sha256 else None
+
+    def declared_done(self) -> int:
+        """How many shards have a manifest. One listing and no proof: what progress is told by."""
+        return len(self.place.names("done/"))
+
+    def declared_rows(self) -> int:
+        """The rows of these shards."""
+        rows = {self.manifest(shard.index): shard.rows for shard in self.shards}
+        return sum(rows.get(name, 0) for name in self.place.names("done/"))
 
 
 def write_job(
-    folder: Path,
+    at: Place | Path,
     batches: Iterable[pa.RecordBatch],
     *,
     encoder: ResolvedEncoder,
-    device: str,
     shard_rows: int,
-    dtype: str = "auto",
-    threads: int | None = None,
+    options: JobOptions | None = None,
+    carry_model: bool = False,
 ) -> Job:
-    """Write a job folder; `job.json` comes last, so a folder without one is not a job.
+    """Write a job; `job.json` comes last, so a place without one is no job.
 
     Args:
-        folder: The job's folder, made here.
+        at: The job's place, filled here.
         batches: The texts, of schema `TEXTS_SCHEMA`, in portions of any size; read once, never all in memory.
         encoder: Who embeds them.
-        device: `cpu` or `cuda`.
         shard_rows: Texts per shard.
-        dtype: What the model computes in; `auto`: float32 on a CPU, float16 on a GPU that is fast at it.
-        threads: The worker's CPU threads; None: as many as it may use.
+        options: How they are computed.
+        carry_model: Put the encoder's files in too, for machines that have no other way to them.
 
     Raises:
-        SettingsError: a device or dtype that is none of these.
+        SettingsError: options that no worker takes.
     """
-    if device not in DEVICES or dtype not in DTYPES:
-        raise SettingsError(
-            "The embedding job cannot be written",
-            expected=f"a device of {', '.join(DEVICES)} and a dtype of {', '.join(DTYPES)}",
-            found=f"{device}, {dtype}",
-            todo="set VIBERARY_DEVICE to one of these",
-        )
-    job = Job(folder, encoder.spec, str(encoder.folder), encoder.fingerprint, device, dtype, threads, ())
-    folder.mkdir(parents=True, exist_ok=True)
+    options = options or JobOptions()
+    options.check()
+    target = place(at) if isinstance(at, Path) else at
+    if carry_model:
+        for path in encoder.model_files():
+            target.put(f"model/{path.relative_to(encoder.folder)}", path)
     shards = []
     for index, table in enumerate(_portions(batches, shard_rows)):
-        # By length, so that a batch pads little; within the shard only, so that shards take equally long.
-        order = pc.sort_indices(pc.utf8_length(table["text"]))
-        sha256 = write_table(job.texts(index), table.take(order))
-        shards.append(Shard(index, table.num_rows, sha256))
+        # By length, so that equal texts lie together; within the shard only, so that shards take equally long.
+        data = table_bytes(table.take(pc.sort_indices(pc.utf8_length(table["text"]))))
+        target.write(Job.texts(index), data)
+        shards.append(Shard(index, table.num_rows, hashlib.sha256(data).hexdigest()))
     description = {
         "format": FORMAT,
-        "spec": job.spec.to_json(),
-        "model_folder": job.model_folder,
-        "fingerprint": job.fingerprint,
-        "device": device,
-        "dtype": dtype,
-        "threads": threads,
+        "spec": encoder.spec.to_json(),
+        "model_folder": str(encoder.folder),
+        "fingerprint": encoder.fingerprint,
+        "options": asdict(options),
+        "carries_model": carry_model,
         "shards": [asdict(shard) for shard in shards],
     }
-    write_atomically(folder / JOB, json.dumps(description, indent=1, ensure_ascii=False))
-    return read_job(folder)
+    target.write(JOB, json.dumps(description, indent=1, ensure_ascii=False).encode())
+    return read_job(target)
 
 
-def read_job(folder: Path) -> Job:
-    """Read a job folder.
+def read_job(at: Place | Path | str) -> Job:
+    """Read a job.
 
     Raises:
-        ArtifactError: it holds no job that this version can read.
+        ArtifactError: there is no job that this version can read.
+        StorageError: its place cannot be reached.
     """
+    source = place(at) if isinstance(at, (Path, str)) else at
     try:
-        values: dict[str, Any] = json.loads((folder / JOB).read_text(encoding="utf-8"))
+        values: dict[str, Any] = json.loads(source.read(JOB))
         if values["format"] != FORMAT:
             raise ValueError(f"format {values['format']}")
         return Job(
-            folder=folder,
+            place=source,
             spec=ModelSpec.from_json(values["spec"]),
             model_folder=values["model_folder"],
             fingerprint=values["fingerprint"],
-            device=values["device"],
-            dtype=values["dtype"],
-            threads=values["threads"],
+            options=JobOptions(**values["options"]),
+            carries_model=values["carries_model"],
             shards=tuple(Shard(**shard) for shard in values["shards"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtifactError(
-            f"There is no embedding job in {folder}",
+            f"There is no embedding job in {source.uri}",
             expected=f"a {JOB} of format {FORMAT}",
             found=f"{type(error).__name__}: {error}",
             todo="name a folder that the pipeline wrote as a job",

@@ -1,71 +1,128 @@
-"""The embedding worker: `python -m viberary_pipeline.embedding.worker --job FOLDER [--shards A:B]`.
+"""The embedding worker: `python -m viberary_pipeline.embedding.worker --job PLACE [--shards A:B]`.
 
-Computes the vectors of a job's shards and leaves out those that are whole already, so that starting it again
-resumes. It needs neither dagster nor duckdb. Progress and messages go to standard error; standard output
-stays empty. Exit codes (sysexits.h): 0 all shards of the range are done; 75 try again (out of memory, disk,
-a GPU that failed); 78 configuration (no such job, no CUDA where asked, no model or another model); 2 usage.
+PLACE is a folder or s3://bucket/prefix. Computes the vectors of a job's shards and leaves out those that are whole
+already, so that starting it again resumes. It needs neither dagster nor duckdb. Progress and messages go to standard
+error; standard output stays empty. Exit codes (sysexits.h): 0 all shards of the range are done; 75 try again (out of
+memory, disk, network, a GPU that failed); 78 configuration (no such job, no CUDA where asked, a GPU too old for this
+torch, no model or another model, no right to the bucket); 2 usage.
+
+On a machine with several GPUs it starts one process for each. As a child of an AWS Batch array job it takes the range
+that AWS_BATCH_JOB_ARRAY_INDEX names, of `--range-size` shards.
 """
 
 import argparse
+import hashlib
 import os
 import select
 import socket
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
-from viberary_pipeline.embedding.compute import TextEncoder
+import pyarrow as pa
+
+from viberary_pipeline.embedding.batches import Tokens
+from viberary_pipeline.embedding.compute import Encoded, TextEncoder, encoder_of, is_full
+from viberary_pipeline.embedding.heartbeat import SECONDS, Pulse
 from viberary_pipeline.embedding.jobs import Job, Shard, ShardManifest, read_job
-from viberary_pipeline.embedding.vectors import problem_with, vectors_table, write_table
-from viberary_pipeline.errors import ArtifactError, EncoderError, SettingsError, WorkerError
+from viberary_pipeline.embedding.processes import run_processes, visible_gpus
+from viberary_pipeline.embedding.vectors import problem_with, table_bytes, vectors_table
+from viberary_pipeline.errors import ArtifactError, EncoderError, SettingsError, StorageError, WorkerError
 
 DONE = 0
 USAGE = 2
 TRY_AGAIN = 75
 CONFIGURATION = 78
 
-# torch's own exceptions for a full or failing GPU, by name: torch may not be imported yet when one is caught.
-_PASSING_FAILURES = {"OutOfMemoryError", "AcceleratorError"}
+# torch's own exception for a failing GPU, by name: torch may not be imported yet when one is caught.
+_PASSING_FAILURES = {"AcceleratorError"}
 _PARENT_CHECK_SECONDS = 1.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the worker; returns its exit code."""
+    options = _parser().parse_args(arguments)
+    if options.until_stdin_closes:
+        threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    pulse: list[Pulse] = []
+    try:
+        code, message = _run(options, pulse), ""
+    except _Usage as error:
+        code, message = USAGE, str(error)
+    except (ArtifactError, EncoderError, SettingsError) as error:
+        code, message = CONFIGURATION, str(error)
+    except StorageError as error:
+        code, message = TRY_AGAIN if error.passing else CONFIGURATION, str(error)
+    except (WorkerError, OSError, MemoryError) as error:
+        code, message = TRY_AGAIN, f"{type(error).__name__}: {error}"
+    except Exception as error:
+        message = f"{type(error).__name__}: {error}"
+        if type(error).__name__ not in _PASSING_FAILURES and not is_full(error):
+            for beat in pulse:
+                beat.end(1, message)
+            raise
+        code = TRY_AGAIN
+    if message:
+        print(message, file=sys.stderr)
+    for beat in pulse:
+        beat.end(code, message)
+    return code
+
+
+class _Usage(Exception):
+    pass
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="viberary_pipeline.embedding.worker")
-    parser.add_argument("--job", type=Path, required=True, help="the job folder")
+    parser.add_argument("--job", required=True, help="the job: a folder or s3://bucket/prefix")
     parser.add_argument("--shards", type=_range, help="A:B, the shards A to B-1; default all")
+    parser.add_argument("--range-size", type=int, help="in an AWS Batch array: this many shards per child")
+    parser.add_argument("--processes", type=int, help="processes to share the shards; default one, or one per GPU")
+    parser.add_argument("--part", type=_part, help=argparse.SUPPRESS)  # I/N: every Nth shard, from the Ith
+    parser.add_argument("--heartbeat", type=float, default=SECONDS, help="seconds between heartbeats")
     parser.add_argument(
         "--until-stdin-closes",
         action="store_true",
         help="end when standard input closes (the parent died)",
     )
-    options = parser.parse_args(arguments)
-    if options.until_stdin_closes:
-        threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
-    try:
-        job = read_job(options.job)
-        first, stop = options.shards or (0, len(job.shards))
-        if stop > len(job.shards):
-            print(f"--shards {first}:{stop}: the job has {len(job.shards)} shards", file=sys.stderr)
-            return USAGE
-        run(job, job.shards[first:stop])
-    except (ArtifactError, EncoderError, SettingsError) as error:
-        print(error, file=sys.stderr)
-        return CONFIGURATION
-    except (WorkerError, OSError, MemoryError) as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return TRY_AGAIN
-    except RuntimeError as error:
-        if type(error).__name__ not in _PASSING_FAILURES:
-            raise
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return TRY_AGAIN
+    return parser
+
+
+def _run(options: argparse.Namespace, pulse: list[Pulse]) -> int:
+    job = read_job(options.job)
+    shards = _chosen(job, options)
+    if options.part is None:
+        gpus = visible_gpus() if job.options.device == "cuda" else []
+        count = options.processes or max(1, len(gpus))
+        if count > 1:
+            first = shards[0].index if shards else 0
+            command = ["--job", options.job, "--shards", f"{first}:{first + len(shards)}"]
+            return run_processes([*command, "--heartbeat", str(options.heartbeat)], count, gpus)
+    else:
+        index, count = options.part
+        shards = shards[index::count]
+    name = f"{socket.gethostname()}-{os.getpid()}"
+    pulse.append(Pulse(job.place, name=name, seconds=options.heartbeat))
+    run(job, shards, pulse[0])
     return DONE
 
 
-def run(job: Job, shards: Sequence[Shard]) -> None:
+def _chosen(job: Job, options: argparse.Namespace) -> Sequence[Shard]:
+    """The shards that this process and its children are to do."""
+    first, stop = options.shards or (0, len(job.shards))
+    if options.range_size is not None:
+        index = os.environ.get("AWS_BATCH_JOB_ARRAY_INDEX", "0")  # an array of one child is no array
+        first = int(index) * options.range_size
+        stop = min(first + options.range_size, len(job.shards))
+    if stop > len(job.shards) or first > stop:
+        raise _Usage(f"--shards {first}:{stop}: the job has {len(job.shards)} shards")
+    return job.shards[first:stop]
+
+
+def run(job: Job, shards: Sequence[Shard], pulse: Pulse | None = None) -> None:
     """Compute those of `shards` that are not whole yet.
 
     Raises:
@@ -77,44 +134,82 @@ def run(job: Job, shards: Sequence[Shard]) -> None:
     waiting = [shard for shard in shards if job.finished(shard) is None]
     if not waiting:
         return
-    encoder = TextEncoder(job)
+    encoder = encoder_of(job)
     rows = sum(shard.rows for shard in waiting)
+    if pulse is not None:
+        pulse.now.state, pulse.now.total = "embedding", rows
     quiet = 0.5 if sys.stderr.isatty() else 10.0  # a log file gets a line now and then
-    with tqdm(total=rows, unit="text", desc=job.spec.name, mininterval=quiet, file=sys.stderr) as bar:
-        for shard in waiting:
-            _compute(job, shard, encoder, bar.update)
+    with (
+        tqdm(total=rows, unit="text", desc=job.spec.name, mininterval=quiet, file=sys.stderr) as bar,
+        ThreadPoolExecutor(1, "ahead") as ahead,
+        ThreadPoolExecutor(1, "behind") as behind,
+    ):
+
+        def progress(count: int) -> None:
+            bar.update(count)
+            if pulse is not None:
+                pulse.now.rows += count
+
+        next_one = ahead.submit(_prepare, job, waiting[0], encoder)
+        written: Future[None] | None = None
+        for position, shard in enumerate(waiting):
+            prepared = next_one.result()
+            if position + 1 < len(waiting):
+                next_one = ahead.submit(_prepare, job, waiting[position + 1], encoder)
+            attempts = job.begin_attempt(shard.index)
+            encoded = encoder.embed(prepared.tokens, progress=progress)
+            if written is not None:
+                written.result()
+            written = behind.submit(_finish, job, shard, encoder, prepared, encoded, attempts)
+            if job.options.device == "cpu":
+                written.result()  # a GPU must not wait for an upload; on a CPU a kill may lose one shard, not two
+            if pulse is not None:
+                pulse.now.shards += 1
+                pulse.now.tokens += encoded.tokens
+                pulse.now.seconds = round(pulse.now.seconds + encoded.seconds, 3)
+        if written is not None:
+            written.result()
 
 
-def _compute(job: Job, shard: Shard, encoder: TextEncoder, progress: Callable[[int], Any]) -> None:
-    attempts = job.begin_attempt(shard.index)
-    job.manifest(shard.index).unlink(missing_ok=True)  # it may speak of vectors that are about to be replaced
+@dataclass(frozen=True)
+class _Prepared:
+    """A shard whose texts are read and tokenised."""
+
+    hashes: pa.Array
+    tokens: Tokens
+
+
+def _prepare(job: Job, shard: Shard, encoder: TextEncoder) -> _Prepared:
     texts = job.read_texts(shard)
-    encoded = encoder.encode(texts["text"].to_pylist(), progress=progress)
+    return _Prepared(texts["text_hash"].combine_chunks(), encoder.tokenize(texts["text"].to_pylist()))
+
+
+def _finish(job: Job, shard: Shard, encoder: TextEncoder, prepared: _Prepared, encoded: Encoded, attempts: int) -> None:
     problem = problem_with(encoded.vectors, rows=shard.rows, dimensions=job.spec.dimensions)
     if problem is not None:
         raise WorkerError(
             f"The vectors of shard {shard.index} cannot be used",
             expected=f"{shard.rows} finite vectors of {job.spec.dimensions} dimensions and norm 1",
-            found=f"{problem} ({encoder.dtype} on {encoder.device})",
+            found=f"{problem} ({encoder.backend.dtype} on {job.options.device})",
             todo="try again; if it stays so, use another dtype or another encoder",
         )
-    table = vectors_table(texts["text_hash"].combine_chunks(), encoded.vectors)
-    sha256 = write_table(job.vectors(shard.index), table)
-    job.write_manifest(
+    data = table_bytes(vectors_table(prepared.hashes, encoded.vectors, job.options.stored))
+    job.finish(
+        data,
         ShardManifest(
             shard=shard.index,
-            sha256=sha256,
+            sha256=hashlib.sha256(data).hexdigest(),
             input_sha256=shard.sha256,
-            fingerprint=job.fingerprint,
+            fingerprint=job.key,
             rows=shard.rows,
             dimensions=job.spec.dimensions,
-            dtype=encoder.dtype,
-            device=encoder.device,
+            dtype=encoder.backend.dtype,
+            device=job.options.device,
             tokens=encoded.tokens,
             seconds=round(encoded.seconds, 3),
             attempts=attempts,
             host=socket.gethostname(),
-        )
+        ),
     )
 
 
@@ -131,6 +226,11 @@ def _range(text: str) -> tuple[int, int]:
     if not separator or not first.isdigit() or not stop.isdigit() or int(first) >= int(stop):
         raise argparse.ArgumentTypeError(f"expected A:B with A below B, found {text!r}")
     return int(first), int(stop)
+
+
+def _part(text: str) -> tuple[int, int]:
+    index, _, count = text.partition("/")
+    return int(index), int(count)
 
 
 if __name__ == "__main__":

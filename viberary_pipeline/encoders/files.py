@@ -7,7 +7,8 @@ from pathlib import Path
 
 from viberary_pipeline.artifacts import digest, file_sha256
 from viberary_pipeline.encoders.layout import MODULES, ModelLayout, read_layout
-from viberary_pipeline.encoders.spec import ModelSpec, resolve_spec
+from viberary_pipeline.encoders.s3_model import s3_folder
+from viberary_pipeline.encoders.spec import ModelSpec, is_s3, resolve_spec, spec_of_folder
 from viberary_pipeline.errors import EncoderError
 
 log = logging.getLogger(__name__)
@@ -27,9 +28,14 @@ class ResolvedEncoder:
     folder: Path
     fingerprint: str
 
+    def model_files(self) -> list[Path]:
+        """The files that make the model: weights, tokenizer and configuration, never another runtime's copy."""
+        found = (path for pattern in _HUB_FILES for path in self.folder.rglob(pattern) if path.is_file())
+        return sorted(path for path in found if path.relative_to(self.folder).parts[0] not in ("onnx", "openvino"))
+
 
 def resolve(name: str, *, max_tokens: int | None = None) -> ResolvedEncoder:
-    """Find the encoder `name` (registered, or the path of a sentence-transformers folder) with its files.
+    """Find the encoder `name` (registered, or a sentence-transformers folder, local or in S3) with its files.
 
     Args:
         name: As in `VIBERARY_ENCODER`.
@@ -38,7 +44,7 @@ def resolve(name: str, *, max_tokens: int | None = None) -> ResolvedEncoder:
     Raises:
         EncoderError: unknown, not to be had, not safetensors, or not what the spec says.
     """
-    spec = resolve_spec(name)
+    spec = spec_of_folder(s3_folder(name), source=name) if is_s3(name) else resolve_spec(name)
     if max_tokens is not None:
         if max_tokens < _LEAST_TOKENS:
             raise EncoderError(
@@ -52,8 +58,13 @@ def resolve(name: str, *, max_tokens: int | None = None) -> ResolvedEncoder:
     return ResolvedEncoder(spec, folder, fingerprint(spec, folder))
 
 
+def check_encoder(name: str) -> None:
+    """Raise `EncoderError` where the encoder cannot be had or its files do not match its spec; nothing is hashed."""
+    model_folder(spec_of_folder(s3_folder(name), source=name) if is_s3(name) else resolve_spec(name))
+
+
 def model_folder(spec: ModelSpec) -> Path:
-    """The local folder with the encoder's files; a hub model is taken from the cache or downloaded.
+    """The local folder with the encoder's files; one of the hub or of S3 is taken from the cache or downloaded.
 
     Raises:
         EncoderError: the files cannot be had, hold no safetensors weights, or do not match the spec.
@@ -63,6 +74,8 @@ def model_folder(spec: ModelSpec) -> Path:
         folder = _package_folder(spec, value)
     elif kind == "hub":
         folder = _hub_folder(spec, value)
+    elif kind == "s3":
+        folder = s3_folder(value)
     else:
         folder = Path(value)
     _check(spec, folder, read_layout(folder))

@@ -35,7 +35,11 @@ def load_sentence_transformer(
     layout = read_layout(folder)
     try:
         model = SentenceTransformer(
-            str(folder), device=device, local_files_only=True, model_kwargs={"use_safetensors": True}
+            str(folder),
+            device=device,
+            local_files_only=True,
+            trust_remote_code=False,
+            model_kwargs={"use_safetensors": True},
         )
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         if isinstance(error, getattr(torch, "OutOfMemoryError", ())):

@@ -1,16 +1,22 @@
-"""What every executor offers: submit a job folder, ask how it stands, cancel it.
+"""What every executor offers: submit a job, ask how it stands, cancel it, reap what was left.
 
-An executor runs `embedding.worker` over a job folder somewhere; the vectors and manifests that it leaves in
-the folder are the result. Whoever submits verifies them: an executor reports only how the worker ended.
+An executor runs `embedding.worker` over a job somewhere; the vectors and manifests that it leaves in the job's place
+are the result. Whoever submits verifies them: an executor reports only how the worker ended.
 """
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, Protocol
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
+from viberary_pipeline.embedding.jobs import Job
 from viberary_pipeline.errors import WorkerError
 
+log = logging.getLogger(__name__)
 POLL_SECONDS = 1.0
+_TELL_SECONDS = 30.0
+Say = Callable[[str], object]
 
 
 @dataclass(frozen=True)
@@ -18,17 +24,50 @@ class Submission:
     """A job that was handed over. `id` names it where it runs (a process, a machine, a queue's job)."""
 
     executor: str
-    job: Path
+    job: Job
     id: str
 
 
 @dataclass(frozen=True)
 class JobStatus:
-    """How a submission stands; `detail` says why it failed and `todo` what a person can do about it."""
+    """How a submission stands; `detail` says why it failed and `todo` what a person can do about it.
 
-    state: Literal["running", "succeeded", "failed"]
+    `lost` is a machine that went away (a spot loss): worth another submission. `rows` have been embedded so far.
+    """
+
+    state: Literal["running", "succeeded", "failed", "lost"]
     detail: str = ""
     todo: str = ""
+    rows: int = 0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long whoever submitted waits, in seconds, whatever the executor says.
+
+    Attributes:
+        deadline: For the whole job.
+        stall: Without a row embedded or a shard done, once a worker was heard of.
+        start: Until a worker is heard of at all (a machine starts, a queue has room); remote executors alone.
+        submissions: How often a job may be submitted, losses of machines included.
+    """
+
+    deadline: float = 24 * 3600
+    stall: float = 30 * 60
+    start: float = 30 * 60
+    submissions: int = 5
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Something of ours that runs and may cost money."""
+
+    id: str
+    job: str
+    kind: str
+    state: str
+    expires: str
+    expired: bool
 
 
 class Executor(Protocol):
@@ -38,8 +77,12 @@ class Executor(Protocol):
     def name(self) -> str:
         """What VIBERARY_EXECUTOR calls it."""
 
-    def submit(self, job: Path) -> Submission:
-        """Start the worker on a job folder. Raises `WorkerError` if it cannot be started."""
+    def submit(self, job: Job) -> Submission:
+        """Start the worker on a job; a job that runs already is found, not started twice.
+
+        Raises:
+            WorkerError: it cannot be started.
+        """
 
     def poll(self, submission: Submission, *, wait_seconds: float) -> JobStatus:
         """How the submission stands; returns once that is final, or after `wait_seconds`."""
@@ -47,23 +90,103 @@ class Executor(Protocol):
     def cancel(self, submission: Submission) -> None:
         """End the submission, if it still runs, and release what it holds; harmless when it has ended."""
 
+    def cancel_job(self, job: Job) -> None:
+        """End whatever runs for a job, whoever submitted it."""
 
-def run_job(executor: Executor, job: Path) -> None:
+    def machines(self) -> list[Machine]:
+        """What of ours runs there now, of any job."""
+
+    def reap(self) -> list[Machine]:
+        """End what of ours has outlived its time, and only that; returns it."""
+
+    def facts(self, submission: Submission) -> Mapping[str, Any]:
+        """What is known of the run, for people: instance type, market, estimated cost."""
+
+
+@dataclass
+class _Watch:
+    """The deadline and the stall limit of one wait."""
+
+    limits: Limits
+    started: float = field(default_factory=time.monotonic)
+    last: tuple[int, int] = (-1, -1)
+    moved: float = field(default_factory=time.monotonic)
+
+    def check(self, job: Job, status: JobStatus) -> str:
+        """What is overdue, or ""."""
+        now = time.monotonic()
+        seen = (status.rows, job.declared_done())
+        if seen != self.last:
+            self.last, self.moved = seen, now
+        if now - self.started > self.limits.deadline:
+            return f"not done after the deadline of {self.limits.deadline:.0f} s"
+        heard = any(seen)
+        allowed = self.limits.stall if heard else max(self.limits.stall, self.limits.start)
+        if now - self.moved > allowed:
+            return f"nothing has moved for {allowed:.0f} s" if heard else f"no worker was heard of for {allowed:.0f} s"
+        return ""
+
+
+def run_job(executor: Executor, job: Job, limits: Limits | None = None, say: Say = log.info) -> Mapping[str, Any]:
     """Run a job to its end. However this is left, nothing of it runs on.
 
+    Args:
+        executor: Where it runs.
+        job: The job.
+        limits: How long to wait.
+        say: Is told now and then how far it is.
+
+    Returns:
+        What the executor says of the run, and how often it was submitted.
+
     Raises:
-        WorkerError: the worker failed; the message carries its last words.
+        WorkerError: the worker failed, its machines were lost too often, or a limit has passed.
     """
-    submission = executor.submit(job)
+    limits = limits or Limits()
+    watch = _Watch(limits)
+    submissions = 0
+    facts: dict[str, Any] = {}
     try:
-        while (status := executor.poll(submission, wait_seconds=POLL_SECONDS)).state == "running":
-            pass
+        while True:
+            submission = executor.submit(job)
+            submissions += 1
+            say(f"submitted to {submission.executor}: {submission.id}")
+            status, overdue = _wait(executor, submission, watch, say)
+            facts = _added(facts, executor.facts(submission)) | {"submissions": submissions}
+            executor.cancel(submission)
+            if status.state == "succeeded":
+                return facts
+            if overdue or status.state != "lost" or submissions >= limits.submissions:
+                raise WorkerError(
+                    f"The embedding worker failed ({submission.executor} {submission.id})",
+                    expected=f"all shards of {job.place.uri} done",
+                    found=overdue or status.detail,
+                    todo=status.todo or "run again; finished shards are kept",
+                )
+            say(f"{status.detail}: submitted again, for the shards that are not done")
     finally:
-        executor.cancel(submission)
-    if status.state == "failed":
-        raise WorkerError(
-            f"The embedding worker failed ({submission.executor} {submission.id})",
-            expected=f"all shards of {job} done",
-            found=status.detail,
-            todo=status.todo,
-        )
+        # By the job, not by what `submit` returned: an interrupt may come before it returns.
+        executor.cancel_job(job)
+
+
+def _added(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts of the last submission, with the time and cost of those before it."""
+    sums = {
+        name: round((before.get(name) or 0) + (now.get(name) or 0), 4)
+        for name in ("machine_seconds", "estimated_usd")
+        if before.get(name) is not None or now.get(name) is not None
+    }
+    return {**now, **sums}
+
+
+def _wait(executor: Executor, submission: Submission, watch: _Watch, say: Say) -> tuple[JobStatus, str]:
+    told, total = time.monotonic(), sum(shard.rows for shard in submission.job.shards)
+    while True:
+        status = executor.poll(submission, wait_seconds=POLL_SECONDS)
+        if status.state != "running":
+            return status, ""
+        if time.monotonic() - told > _TELL_SECONDS:
+            told = time.monotonic()
+            say(f"{status.rows:,} of {total:,} texts embedded")
+        if overdue := watch.check(submission.job, status):
+            return status, overdue

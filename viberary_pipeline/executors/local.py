@@ -1,4 +1,4 @@
-"""The local executor: the worker as a child process of this one."""
+"""The local executor: the worker as a child process of this one; it starts one process per GPU itself."""
 
 import codecs
 import os
@@ -7,12 +7,14 @@ import subprocess
 import sys
 import threading
 from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
+from viberary_pipeline.embedding.heartbeat import heartbeats
+from viberary_pipeline.embedding.jobs import Job
 from viberary_pipeline.errors import WorkerError
-from viberary_pipeline.executors.base import JobStatus, Submission
+from viberary_pipeline.executors.base import JobStatus, Machine, Submission
 
 WORKER = "viberary_pipeline.embedding.worker"
 LAST_LINES = 20
@@ -35,8 +37,11 @@ class LocalExecutor:
     def __init__(self) -> None:
         self._running: dict[str, _Child] = {}
 
-    def submit(self, job: Path) -> Submission:
-        child = _Child(job)
+    def submit(self, job: Job) -> Submission:
+        for identity, child in self._running.items():
+            if child.job == job.place.uri:
+                return Submission(self.name, job, identity)
+        child = _Child(job.place.uri)
         identity = f"process {child.process.pid}"
         self._running[identity] = child
         return Submission(self.name, job, identity)
@@ -46,7 +51,7 @@ class LocalExecutor:
         try:
             code = child.process.wait(wait_seconds)
         except subprocess.TimeoutExpired:
-            return JobStatus("running")
+            return JobStatus("running", rows=sum(beat.rows for beat in heartbeats(submission.job.place)))
         if code == 0:
             return JobStatus("succeeded")
         meaning, todo = _MEANING.get(code, ("an error in the worker", "report the lines above"))
@@ -60,12 +65,26 @@ class LocalExecutor:
         if (child := self._running.pop(submission.id, None)) is not None:
             child.end()
 
+    def cancel_job(self, job: Job) -> None:
+        for identity in [identity for identity, child in self._running.items() if child.job == job.place.uri]:
+            self.cancel(Submission(self.name, job, identity))
+
+    def machines(self) -> list[Machine]:
+        return []  # its processes end with this one
+
+    def reap(self) -> list[Machine]:
+        return []
+
+    def facts(self, submission: Submission) -> Mapping[str, Any]:
+        return {"host": os.uname().nodename}
+
 
 class _Child:
     """A worker process, and the thread that passes its standard error on."""
 
-    def __init__(self, job: Path) -> None:
-        command = [sys.executable, "-m", WORKER, "--job", str(job), "--until-stdin-closes"]
+    def __init__(self, job: str) -> None:
+        self.job = job
+        command = [sys.executable, "-m", WORKER, "--job", job, "--until-stdin-closes"]
         try:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE

@@ -1,17 +1,26 @@
 """The encoder and the place where it embeds, as resources."""
 
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
 from viberary_pipeline.documents.recipes import Recipe, recipe_named
 from viberary_pipeline.documents.rules import DocumentRules
+from viberary_pipeline.embedding.jobs import JobOptions
+from viberary_pipeline.embedding.places import place
 from viberary_pipeline.embedding.store import EmbeddingStore
 from viberary_pipeline.encoders.files import ResolvedEncoder, resolve
 from viberary_pipeline.encoders.precision import Precision
-from viberary_pipeline.executors import executor_for
 from viberary_pipeline.executors.base import Executor
+from viberary_pipeline.executors.choice import executor_for
+from viberary_pipeline.settings import Settings, load_settings
+
+_OURS = {
+    *("executor", "device", "dtype", "stored_vectors", "vectors", "shard_rows"),
+    *("deadline_minutes", "stall_minutes", "jobs"),
+}
 
 
 class Encoder(dg.ConfigurableResource):
@@ -52,18 +61,52 @@ class Encoder(dg.ConfigurableResource):
         return resolve(self.name, max_tokens=self.recipe.max_tokens)
 
 
-def vectors_of(model: ResolvedEncoder, home: Path) -> EmbeddingStore:
-    """The store of an encoder's vectors under VIBERARY_HOME."""
-    return EmbeddingStore(home / "embeddings", model.fingerprint, model.spec.dimensions)
+def vectors_of(model: ResolvedEncoder, home: Path, *, key: str = "") -> EmbeddingStore:
+    """The store of an encoder's vectors under VIBERARY_HOME; `key` as `embeddings` noted it (int8 has its own)."""
+    return EmbeddingStore(home / "embeddings", key or model.fingerprint, model.spec.dimensions)
 
 
 class EmbeddingExecutor(dg.ConfigurableResource):
-    """Where the embedding worker runs."""
+    """Where and how the embedding worker runs."""
 
-    name: str = Field(description="local.")
-    device: str = Field(description="cpu or cuda.")
-    shard_rows: int = Field(description="Texts per shard: what a killed worker loses at most.")
+    settings: dict[str, Any] = Field(description="The settings that it takes, by name.")
+
+    @classmethod
+    def of(cls, settings: Settings) -> "EmbeddingExecutor":
+        """The resource for these settings."""
+        chosen = {name: value for name, value in settings.model_dump(mode="json").items() if _is_ours(name)}
+        return cls(settings={name: value for name, value in chosen.items() if value is not None})
+
+    @property
+    def values(self) -> Settings:
+        """The settings, typed again."""
+        return load_settings(**self.settings)
 
     def create(self) -> Executor:
-        """The executor of that name. Raises `SettingsError` if this version has none."""
-        return executor_for(self.name)
+        """The executor. Raises `SettingsError` where its settings are not whole."""
+        return executor_for(self.values)
+
+    def options(self, graph: Path | None) -> JobOptions:
+        """How jobs are computed; a CPU runs `graph`, the encoder as ONNX, where there is one."""
+        values = self.values
+        return JobOptions(
+            device="cuda" if values.executor != "local" else values.device,
+            dtype=values.dtype,
+            stored=values.stored_vectors,
+            graph=str(graph) if graph is not None and values.executor == "local" and values.device == "cpu" else "",
+        )
+
+    def vectors(self, model: ResolvedEncoder, home: Path, options: JobOptions) -> EmbeddingStore:
+        """The store that the jobs' vectors go to."""
+        values = self.values
+        return EmbeddingStore(
+            home / "embeddings",
+            options.key(model.fingerprint),
+            model.spec.dimensions,
+            dtype=values.stored_vectors,
+            shared=place(values.vectors) if values.vectors else None,
+        )
+
+
+def _is_ours(name: str) -> bool:
+    return name.startswith(("ec2_", "batch_")) or name in _OURS
