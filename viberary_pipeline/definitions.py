@@ -4,7 +4,7 @@ import dagster as dg
 
 from viberary_pipeline.assets import ALL_ASSETS
 from viberary_pipeline.checks import table_checks
-from viberary_pipeline.documents.rules import language_of_setting
+from viberary_pipeline.documents.rules import DocumentRules
 from viberary_pipeline.index.canaries import canaries_of
 from viberary_pipeline.jobs import ALL_JOBS, ALL_SCHEDULES
 from viberary_pipeline.jobs.sensors import ALL_SENSORS
@@ -17,6 +17,7 @@ from viberary_pipeline.settings import Settings, load_settings
 def build_definitions(settings: Settings) -> dg.Definitions:
     """Everything that Dagster runs, wired for these settings."""
     home = str(settings.writable_home())
+    rules = DocumentRules.of(settings)
     return dg.Definitions(
         assets=ALL_ASSETS,
         asset_checks=table_checks(settings.bounds or BOUNDS, accept_drift=settings.accept_drift),
@@ -39,8 +40,8 @@ def build_definitions(settings: Settings) -> dg.Definitions:
                 query_precision=settings.query_precision,
                 recipe_name=settings.recipe,
                 reviews_per_work=settings.reviews_per_work,
-                reader_language=language_of_setting(settings.reader_language, "VIBERARY_READER_LANGUAGE"),
-                languages=[language_of_setting(code, "VIBERARY_LANGUAGES") for code in settings.languages],
+                reader_language=rules.reader_language,
+                languages=list(rules.languages),
                 min_ratings=settings.min_ratings,
                 keep_thin=settings.keep_thin,
             ),

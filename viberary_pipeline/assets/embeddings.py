@@ -29,8 +29,7 @@ def embeddings(
     documents = storage.store.current("documents")
     model, values = encoder.resolve(), executor.values
     texts = ParquetTexts(documents.file("documents.parquet"))
-    on_cpu = (values.executor, values.device) == ("local", "cpu")
-    options = executor.options(_graph(storage, model) if on_cpu else None)
+    options = executor.options(_graph(storage, model) if values.dtype == "int8" else None)
     if options.dtype == "int8":
         options = gated_graph(options, model, texts, storage.path / "int8")
     counts = embed_missing(

@@ -5,6 +5,7 @@ from typing import Any
 
 from viberary_pipeline.catalogue.languages import normalise_language
 from viberary_pipeline.errors import SettingsError
+from viberary_pipeline.settings import Settings
 
 UNKNOWN = "und"
 """What a filter calls an unknown language (ISO 639-2)."""
@@ -42,6 +43,17 @@ class DocumentRules:
     min_ratings: int = 0
     keep_thin: bool = True
     reviews_per_work: int = 3
+
+    @classmethod
+    def of(cls, settings: Settings) -> "DocumentRules":
+        """The rules that the settings give. Raises `SettingsError` where one names no language."""
+        return cls(
+            reader_language=language_of_setting(settings.reader_language, "VIBERARY_READER_LANGUAGE"),
+            languages=tuple(language_of_setting(code, "VIBERARY_LANGUAGES") for code in settings.languages),
+            min_ratings=settings.min_ratings,
+            keep_thin=settings.keep_thin,
+            reviews_per_work=settings.reviews_per_work,
+        )
 
     @property
     def candidates(self) -> int:

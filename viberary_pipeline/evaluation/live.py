@@ -8,6 +8,7 @@ import pyarrow as pa
 from viberary_pipeline.catalogue.duck import DuckLimits
 from viberary_pipeline.documents.rules import DocumentRules
 from viberary_pipeline.embedding.embed import embed_missing
+from viberary_pipeline.embedding.jobs import JobOptions
 from viberary_pipeline.embedding.store import EmbeddingStore
 from viberary_pipeline.encoders.files import ResolvedEncoder
 from viberary_pipeline.errors import EvaluationError
@@ -15,7 +16,7 @@ from viberary_pipeline.evaluation.queries import trec_set
 from viberary_pipeline.evaluation.report import write_report
 from viberary_pipeline.evaluation.run import evaluate_build, query_sets
 from viberary_pipeline.evaluation.seed import seed_vectors
-from viberary_pipeline.executors import executor_for
+from viberary_pipeline.executors.choice import executor_for, jobs_place, limits_of
 from viberary_pipeline.redis_server import connect
 from viberary_pipeline.search.retrieval import Tuning
 from viberary_pipeline.search.schema import read_pointer, read_record
@@ -47,20 +48,17 @@ def evaluate_live(settings: Settings, *, own: tuple[Path, Path] | None, seed: bo
             texts,
             encoder=model,
             store=store,
-            executor=executor_for(settings.executor),
+            executor=executor_for(settings),
             jobs_root=home / "jobs",
-            device=settings.device,
+            jobs_at=jobs_place(settings),
             shard_rows=settings.shard_rows,
+            # In full precision: int8 has a store of its own.
+            options=JobOptions(device="cuda" if settings.executor != "local" else settings.device),
+            limits=limits_of(settings),
         )
 
     sets = [trec_set(*own)] if own else query_sets(home, settings.evaluation_items)
-    rules = DocumentRules(
-        reader_language=settings.reader_language,
-        languages=settings.languages,
-        min_ratings=settings.min_ratings,
-        keep_thin=settings.keep_thin,
-        reviews_per_work=settings.reviews_per_work,
-    )
+    rules = DocumentRules.of(settings)
     limits = DuckLimits(settings.duckdb_memory_limit, settings.duckdb_threads)
     evaluated = evaluate_build(
         client,
