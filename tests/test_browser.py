@@ -121,9 +121,9 @@ def test_the_keyboard_goes_through_the_page_in_reading_order(
     assert focused(browser) == "Describe the vibe of a book"
     search_by_keyboard(browser, home_page, "funny sci-fi")
     titles = [" ".join(hit.title.split()) for hit in searcher.search("funny sci-fi", 10).results]
-    stops = [press_tab(browser) for _ in range(6)]
-    expected = ["Skip to the content", "Viberary", "Describe the vibe of a book", "Search"]
-    assert stops == [*expected, titles[0], titles[1]]
+    stops = [press_tab(browser) for _ in range(8)]
+    expected = ["Skip to the content", "Viberary", "Describe the vibe of a book", "Search", "Narrow it down"]
+    assert stops == [*expected, titles[0], "More like this", titles[1]]
 
 
 def test_the_skip_link_shows_itself_and_leads_to_the_books(

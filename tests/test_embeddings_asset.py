@@ -113,6 +113,7 @@ def test_where_the_query_encoder_is_int8_its_documents_are_made_from_a_float32_g
     full, key = vectors(home), resolve(str(home / "tiny")).fingerprint
     facts = {"fingerprint": key, "precision": "int8"}
     ArtifactStore(home).produce("query_encoder", inputs={}, settings={"precision": "int8"}, build=lambda _: facts)
+    EmbeddingStore(home / "embeddings", f"{key}-int8", 32).prune([])
     assert materialize(home, dtype="int8")["embedded"] == 30
     assert (home / "graphs" / key / "model.onnx").exists()
     assert 0.985 < float((full * vectors(home)).sum(axis=1).mean()) < 1
