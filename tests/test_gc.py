@@ -138,7 +138,7 @@ def test_jobs_of_dead_builds_go_unless_their_vectors_would_be_adopted(client, bu
     texts = [pa.record_batch([["h"], ["a text"]], schema=TEXTS_SCHEMA)]
     for name, fingerprint, done in (("empty", "f", 0), ("ours", "f", 1), ("foreign", "0", 1), ("living", "0", 1)):
         encoder = ResolvedEncoder(REGISTRY["all-MiniLM-L6-v2"], home, fingerprint * 16)
-        write_job(jobs / name, texts, encoder=encoder, device="cpu", shard_rows=8)
+        write_job(jobs / name, texts, encoder=encoder, shard_rows=8)
         if done:
             (jobs / name / "done").mkdir(exist_ok=True)
             (jobs / name / "done" / "00000.json").write_text("{}")
