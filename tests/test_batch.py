@@ -1,5 +1,6 @@
 """The AWS Batch executor against moto, with real workers as children, and the stack of deploy/aws deployed there."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from viberary_pipeline.errors import WorkerError
 from viberary_pipeline.executors.base import Limits, run_job
 from viberary_pipeline.executors.batch import RETRY, BatchExecutor, BatchSettings
 
+NUMBERS = itertools.count()
 DEPLOY = Path(__file__).parent.parent / "deploy" / "aws"
 TEMPLATE = DEPLOY / "batch.yaml"
 
@@ -79,7 +81,10 @@ def outputs(cloud: Cloud) -> dict[str, str]:
 
 def new_job(encoder: ResolvedEncoder, options: JobOptions, shards: int) -> Job:
     batch = pa.RecordBatch.from_pylist([{"text_hash": h, "text": t} for h, t in pairs(5 * shards)], TEXTS_SCHEMA)
-    return write_job(Bucket(f"s3://{BUCKET}/jobs/b"), [batch], encoder=encoder, shard_rows=5, options=options)
+    # Each test's job at a place of its own: a worker of the one before may still be ending.
+    return write_job(
+        Bucket(f"s3://{BUCKET}/jobs/b{next(NUMBERS)}"), [batch], encoder=encoder, shard_rows=5, options=options
+    )
 
 
 def executor(outputs: dict[str, str], shards_per_child: int = 2) -> BatchExecutor:
@@ -107,7 +112,7 @@ def test_a_parent_that_never_leaves_submitted_is_given_up(cloud, outputs, encode
     job = new_job(encoder, on_cpu, shards=8)
     batch = executor(outputs)
     with pytest.raises(WorkerError) as caught:
-        run_job(batch, job, Limits(start=2, stall=600))
+        run_job(batch, job, Limits(start=2, stall=2))
     assert caught.value.found == "no worker was heard of for 2 s"
     assert batch.machines() == []  # it was terminated
 
