@@ -10,6 +10,7 @@ works    dim   100  200  400  800  median ms at 200 to 800
  20,000   384  .94  .97  .99  .99  1.1 to 2.2
  20,000   768  .93  .96  .98  .99  1.2 to 2.7
 100,000   384  .86  .91  .95  .97  1.3 to 2.7
+100,000   768  .83  .88  .93  .96  1.7 to 4.3
 =======  ====  ===  ===  ===  ===  =======================
 
 M 32 at 20,000 works gained .01 at 200 and .003 at 400 and took twice as long to build. So the build stays cheap, and
