@@ -20,14 +20,14 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from viberary_pipeline.artifacts import ArtifactStore
+from viberary_pipeline.artifacts import ArtifactStore, file_sha256
 from viberary_pipeline.embedding.store import EmbeddingStore
 from viberary_pipeline.encoders import resolve
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
-from viberary_pipeline.encoders.precision import quantize
+from viberary_pipeline.encoders.precision import in_int8
 from viberary_pipeline.sample.records import work_id
 from viberary_pipeline.sample.works import load_works
-from viberary_pipeline.search.query_encoder import MODEL, QueryEncoder
+from viberary_pipeline.search.query_encoder import ENCODER, MODEL, QueryEncoder, read_description
 
 GOLDEN = Path(__file__).parent.parent / "viberary_pipeline" / "evaluation" / "golden" / "sample.toml"
 DISCOUNT = 1 / np.log2(np.arange(2, 12))
@@ -53,6 +53,18 @@ def milliseconds(encoder: QueryEncoder, queries: list[str]) -> float:
     return round(float(np.median(taken)), 3)
 
 
+def plainly(exact: Path, out: Path) -> Path:
+    """What `quantize_dynamic` makes of the graph as it is."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    in_int8(exact, out)  # the files beside the model
+    quantize_dynamic(exact / MODEL, out / MODEL, per_channel=True, weight_type=QuantType.QInt8)
+    description = read_description(out)
+    description["files"][MODEL] = file_sha256(out / MODEL)
+    (out / ENCODER).write_text(json.dumps(description))
+    return out
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("home", type=Path)
@@ -73,8 +85,8 @@ def main() -> None:
         export_query_encoder(model, exact)
         exports = {
             "fp32": exact,
-            "int8, all matrices": quantize(exact, Path(folder) / "whole", whole=True),
-            "int8, but for those that narrow": quantize(exact, Path(folder) / "int8"),
+            "int8": in_int8(exact, Path(folder) / "int8"),
+            "int8 by onnxruntime alone": plainly(exact, Path(folder) / "plain"),
         }
         encoders = {name: QueryEncoder(path) for name, path in exports.items()}
         reference = encoders["fp32"].encode(queries)

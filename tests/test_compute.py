@@ -21,6 +21,7 @@ from viberary_pipeline.embedding.texts import TableTexts
 from viberary_pipeline.embedding.torch_backend import TorchBackend
 from viberary_pipeline.encoders import ResolvedEncoder, resolve
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
+from viberary_pipeline.encoders.quantize import METHOD
 from viberary_pipeline.encoders.torch_model import load_sentence_transformer
 from viberary_pipeline.errors import EncoderError
 
@@ -212,13 +213,13 @@ def test_int8_passes_its_gate_once_and_the_figures_stay(tiny, graph, tmp_path):
         [(str(n), f"{text} number {n}") for n in range(10) for text in (TEXTS[0], TEXTS[5], "sad vampires")]
     )
     options = gated_graph(JobOptions(dtype="int8", graph=str(exported)), encoder, texts, tmp_path / "int8")
-    folder = tmp_path / "int8" / encoder.fingerprint
+    folder = tmp_path / "int8" / f"{encoder.fingerprint}.{METHOD}"
     assert options == JobOptions(dtype="int8", graph=str(folder))
-    assert options.key(encoder.fingerprint) == f"{encoder.fingerprint}-int8"
+    assert options.key(encoder.fingerprint) == f"{encoder.fingerprint}-int8.{METHOD}"
     figures = json.loads((folder / "quality.json").read_text())
     assert figures["texts"] == 30
-    assert 0.985 <= figures["mean_cosine"] < 0.9999  # it is quantised
-    assert (folder / "model.int8.onnx").stat().st_size < 0.3 * (folder / "model.onnx").stat().st_size
+    assert 0.998 <= figures["mean_cosine"] < 0.99999  # it is quantised
+    assert (folder / "model.int8.onnx").stat().st_size < 0.4 * (folder / "model.onnx").stat().st_size
     before = (folder / "model.int8.onnx").stat().st_mtime_ns
     assert gated_graph(JobOptions(dtype="int8", graph=str(exported)), encoder, texts, tmp_path / "int8") == options
     assert (folder / "model.int8.onnx").stat().st_mtime_ns == before

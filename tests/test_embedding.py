@@ -38,6 +38,7 @@ from viberary_pipeline.embedding.vectors import (
 )
 from viberary_pipeline.encoders import ResolvedEncoder, resolve
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
+from viberary_pipeline.encoders.quantize import METHOD
 from viberary_pipeline.encoders.torch_model import load_sentence_transformer
 from viberary_pipeline.errors import ArtifactError, SettingsError, WorkerError
 from viberary_pipeline.executors import JobStatus, LocalExecutor, run_job
@@ -685,7 +686,7 @@ def test_another_encoder_embeds_all_and_the_old_vectors_stay(embed, encoder, tmp
 def test_what_is_computed_shapes_the_key_only_where_vectors_differ(encoder):
     fingerprint = encoder.fingerprint
     keys = {dtype: JobOptions(dtype=dtype, graph="x").key(fingerprint) for dtype in ("auto", "float16", "int8")}
-    assert keys == {"auto": fingerprint, "float16": fingerprint, "int8": f"{fingerprint}-int8"}
+    assert keys == {"auto": fingerprint, "float16": fingerprint, "int8": f"{fingerprint}-int8.{METHOD}"}
 
 
 def test_int8_without_its_graph_is_a_matter_of_configuration(encoder, tmp_path, capsys):

@@ -30,6 +30,7 @@ from viberary_pipeline.artifacts import file_sha256
 from viberary_pipeline.embedding.places import Place, place
 from viberary_pipeline.embedding.vectors import TEXTS_SCHEMA, VectorDtype, map_table, table_bytes
 from viberary_pipeline.encoders.files import ResolvedEncoder
+from viberary_pipeline.encoders.quantize import METHOD
 from viberary_pipeline.encoders.spec import ModelSpec
 from viberary_pipeline.errors import ArtifactError, SettingsError
 
@@ -97,9 +98,9 @@ class JobOptions:
             )
 
     def key(self, fingerprint: str) -> str:
-        """The name under which vectors are kept: the encoder's fingerprint, and `-int8` for those of lesser quality.
-        float16 and bfloat16 vectors stay within a cosine of 0.999 of float32's and share its name."""
-        return f"{fingerprint}-int8" if self.dtype == "int8" else fingerprint
+        """The name under which vectors are kept: the encoder's fingerprint, and `-int8.` with the method for those of
+        lesser quality. float16 and bfloat16 vectors stay within a cosine of 0.999 of float32's and share its name."""
+        return f"{fingerprint}-int8.{METHOD}" if self.dtype == "int8" else fingerprint
 
 
 @dataclass(frozen=True)

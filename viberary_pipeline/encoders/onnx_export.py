@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from viberary_pipeline.artifacts import file_sha256, write_atomically
 from viberary_pipeline.encoders.files import ResolvedEncoder
 from viberary_pipeline.encoders.parity_queries import PARITY_QUERIES
-from viberary_pipeline.encoders.precision import Precision, choose, cosines, quantize
+from viberary_pipeline.encoders.precision import Precision, choose, cosines, in_int8
 from viberary_pipeline.encoders.torch_model import load_sentence_transformer
 from viberary_pipeline.errors import EncoderError
 from viberary_pipeline.search.query_encoder import ENCODER, FORMAT, MODEL, OUTPUT, PROBES, TOKENIZER, QueryEncoder
@@ -78,7 +78,7 @@ def export_query_encoder(encoder: ResolvedEncoder, out: Path, *, precision: Prec
         )
         description["parity"] = {"fp32": _parity(encoder, work, queries, expected)}
         if precision != "fp32":
-            small = quantize(work, Path(scratch) / "int8")
+            small = in_int8(work, Path(scratch) / "int8")
             chosen, figures = choose(precision, work, small, queries, expected)
             description["parity"] |= figures
             if chosen == "int8":

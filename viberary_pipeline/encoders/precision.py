@@ -1,13 +1,12 @@
-"""Whether an exported encoder may be published in int8: about half the time per query, a third of the size.
+"""Whether an exported encoder may be published in int8: about a third of the time per query, and of the size.
 
-int8 (weights per channel, activations scaled per call) moves each vector a little. It passes if, over the parity
+int8 (`encoders.quantize`) moves each vector a little. It passes if, over the parity
 queries, it stays near the original model, if what it finds is as near to the query as what the original finds, and if
 it is faster on this machine. What it finds is measured over the bundled sample: the nearness kept is the summed cosine,
 by the original vector, of the ten works found with the int8 vector, to that of the ten found with the original one.
 """
 
 import json
-import logging
 import shutil
 import time
 from collections.abc import Sequence
@@ -18,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viberary_pipeline.artifacts import file_sha256, write_atomically
+from viberary_pipeline.encoders.quantize import calibration_texts, quantize
 from viberary_pipeline.errors import GateRefused
-from viberary_pipeline.sample.works import load_works
 from viberary_pipeline.search.query_encoder import ENCODER, MODEL, TOKENIZER, QueryEncoder, read_description
 
 Precision = Literal["auto", "fp32", "int8"]
@@ -27,37 +26,12 @@ LEAST_MEAN_COSINE = 0.99
 LEAST_NEARNESS = 0.99
 _K = 10
 _TIMED_QUERIES = 60
-_TEXT_CHARACTERS = 150  # of a sample work: enough to tell works apart, and the export stays a matter of seconds
 
 
-def quantize(fp32: Path, out: Path, *, whole: bool = False) -> Path:
-    """The export in `fp32`, a folder, once more in int8 in the new folder `out`.
-
-    The matrices that narrow (those behind a transformer's widened, one-sided activations, whose few large values take
-    the resolution from all others) stay in float32 unless `whole`: a third of the work, and half of the error.
-    """
-    import onnx
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
+def in_int8(fp32: Path, out: Path) -> Path:
+    """The export in `fp32`, a folder, once more in int8 in the new folder `out`."""
     out.mkdir()
-    graph = onnx.load(fp32 / MODEL).graph
-    narrowing = {
-        weight.name for weight in graph.initializer if len(weight.dims) == 2 and weight.dims[0] > weight.dims[1]
-    }
-    spared = [node.name for node in graph.node if node.op_type == "MatMul" and narrowing & set(node.input)]
-    root = logging.getLogger()
-    level = root.level
-    root.setLevel(logging.ERROR)  # it advises preprocessing, which changes nothing for these graphs
-    try:
-        quantize_dynamic(
-            fp32 / MODEL,
-            out / MODEL,
-            per_channel=True,
-            weight_type=QuantType.QInt8,
-            nodes_to_exclude=[] if whole else spared,
-        )
-    finally:
-        root.setLevel(level)
+    quantize(fp32, out / MODEL)
     shutil.copyfile(fp32 / TOKENIZER, out / TOKENIZER)
     description = read_description(fp32)
     description.pop("probes", None)  # those of float32
@@ -88,7 +62,7 @@ def choose(
     moved = small.encode(queries)
     found = cosines(moved, expected)
     exact = expected / np.linalg.norm(expected, axis=1, keepdims=True)
-    corpus = QueryEncoder(fp32, threads=0).encode(_corpus(), prefix=large.document_prefix)
+    corpus = QueryEncoder(fp32, threads=0).encode(calibration_texts(), prefix=large.document_prefix)
     nearness = nearness_kept(exact, moved, corpus)
     timings = {"fp32": _milliseconds(large, queries), "int8": _milliseconds(small, queries)}
     figures: dict[str, dict[str, Any]] = {
@@ -135,11 +109,6 @@ def cosines(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np
     norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
     found: NDArray[np.float64] = (left * right).sum(axis=1) / norms
     return found
-
-
-def _corpus() -> list[str]:
-    works = (work.editions[0] for work in load_works())
-    return [f"{edition.title}. {edition.description}"[:_TEXT_CHARACTERS] for edition in works]
 
 
 def _milliseconds(encoder: QueryEncoder, queries: Sequence[str]) -> dict[str, float]:
