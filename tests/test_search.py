@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import pytest
 import redis
+from redis.commands.search.index_definition import IndexDefinition, IndexType
 
 from viberary_pipeline.errors import EncoderError, QueryError, SearchError
 from viberary_pipeline.index.publish import rollback
@@ -26,22 +27,25 @@ def searcher(published) -> Searcher:
     return Searcher(published.redis, published.home)
 
 
+def copy_build(source: redis.Redis, target: redis.Redis, build: str, name: str) -> None:
+    """A published build once more under another name: record, index, documents."""
+    target.hset(record_key(name), mapping={**source.hgetall(record_key(build)), b"build": name})
+    record = read_record(target, name)
+    target.ft(index_name(name)).create_index(
+        record.hnsw.index_fields(record.dim),
+        definition=IndexDefinition(prefix=[document_prefix(name)], index_type=IndexType.HASH),
+    )
+    pipeline = target.pipeline(transaction=False)
+    for key in list(source.scan_iter(f"{document_prefix(build)}*")):
+        pipeline.hset(key.replace(build.encode(), name.encode()), mapping=source.hgetall(key))
+    pipeline.execute()
+
+
 @pytest.fixture
 def copied(client, published):
     """The published build in a scratch Redis, where a test may break it."""
-    for key in (POINTER, record_key(published.build)):
-        client.hset(key, mapping=published.redis.hgetall(key))
-    record = read_record(client, published.build)
-    from redis.commands.search.index_definition import IndexDefinition, IndexType
-
-    client.ft(index_name(record.build)).create_index(
-        record.hnsw.index_fields(record.dim),
-        definition=IndexDefinition(prefix=[document_prefix(record.build)], index_type=IndexType.HASH),
-    )
-    pipeline = client.pipeline(transaction=False)
-    for key in published.redis.scan_iter(f"{document_prefix(record.build)}*"):
-        pipeline.hset(key, mapping=published.redis.hgetall(key))
-    pipeline.execute()
+    client.hset(POINTER, mapping=published.redis.hgetall(POINTER))
+    copy_build(published.redis, client, published.build, published.build)
     return client
 
 
@@ -297,6 +301,18 @@ def test_the_encoder_of_other_documents_is_refused(copied, published):
 def test_a_missing_encoder_is_named(copied, tmp_path):
     with pytest.raises(EncoderError, match="not in this VIBERARY_HOME"):
         Searcher(copied, tmp_path).search("revenge")
+
+
+def test_a_build_that_is_no_longer_live_is_not_asked_again(copied, published):
+    searcher = Searcher(copied, published.home)
+    before = searcher.search("funny sci-fi")
+    other = f"{published.build}x"
+    copy_build(copied, copied, published.build, other)
+    copied.hset(POINTER, "live", other)
+    # The old index is still there and would answer: the pointer, asked in the same round trip, says not to.
+    after = searcher.search("funny sci-fi")
+    assert (before.build, after.build) == (published.build, other)
+    assert [hit.work_id for hit in after.results] == [hit.work_id for hit in before.results]
 
 
 def test_switches_under_load_lose_no_answer(copied, published):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -55,8 +56,12 @@ def build_system(
             key = f"{document_prefix(record.build)}{query.like}".encode()
             found = find_like(client, record, key, RECALL_DEPTH, filters=Filters()) or []
         else:
-            vector = vectors(query.text)
-            found = find(client, record, query.text, vector, RECALL_DEPTH, filters=Filters(), tuning=tuning or Tuning())
+            found = find(
+                *(client, record, query.text, partial(vectors, query.text), RECALL_DEPTH),
+                filters=Filters(),
+                tuning=tuning or Tuning(),
+                if_live=False,
+            )
         return [hit.fields["work_id"] for hit in found]
 
     return System(name, answer)

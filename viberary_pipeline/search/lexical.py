@@ -79,7 +79,10 @@ def spelling_command(build: str, words: Sequence[str]) -> Command | None:
 def corrections(word: str, near: Sequence[str]) -> tuple[str, ...]:
     """Those of the words `near` that one slip of the fingers turns into `word`, or two where it is long."""
     slips = 1 if len(word) < 8 else 2
-    close = ((edits(word, other), other) for other in near if abs(len(word) - len(other)) <= slips)
+    letters = set(word)
+    # One slip changes two letters at most: most of the server's proposals need no closer look.
+    likely = (other for other in near if len(letters ^ set(other)) <= 2 * slips)
+    close = ((edits(word, other), other) for other in likely if abs(len(word) - len(other)) <= slips)
     return tuple(other for distance, other in sorted(close, key=lambda pair: pair[0]) if distance <= slips)[
         :_MOST_CORRECTIONS
     ]

@@ -1,17 +1,18 @@
-"""One query against one build: what Redis is asked in two or three round trips, and in which order the answers come.
+"""One query against one build: what Redis is asked in three round trips, and in which order the answers come.
 
-1. The nearest works by vector, works that hold all the words: the candidates. Works of that title, works of an author
-   of that name, words that no work has.
-2. BM25 of the candidates; where a word was unknown, works whose names hold its corrections.
-3. What is missing of the fields of the works that are shown, and the vectors of those that were found by name alone;
-   most came along with the second.
+1. While the query is encoded: works of that title, works of an author of that name, works that hold all the words,
+   words that no work has.
+2. The nearest works by vector: with those that hold all the words, the candidates.
+3. BM25 of the candidates; where a word was unknown, works whose names hold its corrections; the fields of the works
+   that will most likely be shown.
+4. What is missing of these fields, and the vectors of works that were found by name alone: seldom anything.
 
 The order: works that the query names (`named`), then the others by cosine similarity plus weight x BM25 / ln(1 + N).
 BM25 of one rare word grows with ln N, so that one weight serves catalogues of every size. Ties: more reviews first.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, cast
 
@@ -36,7 +37,17 @@ from viberary_pipeline.search.lexical import (
 from viberary_pipeline.search.named import How, Named, spelt_out
 from viberary_pipeline.search.names import LONGEST_KEY, Copies, words_of
 from viberary_pipeline.search.replies import Command, Row, read_rows, read_spelling
-from viberary_pipeline.search.schema import AUTHOR_KEYS, PAGE_FIELDS, TITLE_KEYS, VECTOR, BuildRecord, document_prefix
+from viberary_pipeline.search.round_trips import ask, ask_while
+from viberary_pipeline.search.schema import (
+    AUTHOR_KEYS,
+    PAGE_FIELDS,
+    TITLE_KEYS,
+    VECTOR,
+    BuildRecord,
+    document_prefix,
+    pointer_command,
+    read_pointer_reply,
+)
 from viberary_pipeline.settings import Settings
 
 _TIE_DIGITS = 6
@@ -84,30 +95,39 @@ class _Place:
 
 
 class BuildVanishedError(Exception):
-    """Documents of a build are gone between two round trips: it was replaced and is being removed."""
+    """A build was replaced in the middle of a query, and its documents may be gone."""
 
 
 def find(
     client: redis.Redis,
     record: BuildRecord,
     text: str,
-    vector: npt.NDArray[np.float32],
+    encode: Callable[[], npt.NDArray[np.float32]],
     k: int,
     *,
     filters: Filters,
     tuning: Tuning,
+    if_live: bool = True,
 ) -> list[Found]:
     """The k works that answer a query best, best first; fewer only if there are fewer.
+
+    Args:
+        client: The server.
+        record: The build to ask.
+        text: The query.
+        encode: Gives the query's vector, float32 (dim,), norm 1.
+        k: How many.
+        filters: Which works may be found.
+        tuning: How they are weighed.
+        if_live: Answer only if the build is the published one, which is asked in the first round trip.
 
     Raises:
         redis.ResponseError: no such index, or a command ran out of time.
         SearchError: the server returned a partial result.
-        BuildVanishedError: the build is being removed.
+        BuildVanishedError: the build is being removed, or is not the published one.
     """
     build, narrowed = record.build, filters.to_query()
-    blob = record.hnsw.to_bytes(vector[None])[0]
     pool = max(tuning.candidates, k + _SPARE)
-    knn = knn_command(build, blob, pool, narrowed=narrowed)
     if not record.search_fields:  # a build of an older version: vectors alone
         if filters:
             raise SearchError(
@@ -116,16 +136,17 @@ def find(
                 found=f"build {build}, of an older one",
                 todo="run `viberary build --force`, or search without filters",
             )
-        near = _similarities(read_rows(client.execute_command(*knn_command(build, blob, pool))))
+        (pointer,), vector = ask_while(client, [pointer_command()], encode)
+        _require_live(record, pointer, if_live)
+        near = _nearest(client, record, vector, pool)
         return _shown(client, record, _ordered([], near), near, vector, k)
 
     asked, names = words_of(text), name_words(text)
     key, most = "".join(asked), k + _SPARE
     looks_up = tuning.names and 0 < len(key) <= LONGEST_KEY
     spelling = spelling_command(build, asked) if tuning.names else None
-    replies = _ask(
-        client,
-        knn,
+    lookups = (
+        pointer_command(),
         key_command(build, TITLE_KEYS, key, most, narrowed) if looks_up else None,
         key_command(build, AUTHOR_KEYS, key, most, narrowed) if looks_up else None,
         # A single word is a title, an author or neither: the keys have told.
@@ -133,7 +154,9 @@ def find(
         all_words_command(build, description_words(text), _SENTENCES, narrowed) if tuning.lexical_weight else None,
         spelling,
     )
-    near = _similarities(read_rows(replies[0]))
+    replies, vector = ask_while(client, lookups, encode)
+    _require_live(record, replies[0], if_live)
+    near = _nearest(client, record, vector, pool, narrowed=narrowed)
     sentences = _rows(replies[4], scores=True)
     for row in sentences:
         if row.key not in near:
@@ -147,7 +170,7 @@ def find(
     words = bm25_words(text)
     # Most of what will be shown is known by now: its fields come along.
     ahead = list(dict.fromkeys([*list(near)[: 2 * k], *(row.key for row in named_rows)]))
-    replies = _ask(
+    replies = ask(
         client,
         bm25_command(build, words, list(near)) if tuning.lexical_weight and words and near else None,
         names_command(build, names, slips, most, narrowed) if slips else None,
@@ -168,23 +191,24 @@ def find_like(client: redis.Redis, record: BuildRecord, key: bytes, k: int, *, f
         return None
     vector = record.hnsw.from_bytes([blob], record.dim)[0]
     knn = knn_command(record.build, blob, k + 1 + _SPARE, narrowed=filters.to_query())
-    near = _similarities(read_rows(client.execute_command(*knn)))
+    near = _similarities(read_rows(ask(client, knn)[0]))
     near.pop(key, None)
     copies = Copies()
     copies.add(*map(_text, told))
     return _shown(client, record, _ordered([], near), near, vector, k, copies=copies)
 
 
-def _ask(client: redis.Redis, *commands: Command | None) -> list[Any]:
-    """The replies, in one round trip; None where there is no command. A failed one's reply is its exception."""
-    sent = [command for command in commands if command is not None]
-    if not sent:
-        return [None] * len(commands)
-    pipeline = client.pipeline(transaction=False)
-    for command in sent:
-        pipeline.execute_command(*command)
-    replies = iter(pipeline.execute(raise_on_error=False))
-    return [None if command is None else next(replies) for command in commands]
+def _require_live(record: BuildRecord, pointer: Any, if_live: bool) -> None:
+    if if_live and read_pointer_reply(pointer).live != record.build:
+        raise BuildVanishedError(record.build)
+
+
+def _nearest(
+    client: redis.Redis, record: BuildRecord, vector: npt.NDArray[np.float32], pool: int, *, narrowed: str = ""
+) -> dict[bytes, float]:
+    """The keys of the nearest works with their cosine similarities, best first."""
+    (blob,) = record.hnsw.to_bytes(vector[None])
+    return _similarities(read_rows(ask(client, knn_command(record.build, blob, pool, narrowed=narrowed))[0]))
 
 
 def _rows(reply: Any, *, scores: bool = False, contents: bool = True) -> list[Row]:
@@ -226,7 +250,7 @@ def _shown(
         portion = order[at : at + k - len(found) + _SPARE]
         at += len(portion)
         missing = [place.key for place in portion if place.key not in pages]
-        fetched = _ask(client, *(_page_command(key, key in near) for key in missing))
+        fetched = ask(client, *(_page_command(key, key in near) for key in missing))
         pages |= zip(missing, fetched, strict=True)
         hits = _read_pages(record, portion, near, vector, pages)
         found += [hit for hit in hits if not copies.add(hit.fields["title"], hit.fields["author"])]

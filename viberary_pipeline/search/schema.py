@@ -218,7 +218,19 @@ class Pointer:
 
 def read_pointer(client: redis.Redis) -> Pointer:
     """The published build and the one before it."""
-    live, previous = client.hmget(POINTER, ["live", "previous"])
+    return read_pointer_reply(client.hmget(POINTER, ["live", "previous"]))
+
+
+def pointer_command() -> tuple[str, ...]:
+    """The command whose reply `read_pointer_reply` reads."""
+    return ("HMGET", POINTER, "live", "previous")
+
+
+def read_pointer_reply(reply: Any) -> Pointer:
+    """The pointer from the reply to `pointer_command`; raises what the command failed with."""
+    if isinstance(reply, Exception):
+        raise reply
+    live, previous = reply
     return Pointer(_decode(live or b""), _decode(previous or b""))
 
 

@@ -1,8 +1,8 @@
 """Search of the live build: the words to a vector, the vector and the words to the works that answer best.
 
-Which build is live is asked before each query, and with it which encoder: the switch of an alias alone would
-not be atomic with a change of encoder. The query goes to that build's own index; if it vanishes in between, the
-pointer is read again.
+Which build is live is asked with each query's first commands, and with it which encoder: the switch of an alias alone
+would not be atomic with a change of encoder. The query goes to that build's own index, that of the last query until the
+pointer says otherwise; then it is asked again. So it is where the build vanishes in between.
 """
 
 import re
@@ -13,7 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import redis
+from numpy.typing import NDArray
 
 from viberary_pipeline.errors import EncoderError, QueryError, SearchError
 from viberary_pipeline.search.filters import Filters
@@ -111,12 +113,19 @@ class Searcher:
         """
         text = clean_query(query)
 
-        def ask(record: BuildRecord, encoder: QueryEncoder) -> list[Found]:
-            vector = encoder.encode([text])[0]
-            narrowed = filters or Filters()
-            return find(self._client, record, text, vector, _sane(k), filters=narrowed, tuning=self._tuning)
+        def ask(record: BuildRecord, encoder: QueryEncoder, sure: bool) -> list[Found]:
+            def encode() -> NDArray[np.float32]:
+                vector: NDArray[np.float32] = encoder.encode([text])[0]
+                return vector
 
-        return self._answer(query, ask)
+            return find(
+                *(self._client, record, text, encode, _sane(k)),
+                filters=filters or Filters(),
+                tuning=self._tuning,
+                if_live=not sure,
+            )
+
+        return self._answer(query, ask, known=self._loaded)
 
     def similar(self, book_id: str, k: int = 10, filters: Filters | None = None) -> SearchResponse:
         """The k works whose stored vectors are nearest to that of a book, without the book itself.
@@ -131,7 +140,7 @@ class Searcher:
             SearchError: nothing is published, or Redis is away.
         """
 
-        def ask(record: BuildRecord, _: QueryEncoder) -> list[Found]:
+        def ask(record: BuildRecord, *_: object) -> list[Found]:
             key = key_of_book(self._client, record, book_id)
             found = key and find_like(self._client, record, key, _sane(k), filters=filters or Filters())
             if not found and not key:
@@ -145,13 +154,24 @@ class Searcher:
 
         return self._answer(book_id, ask)
 
-    def _answer(self, query: str, ask: Callable[[BuildRecord, QueryEncoder], list[Found]]) -> SearchResponse:
-        """What the live build answers; asked again where it is replaced and removed in the middle."""
+    def _answer(
+        self,
+        query: str,
+        ask: Callable[[BuildRecord, QueryEncoder, bool], list[Found]],
+        *,
+        known: tuple[BuildRecord, QueryEncoder] | None = None,
+    ) -> SearchResponse:
+        """What the live build answers; asked again where it is replaced in the middle.
+
+        With `known`, that build is asked first: `ask`, told that this is not sure to be the live one, must find out.
+        """
         failure: Exception | None = None
-        for _ in range(_ATTEMPTS):
+        for _ in range(_ATTEMPTS + (known is not None)):
             try:
-                record, encoder = self._live()
-                return SearchResponse(query, record.build, _hits(ask(record, encoder)))
+                sure = known is None
+                record, encoder = known or self._live()
+                known = None
+                return SearchResponse(query, record.build, _hits(ask(record, encoder, sure)))
             except BuildVanishedError as error:
                 failure = error
             except redis.ResponseError as error:
