@@ -15,13 +15,12 @@ from tiny_model import MAX_TOKENS, make_tiny_model
 from viberary_pipeline.embedding.batches import distinct, next_batch, padded
 from viberary_pipeline.embedding.compute import TextEncoder, is_full
 from viberary_pipeline.embedding.int8 import Int8Quality, gated_graph, quality, require_quality
-from viberary_pipeline.embedding.jobs import JobOptions
+from viberary_pipeline.embedding.jobs import JobOptions, int8_name
 from viberary_pipeline.embedding.onnx_backend import OnnxBackend
 from viberary_pipeline.embedding.texts import TableTexts
 from viberary_pipeline.embedding.torch_backend import TorchBackend
 from viberary_pipeline.encoders import ResolvedEncoder, resolve
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
-from viberary_pipeline.encoders.quantize import METHOD
 from viberary_pipeline.encoders.torch_model import load_sentence_transformer
 from viberary_pipeline.errors import EncoderError
 
@@ -213,9 +212,9 @@ def test_int8_passes_its_gate_once_and_the_figures_stay(tiny, graph, tmp_path):
         [(str(n), f"{text} number {n}") for n in range(10) for text in (TEXTS[0], TEXTS[5], "sad vampires")]
     )
     options = gated_graph(JobOptions(dtype="int8", graph=str(exported)), encoder, texts, tmp_path / "int8")
-    folder = tmp_path / "int8" / f"{encoder.fingerprint}.{METHOD}"
+    folder = tmp_path / "int8" / int8_name(encoder.fingerprint)
     assert options == JobOptions(dtype="int8", graph=str(folder))
-    assert options.key(encoder.fingerprint) == f"{encoder.fingerprint}-int8.{METHOD}"
+    assert options.key(encoder.fingerprint) == int8_name(encoder.fingerprint)
     figures = json.loads((folder / "quality.json").read_text())
     assert figures["texts"] == 30
     assert 0.998 <= figures["mean_cosine"] < 0.99999  # it is quantised

@@ -26,7 +26,7 @@ from viberary_pipeline.artifacts import file_sha256
 from viberary_pipeline.embedding import worker
 from viberary_pipeline.embedding.devices import choose_dtype, runs_on
 from viberary_pipeline.embedding.embed import EmbedCounts, embed_missing
-from viberary_pipeline.embedding.jobs import Job, JobOptions, Shard, ShardManifest, read_job, write_job
+from viberary_pipeline.embedding.jobs import Job, JobOptions, Shard, ShardManifest, int8_name, read_job, write_job
 from viberary_pipeline.embedding.store import EmbeddingStore
 from viberary_pipeline.embedding.vectors import (
     TEXTS_SCHEMA,
@@ -38,7 +38,6 @@ from viberary_pipeline.embedding.vectors import (
 )
 from viberary_pipeline.encoders import ResolvedEncoder, resolve
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
-from viberary_pipeline.encoders.quantize import METHOD
 from viberary_pipeline.encoders.torch_model import load_sentence_transformer
 from viberary_pipeline.errors import ArtifactError, SettingsError, WorkerError
 from viberary_pipeline.executors import JobStatus, LocalExecutor, run_job
@@ -686,7 +685,7 @@ def test_another_encoder_embeds_all_and_the_old_vectors_stay(embed, encoder, tmp
 def test_what_is_computed_shapes_the_key_only_where_vectors_differ(encoder):
     fingerprint = encoder.fingerprint
     keys = {dtype: JobOptions(dtype=dtype, graph="x").key(fingerprint) for dtype in ("auto", "float16", "int8")}
-    assert keys == {"auto": fingerprint, "float16": fingerprint, "int8": f"{fingerprint}-int8.{METHOD}"}
+    assert keys == {"auto": fingerprint, "float16": fingerprint, "int8": int8_name(fingerprint)}
 
 
 def test_int8_without_its_graph_is_a_matter_of_configuration(encoder, tmp_path, capsys):

@@ -13,10 +13,10 @@ from tiny_model import make_tiny_model
 
 from viberary_pipeline.artifacts import ArtifactStore
 from viberary_pipeline.assets.embeddings import embeddings
+from viberary_pipeline.embedding.jobs import int8_name
 from viberary_pipeline.embedding.store import EmbeddingStore
 from viberary_pipeline.encoders import resolve
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
-from viberary_pipeline.encoders.quantize import METHOD
 from viberary_pipeline.resources import EmbeddingExecutor, Encoder, Storage
 from viberary_pipeline.settings import load_settings
 
@@ -98,8 +98,8 @@ def test_int8_has_vectors_of_its_own(home):
     made = materialize(home, dtype="int8")
     key = resolve(str(home / "tiny")).fingerprint
     assert made["embedded"] == 30
-    assert ArtifactStore(home).current("embeddings").facts["vectors"] == f"{key}-int8.{METHOD}"
-    assert sorted(path.name for path in (home / "int8" / f"{key}.{METHOD}").iterdir()) == [
+    assert ArtifactStore(home).current("embeddings").facts["vectors"] == int8_name(key)
+    assert sorted(path.name for path in (home / "int8" / int8_name(key)).iterdir()) == [
         "encoder.json",
         "model.int8.onnx",
         "model.onnx",
@@ -114,7 +114,7 @@ def test_where_the_query_encoder_is_int8_its_documents_are_made_from_a_float32_g
     full, key = vectors(home), resolve(str(home / "tiny")).fingerprint
     facts = {"fingerprint": key, "precision": "int8"}
     ArtifactStore(home).produce("query_encoder", inputs={}, settings={"precision": "int8"}, build=lambda _: facts)
-    EmbeddingStore(home / "embeddings", f"{key}-int8.{METHOD}", 32).prune([])
+    EmbeddingStore(home / "embeddings", int8_name(key), 32).prune([])
     assert materialize(home, dtype="int8")["embedded"] == 30
     assert (home / "graphs" / key / "model.onnx").exists()
     assert 0.985 < float((full * vectors(home)).sum(axis=1).mean()) < 1

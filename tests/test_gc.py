@@ -1,5 +1,6 @@
 """What `viberary gc` removes, and what it must not: in Redis, among the artifacts, among the jobs."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -12,8 +13,9 @@ import pytest
 from filelock import FileLock
 
 from viberary_pipeline.artifacts import ArtifactStore
-from viberary_pipeline.embedding.jobs import write_job
-from viberary_pipeline.embedding.vectors import TEXTS_SCHEMA
+from viberary_pipeline.embedding.jobs import int8_name, write_job
+from viberary_pipeline.embedding.store import EmbeddingStore
+from viberary_pipeline.embedding.vectors import TEXTS_SCHEMA, table_bytes, vectors_table
 from viberary_pipeline.encoders import REGISTRY, ResolvedEncoder
 from viberary_pipeline.errors import IndexBuildError
 from viberary_pipeline.index.build import IndexSource, build_index
@@ -126,7 +128,7 @@ def test_artifacts_stay_while_a_stage_is_under_way(client, home):
     for folder in (dead, living):
         folder.mkdir(parents=True)
     garbage = collect_garbage(client, home)
-    assert (garbage.folders, garbage.left) == ((dead,), "artifacts, because a stage is under way (reviews)")
+    assert (garbage.folders, garbage.left) == ((dead,), "artifacts and vectors, because a stage is under way (reviews)")
     assert (old.path.exists(), living.exists(), dead.exists()) == (True, True, False)
     living.rmdir()
     assert collect_garbage(client, home).folders == (old.path,)
@@ -146,3 +148,43 @@ def test_jobs_of_dead_builds_go_unless_their_vectors_would_be_adopted(client, bu
         garbage = collect_garbage(client, home)
     assert garbage.folders == (jobs / "empty", jobs / "foreign")
     assert sorted(path.name for path in jobs.iterdir() if path.is_dir()) == ["living", "ours"]
+
+
+def test_vectors_go_only_where_asked_for_and_those_of_kept_documents_stay(client, build, home):
+    def documents(*texts: str):
+        def fill(folder):
+            pq.write_table(pa.table({"text_hash": list(texts)}), folder / "documents.parquet")
+            return {}
+
+        return ArtifactStore(home).produce("documents", inputs={}, settings={"texts": texts}, build=fill)
+
+    def vectors_of(encoder: str, dtype: str, *texts: str) -> EmbeddingStore:
+        table = vectors_table(pa.array(texts), np.eye(8, dtype=np.float32)[: len(texts)], dtype)
+        data = table_bytes(table)
+        folder = home / "embeddings" / encoder
+        folder.mkdir(parents=True)
+        (folder / f"{hashlib.sha256(data).hexdigest()}.arrow").write_bytes(data)
+        return EmbeddingStore(home / "embeddings", encoder, 8, dtype=dtype)
+
+    documents("a", "b")
+    documents("b", "c")  # the current ones
+    stores = [vectors_of("this", "float32", "a", "b", "c"), vectors_of("other", "float16", "a", "c", "x")]
+    assert collect_garbage(client, home, dry_run=True).vectors == 0
+    assert collect_garbage(client, home, dry_run=True, vectors=True).vectors == 3
+    assert [len(store.known()) for store in stores] == [3, 3]
+    garbage = collect_garbage(client, home, vectors=True)
+    assert (garbage.vectors, len(garbage.folders)) == (3, 1)
+    assert [sorted(store.known().to_pylist()) for store in stores] == [["b", "c"], ["c"]]
+    assert collect_garbage(client, home, vectors=True).vectors == 0
+
+
+def test_graphs_of_encoders_that_nobody_uses_go(client, build, home):
+    publish(client, build())
+    ArtifactStore(home).produce("embeddings", inputs={}, settings={}, build=lambda _: {"fingerprint": "next"})
+    folders = {name: home / name for name in ("graphs/old", "graphs/next", f"graphs/{'f' * 16}")}
+    folders |= {name: home / "int8" / name for name in (int8_name("f" * 16), int8_name("next"), "next-int8.1")}
+    for folder in folders.values():
+        folder.mkdir(parents=True)
+        (folder / "model.onnx").write_bytes(b"x")
+    assert collect_garbage(client, home).folders == (folders["graphs/old"], folders["next-int8.1"])
+    assert [name for name, folder in folders.items() if not folder.exists()] == ["graphs/old", "next-int8.1"]

@@ -81,7 +81,10 @@ def test_few_parts_are_left_as_they_are(tmp_path):
 def test_pruning_keeps_what_any_kept_build_needs(tmp_path):
     store = filled(tmp_path)
     kept = [pa.array(["0-0", "0-1", "0-2", "1-0"]), pa.chunked_array([["1-0", "7-2"], ["x"]])]
+    assert store.unneeded(kept) == 55
+    assert len(store.known()) == 60  # it only counts
     assert store.prune(kept) == 55
+    assert store.unneeded(kept) == 0
     assert sorted(store.known().to_pylist()) == ["0-0", "0-1", "0-2", "1-0", "7-2"]
     np.testing.assert_array_equal(store.vectors_for(pa.array(["7-2", "1-0"])), [unit(3, 7)[2], unit(3, 1)[0]])
     assert store.prune(kept) == 0

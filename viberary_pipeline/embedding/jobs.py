@@ -98,9 +98,14 @@ class JobOptions:
             )
 
     def key(self, fingerprint: str) -> str:
-        """The name under which vectors are kept: the encoder's fingerprint, and `-int8.` with the method for those of
-        lesser quality. float16 and bfloat16 vectors stay within a cosine of 0.999 of float32's and share its name."""
-        return f"{fingerprint}-int8.{METHOD}" if self.dtype == "int8" else fingerprint
+        """The name under which vectors are kept: the encoder's fingerprint, or another for those of lesser quality.
+        float16 and bfloat16 vectors stay within a cosine of 0.999 of float32's and share its name."""
+        return int8_name(fingerprint) if self.dtype == "int8" else fingerprint
+
+
+def int8_name(fingerprint: str) -> str:
+    """Of an encoder in int8: other vectors than its own, and other ones again by another method of quantising."""
+    return f"{fingerprint}-int8.{METHOD}"
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,20 @@ class EmbeddingStore:
         self._tables: dict[str, pa.Table] = {}
         self._seen: dict[str, list[int]] | None = None
 
+    @classmethod
+    def all_under(cls, root: Path) -> "list[EmbeddingStore]":
+        """The stores of all encoders that have vectors in the folder `root`, by name."""
+        found = []
+        for folder in sorted(path for path in root.glob("*") if path.is_dir()):
+            for part in sorted(folder.glob("*.arrow")):
+                # A damaged part does not tell; its store sets it aside when it is opened.
+                with contextlib.suppress(OSError, pa.ArrowInvalid, KeyError), pa.memory_map(str(part)) as source:
+                    vector = pa.ipc.open_file(source).schema.field("vector")
+                    dtype: VectorDtype = "float16" if vector.type.value_type == pa.float16() else "float32"
+                    found.append(cls(root, folder.name, vector.type.list_size, dtype=dtype))
+                    break
+        return found
+
     def known(self) -> pa.Array:
         """The distinct hashes of the texts whose vectors are here (string)."""
         hashes: pa.Array = pc.unique(_hashes(self.parts()))
@@ -200,13 +214,19 @@ class EmbeddingStore:
         self._forget(gone)
         return len(gone)
 
+    def unneeded(self, keep: Iterable[Hashes]) -> int:
+        """How many vectors `prune` would remove."""
+        wanted = _joined(keep)
+        kept = (pc.sum(pc.is_in(part["text_hash"], value_set=wanted)).as_py() or 0 for part in self.parts())
+        return sum(map(len, self.parts())) - sum(kept)
+
     def prune(self, keep: Iterable[Hashes]) -> int:
         """Remove the vectors of texts that none of `keep` names, and return how many went: what no kept build needs.
 
         A part is written anew only where it holds both kinds; new parts are in place before old ones go.
         """
         self.compact()  # few parts: each is looked through by itself
-        wanted = pc.unique(pa.chunked_array([c for hashes in keep for c in _chunks(hashes)], type=pa.string()))
+        wanted = _joined(keep)
         removed = 0
         for path in sorted(self.folder.glob("*.arrow")):
             table = self._open(path)
@@ -331,6 +351,10 @@ class EmbeddingStore:
             with contextlib.suppress(OSError):
                 if path.stat().st_mtime < before:
                     path.unlink()
+
+
+def _joined(keep: Iterable[Hashes]) -> pa.Array:
+    return pc.unique(pa.chunked_array([c for hashes in keep for c in _chunks(hashes)], type=pa.string()))
 
 
 def _hashes(parts: Sequence[pa.Table]) -> pa.ChunkedArray:

@@ -1,19 +1,25 @@
 """`viberary gc`: what nothing needs any more, in Redis and under VIBERARY_HOME.
 
 Kept are the live build and the previous one, builds that await their publish, the current artifact of each stage with
-what it was made from, and the query encoders of all these builds. Vectors are not touched: texts come back.
+what it was made from, and the query encoders of all these builds. Vectors are touched only where that is asked for,
+since texts come back; those of texts in kept documents stay then, whoever encoded them.
 """
 
+import contextlib
 import logging
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import redis
 from filelock import FileLock, Timeout
 
 from viberary_pipeline.artifacts import ArtifactStore
+from viberary_pipeline.embedding.jobs import int8_name, read_job
+from viberary_pipeline.embedding.store import EmbeddingStore
+from viberary_pipeline.errors import ArtifactError
 from viberary_pipeline.index.clean import known_builds, orphaned_builds, remove_build, unneeded_builds
 from viberary_pipeline.index.lock import build_lock
 from viberary_pipeline.index.publish import save
@@ -30,6 +36,7 @@ class Garbage:
         builds: Of Redis, with or without a record.
         folders: Artifacts, half-made ones of dead processes, and jobs of dead builds; absolute.
         bytes: Of these folders.
+        vectors: How many, of all encoders.
         left: Why something was left that may be garbage; '' if nothing was.
     """
 
@@ -37,10 +44,17 @@ class Garbage:
     folders: tuple[Path, ...]
     bytes: int
     left: str
+    vectors: int = 0
 
 
-def collect_garbage(client: redis.Redis, home: Path, *, dry_run: bool = False) -> Garbage:
+def collect_garbage(client: redis.Redis, home: Path, *, dry_run: bool = False, vectors: bool = False) -> Garbage:
     """Remove what nothing needs, or only say what that is. Waits for no build.
+
+    Args:
+        client: The server.
+        home: VIBERARY_HOME.
+        dry_run: Remove nothing.
+        vectors: Those of texts that no kept documents have, too.
 
     Raises:
         IndexBuildError: a build is under way on this Redis.
@@ -56,6 +70,8 @@ def collect_garbage(client: redis.Redis, home: Path, *, dry_run: bool = False) -
             fingerprints={record.fingerprint for record in kept},
         )
         garbage = Garbage(tuple(builds), tuple(folders), sum(map(_size, folders)), left)
+        if vectors and not left:
+            garbage = replace(garbage, vectors=_prune(home, set(folders), dry_run=dry_run))
         if dry_run:
             return garbage
         for build in builds:
@@ -75,8 +91,27 @@ def _folders(home: Path, *, encoders: set[str], fingerprints: set[str]) -> tuple
     jobs = list(_dead_jobs(home / "jobs", fingerprints))
     if living:
         # Its stage reads artifacts that need not be the current ones any more.
-        return [*dead, *jobs], f"artifacts, because a stage is under way ({living[0].parent.name})"
-    return [*store.unneeded({"query_encoder": encoders}), *dead, *jobs], ""
+        return [*dead, *jobs], f"artifacts and vectors, because a stage is under way ({living[0].parent.name})"
+    graphs = _unneeded_graphs(home, fingerprints)
+    return [*store.unneeded({"query_encoder": encoders}), *graphs, *dead, *jobs], ""
+
+
+def _unneeded_graphs(home: Path, fingerprints: set[str]) -> Iterator[Path]:
+    """The copies of graphs, in float32 and int8, of encoders that neither a kept build nor the next one has."""
+    with contextlib.suppress(ArtifactError):
+        fingerprints = {*fingerprints, str(ArtifactStore(home).current("embeddings").facts.get("fingerprint"))}
+    kept = {*fingerprints, *(int8_name(fingerprint) for fingerprint in fingerprints)}
+    for folder in sorted((*(home / "graphs").glob("*"), *(home / "int8").glob("*"))):
+        if folder.is_dir() and folder.name not in kept:
+            yield folder
+
+
+def _prune(home: Path, gone: set[Path], *, dry_run: bool) -> int:
+    """Remove, or count, the vectors of texts that no documents have but those in `gone`."""
+    documents = [path for path in (home / "artifacts").glob("*/*/documents.parquet") if path.parent not in gone]
+    keep = [pq.read_table(path, columns=["text_hash"])["text_hash"] for path in documents]
+    stores = EmbeddingStore.all_under(home / "embeddings")
+    return sum(store.unneeded(keep) if dry_run else store.prune(keep) for store in stores)
 
 
 def _dead_jobs(jobs: Path, fingerprints: set[str]) -> Iterator[Path]:
@@ -93,9 +128,6 @@ def _dead_jobs(jobs: Path, fingerprints: set[str]) -> Iterator[Path]:
 
 
 def _fingerprint(folder: Path) -> str:
-    from viberary_pipeline.embedding.jobs import read_job
-    from viberary_pipeline.errors import ArtifactError
-
     try:
         return read_job(folder).fingerprint
     except ArtifactError:
