@@ -1,7 +1,7 @@
 """The encode loop beside sentence-transformers, on a CPU or a GPU: documents/s, tokens/s, and how near the vectors are.
 
     python benchmarks/embedding.py [--model minilm|distilbert] [--device cpu|cuda] [--documents 600] [--tokens 256]
-        [--raw DIR] [--out benchmarks/results/embedding.json]
+        [--rounds 3] [--raw DIR] [--out benchmarks/results/embedding.json]
 
 Documents are made by the real `build_documents` from `viberary synth`, whose lengths are those of the real catalogue
 (or from the catalogue in DIR). `distilbert` is the architecture of msmarco-distilbert-base-v3 (six layers of 768) with
@@ -48,7 +48,6 @@ from viberary_pipeline.encoders.torch_model import load_sentence_transformer  # 
 from viberary_pipeline.synth.write import write_synthetic  # noqa: E402
 
 LIMITS = DuckLimits("2GB", 2)
-ROUNDS = 3
 PORTION = {"cpu": 100, "cuda": 100_000}
 Variant: TypeAlias = Callable[[list[str]], NDArray[np.float32]]
 SEED_DOCUMENTS_PER_SECOND = 670  # the original system on a P3, by its author's account
@@ -83,8 +82,10 @@ def encoder_named(name: str, tokens: int, scratch: Path) -> ResolvedEncoder:
     return resolve(str(make_distilbert(scratch / "distilbert")), max_tokens=tokens)
 
 
-def timed(variants: dict[str, Variant], texts: list[str], tokens: int, portion_size: int) -> dict[str, Any]:
-    """{variant: figures}. Portion by portion all variants in turn, `ROUNDS` times, and of each the best time counts: a
+def timed(
+    variants: dict[str, Variant], texts: list[str], tokens: int, portion_size: int, rounds: int
+) -> dict[str, Any]:
+    """{variant: figures}. Portion by portion all variants in turn, `rounds` times, and of each the best time counts: a
     busy moment of the machine meets them all alike, and none for long."""
     seconds: dict[str, float] = dict.fromkeys(variants, 0.0)
     vectors: dict[str, list[NDArray[np.float32]]] = {name: [] for name in variants}
@@ -93,7 +94,7 @@ def timed(variants: dict[str, Variant], texts: list[str], tokens: int, portion_s
     for start in range(0, len(texts), portion_size):
         portion = texts[start : start + portion_size]
         best = dict.fromkeys(variants, float("inf"))
-        for turn in range(ROUNDS):
+        for turn in range(rounds):
             for name, run in variants.items():
                 started = time.perf_counter()
                 found = run(portion)
@@ -179,6 +180,7 @@ def main() -> None:
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--documents", type=int, default=600)
     parser.add_argument("--tokens", type=int, default=256)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--raw", type=Path)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
@@ -190,7 +192,7 @@ def main() -> None:
             variants, tokens = on_cpu(encoder, texts, scratch)
         else:
             variants, tokens = on_cuda(encoder, texts)
-        figures = timed(variants, texts, tokens.computed, PORTION[options.device])
+        figures = timed(variants, texts, tokens.computed, PORTION[options.device], options.rounds)
         vectors = figures.pop("_vectors")
         result: dict[str, Any] = {
             "model": encoder.spec.name,
@@ -200,6 +202,7 @@ def main() -> None:
             "characters_per_document": round(sum(map(len, texts)) / len(texts)),
             "tokens_per_document": round(tokens.computed / len(tokens.ids), 1),
             "cut_at": options.tokens,
+            "rounds": options.rounds,
             "share_cut": round(float(np.mean([len(ids) == options.tokens for ids in tokens.ids])), 3),
             "figures": figures,
             "machine": f"{platform.machine()}, {usable_cpus()} cores, Python {platform.python_version()}",

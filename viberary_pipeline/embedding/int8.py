@@ -51,7 +51,7 @@ def quantise(folder: Path) -> Path:
         return target
     temporary = folder / f".{INT8}.{uuid.uuid4().hex[:8]}"
     try:
-        quantize(folder, temporary)
+        quantize(folder, temporary, every_product=True)  # long texts, in batches
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
