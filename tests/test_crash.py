@@ -36,6 +36,7 @@ STAGES = {
     "documents": "viberary_pipeline.documents.build.copy_to_parquet",
     "index feed": "viberary_pipeline.index.build._document_hash",
     "index gate": "viberary_pipeline.index.build.gate_index",
+    "evaluation": "viberary_pipeline.evaluation.run.by_query",
     "publish": "viberary_pipeline.index.publish._switch",
     "query_encoder": "viberary_pipeline.encoders.onnx_export._save_tokenizer",
     "after the switch": "viberary_pipeline.index.publish.save",
