@@ -5,13 +5,15 @@
 - rebuild: 2,000 texts; then the same with 1 % changed; then the same texts under another encoder.
 - kills: a worker is killed (SIGKILL) 20 times at random moments and then left to finish; its shards beside those of an
   undisturbed run, byte by byte, and how many shards were begun in vain.
-- memory: peak resident memory of the worker, and of whoever embeds and reads by batches, at 50,000 and 500,000 texts.
+- memory: peak resident memory of the worker, on torch and on onnxruntime, and of whoever embeds and then reads all
+  vectors part by part, at 50,000 and 500,000 texts.
 - read: all vectors of a compacted store, mapped and gone through once, beside a plain read of the same files.
 
 The encoder is tiny (two layers of 32) but for `rebuild`: what is measured is what surrounds it.
 """
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -59,8 +61,8 @@ class MadeTexts:
     def __init__(self, count: int, revised: int = 0) -> None:
         self.count, self.revised = count, revised
 
-    def hashes(self) -> pa.ChunkedArray:
-        return pa.chunked_array([batch["text_hash"] for batch in self.batches()])
+    def hashes(self) -> Iterator[pa.Array]:
+        return (batch["text_hash"] for batch in self.batches())
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         for start in range(0, self.count, 4096):
@@ -70,7 +72,9 @@ class MadeTexts:
             )
 
 
-def embed(folder: Path, encoder: ResolvedEncoder, graph: Path, texts: MadeTexts, shard_rows: int) -> dict[str, Any]:
+def embed(
+    folder: Path, encoder: ResolvedEncoder, graph: Path | None, texts: MadeTexts, shard_rows: int
+) -> dict[str, Any]:
     store = EmbeddingStore(folder / "store", encoder.fingerprint, encoder.spec.dimensions)
     counts = embed_missing(
         texts,
@@ -79,7 +83,7 @@ def embed(folder: Path, encoder: ResolvedEncoder, graph: Path, texts: MadeTexts,
         executor=LocalExecutor(),
         jobs_root=folder / "jobs",
         shard_rows=shard_rows,
-        options=JobOptions(graph=str(graph)),
+        options=JobOptions(graph=str(graph or "")),
     )
     return {
         "texts": counts.texts,
@@ -116,7 +120,7 @@ def kills(folder: Path) -> dict[str, Any]:
     started = time.perf_counter()
     assert subprocess.run([*WORKER, "--job", whole.place.uri], stderr=subprocess.DEVNULL, check=False).returncode == 0
     undisturbed = time.perf_counter() - started
-    chance, done_at = random.Random(4), []
+    chance, done_at, begun_at = random.Random(4), [], []
     for kill in range(20):
         before = killed.declared_done()
         process = subprocess.Popen([*WORKER, "--job", killed.place.uri], stderr=subprocess.DEVNULL)
@@ -128,9 +132,11 @@ def kills(folder: Path) -> dict[str, Any]:
         process.kill()
         process.wait()
         done_at.append(killed.declared_done())
+        begun_at.append(sum(int(killed.place.read(name)) for name in killed.place.names("attempts/")))
     last = subprocess.run([*WORKER, "--job", killed.place.uri], stderr=subprocess.DEVNULL, check=False).returncode
     names = [Job.vectors(shard.index) for shard in whole.shards]
     attempts = [killed.finished(shard).attempts for shard in killed.shards]
+    lost = np.diff(np.array(begun_at) - np.array(done_at), prepend=0)
     return {
         "shards": len(names),
         "kills": 20,
@@ -138,22 +144,22 @@ def kills(folder: Path) -> dict[str, Any]:
         "exit_code_of_the_last_run": last,
         "identical_to_one_undisturbed_run": all(whole.place.read(name) == killed.place.read(name) for name in names),
         "shards_begun_in_vain": sum(attempts) - len(attempts),
+        "most_shards_lost_by_one_kill": int(lost.max()),
     }
 
 
-# What runs in a process of its own, so that its peak is its own: the worker; whoever embeds, then reads by parts.
-_PEAK = """
-import resource, sys
+# The embedding side, in a process of its own; the worker is its child.
+_EMBED_AND_READ = """
+import sys
 sys.path.insert(0, {here!r})
 from embedding_store import *
-folder, count = Path(sys.argv[1]), int(sys.argv[2])
+folder, home, count, graph = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 tiny = resolve(str(folder / "tiny"))
-figures = embed(folder / str(count), tiny, folder / "graph", MadeTexts(count), 8192)
-store = EmbeddingStore(folder / str(count) / "store", tiny.fingerprint, tiny.spec.dimensions)
-rows = sum(len(part) for part in store.parts())
-peak = lambda who: round(resource.getrusage(who).ru_maxrss / 1024)
-figures |= dict(rows_read=rows, peak_mb_embedding_side=peak(resource.RUSAGE_SELF),
-                peak_mb_worker=peak(resource.RUSAGE_CHILDREN))
+figures = embed(home, tiny, Path(graph) if graph else None, MadeTexts(count), 8192)
+figures["rows_read"] = 0
+for part in EmbeddingStore(home / "store", tiny.fingerprint, tiny.spec.dimensions).each_part():
+    assert np.isfinite(as_matrix(part["vector"], tiny.spec.dimensions)).all()
+    figures["rows_read"] += len(part)
 print(json.dumps(figures))
 """
 
@@ -162,12 +168,42 @@ def memory(folder: Path) -> dict[str, Any]:
     tiny = resolve(str(make_tiny_model(folder / "tiny")))
     export_query_encoder(tiny, folder / "graph")
     found = {}
-    for count in (50_000, 500_000):
-        code = _PEAK.format(here=str(Path(__file__).parent))
-        command = [sys.executable, "-c", code, str(folder), str(count)]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        found[f"{count:,} texts"] = json.loads(done.stdout)
+    for backend, graph in (("torch", ""), ("onnxruntime", str(folder / "graph"))):
+        for count in (50_000, 500_000):
+            home = folder / f"{backend}-{count}"
+            code = _EMBED_AND_READ.format(here=str(Path(__file__).parent))
+            command = [sys.executable, "-c", code, str(folder), str(home), str(count), graph]
+            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+                own, worker = _peaks(process)
+                assert process.stdout is not None
+                figures = json.loads(process.stdout.read())
+            found[f"{count:,} texts, {backend}"] = figures | {"peak_mb_embedding_side": own, "peak_mb_worker": worker}
     return found
+
+
+def _peaks(process: subprocess.Popen[str]) -> tuple[dict[str, int], dict[str, int]]:
+    """The peaks of a process and of the worker that it starts, in MB, until it ends: of all resident memory, as the
+    kernel keeps it, and of what is no file's (`anonymous`), as seen every 50 ms.
+
+    Not by getrusage: across an exec its ru_maxrss keeps the size of the process that was forked from, so that a small
+    child of a large parent shows the parent's.
+    """
+    own: dict[str, int] = {}
+    worker: dict[str, int] = {}
+
+    def look(peaks: dict[str, int], folder: Path) -> None:
+        status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
+        for name, field in (("all", "VmHWM"), ("anonymous", "RssAnon")):
+            peaks[name] = max(peaks.get(name, 0), int(status.get(field, "0").split()[0]) // 1024)
+
+    while process.poll() is None:
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            look(own, Path(f"/proc/{process.pid}"))
+            for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+                if WORKER[-1].encode() in Path(f"/proc/{pid}/cmdline").read_bytes():  # before its exec it is its parent
+                    look(worker, Path(f"/proc/{pid}"))
+        time.sleep(0.05)
+    return own, worker
 
 
 def read(folder: Path, rows: int = 1_500_000, dimensions: int = 384) -> dict[str, Any]:

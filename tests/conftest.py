@@ -1,4 +1,8 @@
-"""Fixtures: real Redis servers on free ports, and one real build of the bundled sample for the whole session."""
+"""Fixtures: real Redis servers on free ports, one real build of the bundled sample for the whole session, a server of
+S3's protocol on loopback, and a browser.
+
+What only a few tests need is imported by their fixtures.
+"""
 
 import gzip
 import json
@@ -7,16 +11,21 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
 
 from viberary_pipeline import redis_server
 from viberary_pipeline.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from s3_proxy import Proxy
+    from selenium import webdriver
 
 # The machine's own settings must not reach the tests, and what a test imports must not make a ./var.
 for name in [name for name in os.environ if name.startswith("VIBERARY_")] + ["DAGSTER_HOME"]:
@@ -127,3 +136,67 @@ def write_gz() -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="module")
+def proxy() -> Iterator["Proxy"]:
+    """An S3 on loopback, behind a proxy that breaks connections when it is told to."""
+    from moto.server import ThreadedMotoServer
+    from s3_proxy import Proxy, served
+
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    try:
+        with served(Proxy(server.get_host_and_port()[1])) as proxy:
+            yield proxy
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def s3(request: pytest.FixtureRequest, proxy: "Proxy", monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A client; the module's `BUCKET` is empty. What the code under test needs to get there is in the environment
+    alone."""
+    import boto3
+
+    for name, value in (
+        ("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.server_address[1]}"),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("AWS_DEFAULT_REGION", "us-east-1"),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+        ("NO_PROXY", "127.0.0.1"),
+    ):
+        monkeypatch.setenv(name, value)
+    client = boto3.client("s3")
+    client.create_bucket(Bucket=request.module.BUCKET)
+    proxy.cut_next(0, times=0)
+    yield client
+    urllib.request.urlopen(f"{client.meta.endpoint_url}/moto-api/reset", data=b"").close()
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator["webdriver.Chrome"]:
+    """A browser that keeps a log of its console and of its requests."""
+    chromium, driver_path = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
+    if not (chromium.exists() and driver_path.exists()):
+        pytest.skip(f"{chromium} and {driver_path} are missing (apt-get install chromium chromium-driver)")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(chromium)
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--disable-background-networking",
+        "--window-size=1280,900",
+        f"--user-data-dir={tmp_path / 'profile'}",
+    ):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(str(driver_path)))
+    yield driver
+    driver.quit()

@@ -6,18 +6,13 @@ import os
 import socket
 import subprocess
 import sys
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import boto3
 import numpy as np
 import pyarrow as pa
 import pytest
-from moto.server import ThreadedMotoServer
-from test_s3 import Proxy, _served
 from tiny_model import DIMENSIONS, make_tiny_model
 
 from viberary_pipeline.embedding import worker
@@ -31,34 +26,6 @@ from viberary_pipeline.encoders.onnx_export import export_query_encoder
 from viberary_pipeline.errors import EncoderError, StorageError
 
 BUCKET = "viberary-places"
-
-
-@pytest.fixture(scope="module")
-def proxy() -> Iterator[Proxy]:
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    try:
-        with _served(Proxy(server.get_host_and_port()[1])) as proxy:
-            yield proxy
-    finally:
-        server.stop()
-
-
-@pytest.fixture
-def s3(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    for name, value in (
-        ("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.server_address[1]}"),
-        ("AWS_ACCESS_KEY_ID", "test"),
-        ("AWS_SECRET_ACCESS_KEY", "test"),
-        ("AWS_DEFAULT_REGION", "us-east-1"),
-        ("AWS_EC2_METADATA_DISABLED", "true"),
-        ("NO_PROXY", "127.0.0.1"),
-    ):
-        monkeypatch.setenv(name, value)
-    client = boto3.client("s3")
-    client.create_bucket(Bucket=BUCKET)
-    yield client
-    urllib.request.urlopen(f"{client.meta.endpoint_url}/moto-api/reset", data=b"").close()
 
 
 @pytest.fixture(scope="module")

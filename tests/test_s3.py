@@ -3,17 +3,9 @@
 import gzip
 import random
 import socket
-import socketserver
-import struct
-import threading
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from typing import Any
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from viberary_pipeline.catalogue.raw import RawInput, RawPart, find
 from viberary_pipeline.catalogue.source import open_part
@@ -23,103 +15,6 @@ BUCKET = "viberary-raw"
 BOOKS = "goodreads_books.json.gz"
 LINES = b"".join(b'{"book_id": "%d", "title": "%x"}\n' % (n, random.Random(n).getrandbits(128)) for n in range(100_000))
 PACKED = gzip.compress(LINES)  # 2.3 MB: several of the reader's buffers
-
-
-class Proxy(socketserver.ThreadingTCPServer):
-    """Passes TCP on to `port`, keeps the Range of every request, and breaks as many replies as it is told to."""
-
-    allow_reuse_address = daemon_threads = True
-
-    def __init__(self, port: int) -> None:
-        super().__init__(("127.0.0.1", 0), _Pass)
-        self.port = port
-        self.cut_after, self.cuts, self.reset = 0, 0, False
-        self.ranges: list[str] = []
-        self.lock = threading.Lock()
-
-    def cut_next(self, after: int, *, times: int = 1, reset: bool = False) -> None:
-        """Break the next `times` replies that are longer than `after` bytes: by an end, or by a reset."""
-        self.cut_after, self.cuts, self.reset = after, times, reset
-        self.ranges.clear()
-
-    def handle_error(self, *_: Any) -> None:
-        pass
-
-
-class _Pass(socketserver.BaseRequestHandler):
-    server: Proxy
-
-    def handle(self) -> None:
-        with socket.create_connection(("127.0.0.1", self.server.port)) as upstream:
-            self.requests = threading.Thread(target=self._requests, args=(upstream,), daemon=True)
-            self.requests.start()
-            passed = 0
-            while data := upstream.recv(65536):
-                passed += len(data)
-                with self.server.lock:
-                    cut = self.server.cuts > 0 and passed > self.server.cut_after
-                    self.server.cuts -= cut
-                if cut:
-                    if self.server.reset:
-                        self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                    return
-                self.request.sendall(data)
-
-    def _requests(self, upstream: socket.socket) -> None:
-        with suppress(OSError):
-            while data := self.request.recv(65536):
-                for line in data.split(b"\r\n"):
-                    if line.lower().startswith(b"range: "):
-                        self.server.ranges.append(line[7:].decode())
-                upstream.sendall(data)
-            upstream.shutdown(socket.SHUT_WR)
-
-    def finish(self) -> None:
-        # A socket is only closed once no thread reads from it.
-        with suppress(OSError):
-            self.request.shutdown(socket.SHUT_RD)
-        self.requests.join()
-        self.request.close()
-
-
-@contextmanager
-def _served(server: Proxy) -> Iterator[Proxy]:
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-@pytest.fixture(scope="module")
-def proxy() -> Iterator[Proxy]:
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    try:
-        with _served(Proxy(server.get_host_and_port()[1])) as proxy:
-            yield proxy
-    finally:
-        server.stop()
-
-
-@pytest.fixture
-def s3(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A client; `BUCKET` is empty. What the code under test needs to get there is in the environment alone."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.server_address[1]}")
-    for name, value in (
-        ("AWS_ACCESS_KEY_ID", "test"),
-        ("AWS_SECRET_ACCESS_KEY", "test"),
-        ("AWS_DEFAULT_REGION", "us-east-1"),
-        ("AWS_EC2_METADATA_DISABLED", "true"),
-        ("NO_PROXY", "127.0.0.1"),
-    ):
-        monkeypatch.setenv(name, value)
-    client = boto3.client("s3")
-    client.create_bucket(Bucket=BUCKET)
-    proxy.cut_next(0, times=0)
-    yield client
-    urllib.request.urlopen(f"{client.meta.endpoint_url}/moto-api/reset", data=b"").close()
 
 
 def put(s3: Any, key: str, body: bytes = PACKED) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from viberary_pipeline.embedding.jobs import ShardManifest
+from viberary_pipeline.embedding.rows import distinct_keys, keys_of
 from viberary_pipeline.embedding.store import EmbeddingStore
 from viberary_pipeline.embedding.texts import ParquetTexts
 from viberary_pipeline.embedding.vectors import table_bytes, vectors_schema, vectors_table
@@ -76,6 +77,35 @@ def test_few_parts_are_left_as_they_are(tmp_path):
     store = filled(tmp_path, shards=15)
     assert store.compact() == 0
     assert len(parts(store)) == 15
+
+
+def test_hashes_are_told_apart_by_their_keys_and_the_first_row_of_each_counts():
+    portions = [pa.array(["sea", "robot"]), pa.array([], pa.string()), pa.array(["robot", "\u00e9t\u00e9", "sea"])]
+    keys, rows = distinct_keys(portions)
+    assert sorted(rows) == [0, 1, 3]
+    assert dict(zip(rows, keys, strict=True)) == dict(
+        zip([0, 1, 3], keys_of(pa.array(["sea", "robot", "\u00e9t\u00e9"])), strict=True)
+    )
+    assert list(keys) == sorted(keys)
+    assert [len(found) for found in distinct_keys([])] == [0, 0]
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="tells what is mapped")
+def test_parts_are_mapped_no_longer_than_they_are_read(tmp_path):
+    # What was read of a mapping counts as memory of the process: kept, it would grow with the store.
+    store = filled(tmp_path)
+
+    def mapped() -> int:
+        return sum(str(store.folder) in line for line in Path("/proc/self/maps").read_text().splitlines())
+
+    held = store.parts()
+    assert mapped() == 20
+    del held
+    assert max(mapped() for _ in store.each_part()) <= 2  # the one that is read, and the one before
+    assert len(store.missing(pa.array(["0-0", "x"]))) == 1
+    assert mapped() == 0
+    assert store.compact() == 20
+    assert mapped() == 0
 
 
 def test_pruning_keeps_what_any_kept_build_needs(tmp_path):
@@ -194,7 +224,7 @@ def test_a_parquet_file_gives_its_texts_in_portions(tmp_path):
     table = pa.table({"work_id": ["1", "2"], "text": ["sea", "robot"], "text_hash": ["a", "b"]})
     pq.write_table(table, path)
     texts = ParquetTexts(path)
-    assert texts.hashes().to_pylist() == ["a", "b"]
+    assert pa.chunked_array(texts.hashes()).to_pylist() == ["a", "b"]
     assert [row for batch in texts.batches() for row in batch.to_pylist()] == [
         {"text_hash": "a", "text": "sea"},
         {"text_hash": "b", "text": "robot"},
@@ -202,6 +232,9 @@ def test_a_parquet_file_gives_its_texts_in_portions(tmp_path):
     pq.write_table(pa.table({"text_hash": ["a"], "text": pa.array([None], pa.string())}), path)
     with pytest.raises(ArtifactError, match="cannot be embedded"):
         list(ParquetTexts(path).batches())
+    pq.write_table(pa.table({"text_hash": pa.array([None], pa.string()), "text": ["sea"]}), path)
+    with pytest.raises(ArtifactError, match="cannot be embedded"):
+        list(ParquetTexts(path).hashes())
     pq.write_table(pa.table({"text": ["sea"]}), path)
     with pytest.raises(ArtifactError) as caught:
         ParquetTexts(path)

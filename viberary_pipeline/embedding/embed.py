@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from filelock import FileLock, Timeout
 
 from viberary_pipeline.embedding.jobs import Job, JobOptions, ShardManifest, read_job, write_job
 from viberary_pipeline.embedding.places import Folder, Place
+from viberary_pipeline.embedding.rows import distinct_keys
 from viberary_pipeline.embedding.store import EmbeddingStore
-from viberary_pipeline.embedding.texts import TableTexts, Texts, distinct_rows, take_rows
+from viberary_pipeline.embedding.texts import TableTexts, Texts, take_rows
 from viberary_pipeline.encoders.files import ResolvedEncoder
 from viberary_pipeline.errors import ArtifactError, WorkerError
 from viberary_pipeline.executors.base import Executor, Limits, Say, run_job
@@ -80,15 +80,16 @@ def embed_missing(
     started = time.monotonic()
     options = options or JobOptions()
     source: Texts = TableTexts(texts) if isinstance(texts, (pa.Table, list, tuple)) else texts  # type: ignore[assignment]
-    rows, hashes = distinct_rows(source.hashes())
+    keys, rows = distinct_keys(source.hashes())
     place = jobs_at or Folder(jobs_root)
     _adopt_leftovers(jobs_root, place, store, executor)
 
-    missing = store.missing(hashes)
+    lacking = store.lacks(keys)
+    missing = keys[lacking]
     done: list[ShardManifest] = []
     facts: Mapping[str, Any] = {}
     if len(missing):
-        wanted = rows[np.asarray(pc.is_in(hashes, value_set=missing))]
+        wanted = np.sort(rows[lacking])
         with _own_job(jobs_root, place) as own:
             job = write_job(
                 own,
@@ -103,7 +104,7 @@ def embed_missing(
                 facts = run_job(executor, job, limits, say)
             finally:
                 done = _adopt_finished(job, store)
-        if still := len(store.missing(missing)):
+        if still := np.count_nonzero(store.lacks(missing)):
             raise WorkerError(
                 "The embedding worker left texts without a vector",
                 expected=f"{len(missing)} vectors that verify",
@@ -112,9 +113,9 @@ def embed_missing(
             )
         store.compact()
     return EmbedCounts(
-        texts=len(hashes),
+        texts=len(keys),
         embedded=len(missing),
-        reused=len(hashes) - len(missing),
+        reused=len(keys) - len(missing),
         seconds=round(time.monotonic() - started, 3),
         tokens=sum(manifest.tokens for manifest in done),
         retried=sum(manifest.attempts > 1 for manifest in done),

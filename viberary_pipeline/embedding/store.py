@@ -21,6 +21,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
+from weakref import WeakValueDictionary
 
 import numpy as np
 import pyarrow as pa
@@ -30,7 +31,7 @@ from numpy.typing import NDArray
 from viberary_pipeline.artifacts import file_sha256
 from viberary_pipeline.embedding.jobs import ShardManifest
 from viberary_pipeline.embedding.places import Folder, Place
-from viberary_pipeline.embedding.rows import Scatter, first_of_each
+from viberary_pipeline.embedding.rows import Keys, Scatter, first_of_each, keys_of
 from viberary_pipeline.embedding.vectors import (
     VectorDtype,
     as_matrix,
@@ -80,7 +81,8 @@ class EmbeddingStore:
         self.dtype = dtype
         self._here = Folder(self.folder)
         self._shared = shared.inside(fingerprint) if shared is not None else None
-        self._tables: dict[str, pa.Table] = {}
+        # A part is mapped while somebody reads it and no longer: what was read of it counts as memory of this process.
+        self._tables: WeakValueDictionary[str, pa.Table] = WeakValueDictionary()
         self._seen: dict[str, list[int]] | None = None
 
     @classmethod
@@ -105,10 +107,18 @@ class EmbeddingStore:
     def missing(self, hashes: Hashes) -> pa.Array:
         """Those of `hashes` without a vector here: each once, in the order of first appearance."""
         distinct = pc.unique(hashes.cast(pa.string()))
-        found = np.zeros(len(distinct), dtype=bool)
-        # One call for all parts, over the mapped files: each call makes a table of `distinct` first.
-        found[np.asarray(pc.index_in(_hashes(self.parts()), value_set=distinct).drop_null())] = True
-        return distinct.filter(pa.array(~found))
+        keys, rows = np.unique(keys_of(distinct), return_index=True)
+        return distinct.take(pa.array(np.sort(rows[self.lacks(keys)])))
+
+    def lacks(self, keys: Keys) -> NDArray[np.bool_]:
+        """Which of `keys` (`rows.keys_of`, distinct, ascending) have no vector here."""
+        lacking = np.ones(len(keys), dtype=bool)
+        for part in self.each_part() if len(keys) else ():
+            here = np.sort(keys_of(part["text_hash"]))  # sorted: searched several times as fast
+            places = np.searchsorted(keys, here)
+            places[places == len(keys)] = 0
+            lacking[places[keys[places] == here]] = False
+        return lacking
 
     def parts(self) -> list[pa.Table]:
         """The tables of all whole parts, memory-mapped, in the order of their names: `text_hash` and `vector`."""
@@ -121,6 +131,19 @@ class EmbeddingStore:
                 break  # else another process compacted meanwhile: what is gone lies in parts that were not listed
         self._remember()
         return [table for table in tables if table is not None]
+
+    def each_part(self) -> Iterator[pa.Table]:
+        """The tables of all whole parts one after the other, each mapped no longer than it is read, so that memory does
+        not grow with the store. A part that another process compacts meanwhile may come twice, in two parts."""
+        self._fetch()
+        seen: set[Path] = set()
+        for _ in range(_LISTINGS):
+            for path in sorted(set(self.folder.glob("*.arrow")) - seen):
+                seen.add(path)
+                table = self._open(path)
+                if table is not None:
+                    yield table
+        self._remember()
 
     def read(self) -> pa.Table:
         """All vectors as one table over the mapped parts; a hash may appear more than once. Where parts are of both
@@ -200,17 +223,23 @@ class EmbeddingStore:
         beside a reader of another process that maps the old parts later on: callers hold the home's lock.
         """
         self._sweep()
-        tables = {path: self._open(path) for path in sorted(self.folder.glob("*.arrow"))}
-        small = [(path, table) for path, table in tables.items() if table is not None and table.num_rows < _SMALL]
+        paths = sorted(self.folder.glob("*.arrow"))
+        small = [path for path in paths if (table := self._open(path)) is not None and table.num_rows < _SMALL]
         if len(small) < _MANY_SMALL:
             return 0
+        read: list[Path] = []
         kept: set[str] = set()
-        for table in self._portions(table for _, table in small):
-            data = table_bytes(table)
-            name = hashlib.sha256(data).hexdigest()
-            self._add(name, data)
-            kept.add(name)
-        gone = [path.name for path, _ in small if path.stem not in kept]
+
+        def tables() -> Iterator[pa.Table]:
+            # Opened anew one by one, so that no more is mapped than goes into one new part.
+            for path in small:
+                if (table := self._open(path)) is not None:
+                    read.append(path)
+                    yield table
+
+        for table in self._portions(tables()):
+            kept.add(self._add_table(table))
+        gone = [path.name for path in read if path.stem not in kept]
         self._forget(gone)
         return len(gone)
 
@@ -237,8 +266,7 @@ class EmbeddingStore:
             if stays.num_rows == table.num_rows:
                 continue
             if stays.num_rows:
-                data = table_bytes(stays)
-                self._add(hashlib.sha256(data).hexdigest(), data)
+                self._add_table(stays)
             removed += table.num_rows - stays.num_rows
             self._forget([path.name])
         return removed
@@ -280,6 +308,13 @@ class EmbeddingStore:
         self._here.write(name, data)
         return self.folder / name
 
+    def _add_table(self, table: pa.Table) -> str:
+        """Add a part, and return its SHA-256. Its bytes are let go before the next part is made."""
+        data = table_bytes(table)
+        sha256 = hashlib.sha256(data).hexdigest()
+        self._add(sha256, data)
+        return sha256
+
     def _forget(self, names: Sequence[str]) -> None:
         if self._shared is not None:
             self._shared.delete(*names)
@@ -315,9 +350,10 @@ class EmbeddingStore:
                         todo="nothing: its texts are embedded again",
                     )
                 self._seen[path.name] = [stat.st_size, stat.st_mtime_ns]
-            if path.name not in self._tables:
-                self._tables[path.name] = map_table(path, *self._schemas)
-            return self._tables[path.name]
+            table = self._tables.get(path.name)
+            if table is None:
+                table = self._tables[path.name] = map_table(path, *self._schemas)
+            return table
         except ArtifactError as error:
             log.warning("set aside %s (%s); its texts are embedded again", path, error.what)
             aside = path.with_suffix(f".damaged-{uuid.uuid4().hex[:8]}")

@@ -6,7 +6,6 @@ from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -19,8 +18,8 @@ _BATCH_ROWS = 4096
 class Texts(Protocol):
     """Rows of `text_hash` and `text`, that can be gone through again."""
 
-    def hashes(self) -> pa.ChunkedArray:
-        """The hashes alone, in the order of the rows."""
+    def hashes(self) -> Iterator[pa.Array]:
+        """The hashes alone, in the order of the rows, some thousands at a time."""
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows, a few thousand at a time."""
@@ -37,8 +36,9 @@ class TableTexts:
         _check(texts.column_names, {name: texts[name].null_count for name in texts.column_names})
         self._table = texts.select(TEXTS_SCHEMA.names).cast(TEXTS_SCHEMA)
 
-    def hashes(self) -> pa.ChunkedArray:
-        return self._table["text_hash"]
+    def hashes(self) -> Iterator[pa.Array]:
+        for batch in self.batches():
+            yield batch["text_hash"]
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         yield from self._table.to_batches(max_chunksize=_BATCH_ROWS)
@@ -52,8 +52,12 @@ class ParquetTexts:
         with pq.ParquetFile(path) as file:
             _check(file.schema_arrow.names, {})
 
-    def hashes(self) -> pa.ChunkedArray:
-        return pq.read_table(self._path, columns=["text_hash"])["text_hash"].cast(pa.string())
+    def hashes(self) -> Iterator[pa.Array]:
+        with pq.ParquetFile(self._path) as file:
+            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=["text_hash"]):
+                hashes = batch["text_hash"].cast(pa.string())
+                _check(TEXTS_SCHEMA.names, {"text_hash": hashes.null_count})
+                yield hashes
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         with pq.ParquetFile(self._path) as file:
@@ -61,14 +65,6 @@ class ParquetTexts:
                 rows = batch.select(TEXTS_SCHEMA.names).cast(TEXTS_SCHEMA)
                 _check(rows.schema.names, {name: rows[name].null_count for name in rows.schema.names})
                 yield rows
-
-
-def distinct_rows(hashes: pa.ChunkedArray) -> tuple[NDArray[np.int64], pa.Array]:
-    """The rows where each hash first appears, ascending, and the hashes at these rows."""
-    distinct = pc.unique(hashes)
-    codes = np.asarray(pc.index_in(hashes, value_set=distinct))
-    _, rows = np.unique(codes, return_index=True)
-    return np.sort(rows), distinct
 
 
 def take_rows(batches: Iterable[pa.RecordBatch], rows: NDArray[np.int64]) -> Iterator[pa.RecordBatch]:

@@ -5,6 +5,7 @@ fixed_size_list<float32>[dimensions] (or float16: half the disk, at most 0.0005 
 Both are uncompressed Arrow IPC files of one record batch each, which are memory-mapped without a copy.
 """
 
+import io
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -56,10 +57,11 @@ def problem_with(vectors: NDArray[np.float32], *, rows: int, dimensions: int) ->
 
 def table_bytes(table: pa.Table) -> bytes:
     """`table` as the bytes of an Arrow IPC file of one record batch."""
-    sink = pa.BufferOutputStream()
+    # Not Arrow's BufferOutputStream: whose buffer is copied once more to become bytes, and stays with its allocator.
+    sink = io.BytesIO()
     with pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table.combine_chunks())
-    return bytes(sink.getvalue())
+    return sink.getvalue()
 
 
 def map_table(path: Path, *schemas: pa.Schema) -> pa.Table:
