@@ -209,7 +209,7 @@ def test_words_lift_a_book_over_one_that_is_nearer(searcher, published):
 def test_a_word_of_a_title_makes_no_mood(searcher):
     """ "cold" and "blood" in a title do not lift it; in a description they do, and an author's name does."""
     titles = [hit.title for hit in searcher.search("cold-blooded revenge").results]
-    assert titles[:3] == ["Best Served Cold", "The Bride Wore Black", "The Hunter"]
+    assert set(titles[:3]) == {"Best Served Cold", "The Bride Wore Black", "The Hunter"}
     assert "In Cold Blood" not in titles
     alone = [hit.author for hit in searcher.search("something funny by Pratchett", 5).results]
     assert any("Pratchett" in author for author in alone[:2])
