@@ -2,7 +2,7 @@
 
     python benchmarks/search_quality.py --home DIR [--items 50] [--name NAME] [--out FILE]
 
-The product's own `find` with other settings; and, in numpy over the stored vectors with the same BM25 scores, two
+The product's own `find` with other settings; and, in numpy over the stored vectors with BM25 of descriptions, two
 means that the product has not: pseudo-relevance feedback (the query moved towards the mean of its first n results,
 searched again) and document-side expansion (each vector moved towards the mean of its k nearest). Figures are nDCG@10,
 mean with a 95 % bootstrap interval; `less` is the paired difference to the default. Adds to the JSON under NAME.
@@ -10,7 +10,6 @@ mean with a 95 % bootstrap interval; `less` is the paired difference to the defa
 
 import argparse
 import json
-import math
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,7 @@ from viberary_pipeline.evaluation.queries import JudgedQuery
 from viberary_pipeline.evaluation.run import query_sets
 from viberary_pipeline.evaluation.systems import QueryVectors, build_system
 from viberary_pipeline.redis_server import connect
-from viberary_pipeline.search.lexical import bm25_words
+from viberary_pipeline.search.lexical import bm25_words, lift
 from viberary_pipeline.search.query_encoder import QueryEncoder
 from viberary_pipeline.search.replies import read_rows, search_command
 from viberary_pipeline.search.retrieval import Tuning
@@ -35,8 +34,8 @@ TUNINGS = {
     "names off": Tuning(names=False),
     "BM25 off": Tuning(lexical_weight=0),
     "both off: vectors alone": Tuning(lexical_weight=0, names=False),
-    "BM25 x 0.02": Tuning(lexical_weight=0.02),
-    "BM25 x 0.08": Tuning(lexical_weight=0.08),
+    "BM25 x 0.03": Tuning(lexical_weight=0.03),
+    "BM25 x 0.09": Tuning(lexical_weight=0.09),
     "BM25 x 0.12": Tuning(lexical_weight=0.12),
     "20 candidates": Tuning(candidates=20),
     "100 candidates": Tuning(candidates=100),
@@ -92,15 +91,15 @@ def main() -> None:
         pipeline.hget(key, VECTOR)
     vectors = record.hnsw.from_bytes(pipeline.execute(), record.dim).astype(np.float64)
     works, place = [key.removeprefix(prefix).decode() for key in keys], {key: at for at, key in enumerate(keys)}
-    weight = Tuning().lexical_weight / math.log(1 + len(works))
+    weight = Tuning().lexical_weight
 
     def lexical(query: JudgedQuery) -> Matrix:
         found = np.zeros(len(works))
         if words := bm25_words(query.text):
             asked = ("NOCONTENT", "WITHSCORES", "SCORER", "BM25STD", "LIMIT", 0, len(works))
-            reply = client.execute_command(*search_command(record.build, "|".join(words), *asked))
+            reply = client.execute_command(*search_command(record.build, f"@description:({'|'.join(words)})", *asked))
             for row in read_rows(reply, scores=True, contents=False):
-                found[place[row.key]] = weight * row.score
+                found[place[row.key]] = weight * lift(row.score, len(works))
         return found
 
     moved = {pair: expanded(vectors, *pair) for pair in EXPANSION}

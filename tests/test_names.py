@@ -1,10 +1,12 @@
 """Names as people type them, typos, filters: pure functions."""
 
+import math
+
 import pytest
 
 from viberary_pipeline.errors import QueryError
 from viberary_pipeline.search.filters import Filters
-from viberary_pipeline.search.lexical import bm25_words, corrections, description_words, edits
+from viberary_pipeline.search.lexical import bm25_words, corrections, description_words, edits, lift, name_weight
 from viberary_pipeline.search.named import spelt_out
 from viberary_pipeline.search.names import Copies, author_keys, key_of, title_keys, words_of
 from viberary_pipeline.search.replies import Row, read_rows, read_spelling
@@ -64,6 +66,21 @@ def test_a_short_word_is_corrected_by_one_slip_a_long_one_by_two():
 def test_words_for_bm25_have_every_form_that_the_index_may_hold():
     assert description_words("Don't look—now, café_au 🐉 (a|b)") == ["don", "t", "look—now", "café_au", "b"]
     assert bm25_words("Les Misérables of the") == ["les", "misérables", "miserables"]
+
+
+def test_names_count_where_they_hold_all_words_or_the_authors_name():
+    assert name_weight(["cold", "revenge"], "Truman Capote", False) == 0
+    assert name_weight(["cold", "blood"], "Truman Capote", True) == 2
+    assert name_weight(["like", "capote"], "Truman Capote, Jane Doe (Translator)", False) == 1
+    assert name_weight(["translator"], "Jane Doe (Translator)", False) == 0
+
+
+@pytest.mark.parametrize("documents", [0, 1, 300, 2_000_000])
+def test_a_common_word_lifts_nothing_and_a_rare_one_by_nearly_one_whatever_the_size(documents):
+    assert lift(0, documents) == lift(1.5, documents) == 0
+    rare = math.log(1 + max(documents, 2))
+    assert 0 <= lift(rare, documents) < 1
+    assert lift(rare + 1.5, documents) == pytest.approx(1)
 
 
 def row(key, title, author, reviews=0):

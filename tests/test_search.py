@@ -197,13 +197,27 @@ def test_the_score_is_the_cosine_whatever_the_order(published, searcher):
 
 
 def test_words_lift_a_book_over_one_that_is_nearer(searcher, published):
-    """The order is cosine + weight x BM25 / ln(1 + N); with weight 0 it is the cosine's."""
+    """The order is cosine + weight x lift; with weight 0 it is the cosine's."""
     query = "sprawling multi-generational epic about trees and people"
     both = searcher.search(query).results
     alone = Searcher(published.redis, published.home, VECTORS_ALONE).search(query).results
     assert [hit.score for hit in alone] == sorted((hit.score for hit in alone), reverse=True)
     assert [hit.work_id for hit in both] != [hit.work_id for hit in alone]
     assert {"The Overstory", "Greenwood", "Barkskins"} <= {hit.title for hit in both[:7]}
+
+
+def test_a_word_of_a_title_makes_no_mood(searcher):
+    """ "cold" and "blood" in a title do not lift it; in a description they do, and an author's name does."""
+    titles = [hit.title for hit in searcher.search("cold-blooded revenge").results]
+    assert set(titles[:3]) == {"Best Served Cold", "The Bride Wore Black", "The Hunter"}
+    assert "In Cold Blood" not in titles
+    alone = [hit.author for hit in searcher.search("something funny by Pratchett", 5).results]
+    assert any("Pratchett" in author for author in alone[:2])
+
+
+def test_half_a_title_and_a_surname_find_their_works(searcher):
+    assert searcher.search("served cold", 1).results[0].title == "Best Served Cold"
+    assert "Steinbeck" in searcher.search("Steinbeck", 1).results[0].author
 
 
 def test_filters_narrow_a_search(searcher):

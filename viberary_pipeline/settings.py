@@ -114,7 +114,7 @@ class Settings(BaseSettings):
     gate_evaluation: float = Field(0.03, ge=0, le=1, description="nDCG@10 that a build may lose against the live one.")
     evaluation_items: int = Field(50, ge=1, le=100_000, description="Queries per kind of known item and weak set.")
 
-    lexical_weight: float = Field(0.05, ge=0, le=1, description="What BM25 weighs beside the cosine; 0: nothing.")
+    lexical_weight: float = Field(0.06, ge=0, le=1, description="What BM25 weighs beside the cosine; 0: nothing.")
     find_names: bool = Field(True, description="Whether works whose title or author is typed come first.")
     candidates: int = Field(50, ge=10, le=1000, description="Works nearest by vector that BM25 orders anew.")
 

@@ -6,6 +6,7 @@ import dagster as dg
 
 from viberary_pipeline.assets.common import StageConfig, artifact_metadata
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
+from viberary_pipeline.encoders.quantize import METHOD
 from viberary_pipeline.resources import Encoder, Storage
 
 EXPORT_VERSION = 3
@@ -25,6 +26,7 @@ def query_encoder(
             "encoder": model.fingerprint,
             "precision": encoder.query_precision,
             "export_version": EXPORT_VERSION,
+            "quantising": METHOD,
         },
         build=lambda out: _facts(export_query_encoder(model, out, precision=encoder.precision)),
         force=config.force,

@@ -1,11 +1,12 @@
-"""The words of a query: BM25 over titles, authors and descriptions, and words that nobody's book has (typos)."""
+"""The words of a query: BM25 over descriptions and names, what it is worth, and words that no book has (typos)."""
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from viberary_pipeline.search.names import words_of
+from viberary_pipeline.search.names import authors_of, words_of
 from viberary_pipeline.search.replies import Command, search_command
-from viberary_pipeline.search.schema import NAMES, VECTOR, index_name
+from viberary_pipeline.search.schema import DESCRIPTION, NAMES, VECTOR, index_name
 
 MOST_WORDS = 32
 """Words of a query that BM25 looks at: each is a list of postings to walk."""
@@ -16,6 +17,11 @@ _TOKEN = re.compile(r"[^\s\x00-\x2f\x3a-\x40\x5b-\x5e\x60\x7b-\x7f]+")
 _LEAST_WORDS_OF_A_SENTENCE = 3
 _LEAST_LETTERS = 4  # of a word that is worth correcting: shorter ones have too many neighbours
 _MOST_CORRECTIONS = 5
+
+# In points of BM25, where a word that one work in n holds is worth about ln n. Chosen by benchmarks/lexical.py.
+_FREE = 1.5  # what a work near in meaning holds by chance: "about", "people"
+_AUTHOR = 1.0  # what names weigh where the query says a word of the author's: it means the author
+_ALL_WORDS = 2.0  # what names weigh where they hold all that was asked: half a title, a surname
 
 # RediSearch's own list: these words are in no index, so they are no typos either.
 _STOP_WORDS = (
@@ -44,14 +50,51 @@ def _content(words: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(word for word in words if word not in STOP_WORDS))[:MOST_WORDS]
 
 
-def bm25_command(build: str, words: Sequence[str], keys: Sequence[bytes]) -> Command:
-    """BM25 of these documents for any of the words.
+def description_command(build: str, words: Sequence[str], keys: Sequence[bytes]) -> Command | None:
+    """BM25 of the descriptions of these documents for any of the words; None for no words or no documents.
 
     Only candidates are scored, so that its cost does not grow with the catalogue; those that hold none of the words
     are not in the reply.
     """
+    return _bm25_command(build, DESCRIPTION, words, keys)
+
+
+def names_score_command(build: str, words: Sequence[str], keys: Sequence[bytes]) -> Command | None:
+    """BM25 of the names (title and authors) of these documents, as `description_command` asks for it."""
+    return _bm25_command(build, NAMES, words, keys)
+
+
+def _bm25_command(build: str, field: str, words: Sequence[str], keys: Sequence[bytes]) -> Command | None:
+    if not words or not keys:
+        return None
+    # A command for each field: in a union of both, RediSearch loses the weight of a part with one word left.
     among: Command = ("INKEYS", len(keys), *keys)
-    return search_command(build, "|".join(words), *among, "NOCONTENT", *_by_bm25(len(keys)))
+    return search_command(build, f"@{field}:({'|'.join(words)})", *among, "NOCONTENT", *_by_bm25(len(keys)))
+
+
+def name_weight(asked: Sequence[str], author: str, holds_all: bool) -> float:
+    """What BM25 of a work's names weighs beside that of its description.
+
+    A word of a title is a mood as often as not ("cold" in a title does not make a book cold), so titles weigh nothing
+    unless they and the authors hold all that was asked; a word of the author's name means the author.
+
+    Args:
+        asked: `name_words` of the query.
+        author: The work's author field.
+        holds_all: Whether its names hold all of them.
+    """
+    if holds_all:
+        return _ALL_WORDS
+    return _AUTHOR if set(asked) & {word for name in authors_of(author) for word in words_of(name)} else 0.0
+
+
+def lift(bm25: float, documents: int) -> float:
+    """What BM25 is worth in a catalogue of so many documents, about 1 for each rare word, before it is weighed.
+
+    BM25 of one rare word grows with the logarithm of the number of documents, so one weight serves catalogues of
+    every size.
+    """
+    return max(0.0, bm25 - _FREE) / math.log(1 + max(documents, 2))
 
 
 def all_words_command(build: str, words: Sequence[str], most: int, narrowed: str) -> Command | None:

@@ -7,8 +7,8 @@
    that will most likely be shown.
 4. What is missing of these fields, and the vectors of works that were found by name alone: seldom anything.
 
-The order: works that the query names (`named`), then the others by cosine similarity plus weight x BM25 / ln(1 + N).
-BM25 of one rare word grows with ln N, so that one weight serves catalogues of every size. Ties: more reviews first.
+The order: works that the query names (`named`), then the others by cosine similarity plus weight x `lift` of BM25, of
+the description and, where they say something, of the names (`lexical`). Ties: more reviews first.
 """
 
 import math
@@ -25,13 +25,16 @@ from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.knn import knn_command
 from viberary_pipeline.search.lexical import (
     all_words_command,
-    bm25_command,
     bm25_words,
     corrections,
+    description_command,
     description_words,
     key_command,
+    lift,
+    name_weight,
     name_words,
     names_command,
+    names_score_command,
     spelling_command,
 )
 from viberary_pipeline.search.named import How, Named, spelt_out
@@ -66,7 +69,7 @@ class Tuning:
         candidates: Works nearest by vector that are ordered by both.
     """
 
-    lexical_weight: float = 0.05
+    lexical_weight: float = 0.06
     names: bool = True
     candidates: int = 50
 
@@ -138,7 +141,7 @@ def find(
             )
         (pointer,), vector = ask_while(client, [pointer_command()], encode)
         _require_live(record, pointer, if_live)
-        near = _nearest(client, record, vector, pool)
+        near = _similarities(_nearest(client, record, vector, pool))
         return _shown(client, record, _ordered([], near), near, vector, k)
 
     asked, names = words_of(text), name_words(text)
@@ -156,31 +159,41 @@ def find(
     )
     replies, vector = ask_while(client, lookups, encode)
     _require_live(record, replies[0], if_live)
-    near = _nearest(client, record, vector, pool, narrowed=narrowed)
+    nearest = _nearest(client, record, vector, pool, narrowed=narrowed)
+    near = _similarities(nearest)
+    authors = {row.key: _text(row.fields.get(b"author")) for row in nearest}
     sentences = _rows(replies[4], scores=True)
     for row in sentences:
         if row.key not in near:
             near[row.key] = float(record.hnsw.from_bytes([row.fields[VECTOR.encode()]], record.dim)[0] @ vector)
-    named_rows = [row for reply in replies[1:4] for row in _rows(reply)]
+    all_names = _rows(replies[3])
+    named_rows = [*_rows(replies[1]), *_rows(replies[2]), *all_names]
     unknown = read_spelling(replies[5]) if spelling else {}
     if len(unknown) > _MOST_SLIPS:
         unknown = {}
     slips = {word: found for word, close in unknown.items() if (found := corrections(word, close))}
 
-    words = bm25_words(text)
     # Most of what will be shown is known by now: its fields come along.
     ahead = list(dict.fromkeys([*list(near)[: 2 * k], *(row.key for row in named_rows)]))
     replies = ask(
         client,
-        bm25_command(build, words, list(near)) if tuning.lexical_weight and words and near else None,
+        description_command(build, bm25_words(text), list(near)) if tuning.lexical_weight else None,
+        names_score_command(build, names, list(near)) if tuning.lexical_weight else None,
         names_command(build, names, slips, most, narrowed) if slips else None,
         *(_page_command(key, key in near) for key in ahead),
     )
-    pages = dict(zip(ahead, replies[2:], strict=True))
-    weight = tuning.lexical_weight / math.log(1 + max(record.documents, 2))
-    bm25 = {row.key: row.score for row in (*_rows(replies[0], scores=True, contents=False), *sentences)}
-    fused = {key: score + weight * bm25.get(key, 0.0) for key, score in near.items()}
-    named = spelt_out(asked, slips, _once([*named_rows, *_rows(replies[1])]), k) if tuning.names else []
+    pages = dict(zip(ahead, replies[3:], strict=True))
+    bm25 = {row.key: row.score for row in _rows(replies[0], scores=True, contents=False)}
+    hold_all = {row.key for row in all_names}
+    for row in _rows(replies[1], scores=True, contents=False):
+        weight = name_weight(names, authors.get(row.key, ""), len(names) == 1 or row.key in hold_all)
+        bm25[row.key] = bm25.get(row.key, 0.0) + weight * row.score
+    for row in sentences:  # wherever the words stand: the work has them all
+        bm25[row.key] = max(bm25.get(row.key, 0.0), row.score)
+    fused = {
+        key: score + tuning.lexical_weight * lift(bm25.get(key, 0.0), record.documents) for key, score in near.items()
+    }
+    named = spelt_out(asked, slips, _once([*named_rows, *_rows(replies[2])]), k) if tuning.names else []
     return _shown(client, record, _ordered(named, fused), near, vector, k, pages=pages)
 
 
@@ -205,10 +218,10 @@ def _require_live(record: BuildRecord, pointer: Any, if_live: bool) -> None:
 
 def _nearest(
     client: redis.Redis, record: BuildRecord, vector: npt.NDArray[np.float32], pool: int, *, narrowed: str = ""
-) -> dict[bytes, float]:
-    """The keys of the nearest works with their cosine similarities, best first."""
+) -> list[Row]:
+    """The nearest works, best first, with the fields distance and author."""
     (blob,) = record.hnsw.to_bytes(vector[None])
-    return _similarities(read_rows(ask(client, knn_command(record.build, blob, pool, narrowed=narrowed))[0]))
+    return read_rows(ask(client, knn_command(record.build, blob, pool, narrowed=narrowed, fields=("author",)))[0])
 
 
 def _rows(reply: Any, *, scores: bool = False, contents: bool = True) -> list[Row]:

@@ -32,6 +32,7 @@ VECTOR = "vector"
 TITLE_KEYS = "title_keys"
 AUTHOR_KEYS = "author_keys"
 NAMES = "names"
+DESCRIPTION = "description"
 LANGUAGE = "language"
 UNKNOWN_LANGUAGE = "und"
 PAGE_FIELDS = ("work_id", "book_id", "title", "author", "description", "link", "review_count", "year")
@@ -112,7 +113,7 @@ class HnswSettings:
                 },
             ),
             TextField(NAMES),
-            TextField("description"),
+            TextField(DESCRIPTION),
             TagField(TITLE_KEYS, separator=KEY_SEPARATOR, case_sensitive=True),
             TagField(AUTHOR_KEYS, separator=KEY_SEPARATOR, case_sensitive=True),
             TagField("book_id", case_sensitive=True),
