@@ -119,6 +119,8 @@ def _channel_sizes(model: "onnx.ModelProto", folder: Path, names: Sequence[str])
     import onnxruntime
 
     wanted = list(dict.fromkeys(names))
+    if not wanted:  # or the session would give all its outputs
+        return {}
     probe = onnx.ModelProto()
     probe.CopyFrom(model)
     probe.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in wanted)
@@ -130,8 +132,10 @@ def _channel_sizes(model: "onnx.ModelProto", folder: Path, names: Sequence[str])
         for name, values in zip(
             wanted, session.run(wanted, {"input_ids": tokens, "attention_mask": mask}), strict=True
         ):
-            # Padding is computed too, and says nothing. Some graphs work on (texts x tokens, channels).
-            real = np.abs(values.reshape(-1, values.shape[-1])[mask.reshape(-1).astype(bool)]).max(axis=0)
+            rows = values.reshape(-1, values.shape[-1])
+            if len(rows) == mask.size:  # else a sentence's, after pooling
+                rows = rows[mask.reshape(-1).astype(bool)]  # padding is computed too, and says nothing
+            real = np.abs(rows).max(axis=0)
             sizes[name] = np.maximum(sizes[name], real) if name in sizes else real
     return sizes
 
