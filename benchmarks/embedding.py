@@ -82,6 +82,10 @@ def encoder_named(name: str, tokens: int, scratch: Path) -> ResolvedEncoder:
     return resolve(str(make_distilbert(scratch / "distilbert")), max_tokens=tokens)
 
 
+def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
 def timed(
     variants: dict[str, Variant], texts: list[str], tokens: int, portion_size: int, rounds: int
 ) -> dict[str, Any]:
@@ -105,15 +109,14 @@ def timed(
             seconds[name] += value
         print({name: round(len(portion) / value, 1) for name, value in best.items()}, file=sys.stderr, flush=True)
     together = {name: np.concatenate(parts) for name, parts in vectors.items()}
-    reference = next(iter(together.values()))
-    reference = reference / np.linalg.norm(reference, axis=1, keepdims=True)
+    reference = unit(next(iter(together.values())))
     first = next(iter(seconds.values()))
     return {
         name: {
             "documents_per_second": round(len(texts) / value, 1),
             "tokens_per_second": round(tokens / value),
             "times_the_defaults": round(first / value, 3),
-            "least_cosine": round(float((reference * together[name]).sum(axis=1).min()), 6),
+            "least_cosine": round(float((reference * unit(together[name])).sum(axis=1).min()), 6),
         }
         for name, value in seconds.items()
     } | {"_vectors": together}

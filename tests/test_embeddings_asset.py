@@ -117,4 +117,9 @@ def test_where_the_query_encoder_is_int8_its_documents_are_made_from_a_float32_g
     EmbeddingStore(home / "embeddings", int8_name(key), 32).prune([])
     assert materialize(home, dtype="int8")["embedded"] == 30
     assert (home / "graphs" / key / "model.onnx").exists()
+    # Which serves in float32 as well.
+    EmbeddingStore(home / "embeddings", key, 32).prune([])
+    assert materialize(home)["embedded"] == 30
+    np.testing.assert_allclose(vectors(home), full, atol=1e-3)  # those were kept as float16
+    materialize(home, dtype="int8")
     assert 0.985 < float((full * vectors(home)).sum(axis=1).mean()) < 1

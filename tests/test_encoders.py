@@ -83,7 +83,8 @@ def minilm_export(tmp_path_factory) -> tuple[Path, dict]:
 @pytest.fixture(scope="module")
 def minilm_int8(tmp_path_factory) -> tuple[Path, dict]:
     out = tmp_path_factory.mktemp("exported") / "minilm-auto"
-    return out, onnx_export.export_query_encoder(resolve("all-MiniLM-L6-v2"), out, precision="auto")
+    float32 = out.with_name("graphs") / "float32"
+    return out, onnx_export.export_query_encoder(resolve("all-MiniLM-L6-v2"), out, precision="auto", float32=float32)
 
 
 @pytest.fixture(scope="module")
@@ -349,6 +350,15 @@ def test_int8_is_published_where_it_changes_next_to_nothing(minilm_int8, minilm_
     encoder = QueryEncoder(out)
     # Exactly: the vector of a query does not depend on what is encoded beside it.
     np.testing.assert_array_equal(encoder.encode(texts), np.concatenate([encoder.encode([t]) for t in texts]))
+
+
+def test_beside_int8_the_float32_graph_is_kept(minilm_int8, minilm_export):
+    out, _ = minilm_int8
+    float32 = out.with_name("graphs") / "float32"
+    assert sorted(path.name for path in out.iterdir()) == ["encoder.json", "model.onnx", "tokenizer.json"]
+    np.testing.assert_allclose(
+        QueryEncoder(float32).encode(TEXTS), QueryEncoder(minilm_export[0]).encode(TEXTS), atol=1e-6
+    )
 
 
 def test_int8_that_is_too_far_from_the_model_is_refused_or_left(tiny, tmp_path, monkeypatch):

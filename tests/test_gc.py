@@ -180,7 +180,7 @@ def test_vectors_go_only_where_asked_for_and_those_of_kept_documents_stay(client
 
 def test_graphs_of_encoders_that_nobody_uses_go(client, build, home):
     publish(client, build())
-    ArtifactStore(home).produce("embeddings", inputs={}, settings={}, build=lambda _: {"fingerprint": "next"})
+    ArtifactStore(home).produce("query_encoder", inputs={}, settings={}, build=lambda _: {"fingerprint": "next"})
     folders = {name: home / name for name in ("graphs/old", "graphs/next", f"graphs/{'f' * 16}")}
     folders |= {name: home / "int8" / name for name in (int8_name("f" * 16), int8_name("next"), "next-int8.1")}
     for folder in folders.values():

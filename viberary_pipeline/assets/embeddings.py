@@ -15,6 +15,7 @@ from viberary_pipeline.encoders.files import ResolvedEncoder
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
 from viberary_pipeline.executors.choice import jobs_place, limits_of
 from viberary_pipeline.resources import EmbeddingExecutor, Encoder, Storage
+from viberary_pipeline.resources.encoder import float32_graph
 
 
 @dg.asset(deps=["documents", "query_encoder"], group_name="vectors", kinds={"pytorch", "arrow"})
@@ -29,7 +30,11 @@ def embeddings(
     documents = storage.store.current("documents")
     model, values = encoder.resolve(), executor.values
     texts = ParquetTexts(documents.file("documents.parquet"))
-    options = executor.options(_graph(storage, model) if values.dtype == "int8" else None)
+    graph = _graph(storage, model)
+    if graph is None and values.dtype == "int8":
+        graph = float32_graph(storage.path, model.fingerprint)
+        export_query_encoder(model, graph)
+    options = executor.options(graph)
     if options.dtype == "int8":
         options = gated_graph(options, model, texts, storage.path / "int8")
     counts = embed_missing(
@@ -70,15 +75,13 @@ def embeddings(
     )
 
 
-def _graph(storage: Storage, model: ResolvedEncoder) -> Path:
-    """The encoder as ONNX in float32: what `query_encoder` exported, or where that is int8, an export of its own."""
+def _graph(storage: Storage, model: ResolvedEncoder) -> Path | None:
+    """The encoder as ONNX in float32: what `query_encoder` exported, or what it left beside int8; None: nothing."""
     exported = storage.store.current("query_encoder")
     if (exported.facts.get("fingerprint"), exported.facts.get("precision")) == (model.fingerprint, "fp32"):
         return exported.path
-    folder = storage.path / "graphs" / model.fingerprint
-    if not (folder / ENCODER).exists():  # written last
-        export_query_encoder(model, folder)
-    return folder
+    folder = float32_graph(storage.path, model.fingerprint)
+    return folder if (folder / ENCODER).exists() else None  # it is written last
 
 
 def _run_facts(counts: EmbedCounts, options: JobOptions) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from viberary_pipeline.assets.common import StageConfig, artifact_metadata
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
 from viberary_pipeline.encoders.quantize import METHOD
 from viberary_pipeline.resources import Encoder, Storage
+from viberary_pipeline.resources.encoder import float32_graph
 
 EXPORT_VERSION = 3
 """Raised whenever the export writes something else for the same model."""
@@ -28,7 +29,11 @@ def query_encoder(
             "export_version": EXPORT_VERSION,
             "quantising": METHOD,
         },
-        build=lambda out: _facts(export_query_encoder(model, out, precision=encoder.precision)),
+        build=lambda out: _facts(
+            export_query_encoder(
+                model, out, precision=encoder.precision, float32=float32_graph(storage.path, model.fingerprint)
+            )
+        ),
         force=config.force,
     )
     facts = produced.artifact.facts

@@ -33,13 +33,16 @@ LEAST_COSINE = 0.99999
 _NOISY_LOGGERS = ("optimum", "transformers", "sentence_transformers", "torch.onnx")
 
 
-def export_query_encoder(encoder: ResolvedEncoder, out: Path, *, precision: Precision = "fp32") -> dict[str, Any]:
+def export_query_encoder(
+    encoder: ResolvedEncoder, out: Path, *, precision: Precision = "fp32", float32: Path | None = None
+) -> dict[str, Any]:
     """Write `model.onnx`, `tokenizer.json` and `encoder.json` into the folder `out`, and nothing else.
 
     Args:
         encoder: The model.
         out: Where to.
         precision: `fp32`; `int8`, refused if it is too far from the model; `auto`, int8 if it is not.
+        float32: A folder on the same disk where the float32 export goes if `out` gets int8; left as it is if it exists.
 
     Returns:
         What `encoder.json` holds: spec, fingerprint, opset, padding, SHA-256 of both files; `precision`;
@@ -82,7 +85,10 @@ def export_query_encoder(encoder: ResolvedEncoder, out: Path, *, precision: Prec
             chosen, figures = choose(precision, work, small, queries, expected)
             description["parity"] |= figures
             if chosen == "int8":
-                work = small
+                exact, work = work, small
+                if float32 is not None and not float32.exists():
+                    float32.parent.mkdir(parents=True, exist_ok=True)
+                    exact.replace(float32)
                 description |= {
                     "precision": "int8",
                     "files": {name: file_sha256(work / name) for name in (MODEL, TOKENIZER)},

@@ -99,7 +99,7 @@ def _folders(home: Path, *, encoders: set[str], fingerprints: set[str]) -> tuple
 def _unneeded_graphs(home: Path, fingerprints: set[str]) -> Iterator[Path]:
     """The copies of graphs, in float32 and int8, of encoders that neither a kept build nor the next one has."""
     with contextlib.suppress(ArtifactError):
-        fingerprints = {*fingerprints, str(ArtifactStore(home).current("embeddings").facts.get("fingerprint"))}
+        fingerprints = {*fingerprints, str(ArtifactStore(home).current("query_encoder").facts.get("fingerprint"))}
     kept = {*fingerprints, *(int8_name(fingerprint) for fingerprint in fingerprints)}
     for folder in sorted((*(home / "graphs").glob("*"), *(home / "int8").glob("*"))):
         if folder.is_dir() and folder.name not in kept:

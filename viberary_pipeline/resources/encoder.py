@@ -66,6 +66,11 @@ def vectors_of(model: ResolvedEncoder, home: Path, *, key: str = "") -> Embeddin
     return EmbeddingStore(home / "embeddings", key or model.fingerprint, model.spec.dimensions)
 
 
+def float32_graph(home: Path, fingerprint: str) -> Path:
+    """Where an encoder's graph in float32 lies under VIBERARY_HOME, where the query encoder is int8."""
+    return home / "graphs" / fingerprint
+
+
 class EmbeddingExecutor(dg.ConfigurableResource):
     """Where and how the embedding worker runs."""
 
