@@ -13,10 +13,10 @@ from tiny_model import make_tiny_model
 
 from viberary_pipeline.artifacts import ArtifactStore
 from viberary_pipeline.assets.embeddings import embeddings
-from viberary_pipeline.embedding.jobs import int8_name
 from viberary_pipeline.embedding.store import EmbeddingStore
 from viberary_pipeline.encoders import resolve
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
+from viberary_pipeline.encoders.quantize import int8_name
 from viberary_pipeline.resources import EmbeddingExecutor, Encoder, Storage
 from viberary_pipeline.settings import load_settings
 
@@ -121,5 +121,12 @@ def test_where_the_query_encoder_is_int8_its_documents_are_made_from_a_float32_g
     EmbeddingStore(home / "embeddings", key, 32).prune([])
     assert materialize(home)["embedded"] == 30
     np.testing.assert_allclose(vectors(home), full, atol=1e-3)  # those were kept as float16
+    # A damaged one is left alone by float32, which torch computes then, and made anew for int8.
+    graph = home / "graphs" / key / "model.onnx"
+    graph.write_bytes(graph.read_bytes()[:1000])
+    EmbeddingStore(home / "embeddings", key, 32).prune([])
+    assert materialize(home)["embedded"] == 30
+    np.testing.assert_allclose(vectors(home), full, atol=1e-3)
     materialize(home, dtype="int8")
+    assert graph.stat().st_size > 1000
     assert 0.985 < float((full * vectors(home)).sum(axis=1).mean()) < 1

@@ -13,10 +13,11 @@ import pytest
 from filelock import FileLock
 
 from viberary_pipeline.artifacts import ArtifactStore
-from viberary_pipeline.embedding.jobs import int8_name, write_job
+from viberary_pipeline.embedding.jobs import write_job
 from viberary_pipeline.embedding.store import EmbeddingStore
 from viberary_pipeline.embedding.vectors import TEXTS_SCHEMA, table_bytes, vectors_table
 from viberary_pipeline.encoders import REGISTRY, ResolvedEncoder
+from viberary_pipeline.encoders.quantize import int8_name
 from viberary_pipeline.errors import IndexBuildError
 from viberary_pipeline.index.build import IndexSource, build_index
 from viberary_pipeline.index.clean import known_builds
@@ -177,14 +178,26 @@ def test_vectors_go_only_where_asked_for_and_those_of_kept_documents_stay(client
     assert [sorted(store.known().to_pylist()) for store in stores] == [["b", "c"], ["c"]]
     assert collect_garbage(client, home, vectors=True).vectors == 0
 
+    # Not while texts are embedded, and not where nothing tells which texts there are.
+    documents("c", "d")
+    (home / "jobs").mkdir()
+    with FileLock(home / "jobs" / "one.lock"):
+        busy = collect_garbage(client, home, vectors=True)
+    assert (busy.vectors, busy.left) == (0, "vectors, because texts are being embedded")
+    (home / "artifacts" / "documents" / "current.json").unlink()
+    lost = collect_garbage(client, home, vectors=True)
+    assert (lost.vectors, lost.left) == (0, "vectors, because there are no documents to tell which are needed")
+    assert [sorted(store.known().to_pylist()) for store in stores] == [["b", "c"], ["c"]]
+
 
 def test_graphs_of_encoders_that_nobody_uses_go(client, build, home):
     publish(client, build())
     ArtifactStore(home).produce("query_encoder", inputs={}, settings={}, build=lambda _: {"fingerprint": "next"})
-    folders = {name: home / name for name in ("graphs/old", "graphs/next", f"graphs/{'f' * 16}")}
+    folders = {name: home / name for name in ("graphs/old", "graphs/next", f"graphs/{'f' * 16}", "int8/next")}
     folders |= {name: home / "int8" / name for name in (int8_name("f" * 16), int8_name("next"), "next-int8.1")}
     for folder in folders.values():
         folder.mkdir(parents=True)
         (folder / "model.onnx").write_bytes(b"x")
-    assert collect_garbage(client, home).folders == (folders["graphs/old"], folders["next-int8.1"])
-    assert [name for name, folder in folders.items() if not folder.exists()] == ["graphs/old", "next-int8.1"]
+    gone = ("graphs/old", "int8/next", "next-int8.1")
+    assert collect_garbage(client, home).folders == tuple(folders[name] for name in gone)
+    assert tuple(name for name, folder in folders.items() if not folder.exists()) == gone

@@ -69,10 +69,12 @@ def test_words_for_bm25_have_every_form_that_the_index_may_hold():
 
 
 def test_names_count_where_they_hold_all_words_or_the_authors_name():
-    assert name_weight(["cold", "revenge"], "Truman Capote", False) == 0
-    assert name_weight(["cold", "blood"], "Truman Capote", True) == 2
-    assert name_weight(["like", "capote"], "Truman Capote, Jane Doe (Translator)", False) == 1
-    assert name_weight(["translator"], "Jane Doe (Translator)", False) == 0
+    assert name_weight(["cold", "revenge"], "In Cold Blood", "Truman Capote") == 0
+    assert name_weight(["cold", "blood"], "In Cold Blood", "Truman Capote") == 2
+    assert name_weight(["blood", "capote"], "In Cold Blood", "Truman Capote") == 2
+    assert name_weight(["capote"], "In Cold Blood", "Truman Capote") == 2
+    assert name_weight(["like", "capote"], "In Cold Blood", "Truman Capote, Jane Doe (Translator)") == 1
+    assert name_weight(["translator"], "In Cold Blood", "Jane Doe (Translator)") == 0
 
 
 @pytest.mark.parametrize("documents", [0, 1, 300, 2_000_000])

@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from viberary_pipeline.artifacts import file_sha256
 from viberary_pipeline.assets.common import StageConfig, artifact_metadata
 from viberary_pipeline.embedding.embed import EmbedCounts, embed_missing
 from viberary_pipeline.embedding.int8 import gated_graph
@@ -12,7 +13,9 @@ from viberary_pipeline.embedding.jobs import JobOptions
 from viberary_pipeline.embedding.onnx_backend import ENCODER
 from viberary_pipeline.embedding.texts import ParquetTexts
 from viberary_pipeline.encoders.files import ResolvedEncoder
+from viberary_pipeline.encoders.layout import read_json
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
+from viberary_pipeline.errors import ViberaryError
 from viberary_pipeline.executors.choice import jobs_place, limits_of
 from viberary_pipeline.resources import EmbeddingExecutor, Encoder, Storage
 from viberary_pipeline.resources.encoder import float32_graph
@@ -81,7 +84,12 @@ def _graph(storage: Storage, model: ResolvedEncoder) -> Path | None:
     if (exported.facts.get("fingerprint"), exported.facts.get("precision")) == (model.fingerprint, "fp32"):
         return exported.path
     folder = float32_graph(storage.path, model.fingerprint)
-    return folder if (folder / ENCODER).exists() else None  # it is written last
+    try:
+        files = read_json(folder / ENCODER)["files"]
+        whole = all(file_sha256(folder / name) == digest for name, digest in files.items())
+    except (ViberaryError, OSError, KeyError, AttributeError):  # there is none, or a part of one
+        return None
+    return folder if whole else None
 
 
 def _run_facts(counts: EmbedCounts, options: JobOptions) -> dict[str, Any]:

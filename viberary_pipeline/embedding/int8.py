@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from viberary_pipeline.artifacts import write_atomically
 from viberary_pipeline.embedding.compute import TextEncoder
-from viberary_pipeline.embedding.jobs import JobOptions, int8_name
+from viberary_pipeline.embedding.jobs import JobOptions
 from viberary_pipeline.embedding.onnx_backend import ENCODER, INT8, MODEL, TOKENIZER, OnnxBackend
 from viberary_pipeline.embedding.texts import Texts
 from viberary_pipeline.encoders.files import ResolvedEncoder
-from viberary_pipeline.encoders.quantize import quantize
+from viberary_pipeline.encoders.quantize import int8_name, quantize
 from viberary_pipeline.errors import EncoderError
 
 LEAST_MEAN_COSINE = 0.99

@@ -30,7 +30,7 @@ from viberary_pipeline.artifacts import file_sha256
 from viberary_pipeline.embedding.places import Place, place
 from viberary_pipeline.embedding.vectors import TEXTS_SCHEMA, VectorDtype, map_table, table_bytes
 from viberary_pipeline.encoders.files import ResolvedEncoder
-from viberary_pipeline.encoders.quantize import METHOD
+from viberary_pipeline.encoders.quantize import int8_name
 from viberary_pipeline.encoders.spec import ModelSpec
 from viberary_pipeline.errors import ArtifactError, SettingsError
 
@@ -101,11 +101,6 @@ class JobOptions:
         """The name under which vectors are kept: the encoder's fingerprint, or another for those of lesser quality.
         float16 and bfloat16 vectors stay within a cosine of 0.999 of float32's and share its name."""
         return int8_name(fingerprint) if self.dtype == "int8" else fingerprint
-
-
-def int8_name(fingerprint: str) -> str:
-    """Of an encoder in int8: other vectors than its own, and other ones again by another method of quantising."""
-    return f"{fingerprint}-int8.{METHOD}"
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,8 @@ from viberary_pipeline.search.query_encoder import ENCODER, FORMAT, MODEL, OUTPU
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
+log = logging.getLogger(__name__)
+
 LEAST_COSINE = 0.99999
 _NOISY_LOGGERS = ("optimum", "transformers", "sentence_transformers", "torch.onnx")
 
@@ -42,7 +44,7 @@ def export_query_encoder(
         encoder: The model.
         out: Where to.
         precision: `fp32`; `int8`, refused if it is too far from the model; `auto`, int8 if it is not.
-        float32: A folder on the same disk where the float32 export goes if `out` gets int8; left as it is if it exists.
+        float32: A folder that the float32 export becomes if `out` gets int8, in place of what is there.
 
     Returns:
         What `encoder.json` holds: spec, fingerprint, opset, padding, SHA-256 of both files; `precision`;
@@ -86,9 +88,8 @@ def export_query_encoder(
             description["parity"] |= figures
             if chosen == "int8":
                 exact, work = work, small
-                if float32 is not None and not float32.exists():
-                    float32.parent.mkdir(parents=True, exist_ok=True)
-                    exact.replace(float32)
+                if float32 is not None:
+                    _keep(exact, float32)
                 description |= {
                     "precision": "int8",
                     "files": {name: file_sha256(work / name) for name in (MODEL, TOKENIZER)},
@@ -175,6 +176,16 @@ def _parity(
         "min_cosine": round(float(found.min()), 8),
         "mean_cosine": round(float(found.mean()), 8),
     }
+
+
+def _keep(exact: Path, float32: Path) -> None:
+    """Make the export `exact` the folder `float32`. Nobody fails for want of it: torch computes then."""
+    try:
+        shutil.rmtree(float32, ignore_errors=True)
+        float32.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(exact, float32)
+    except OSError as error:
+        log.warning("the float32 graph is not kept in %s: %s", float32, error)
 
 
 def _probes(exported: QueryEncoder) -> list[dict[str, Any]]:

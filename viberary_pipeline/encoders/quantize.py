@@ -33,6 +33,12 @@ if TYPE_CHECKING:
 METHOD = 2
 """Of quantising: vectors of different methods are not mixed. Raised at each change of what is computed."""
 
+
+def int8_name(fingerprint: str) -> str:
+    """Of an encoder in int8: other vectors than its own, and other ones again by another method of quantising."""
+    return f"{fingerprint}-int8.{METHOD}"
+
+
 _ALPHA = 0.65  # how much of a channel's size goes into the weights; from 0.5 to 0.8 the error is the same to a tenth
 _CALIBRATION_TEXTS = 64
 _CALIBRATION_BATCH = 8

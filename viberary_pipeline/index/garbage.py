@@ -12,13 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import redis
 from filelock import FileLock, Timeout
 
 from viberary_pipeline.artifacts import ArtifactStore
-from viberary_pipeline.embedding.jobs import int8_name, read_job
-from viberary_pipeline.embedding.store import EmbeddingStore
+from viberary_pipeline.encoders.quantize import int8_name
 from viberary_pipeline.errors import ArtifactError
 from viberary_pipeline.index.clean import known_builds, orphaned_builds, remove_build, unneeded_builds
 from viberary_pipeline.index.lock import build_lock
@@ -71,7 +69,7 @@ def collect_garbage(client: redis.Redis, home: Path, *, dry_run: bool = False, v
         )
         garbage = Garbage(tuple(builds), tuple(folders), sum(map(_size, folders)), left)
         if vectors and not left:
-            garbage = replace(garbage, vectors=_prune(home, set(folders), dry_run=dry_run))
+            garbage = _with_vectors(garbage, home, dry_run=dry_run)
         if dry_run:
             return garbage
         for build in builds:
@@ -100,18 +98,44 @@ def _unneeded_graphs(home: Path, fingerprints: set[str]) -> Iterator[Path]:
     """The copies of graphs, in float32 and int8, of encoders that neither a kept build nor the next one has."""
     with contextlib.suppress(ArtifactError):
         fingerprints = {*fingerprints, str(ArtifactStore(home).current("query_encoder").facts.get("fingerprint"))}
-    kept = {*fingerprints, *(int8_name(fingerprint) for fingerprint in fingerprints)}
+    kept = {
+        *(home / "graphs" / fingerprint for fingerprint in fingerprints),
+        *(home / "int8" / int8_name(fingerprint) for fingerprint in fingerprints),
+    }
     for folder in sorted((*(home / "graphs").glob("*"), *(home / "int8").glob("*"))):
-        if folder.is_dir() and folder.name not in kept:
+        if folder.is_dir() and folder not in kept:
             yield folder
 
 
-def _prune(home: Path, gone: set[Path], *, dry_run: bool) -> int:
-    """Remove, or count, the vectors of texts that no documents have but those in `gone`."""
-    documents = [path for path in (home / "artifacts").glob("*/*/documents.parquet") if path.parent not in gone]
+def _with_vectors(garbage: Garbage, home: Path, *, dry_run: bool) -> Garbage:
+    """Remove, or count, the vectors of texts that no kept documents have."""
+    import pyarrow.parquet as pq
+
+    from viberary_pipeline.embedding.store import EmbeddingStore
+
+    if _job_under_way(home / "jobs"):
+        return replace(garbage, left="vectors, because texts are being embedded")
+    found = (home / "artifacts").glob("*/*/documents.parquet")
+    documents = [path for path in found if path.parent not in garbage.folders]
+    try:
+        ArtifactStore(home).current("documents")
+    except ArtifactError:
+        documents = []
+    if not documents:  # then they are lost, and the vectors are what a build need not compute again
+        return replace(garbage, left="vectors, because there are no documents to tell which are needed")
     keep = [pq.read_table(path, columns=["text_hash"])["text_hash"] for path in documents]
     stores = EmbeddingStore.all_under(home / "embeddings")
-    return sum(store.unneeded(keep) if dry_run else store.prune(keep) for store in stores)
+    return replace(garbage, vectors=sum(store.unneeded(keep) if dry_run else store.prune(keep) for store in stores))
+
+
+def _job_under_way(jobs: Path) -> bool:
+    for lock in jobs.glob("*.lock"):
+        try:
+            with FileLock(lock, blocking=False):
+                pass
+        except Timeout:
+            return True
+    return False
 
 
 def _dead_jobs(jobs: Path, fingerprints: set[str]) -> Iterator[Path]:
@@ -128,6 +152,8 @@ def _dead_jobs(jobs: Path, fingerprints: set[str]) -> Iterator[Path]:
 
 
 def _fingerprint(folder: Path) -> str:
+    from viberary_pipeline.embedding.jobs import read_job
+
     try:
         return read_job(folder).fingerprint
     except ArtifactError:

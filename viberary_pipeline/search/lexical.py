@@ -72,7 +72,7 @@ def _bm25_command(build: str, field: str, words: Sequence[str], keys: Sequence[b
     return search_command(build, f"@{field}:({'|'.join(words)})", *among, "NOCONTENT", *_by_bm25(len(keys)))
 
 
-def name_weight(asked: Sequence[str], author: str, holds_all: bool) -> float:
+def name_weight(asked: Sequence[str], title: str, author: str) -> float:
     """What BM25 of a work's names weighs beside that of its description.
 
     A word of a title is a mood as often as not ("cold" in a title does not make a book cold), so titles weigh nothing
@@ -80,12 +80,13 @@ def name_weight(asked: Sequence[str], author: str, holds_all: bool) -> float:
 
     Args:
         asked: `name_words` of the query.
-        author: The work's author field.
-        holds_all: Whether its names hold all of them.
+        title: The work's title.
+        author: Its author field.
     """
-    if holds_all:
+    words = {word for name in authors_of(author) for word in words_of(name)}
+    if set(asked) <= words | set(words_of(title)):
         return _ALL_WORDS
-    return _AUTHOR if set(asked) & {word for name in authors_of(author) for word in words_of(name)} else 0.0
+    return _AUTHOR if set(asked) & words else 0.0
 
 
 def lift(bm25: float, documents: int) -> float:
@@ -98,13 +99,15 @@ def lift(bm25: float, documents: int) -> float:
 
 
 def all_words_command(build: str, words: Sequence[str], most: int, narrowed: str) -> Command | None:
-    """Works that hold all the words, best BM25 first, with their vectors: a sentence that a reader remembers.
+    """Works that hold all the words, best BM25 first, with vectors and names: a sentence that a reader remembers.
 
     None for fewer than three words: too many works hold those, and the vectors find the best of them.
     """
     if len(words) < _LEAST_WORDS_OF_A_SENTENCE:
         return None
-    return search_command(build, f"{narrowed} {' '.join(words)}", "RETURN", 1, VECTOR, *_by_bm25(most))
+    return search_command(
+        build, f"{narrowed} {' '.join(words)}", "RETURN", 3, VECTOR, "title", "author", *_by_bm25(most)
+    )
 
 
 def _by_bm25(most: int) -> tuple[str | int, ...]:

@@ -161,13 +161,12 @@ def find(
     _require_live(record, replies[0], if_live)
     nearest = _nearest(client, record, vector, pool, narrowed=narrowed)
     near = _similarities(nearest)
-    authors = {row.key: _text(row.fields.get(b"author")) for row in nearest}
     sentences = _rows(replies[4], scores=True)
+    shown = {row.key: row.fields for row in (*nearest, *sentences)}
     for row in sentences:
         if row.key not in near:
             near[row.key] = float(record.hnsw.from_bytes([row.fields[VECTOR.encode()]], record.dim)[0] @ vector)
-    all_names = _rows(replies[3])
-    named_rows = [*_rows(replies[1]), *_rows(replies[2]), *all_names]
+    named_rows = [row for reply in replies[1:4] for row in _rows(reply)]
     unknown = read_spelling(replies[5]) if spelling else {}
     if len(unknown) > _MOST_SLIPS:
         unknown = {}
@@ -184,9 +183,8 @@ def find(
     )
     pages = dict(zip(ahead, replies[3:], strict=True))
     bm25 = {row.key: row.score for row in _rows(replies[0], scores=True, contents=False)}
-    hold_all = {row.key for row in all_names}
     for row in _rows(replies[1], scores=True, contents=False):
-        weight = name_weight(names, authors.get(row.key, ""), len(names) == 1 or row.key in hold_all)
+        weight = name_weight(names, *(_text(shown[row.key].get(field)) for field in (b"title", b"author")))
         bm25[row.key] = bm25.get(row.key, 0.0) + weight * row.score
     for row in sentences:  # wherever the words stand: the work has them all
         bm25[row.key] = max(bm25.get(row.key, 0.0), row.score)
@@ -219,9 +217,11 @@ def _require_live(record: BuildRecord, pointer: Any, if_live: bool) -> None:
 def _nearest(
     client: redis.Redis, record: BuildRecord, vector: npt.NDArray[np.float32], pool: int, *, narrowed: str = ""
 ) -> list[Row]:
-    """The nearest works, best first, with the fields distance and author."""
+    """The nearest works, best first, with the fields distance, title and author."""
     (blob,) = record.hnsw.to_bytes(vector[None])
-    return read_rows(ask(client, knn_command(record.build, blob, pool, narrowed=narrowed, fields=("author",)))[0])
+    return read_rows(
+        ask(client, knn_command(record.build, blob, pool, narrowed=narrowed, fields=("title", "author")))[0]
+    )
 
 
 def _rows(reply: Any, *, scores: bool = False, contents: bool = True) -> list[Row]:
