@@ -5,20 +5,18 @@ from typing import Any
 
 import dagster as dg
 
-from viberary_pipeline.artifacts import file_sha256
 from viberary_pipeline.assets.common import StageConfig, artifact_metadata
 from viberary_pipeline.embedding.embed import EmbedCounts, embed_missing
 from viberary_pipeline.embedding.int8 import gated_graph
 from viberary_pipeline.embedding.jobs import JobOptions
-from viberary_pipeline.embedding.onnx_backend import ENCODER
 from viberary_pipeline.embedding.texts import ParquetTexts
 from viberary_pipeline.encoders.files import ResolvedEncoder
-from viberary_pipeline.encoders.layout import read_json
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
-from viberary_pipeline.errors import ViberaryError
+from viberary_pipeline.errors import EncoderError
 from viberary_pipeline.executors.choice import jobs_place, limits_of
 from viberary_pipeline.resources import EmbeddingExecutor, Encoder, Storage
 from viberary_pipeline.resources.encoder import float32_graph
+from viberary_pipeline.search.query_encoder import read_description, verify_files
 
 
 @dg.asset(deps=["documents", "query_encoder"], group_name="vectors", kinds={"pytorch", "arrow"})
@@ -85,11 +83,10 @@ def _graph(storage: Storage, model: ResolvedEncoder) -> Path | None:
         return exported.path
     folder = float32_graph(storage.path, model.fingerprint)
     try:
-        files = read_json(folder / ENCODER)["files"]
-        whole = all(file_sha256(folder / name) == digest for name, digest in files.items())
-    except (ViberaryError, OSError, KeyError, AttributeError):  # there is none, or a part of one
+        verify_files(folder, read_description(folder)["files"])
+    except (EncoderError, KeyError):  # there is none, or a part of one
         return None
-    return folder if whole else None
+    return folder
 
 
 def _run_facts(counts: EmbedCounts, options: JobOptions) -> dict[str, Any]:

@@ -246,8 +246,8 @@ class EmbeddingStore:
     def unneeded(self, keep: Iterable[Hashes]) -> int:
         """How many vectors `prune` would remove."""
         wanted = _joined(keep)
-        kept = (pc.sum(pc.is_in(part["text_hash"], value_set=wanted)).as_py() or 0 for part in self.parts())
-        return sum(map(len, self.parts())) - sum(kept)
+        kept = (pc.is_in(part["text_hash"], value_set=wanted) for part in self.each_part())
+        return sum(len(mask) - (pc.sum(mask).as_py() or 0) for mask in kept)
 
     def prune(self, keep: Iterable[Hashes]) -> int:
         """Remove the vectors of texts that none of `keep` names, and return how many went: what no kept build needs.

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viberary_pipeline.sample.works import load_works
-from viberary_pipeline.search.query_encoder import MODEL, TOKENIZER, read_description
+from viberary_pipeline.search.query_encoder import MODEL, load_tokenizer, model_inputs, read_description
 
 if TYPE_CHECKING:
     import onnx
@@ -134,10 +134,9 @@ def _channel_sizes(model: "onnx.ModelProto", folder: Path, names: Sequence[str])
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(probe.SerializeToString(), options, providers=["CPUExecutionProvider"])
     sizes: dict[str, NDArray[np.float32]] = {}
-    for tokens, mask in _token_batches(folder):
-        for name, values in zip(
-            wanted, session.run(wanted, {"input_ids": tokens, "attention_mask": mask}), strict=True
-        ):
+    for inputs in _calibration_inputs(folder):
+        mask = inputs["attention_mask"]
+        for name, values in zip(wanted, session.run(wanted, inputs), strict=True):
             rows = values.reshape(-1, values.shape[-1])
             if len(rows) == mask.size:  # else a sentence's, after pooling
                 rows = rows[mask.reshape(-1).astype(bool)]  # padding is computed too, and says nothing
@@ -146,21 +145,12 @@ def _channel_sizes(model: "onnx.ModelProto", folder: Path, names: Sequence[str])
     return sizes
 
 
-def _token_batches(folder: Path) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    from tokenizers import Tokenizer  # type: ignore[import-untyped]
-
+def _calibration_inputs(folder: Path) -> Iterator[dict[str, NDArray[np.int64]]]:
     description = read_description(folder)
-    spec, padding = description["spec"], description["padding"]
-    tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
-    tokenizer.enable_truncation(max_length=spec["max_tokens"])
-    tokenizer.enable_padding(direction=padding["side"], pad_id=padding["id"], pad_token=padding["token"])
-    texts = [spec["document_prefix"] + text for text in calibration_texts()[:_CALIBRATION_TEXTS]]
+    tokenizer = load_tokenizer(folder, description)
+    texts = [description["spec"]["document_prefix"] + text for text in calibration_texts()[:_CALIBRATION_TEXTS]]
     for start in range(0, len(texts), _CALIBRATION_BATCH):
-        encodings = tokenizer.encode_batch(texts[start : start + _CALIBRATION_BATCH])
-        yield (
-            np.array([encoding.ids for encoding in encodings], dtype=np.int64),
-            np.array([encoding.attention_mask for encoding in encodings], dtype=np.int64),
-        )
+        yield model_inputs(tokenizer, texts[start : start + _CALIBRATION_BATCH])
 
 
 def _smooth(
@@ -241,4 +231,4 @@ def _constant(model: "onnx.ModelProto", name: str, values: NDArray[Any]) -> str:
 
 
 def _place(model: "onnx.ModelProto", node: "onnx.NodeProto") -> int:
-    return next(place for place, other in enumerate(model.graph.node) if other is node or other == node)
+    return list(model.graph.node).index(node)

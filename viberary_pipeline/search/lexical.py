@@ -127,8 +127,8 @@ def corrections(word: str, near: Sequence[str]) -> tuple[str, ...]:
     slips = 1 if len(word) < 8 else 2
     letters = set(word)
     # One slip changes two letters at most: most of the server's proposals need no closer look.
-    likely = (other for other in near if len(letters ^ set(other)) <= 2 * slips)
-    close = ((edits(word, other), other) for other in likely if abs(len(word) - len(other)) <= slips)
+    likely = (o for o in near if abs(len(word) - len(o)) <= slips and len(letters ^ set(o)) <= 2 * slips)
+    close = ((edits(word, other), other) for other in likely)
     return tuple(other for distance, other in sorted(close, key=lambda pair: pair[0]) if distance <= slips)[
         :_MOST_CORRECTIONS
     ]

@@ -46,13 +46,11 @@ class QueryEncoder:
 
     def __init__(self, folder: Path, *, threads: int = 1) -> None:
         import onnxruntime
-        from tokenizers import Tokenizer  # type: ignore[import-untyped]
 
         self.folder = Path(folder)
         description = read_description(self.folder)
         try:
             spec = description["spec"]
-            padding = description["padding"]
             self.spec_name: str = spec["name"]
             self.precision: str = description.get("precision", "fp32")
             self._batch = BATCH[self.precision]
@@ -60,13 +58,10 @@ class QueryEncoder:
             self.dimensions: int = spec["dimensions"]
             self.query_prefix: str = spec["query_prefix"]
             self.document_prefix: str = spec["document_prefix"]
-            _verify_files(self.folder, description["files"])
-            tokenizer = Tokenizer.from_file(str(self.folder / TOKENIZER))
-            tokenizer.enable_truncation(max_length=spec["max_tokens"])
-            tokenizer.enable_padding(direction=padding["side"], pad_id=padding["id"], pad_token=padding["token"])
+            verify_files(self.folder, description["files"])
+            self._tokenizer = load_tokenizer(self.folder, description)
         except (KeyError, TypeError) as error:
             raise _damaged(self.folder / ENCODER, f"a value missing or of the wrong kind: {error}") from error
-        self._tokenizer = tokenizer
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -111,12 +106,7 @@ class QueryEncoder:
                 )
 
     def _run(self, batch: list[str]) -> NDArray[np.float32]:
-        encodings = self._tokenizer.encode_batch(batch)
-        inputs = {
-            "input_ids": np.array([encoding.ids for encoding in encodings], dtype=np.int64),
-            "attention_mask": np.array([encoding.attention_mask for encoding in encodings], dtype=np.int64),
-        }
-        (vectors,) = self._session.run([OUTPUT], inputs)
+        (vectors,) = self._session.run([OUTPUT], model_inputs(self._tokenizer, batch))
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         if vectors.shape != (len(batch), self.dimensions) or not np.all(np.isfinite(norms) & (norms > 0)):
             raise EncoderError(
@@ -134,6 +124,26 @@ def _encodable(text: str) -> str:
     return text.encode("utf-8", errors="replace").decode("utf-8")
 
 
+def load_tokenizer(folder: Path, description: Mapping[str, Any]) -> Any:
+    """The tokenizer of an export, which cuts and pads as `description` says. Raises `KeyError` if it does not say."""
+    from tokenizers import Tokenizer  # type: ignore[import-untyped]
+
+    padding = description["padding"]
+    tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+    tokenizer.enable_truncation(max_length=description["spec"]["max_tokens"])
+    tokenizer.enable_padding(direction=padding["side"], pad_id=padding["id"], pad_token=padding["token"])
+    return tokenizer
+
+
+def model_inputs(tokenizer: Any, texts: list[str]) -> dict[str, NDArray[np.int64]]:
+    """What the graph takes for these texts: input_ids and attention_mask, int64 (texts, tokens)."""
+    encodings = tokenizer.encode_batch(texts)
+    return {
+        "input_ids": np.array([encoding.ids for encoding in encodings], dtype=np.int64),
+        "attention_mask": np.array([encoding.attention_mask for encoding in encodings], dtype=np.int64),
+    }
+
+
 def read_description(folder: Path) -> dict[str, Any]:
     """What `encoder.json` says of an export, without loading it. Raises `EncoderError` if it cannot be read."""
     path = folder / ENCODER
@@ -146,7 +156,8 @@ def read_description(folder: Path) -> dict[str, Any]:
     return description
 
 
-def _verify_files(folder: Path, digests: Mapping[str, str]) -> None:
+def verify_files(folder: Path, digests: Mapping[str, str]) -> None:
+    """Raise `EncoderError` unless the files of an export are those that its description names by their SHA-256."""
     for name in (MODEL, TOKENIZER):
         try:
             with (folder / name).open("rb") as file:

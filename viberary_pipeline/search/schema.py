@@ -219,7 +219,7 @@ class Pointer:
 
 def read_pointer(client: redis.Redis) -> Pointer:
     """The published build and the one before it."""
-    return read_pointer_reply(client.hmget(POINTER, ["live", "previous"]))
+    return read_pointer_reply(client.execute_command(*pointer_command()))
 
 
 def pointer_command() -> tuple[str, ...]:
