@@ -1,14 +1,16 @@
 """The index as `viberary build` makes it, beside hnswlib with the same M and EF_CONSTRUCTION on one thread.
 
     python benchmarks/index_build.py --rows 20000 --dim 384 [--m 16] [--ef-construction 200] [--type FLOAT32]
-                                     [--rounds 3] [--out benchmarks/results/index_build.json]
+                                     [--rounds 3] [--ours-alone] [--out benchmarks/results/index_build.json]
 
 One configuration per run, added to those in the JSON; both builds over the same vectors, in turns, ours each time in an
 empty embedded Redis; of each the fastest of the rounds counts, since a shared machine takes from one and not the other.
 Ours holds the words of titles, authors and descriptions too; `vectors_alone` is the server's own rate without them.
 `own_rate` is what the server itself needs per HSET (its command statistics), so `feeding_costs` is what reading,
 packing, sending and waiting add to it. The curves are over 300 queries half-way between two works; latency is that of
-one KNN query of ten results with their page fields, one client.
+one KNN query of ten results with their page fields, one client. With --ours-alone neither hnswlib nor an index of
+vectors alone is built, for sizes at which each takes half an hour; instead Redis saves, is ended and started again, and
+`restart` says how long it takes until the whole index is back.
 """
 
 import argparse
@@ -34,12 +36,13 @@ from redis.commands.search.query import Query
 from viberary_pipeline import redis_server
 from viberary_pipeline.index.build import IndexSource, build_index
 from viberary_pipeline.index.gate import GateRules
+from viberary_pipeline.index.publish import is_healthy
 from viberary_pipeline.index.recall import halfway_queries, recall_at_k
 from viberary_pipeline.index.server import describe_server
 from viberary_pipeline.search.schema import PAGE_FIELDS, VECTOR, BuildRecord, HnswSettings, index_name
 from viberary_pipeline.settings import load_settings
 
-EF_RUNTIME = (10, 20, 50, 100, 150, 200, 300, 400, 800)
+EF_RUNTIME = (10, 20, 50, 100, 150, 200, 300, 400, 800, 1600, 3200)
 QUERIES = 300
 TIE = {"FLOAT32": 1e-5, "FLOAT16": 1e-3}
 
@@ -105,7 +108,26 @@ def without_words() -> Iterator[None]:
         HnswSettings.index_fields = whole  # type: ignore[method-assign]
 
 
-def with_redis(vectors: Any, queries: Any, hnsw: HnswSettings, *, curve: bool) -> dict[str, Any]:
+def restarted(home: Path, client: redis.Redis, record: BuildRecord) -> dict[str, Any]:
+    """Seconds of a save, bytes of its file, and seconds from a start until the index is whole again."""
+    started = time.perf_counter()
+    client.save()
+    saved = time.perf_counter() - started
+    redis_server.stop(home)
+    size = sum(file.stat().st_size for file in home.rglob("dump.rdb"))
+    started = time.perf_counter()
+    redis_server.ensure(home, loading_seconds=7200)
+    again = redis_server.connect(load_settings(home=home), loading_seconds=7200)
+    while not is_healthy(again, record):
+        time.sleep(0.5)
+    return {
+        "save_seconds": round(saved, 1),
+        "saved_bytes": size,
+        "seconds_until_whole": round(time.perf_counter() - started, 1),
+    }
+
+
+def with_redis(vectors: Any, queries: Any, hnsw: HnswSettings, *, curve: bool, restart: bool = False) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         documents = home / "documents.parquet"
@@ -130,6 +152,7 @@ def with_redis(vectors: Any, queries: Any, hnsw: HnswSettings, *, curve: bool) -
                 "bytes_per_work": taken // len(vectors),
                 "gates": {gate.name: gate.figure for gate in gates},
                 "curve": redis_curve(client, record, queries, vectors, ids) if curve else [],
+                **({"restart": restarted(home, client, record)} if restart else {}),
             }
         finally:
             redis_server.stop(home)
@@ -159,32 +182,40 @@ def main() -> None:
     parser.add_argument("--ef-construction", type=int, default=200)
     parser.add_argument("--type", default="FLOAT32", choices=["FLOAT32", "FLOAT16"])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--ours-alone", action="store_true", help="nothing beside it, and a restart")
     parser.add_argument("--out", type=Path, help="JSON to add the figures to")
     options = parser.parse_args()
     hnsw = HnswSettings(options.type, options.m, options.ef_construction)
     vectors = realistic_vectors(options.rows, options.dim)
     queries = halfway_queries(vectors, QUERIES)
     theirs, ours, alone = [], [], []
-    for turn in range(options.rounds):
+    if options.ours_alone:
+        options.rounds = 1
+        ours.append(with_redis(vectors, queries, hnsw, curve=True, restart=True))
+    for turn in range(0 if options.ours_alone else options.rounds):
         # hnswlib first: where the machine warms up and slows down, that is to our cost.
         theirs.append(with_hnswlib(vectors, queries, hnsw, curve=not turn))
         ours.append(with_redis(vectors, queries, hnsw, curve=not turn))
         with without_words():
             alone.append(with_redis(vectors, queries, hnsw, curve=False)["own_rate"])
     fastest = max(ours, key=lambda found: found["rate"])
-    mine = fastest | {"curve": ours[0]["curve"], "vectors_alone": max(alone)}
+    mine = fastest | {"curve": ours[0]["curve"]}
     mine["feeding_costs"] = sorted(found["feeding_costs"] for found in ours)[len(ours) // 2]
-    rate = max(found["rate"] for found in theirs)
     result = {
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
         "vectors": describe(vectors),
         "rounds": options.rounds,
         "rates": {"redis": [found["rate"] for found in ours], "hnswlib": [found["rate"] for found in theirs]},
         "redis": mine,
-        "hnswlib": theirs[0] | {"rate": rate},
-        "rate_to_hnswlib": round(mine["rate"] / rate, 3),
-        "vectors_alone_to_hnswlib": round(mine["vectors_alone"] / rate, 3),
     }
+    if theirs:
+        rate = max(found["rate"] for found in theirs)
+        mine["vectors_alone"] = max(alone)
+        result |= {
+            "hnswlib": theirs[0] | {"rate": rate},
+            "rate_to_hnswlib": round(mine["rate"] / rate, 3),
+            "vectors_alone_to_hnswlib": round(mine["vectors_alone"] / rate, 3),
+        }
     name = f"{options.rows} x {options.dim} {options.type}, M {options.m}, EF_CONSTRUCTION {options.ef_construction}"
     print(json.dumps({name: result}, indent=1))
     if options.out:

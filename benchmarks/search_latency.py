@@ -3,7 +3,7 @@
     python benchmarks/search_latency.py [--cache DIR] [--out benchmarks/results/search_latency.json]
 
 20,000 works of `viberary synth`, documents by the real `build_documents`, all indexes in one Redis, one client,
-one path after the other. Ours is `Searcher.search` with every default, the encoder in the precision that a build would
+in rounds. Ours is `Searcher.search` with every default, the encoder in the precision that a build would
 publish. The original's path, from its description: an optimum ONNX model behind a transformers feature-extraction
 pipeline, FLOAT64 vectors in an HNSW index with Redis' defaults, KNN 50 that returns every field with the vector, and
 duplicates removed by title in the client. It is measured twice: with its own encoder's architecture (DistilBERT, 768
@@ -56,7 +56,8 @@ ENCODER = "all-MiniLM-L6-v2"
 BOOKS, REVIEWS = 31_000, 100_000  # some 20,000 works
 LIMITS = DuckLimits("2GB", 2)
 CHARACTERS = 110
-ROUNDS = 4
+ROUNDS, WARM = 10, 10
+PAUSE = 0.5  # seconds
 OWN, SAME = "the original's path", "the original's path with our encoder's model"
 
 Ask = Callable[[str], Any]
@@ -133,26 +134,33 @@ def widened(vectors: np.ndarray, dimensions: int) -> np.ndarray:
     return (vectors @ turned.T).astype(np.float32)
 
 
-def measure(paths: dict[str, Ask], queries: list[str]) -> dict[str, dict[str, float]]:
-    """Milliseconds of each path, one path after the other: several rounds, the first not counted.
+def measure(paths: dict[str, Ask], queries: list[str]) -> dict[str, dict[str, Any]]:
+    """Milliseconds of each path over several rounds of all of them, each round's first queries not counted.
 
-    Not in turn: the threads of the original's session spin between its queries and take the core from Redis.
+    A shared machine has faster and slower minutes: in rounds, all paths have the same share of both. Within a round
+    they do not take turns, and there is a pause after each: the threads of the original's session spin for a while, and
+    would take a core from Redis.
     """
-    taken: dict[str, list[float]] = {name: [] for name in paths}
-    for name, ask in paths.items():
-        for counted in [False] + [True] * ROUNDS:
+    taken: dict[str, list[list[float]]] = {name: [] for name in paths}
+    for _ in range(ROUNDS):
+        for name, ask in paths.items():
+            time.sleep(PAUSE)
+            for text in queries[:WARM]:
+                ask(text)
+            times = []
             for text in queries:
                 started = time.perf_counter()
                 ask(text)
-                if counted:
-                    taken[name].append(1000 * (time.perf_counter() - started))
+                times.append(1000 * (time.perf_counter() - started))
+            taken[name].append(times)
     return {
         name: {
-            "p50_ms": round(float(np.percentile(values, 50)), 3),
-            "p95_ms": round(float(np.percentile(values, 95)), 3),
-            "queries": len(values),
+            "p50_ms": round(float(np.percentile(rounds, 50)), 3),
+            "p95_ms": round(float(np.percentile(rounds, 95)), 3),
+            "p50_ms_of_rounds": [round(float(np.percentile(times, 50)), 3) for times in rounds],
+            "queries": sum(map(len, rounds)),
         }
-        for name, values in taken.items()
+        for name, rounds in taken.items()
     }
 
 
@@ -213,10 +221,9 @@ def main() -> None:
             }
             paths: dict[str, Ask] = {name: searcher.search for name, searcher in searchers.items()}
             paths["ours, encoding alone"] = lambda text: encoder.encode([text])
+            paths[OWN] = seed_path(client, "seed", make_distilbert(home / "distilbert"))
+            paths[SAME] = seed_path(client, "seed_small", model.folder)
             figures = measure(paths, queries)
-            # Made after ours are measured, so that nothing of theirs runs beside them.
-            figures |= measure({OWN: seed_path(client, "seed", make_distilbert(home / "distilbert"))}, queries)
-            figures |= measure({SAME: seed_path(client, "seed_small", model.folder)}, queries)
             build = read_pointer(client).live
         finally:
             stop(home)

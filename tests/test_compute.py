@@ -204,6 +204,13 @@ print(resolve(str(make_distilbert(Path({str(tmp_path)!r}) / "copy")), max_tokens
 # ---- int8
 
 
+def test_int8_of_no_texts_waits_for_its_gate(tiny, graph, tmp_path):
+    options = gated_graph(JobOptions(dtype="int8", graph=str(graph)), tiny, TableTexts([]), tmp_path)
+    assert sorted(path.name for path in Path(options.graph).iterdir() if "quality" in path.name) == []
+    gated_graph(JobOptions(dtype="int8", graph=str(graph)), tiny, TableTexts([("1", "sad vampires")]), tmp_path)
+    assert json.loads((Path(options.graph) / "quality.json").read_text())["texts"] == 1
+
+
 def test_int8_passes_its_gate_once_and_the_figures_stay(tiny, graph, tmp_path):
     encoder = resolve("all-MiniLM-L6-v2")
     exported = tmp_path / "exported"

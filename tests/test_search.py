@@ -11,6 +11,7 @@ from viberary_pipeline.errors import EncoderError, QueryError, SearchError
 from viberary_pipeline.index.publish import rollback
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.knn import nearest
+from viberary_pipeline.search.query_encoder import QueryEncoder
 from viberary_pipeline.search.retrieval import Tuning
 from viberary_pipeline.search.schema import (
     POINTER,
@@ -19,7 +20,7 @@ from viberary_pipeline.search.schema import (
     read_record,
     record_key,
 )
-from viberary_pipeline.search.searcher import MOST_CHARACTERS, Searcher, clean_query
+from viberary_pipeline.search.searcher import MOST_CHARACTERS, Searcher, clean_query, encoder_folder
 
 
 @pytest.fixture
@@ -91,6 +92,33 @@ def test_no_vector_is_returned(published):
     blob = np.ones((1, record.dim), "<f4")[0].tobytes()
     (hit,) = nearest(published.redis, record.build, blob, 1, fields=("title",))
     assert set(hit) == {"score", "title"}
+
+
+def test_a_search_that_ran_out_of_time_is_no_answer(client):
+    """Exact search of 123 MB of vectors takes several times the millisecond that it gets here."""
+    build, count, dim = "slow", 60_000, 512
+    client.execute_command(
+        *("FT.CREATE", index_name(build), "ON", "HASH", "PREFIX", 1, document_prefix(build), "SCHEMA"),
+        *("vector", "VECTOR", "FLAT", 6, "TYPE", "FLOAT32", "DIM", dim, "DISTANCE_METRIC", "COSINE"),
+    )
+    vectors = np.random.default_rng(0).standard_normal((count, dim), dtype=np.float32)
+    pipeline = client.pipeline(transaction=False)
+    for row, vector in enumerate(vectors):
+        pipeline.hset(f"{document_prefix(build)}{row}", mapping={"vector": vector.tobytes(), "work_id": row})
+    pipeline.execute()
+    asked = (client, build, vectors[0].tobytes(), 10)
+    assert nearest(*asked, fields=("work_id",))[0]["work_id"] == "0"
+    client.execute_command("FT.CONFIG", "SET", "TIMEOUT", 1)
+    try:
+        with pytest.raises(redis.ResponseError, match="Timeout"):
+            nearest(*asked, fields=("work_id",))
+        client.execute_command("FT.CONFIG", "SET", "ON_TIMEOUT", "RETURN")  # as on a server that is not set up
+        with pytest.raises(SearchError, match="only a part") as failure:
+            nearest(*asked, fields=("work_id",))
+        assert "Timeout" in failure.value.found
+    finally:
+        client.execute_command("FT.CONFIG", "SET", "TIMEOUT", 1000)
+        client.execute_command("FT.CONFIG", "SET", "ON_TIMEOUT", "FAIL")
 
 
 @pytest.mark.parametrize("k", [1, 10, 25, 100])
@@ -264,6 +292,21 @@ def test_copies_by_one_author_are_folded(copied, published):
     assert "copy" not in [hit.work_id for hit in searcher.similar(original.book_id).results]
 
 
+@pytest.mark.parametrize("copies", [2, 7, 12])
+def test_many_copies_leave_the_ten_works_in_their_order(copied, published, copies):
+    """Of the first, the fifth and the last: they fill the places of fields that were fetched ahead."""
+    searcher = Searcher(copied, published.home, VECTORS_ALONE)
+    before = searcher.search("cold-blooded revenge").results
+    prefix = document_prefix(published.build)
+    for hit in (before[0], before[4], before[9]):
+        stored = copied.hgetall(f"{prefix}{hit.work_id}")
+        for number in range(copies):
+            name = f"{hit.work_id}-copy-{number}"
+            copied.hset(f"{prefix}{name}", mapping={**stored, b"work_id": name, b"review_count": 0})
+    after = searcher.search("cold-blooded revenge").results
+    assert after == before
+
+
 def test_a_build_of_an_older_version_is_searched_by_its_vectors(copied, published):
     copied.hset(record_key(published.build), "search_fields", "0")
     searcher = Searcher(copied, published.home)
@@ -327,6 +370,29 @@ def test_a_build_that_is_no_longer_live_is_not_asked_again(copied, published):
     after = searcher.search("funny sci-fi")
     assert (before.build, after.build) == (published.build, other)
     assert [hit.work_id for hit in after.results] == [hit.work_id for hit in before.results]
+
+
+def test_going_back_to_the_encoder_before_loads_nothing(copied, published, tmp_path, monkeypatch):
+    record = read_record(copied, published.build)
+    folder = tmp_path / "artifacts" / "query_encoder"
+    folder.mkdir(parents=True)
+    for number, name in enumerate(("a", "b", "c")):
+        (folder / f"encoder-{name}.1").symlink_to(encoder_folder(published.home, record))
+        copy_build(copied, copied, published.build, f"20990101T00000{number}-{name}")
+        copied.hset(record_key(f"20990101T00000{number}-{name}"), "query_encoder", f"encoder-{name}")
+    loaded = []
+
+    def load(folder):
+        loaded.append(folder.name)
+        return QueryEncoder(folder)
+
+    monkeypatch.setattr("viberary_pipeline.search.searcher.QueryEncoder", load)
+    searcher = Searcher(copied, tmp_path)
+    for build in ("0-a", "1-b", "0-a", "1-b", "2-c", "1-b", "0-a"):
+        copied.hset(POINTER, "live", f"20990101T00000{build}")
+        assert searcher.search("funny sci-fi").build == f"20990101T00000{build}"
+    # Two are kept: that of the live build and the one before.
+    assert loaded == ["encoder-a.1", "encoder-b.1", "encoder-c.1", "encoder-a.1"]
 
 
 def test_switches_under_load_lose_no_answer(copied, published):

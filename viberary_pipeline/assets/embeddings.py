@@ -10,12 +10,11 @@ from viberary_pipeline.embedding.embed import EmbedCounts, embed_missing
 from viberary_pipeline.embedding.int8 import gated_graph
 from viberary_pipeline.embedding.jobs import JobOptions
 from viberary_pipeline.embedding.texts import ParquetTexts
-from viberary_pipeline.encoders.files import ResolvedEncoder
+from viberary_pipeline.encoders.files import ResolvedEncoder, float32_graphs, int8_graphs
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
 from viberary_pipeline.errors import EncoderError
 from viberary_pipeline.executors.choice import jobs_place, limits_of
 from viberary_pipeline.resources import EmbeddingExecutor, Encoder, Storage
-from viberary_pipeline.resources.encoder import float32_graph
 from viberary_pipeline.search.query_encoder import read_description, verify_files
 
 
@@ -31,13 +30,13 @@ def embeddings(
     documents = storage.store.current("documents")
     model, values = encoder.resolve(), executor.values
     texts = ParquetTexts(documents.file("documents.parquet"))
-    graph = _graph(storage, model)
+    graph = _graph(storage, model) if executor.on_cpu else None
     if graph is None and values.dtype == "int8":
-        graph = float32_graph(storage.path, model.fingerprint)
+        graph = float32_graphs(storage.path) / model.fingerprint
         export_query_encoder(model, graph)
     options = executor.options(graph)
     if options.dtype == "int8":
-        options = gated_graph(options, model, texts, storage.path / "int8")
+        options = gated_graph(options, model, texts, int8_graphs(storage.path))
     counts = embed_missing(
         texts,
         encoder=model,
@@ -81,7 +80,7 @@ def _graph(storage: Storage, model: ResolvedEncoder) -> Path | None:
     exported = storage.store.current("query_encoder")
     if (exported.facts.get("fingerprint"), exported.facts.get("precision")) == (model.fingerprint, "fp32"):
         return exported.path
-    folder = float32_graph(storage.path, model.fingerprint)
+    folder = float32_graphs(storage.path) / model.fingerprint
     try:
         verify_files(folder, read_description(folder)["files"])
     except (EncoderError, KeyError):  # there is none, or a part of one

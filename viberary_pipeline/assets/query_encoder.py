@@ -5,10 +5,10 @@ from typing import Any
 import dagster as dg
 
 from viberary_pipeline.assets.common import StageConfig, artifact_metadata
+from viberary_pipeline.encoders.files import float32_graphs
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
 from viberary_pipeline.encoders.quantize import METHOD
 from viberary_pipeline.resources import Encoder, Storage
-from viberary_pipeline.resources.encoder import float32_graph
 
 EXPORT_VERSION = 3
 """Raised whenever the export writes something else for the same model."""
@@ -31,7 +31,7 @@ def query_encoder(
         },
         build=lambda out: _facts(
             export_query_encoder(
-                model, out, precision=encoder.precision, float32=float32_graph(storage.path, model.fingerprint)
+                model, out, precision=encoder.precision, float32=float32_graphs(storage.path) / model.fingerprint
             )
         ),
         force=config.force,

@@ -119,9 +119,9 @@ def gated_graph(options: JobOptions, encoder: ResolvedEncoder, texts: Texts, roo
             shutil.copyfile(source / name, folder / f".{name}")
             (folder / f".{name}").replace(folder / name)
     quantise(folder)
-    if not (folder / _QUALITY).exists():
-        some = next(texts.batches(), None)
-        sample = some["text"].to_pylist()[:_GATE_TEXTS] if some is not None else []
+    some = next(texts.batches(), None)
+    if some is not None and len(some) and not (folder / _QUALITY).exists():
+        sample = some["text"].to_pylist()[:_GATE_TEXTS]
         full, int8 = (
             TextEncoder(
                 OnnxBackend(encoder.spec, encoder.fingerprint, folder, dtype=dtype), prefix=encoder.spec.document_prefix

@@ -190,3 +190,13 @@ def _hub_folder(spec: ModelSpec, repository: str) -> Path:
             todo="download it on a machine with a network (hf download), set HF_HOME to that cache, or use "
             "the encoder all-MiniLM-L6-v2, which comes with the package",
         ) from error
+
+
+def float32_graphs(home: Path) -> Path:
+    """Where graphs in float32 lie under VIBERARY_HOME where the query encoder is int8: one folder a fingerprint."""
+    return home / "graphs"
+
+
+def int8_graphs(home: Path) -> Path:
+    """Where the graphs lie by which documents are embedded in int8: one folder an `int8_name`."""
+    return home / "int8"

@@ -16,6 +16,7 @@ import redis
 from filelock import FileLock, Timeout
 
 from viberary_pipeline.artifacts import ArtifactStore
+from viberary_pipeline.encoders.files import float32_graphs, int8_graphs
 from viberary_pipeline.encoders.quantize import int8_name
 from viberary_pipeline.errors import ArtifactError
 from viberary_pipeline.index.clean import known_builds, orphaned_builds, remove_build, unneeded_builds
@@ -99,10 +100,10 @@ def _unneeded_graphs(home: Path, fingerprints: set[str]) -> Iterator[Path]:
     with contextlib.suppress(ArtifactError):
         fingerprints = {*fingerprints, str(ArtifactStore(home).current("query_encoder").facts.get("fingerprint"))}
     kept = {
-        *(home / "graphs" / fingerprint for fingerprint in fingerprints),
-        *(home / "int8" / int8_name(fingerprint) for fingerprint in fingerprints),
+        *(float32_graphs(home) / fingerprint for fingerprint in fingerprints),
+        *(int8_graphs(home) / int8_name(fingerprint) for fingerprint in fingerprints),
     }
-    for folder in sorted((*(home / "graphs").glob("*"), *(home / "int8").glob("*"))):
+    for folder in sorted((*float32_graphs(home).glob("*"), *int8_graphs(home).glob("*"))):
         if folder.is_dir() and folder not in kept:
             yield folder
 

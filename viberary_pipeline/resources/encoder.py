@@ -66,11 +66,6 @@ def vectors_of(model: ResolvedEncoder, home: Path, *, key: str = "") -> Embeddin
     return EmbeddingStore(home / "embeddings", key or model.fingerprint, model.spec.dimensions)
 
 
-def float32_graph(home: Path, fingerprint: str) -> Path:
-    """Where an encoder's graph in float32 lies under VIBERARY_HOME, where the query encoder is int8."""
-    return home / "graphs" / fingerprint
-
-
 class EmbeddingExecutor(dg.ConfigurableResource):
     """Where and how the embedding worker runs."""
 
@@ -91,6 +86,11 @@ class EmbeddingExecutor(dg.ConfigurableResource):
         """The executor. Raises `SettingsError` where its settings are not whole."""
         return executor_for(self.values)
 
+    @property
+    def on_cpu(self) -> bool:
+        """Whether this machine's CPU embeds."""
+        return self.values.executor == "local" and self.values.device == "cpu"
+
     def options(self, graph: Path | None) -> JobOptions:
         """How jobs are computed; a CPU runs `graph`, the encoder as ONNX, where there is one."""
         values = self.values
@@ -98,7 +98,7 @@ class EmbeddingExecutor(dg.ConfigurableResource):
             device="cuda" if values.executor != "local" else values.device,
             dtype=values.dtype,
             stored=values.stored_vectors,
-            graph=str(graph) if graph is not None and values.executor == "local" and values.device == "cpu" else "",
+            graph=str(graph) if graph is not None and self.on_cpu else "",
         )
 
     def vectors(self, model: ResolvedEncoder, home: Path, options: JobOptions) -> EmbeddingStore:

@@ -56,20 +56,22 @@ def description_command(build: str, words: Sequence[str], keys: Sequence[bytes])
     Only candidates are scored, so that its cost does not grow with the catalogue; those that hold none of the words
     are not in the reply.
     """
-    return _bm25_command(build, DESCRIPTION, words, keys)
+    return _bm25_command(build, DESCRIPTION, words, keys, "NOCONTENT")
 
 
 def names_score_command(build: str, words: Sequence[str], keys: Sequence[bytes]) -> Command | None:
-    """BM25 of the names (title and authors) of these documents, as `description_command` asks for it."""
-    return _bm25_command(build, NAMES, words, keys)
+    """BM25 of the names (title and authors) of these documents, as `description_command` asks for it, with both."""
+    return _bm25_command(build, NAMES, words, keys, "RETURN", 2, "title", "author")
 
 
-def _bm25_command(build: str, field: str, words: Sequence[str], keys: Sequence[bytes]) -> Command | None:
+def _bm25_command(
+    build: str, field: str, words: Sequence[str], keys: Sequence[bytes], *contents: str | int
+) -> Command | None:
     if not words or not keys:
         return None
     # A command for each field: in a union of both, RediSearch loses the weight of a part with one word left.
     among: Command = ("INKEYS", len(keys), *keys)
-    return search_command(build, f"@{field}:({'|'.join(words)})", *among, "NOCONTENT", *_by_bm25(len(keys)))
+    return search_command(build, f"@{field}:({'|'.join(words)})", *among, *contents, *_by_bm25(len(keys)))
 
 
 def name_weight(asked: Sequence[str], title: str, author: str) -> float:
@@ -99,15 +101,13 @@ def lift(bm25: float, documents: int) -> float:
 
 
 def all_words_command(build: str, words: Sequence[str], most: int, narrowed: str) -> Command | None:
-    """Works that hold all the words, best BM25 first, with vectors and names: a sentence that a reader remembers.
+    """Works that hold all the words, best BM25 first, with their vectors: a sentence that a reader remembers.
 
     None for fewer than three words: too many works hold those, and the vectors find the best of them.
     """
     if len(words) < _LEAST_WORDS_OF_A_SENTENCE:
         return None
-    return search_command(
-        build, f"{narrowed} {' '.join(words)}", "RETURN", 3, VECTOR, "title", "author", *_by_bm25(most)
-    )
+    return search_command(build, f"{narrowed} {' '.join(words)}", "RETURN", 1, VECTOR, *_by_bm25(most))
 
 
 def _by_bm25(most: int) -> tuple[str | int, ...]:

@@ -5,7 +5,7 @@
 2. The nearest works by vector: with those that hold all the words, the candidates.
 3. BM25 of the candidates; where a word was unknown, works whose names hold its corrections; the fields of the works
    that will most likely be shown.
-4. What is missing of these fields, and the vectors of works that were found by name alone: seldom anything.
+4. What is missing of these fields, and the vectors of works that were found by name alone: in one query of four.
 
 The order: works that the query names (`named`), then the others by cosine similarity plus weight x `lift` of BM25, of
 the description and, where they say something, of the names (`lexical`). Ties: more reviews first.
@@ -56,7 +56,7 @@ from viberary_pipeline.settings import Settings
 _TIE_DIGITS = 6
 _MOST_SLIPS = 2  # words that no work has: more of them are no typos but another vocabulary
 _SENTENCES = 5  # works that hold all the words of the query and join the candidates
-_SPARE = 5  # works beyond those asked for whose fields are fetched, to take the places of folded copies
+_SPARE = 5  # works beyond those asked for that are looked up, to take the places of folded copies
 
 
 @dataclass(frozen=True)
@@ -159,10 +159,8 @@ def find(
     )
     replies, vector = ask_while(client, lookups, encode)
     _require_live(record, replies[0], if_live)
-    nearest = _nearest(client, record, vector, pool, narrowed=narrowed)
-    near = _similarities(nearest)
+    near = _similarities(_nearest(client, record, vector, pool, narrowed=narrowed))
     sentences = _rows(replies[4], scores=True)
-    shown = {row.key: row.fields for row in (*nearest, *sentences)}
     for row in sentences:
         if row.key not in near:
             near[row.key] = float(record.hnsw.from_bytes([row.fields[VECTOR.encode()]], record.dim)[0] @ vector)
@@ -173,7 +171,7 @@ def find(
     slips = {word: found for word, close in unknown.items() if (found := corrections(word, close))}
 
     # Most of what will be shown is known by now: its fields come along.
-    ahead = list(dict.fromkeys([*list(near)[: 2 * k], *(row.key for row in named_rows)]))
+    ahead = list(dict.fromkeys([*list(near)[: 2 * k + _SPARE], *(row.key for row in named_rows)]))
     replies = ask(
         client,
         description_command(build, bm25_words(text), list(near)) if tuning.lexical_weight else None,
@@ -183,8 +181,8 @@ def find(
     )
     pages = dict(zip(ahead, replies[3:], strict=True))
     bm25 = {row.key: row.score for row in _rows(replies[0], scores=True, contents=False)}
-    for row in _rows(replies[1], scores=True, contents=False):
-        weight = name_weight(names, *(_text(shown[row.key].get(field)) for field in (b"title", b"author")))
+    for row in _rows(replies[1], scores=True):
+        weight = name_weight(names, *(_text(row.fields.get(field)) for field in (b"title", b"author")))
         bm25[row.key] = bm25.get(row.key, 0.0) + weight * row.score
     for row in sentences:  # wherever the words stand: the work has them all
         bm25[row.key] = max(bm25.get(row.key, 0.0), row.score)
@@ -217,11 +215,9 @@ def _require_live(record: BuildRecord, pointer: Any, if_live: bool) -> None:
 def _nearest(
     client: redis.Redis, record: BuildRecord, vector: npt.NDArray[np.float32], pool: int, *, narrowed: str = ""
 ) -> list[Row]:
-    """The nearest works, best first, with the fields distance, title and author."""
+    """The nearest works, best first, with their distance."""
     (blob,) = record.hnsw.to_bytes(vector[None])
-    return read_rows(
-        ask(client, knn_command(record.build, blob, pool, narrowed=narrowed, fields=("title", "author")))[0]
-    )
+    return read_rows(ask(client, knn_command(record.build, blob, pool, narrowed=narrowed))[0])
 
 
 def _rows(reply: Any, *, scores: bool = False, contents: bool = True) -> list[Row]:
@@ -260,14 +256,20 @@ def _shown(
     copies, pages = copies or Copies(), pages or {}
     at = 0
     while len(found) < k and at < len(order):
-        portion = order[at : at + k - len(found) + _SPARE]
-        at += len(portion)
+        end = at + k - len(found)
+        while end < len(order) and _tied(order[end - 1], order[end]):  # their reviews decide who is shown
+            end += 1
+        portion, at = order[at:end], end
         missing = [place.key for place in portion if place.key not in pages]
         fetched = ask(client, *(_page_command(key, key in near) for key in missing))
         pages |= zip(missing, fetched, strict=True)
         hits = _read_pages(record, portion, near, vector, pages)
         found += [hit for hit in hits if not copies.add(hit.fields["title"], hit.fields["author"])]
     return found[:k]
+
+
+def _tied(one: _Place, other: _Place) -> bool:
+    return round(one.rank_score, _TIE_DIGITS) == round(other.rank_score, _TIE_DIGITS)
 
 
 def _page_command(key: bytes, found_by_vector: bool) -> Command:

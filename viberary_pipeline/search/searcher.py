@@ -102,6 +102,7 @@ class Searcher:
         self._home = home
         self._tuning = tuning or Tuning()
         self._loaded: tuple[BuildRecord, QueryEncoder] | None = None
+        self._encoders: dict[str, QueryEncoder] = {}
         self._loading = threading.Lock()
 
     def search(self, query: str, k: int = 10, filters: Filters | None = None) -> SearchResponse:
@@ -220,14 +221,12 @@ class Searcher:
                     found="none",
                     todo="run `viberary build`",
                 )
-            if self._loaded is not None and self._loaded[0].query_encoder == record.query_encoder:
-                self._loaded = (record, self._loaded[1])  # another build, the same encoder
-            else:
-                self._loaded = (record, self._load_encoder(record))
+            self._loaded = (record, self._encoder_of(record))
             return self._loaded
 
-    def _load_encoder(self, record: BuildRecord) -> QueryEncoder:
-        encoder = QueryEncoder(encoder_folder(self._home, record))
+    def _encoder_of(self, record: BuildRecord) -> QueryEncoder:
+        """The build's encoder. The one before stays loaded, so that a rollback costs no reader the time to load it."""
+        encoder = self._encoders.pop(record.query_encoder, None) or QueryEncoder(encoder_folder(self._home, record))
         if encoder.fingerprint != record.fingerprint or encoder.dimensions != record.dim:
             raise EncoderError(
                 "The query encoder is not the one that embedded the documents",
@@ -235,6 +234,8 @@ class Searcher:
                 found=f"fingerprint {encoder.fingerprint} with {encoder.dimensions} dimensions",
                 todo="run `viberary build --force`",
             )
+        before = list(self._encoders.items())[-1:]
+        self._encoders = dict([*before, (record.query_encoder, encoder)])
         return encoder
 
 
