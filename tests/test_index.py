@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -20,9 +21,11 @@ from viberary_pipeline.index.gate import GATE_NAMES, GateRules
 from viberary_pipeline.index.lock import build_lock
 from viberary_pipeline.index.preflight import estimated_bytes
 from viberary_pipeline.index.publish import is_healthy, publish, rollback, save
-from viberary_pipeline.index.recall import halfway_queries, recall_at_k
+from viberary_pipeline.index.recall import Probes, halfway_queries, recall_at_k
 from viberary_pipeline.redis_server import connect
+from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.knn import nearest
+from viberary_pipeline.search.retrieval import Tuning, find
 from viberary_pipeline.search.schema import (
     ALIAS,
     LOCK,
@@ -101,6 +104,35 @@ def test_a_build_is_whole_gated_and_not_yet_visible(client, source):
     assert int(client.ft(index_name(record.build)).info()["max_doc_id"]) == 300
     assert read_pointer(client) == Pointer("", "")
     assert client.execute_command("FT._LIST") == [index_name(record.build).encode()]
+
+
+def test_a_query_looks_as_far_as_the_finished_index_needs(client, source):
+    """A poor graph of vectors without neighbourhoods: the estimate that it was created with finds half of them."""
+    vectors = np.random.default_rng(1).standard_normal((4000, 64), dtype=np.float32)
+    data = replace(source(4000), vectors=vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+    hnsw = HnswSettings(m=4, ef_construction=16, ef_runtime=20)
+    rules = GateRules(queries=50, most_lost=1)
+    fixed, gates = build_index(client, data, hnsw, rules)
+    assert (fixed.state, fixed.ef_runtime, fixed.recall < 0.8) == ("building", 20, True)
+    assert [gate.name for gate in gates if not gate.passed] == ["recall_at_10"]
+    said: list[str] = []
+    record, _ = build_index(client, data, hnsw, rules, find_effort=True, say=said.append)
+    assert record.state == "ready"
+    assert record.ef_runtime > 200
+    assert record.recall >= 0.97
+    assert f"EF_RUNTIME {record.ef_runtime} for a recall@10 of 0.97" in said
+    assert read_record(client, record.build) == record
+    probes = Probes.of(record, data.vectors, data.documents, 50)
+    assert probes.ask(client, record.ef_runtime // 2).recall < 0.97, "the least that is enough"
+    # Readers' queries ask for it, though the index itself says 20.
+    exact = np.argsort(-(data.vectors @ probes.queries[0]))[:10]
+    found = find(
+        *(client, record, "words", lambda: probes.queries[0], 10),
+        filters=Filters(),
+        tuning=Tuning(lexical_weight=0, names=False),
+        if_live=False,
+    )
+    assert [hit.fields["work_id"] for hit in found] == [f"w{row}" for row in exact]
 
 
 def test_a_document_holds_what_the_page_shows_and_its_vector(client, source):

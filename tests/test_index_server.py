@@ -43,10 +43,11 @@ def test_the_buffer_of_a_server_with_workers_is_waited_for():
         (30_000, 384, 200),
         (30_001, 384, 400),
         (100_000, 384, 800),
-        (1_500_000, 384, 1600),
+        (400_000, 384, 1600),
+        (1_500_000, 384, 3200),
         (20_000, 768, 400),
         (100_000, 768, 1600),
-        (1_500_000, 768, 3200),
+        (1_500_000, 768, 6400),
     ],
 )
 def test_a_larger_index_is_searched_further(documents, dimensions, effort):

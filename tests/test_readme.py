@@ -40,7 +40,7 @@ UNSET = {
     "ec2_subnets": "the default VPC's zones",
     "ec2_security_groups": "the VPC's default",
     "canaries": "none",
-    "hnsw_ef_runtime": "by size",
+    "hnsw_ef_runtime": "by need",
 }
 
 

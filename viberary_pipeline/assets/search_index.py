@@ -73,6 +73,7 @@ def search_index(
                 hnsw,
                 index.rules,
                 encoder=QueryEncoder(onnx.path, threads=0),
+                find_effort=index.ef_runtime is None,
                 check_lock=check_lock,
                 say=context.log.info,
             )

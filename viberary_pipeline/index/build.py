@@ -25,6 +25,7 @@ from redis.commands.search.index_definition import IndexDefinition, IndexType
 
 from viberary_pipeline.errors import IndexBuildError, ViberaryError
 from viberary_pipeline.index.clean import remove_build
+from viberary_pipeline.index.effort import AIM, needed_ef_runtime
 from viberary_pipeline.index.gate import GateResult, GateRules, gate_index, require_encoder
 from viberary_pipeline.index.owner import this_process
 from viberary_pipeline.index.preflight import preflight
@@ -96,6 +97,7 @@ def build_index(
     rules: GateRules,
     *,
     encoder: QueryEncoder | None = None,
+    find_effort: bool = False,
     check_lock: Callable[[], None] = lambda: None,
     say: Callable[[str], None] = log.info,
 ) -> tuple[BuildRecord, list[GateResult]]:
@@ -107,6 +109,7 @@ def build_index(
         hnsw: The index's parameters.
         rules: What the gates ask for.
         encoder: What readers' queries will go through; the gates that read words need it.
+        find_effort: Let the record's ef_runtime be what this index needs (`needed_ef_runtime`), not what `hnsw` says.
         check_lock: Raises once the build lock is lost; called between portions.
         say: Told every ten seconds how far the feed is.
 
@@ -150,6 +153,13 @@ def build_index(
         _wait_until_indexed(client, record.build)
         _wait_until_linked(client, record.build, check_lock)
         record = replace(record, feed_seconds=round(time.monotonic() - created, 3))
+        if find_effort:
+            aim = max(AIM, rules.least_recall)
+            needed = needed_ef_runtime(
+                *(client, record, source.vectors, source.documents), aim=aim, queries=rules.queries
+            )
+            say(f"EF_RUNTIME {needed} for a recall@10 of {aim}")
+            record = replace(record, ef_runtime=needed)
         gates = gate_index(client, record, source.vectors, source.documents, rules, encoder)
         check_lock()
         record = replace(

@@ -15,7 +15,6 @@ canaries             queries whose answer is known no longer find it
 ===================  ==========================================================================================
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +27,7 @@ import redis
 from viberary_pipeline.errors import GateRefused
 from viberary_pipeline.index.canaries import Canary
 from viberary_pipeline.index.gate_result import GateResult
-from viberary_pipeline.index.recall import K, halfway_queries, recall_at_k
+from viberary_pipeline.index.recall import K, Probes
 from viberary_pipeline.index.server import vectors_held
 from viberary_pipeline.search.knn import nearest
 from viberary_pipeline.search.query_encoder import QueryEncoder
@@ -41,9 +40,6 @@ from viberary_pipeline.search.schema import (
     read_record,
 )
 
-# Two works whose similarities differ by less are equally good answers (float32 sums differ by this much, and
-# FLOAT16 rounds at 1e-3 of a component).
-_TIE = {"FLOAT32": 1e-5, "FLOAT16": 1e-3}
 _TEXTS_COMPARED = 24
 # Exports agree with their model to 0.99 and better; vectors of two random works to 0.2.
 LEAST_MATCH = 0.9
@@ -168,41 +164,32 @@ def _neighbours(
     documents: Path,
     rules: GateRules,
 ) -> list[GateResult]:
-    """Recall, full lists and latency, over queries half-way between two works: a reader's words, too, lie near
-    several works and on none."""
-    work_ids = list(pq.read_table(documents, columns=["work_id"])["work_id"].to_pylist())
-    probes = halfway_queries(vectors, rules.queries)
-    found, milliseconds = [], []
-    for blob in record.hnsw.to_bytes(probes):
-        started = time.perf_counter()
-        hits = nearest(client, record.build, blob, K, fields=("work_id",))
-        milliseconds.append((time.perf_counter() - started) * 1000)
-        found.append([hit["work_id"] for hit in hits])
-    expected_hits = min(K, len(work_ids))
-    recall = recall_at_k(probes, vectors, work_ids, found, tie=_TIE[record.type])
-    full = sum(len(hits) == expected_hits for hits in found) / len(found)
-    p95 = float(np.percentile(milliseconds, 95))
+    """Recall, full lists and latency."""
+    probes = Probes.of(record, vectors, documents, rules.queries)
+    probed = probes.ask(client, record.ef_runtime)
+    p95 = float(np.percentile(probed.milliseconds, 95))
+    over = f"over {len(probes.queries)} queries"
     return [
         GateResult(
             "recall_at_10",
-            recall >= rules.least_recall,
-            round(recall, 5),
+            probed.recall >= rules.least_recall,
+            round(probed.recall, 5),
             rules.least_recall,
-            f"at least this share of the true ten nearest is found, over {len(probes)} queries",
+            f"at least this share of the true ten nearest is found with EF_RUNTIME {record.ef_runtime}, {over}",
         ),
         GateResult(
             "full_results",
-            full == 1.0,
-            round(full, 5),
+            probed.full == 1.0,
+            round(probed.full, 5),
             1.0,
-            f"share of queries with {expected_hits} results, over {len(probes)} queries",
+            f"share of queries with {min(K, len(vectors))} results, {over}",
         ),
         GateResult(
             "latency_p95_ms",
             p95 <= rules.most_p95_ms,
             round(p95, 3),
             rules.most_p95_ms,
-            f"at most so many milliseconds for 95 of 100 KNN queries, over {len(probes)}",
+            f"at most so many milliseconds for 95 of 100 KNN queries, {over}",
         ),
     ]
 
@@ -245,8 +232,8 @@ def _canaries(
     missed = []
     for canary in canaries:
         blob = record.hnsw.to_bytes(encoder.encode([canary.query]))[0]
-        titles = [hit["title"] for hit in nearest(client, record.build, blob, canary.within, fields=("title",))]
-        if canary.title.casefold() not in (title.casefold() for title in titles):
+        hits = nearest(*(client, record.build, blob, canary.within), fields=("title",), ef_runtime=record.ef_runtime)
+        if canary.title.casefold() not in (hit["title"].casefold() for hit in hits):
             missed.append(f"{canary.query!r} does not find {canary.title!r} among {canary.within}")
     means = f"canaries that do not find their title, of {len(canaries)}" if canaries else "no canaries are set"
     return GateResult("canaries", not missed, len(missed), 0, "; ".join([means, *missed]))

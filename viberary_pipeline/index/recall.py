@@ -1,10 +1,73 @@
 """Recall of an index against exact search over the same vectors."""
 
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
 import numpy as np
 import numpy.typing as npt
+import pyarrow.parquet as pq
+import redis
+
+from viberary_pipeline.search.knn import nearest
+from viberary_pipeline.search.schema import BuildRecord
 
 K = 10
 _CHUNK_ROWS = 65_536
+# Two works whose similarities differ by less are equally good answers (float32 sums differ by this much, and
+# FLOAT16 rounds at 1e-3 of a component).
+_TIE = {"FLOAT32": 1e-5, "FLOAT16": 1e-3}
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What an index answered: recall@10 in [0, 1], the share of full lists of results, milliseconds of each query."""
+
+    recall: float
+    full: float
+    milliseconds: list[float]
+
+
+@dataclass(frozen=True)
+class Probes:
+    """Queries half-way between two works, which a reader's words are too, and what exact search finds for them.
+
+    Attributes:
+        record: The build that is asked.
+        vectors: float32 (documents, dim), norm 1, as they were sent.
+        row_of: {work_id: its row}.
+        queries: float32 (queries, dim), norm 1.
+        threshold: float32 (queries,): the similarity of the tenth nearest.
+    """
+
+    record: BuildRecord
+    vectors: npt.NDArray[np.float32]
+    row_of: Mapping[str, int]
+    queries: npt.NDArray[np.float32]
+    threshold: npt.NDArray[np.float32]
+
+    @classmethod
+    def of(cls, record: BuildRecord, vectors: npt.NDArray[np.float32], documents: Path, count: int) -> Self:
+        """`count` probes of a build; `documents` is the Parquet of the vectors' rows, with work_id."""
+        work_ids = pq.read_table(documents, columns=["work_id"])["work_id"].to_pylist()
+        queries = halfway_queries(vectors, count)
+        threshold = _kth_similarity(queries, vectors, min(K, len(vectors)))
+        return cls(record, vectors, {work_id: row for row, work_id in enumerate(work_ids)}, queries, threshold)
+
+    def ask(self, client: redis.Redis, ef_runtime: int) -> Probed:
+        """The index's answers, one query at a time, each looking at `ef_runtime` candidates."""
+        expected = min(K, len(self.vectors))
+        milliseconds: list[float] = []
+        found: list[list[int]] = []
+        for blob in self.record.hnsw.to_bytes(self.queries):
+            started = time.perf_counter()
+            hits = nearest(client, self.record.build, blob, K, fields=("work_id",), ef_runtime=ef_runtime)
+            milliseconds.append((time.perf_counter() - started) * 1000)
+            found.append([self.row_of[hit["work_id"]] for hit in hits])
+        recall = _share_found(self.queries, self.vectors, found, self.threshold, _TIE[self.record.type], expected)
+        return Probed(recall, sum(len(rows) == expected for rows in found) / len(found), milliseconds)
 
 
 def halfway_queries(vectors: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.float32]:
@@ -32,11 +95,22 @@ def recall_at_k(
     text are equally right answers.
     """
     k = min(k, len(work_ids))
-    threshold = _kth_similarity(queries, vectors, k)
     row_of = {work_id: row for row, work_id in enumerate(work_ids)}
+    rows = [[row_of[work_id] for work_id in results] for results in found]
+    return _share_found(queries, vectors, rows, _kth_similarity(queries, vectors, k), tie, k)
+
+
+def _share_found(
+    queries: npt.NDArray[np.float32],
+    vectors: npt.NDArray[np.float32],
+    found: list[list[int]],
+    threshold: npt.NDArray[np.float32],
+    tie: float,
+    k: int,
+) -> float:
     hits = 0
     for query, results, least in zip(queries, found, threshold, strict=True):
-        rows = [row_of[work_id] for work_id in dict.fromkeys(results[:k])]
+        rows = list(dict.fromkeys(results[:k]))
         hits += int(np.count_nonzero(vectors[rows] @ query >= least - tie)) if rows else 0
     return hits / (k * len(queries))
 

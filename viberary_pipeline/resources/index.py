@@ -23,7 +23,7 @@ class SearchIndex(dg.ConfigurableResource):
     vector_type: str = Field(description="FLOAT32 or FLOAT16.")
     m: int = Field(description="Links per node of the HNSW graph.")
     ef_construction: int = Field(description="Candidates looked at on insertion.")
-    ef_runtime: int | None = Field(None, description="Candidates looked at per query; null: by the size.")
+    ef_runtime: int | None = Field(None, description="Candidates looked at per query; null: as many as it needs.")
     least_recall: float = Field(description="Least recall@10 against exact search.")
     gate_queries: int = Field(description="Queries of the gates of recall and latency.")
     most_p95_ms: float = Field(description="Most milliseconds of 95 of 100 KNN queries.")

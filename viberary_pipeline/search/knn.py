@@ -9,7 +9,9 @@ from viberary_pipeline.search.replies import Command, read_rows, search_command
 from viberary_pipeline.search.schema import VECTOR
 
 
-def nearest(client: redis.Redis, build: str, blob: bytes, k: int, *, fields: Sequence[str]) -> list[dict[str, Any]]:
+def nearest(
+    client: redis.Redis, build: str, blob: bytes, k: int, *, fields: Sequence[str], ef_runtime: int | None = None
+) -> list[dict[str, Any]]:
     """The k documents nearest to a vector, best first.
 
     Args:
@@ -18,6 +20,7 @@ def nearest(client: redis.Redis, build: str, blob: bytes, k: int, *, fields: Seq
         blob: The query vector in the index's float type.
         k: How many; fewer come back only if the index has fewer.
         fields: Which fields of the documents to return; never the vector (6 KB a result).
+        ef_runtime: Candidates looked at; None: as many as the index itself says.
 
     Returns:
         One dict each: the fields as strings, and `score`, the cosine similarity.
@@ -26,7 +29,7 @@ def nearest(client: redis.Redis, build: str, blob: bytes, k: int, *, fields: Seq
         redis.ResponseError: no such index, or the query ran out of time.
         SearchError: the server returned a partial result with a warning.
     """
-    rows = read_rows(client.execute_command(*knn_command(build, blob, k, fields=fields)))
+    rows = read_rows(client.execute_command(*knn_command(build, blob, k, fields=fields, ef_runtime=ef_runtime)))
     return [
         {
             "score": 1.0 - float(row.fields[b"distance"]),

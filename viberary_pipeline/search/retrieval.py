@@ -199,7 +199,8 @@ def find_like(client: redis.Redis, record: BuildRecord, key: bytes, k: int, *, f
     if blob is None:
         return None
     vector = record.hnsw.from_bytes([blob], record.dim)[0]
-    knn = knn_command(record.build, blob, k + 1 + _SPARE, narrowed=filters.to_query())
+    narrowed = filters.to_query()
+    knn = knn_command(record.build, blob, k + 1 + _SPARE, narrowed=narrowed, ef_runtime=record.ef_runtime)
     near = _similarities(read_rows(ask(client, knn)[0]))
     near.pop(key, None)
     copies = Copies()
@@ -217,7 +218,8 @@ def _nearest(
 ) -> list[Row]:
     """The nearest works, best first, with their distance."""
     (blob,) = record.hnsw.to_bytes(vector[None])
-    return read_rows(ask(client, knn_command(record.build, blob, pool, narrowed=narrowed))[0])
+    knn = knn_command(record.build, blob, pool, narrowed=narrowed, ef_runtime=record.ef_runtime)
+    return read_rows(ask(client, knn)[0])
 
 
 def _rows(reply: Any, *, scores: bool = False, contents: bool = True) -> list[Row]:

@@ -134,7 +134,9 @@ class BuildRecord:
         encoder: The encoder's name.
         fingerprint: The encoder's fingerprint: queries must be encoded by the same.
         query_encoder: The key of the artifact that holds the ONNX encoder.
-        dim, type, m, ef_construction, ef_runtime: The index's parameters.
+        dim, type, m, ef_construction: The index's parameters.
+        ef_runtime: What a query should ask for (`EF_RUNTIME` in KNN); the index's own is an estimate made before it was
+            built, and may be lower or higher.
         documents: Works in it.
         recall: recall@10 against exact search, in [0, 1].
         gates: JSON list of the gates with their figures.
