@@ -120,7 +120,7 @@ def test_a_query_looks_as_far_as_the_finished_index_needs(client, source):
     assert record.state == "ready"
     assert record.ef_runtime > 200
     assert record.recall >= 0.97
-    assert f"EF_RUNTIME {record.ef_runtime} for a recall@10 of 0.97" in said
+    assert f"EF_RUNTIME {record.ef_runtime}, to find 0.97 of the true ten nearest" in said
     assert read_record(client, record.build) == record
     probes = Probes.of(record, data.vectors, data.documents, 50)
     assert probes.ask(client, record.ef_runtime // 2).recall < 0.97, "the least that is enough"

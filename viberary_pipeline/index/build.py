@@ -158,7 +158,7 @@ def build_index(
             needed = needed_ef_runtime(
                 *(client, record, source.vectors, source.documents), aim=aim, queries=rules.queries
             )
-            say(f"EF_RUNTIME {needed} for a recall@10 of {aim}")
+            say(f"EF_RUNTIME {needed}, to find {aim} of the true ten nearest")
             record = replace(record, ef_runtime=needed)
         gates = gate_index(client, record, source.vectors, source.documents, rules, encoder)
         check_lock()
