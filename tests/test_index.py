@@ -17,15 +17,17 @@ from viberary_pipeline.assets.search_index import _standing
 from viberary_pipeline.errors import GateRefused, IndexBuildError
 from viberary_pipeline.index.build import IndexSource, build_index
 from viberary_pipeline.index.clean import known_builds, remove_build, remove_unneeded
+from viberary_pipeline.index.effort import needed_ef_runtime
 from viberary_pipeline.index.gate import GATE_NAMES, GateRules
 from viberary_pipeline.index.lock import build_lock
 from viberary_pipeline.index.preflight import estimated_bytes
 from viberary_pipeline.index.publish import is_healthy, publish, rollback, save
-from viberary_pipeline.index.recall import Probes, halfway_queries, recall_at_k
+from viberary_pipeline.index.recall import halfway_queries, recall_at_k
 from viberary_pipeline.redis_server import connect
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.knn import nearest
-from viberary_pipeline.search.retrieval import Tuning, find
+from viberary_pipeline.search.retrieval import Tuning, find, find_like
+from viberary_pipeline.search.round_trips import ask
 from viberary_pipeline.search.schema import (
     ALIAS,
     LOCK,
@@ -106,7 +108,7 @@ def test_a_build_is_whole_gated_and_not_yet_visible(client, source):
     assert client.execute_command("FT._LIST") == [index_name(record.build).encode()]
 
 
-def test_a_query_looks_as_far_as_the_finished_index_needs(client, source):
+def test_a_query_looks_as_far_as_the_finished_index_needs(client, source, monkeypatch):
     """A poor graph of vectors without neighbourhoods: the estimate that it was created with finds half of them."""
     vectors = np.random.default_rng(1).standard_normal((4000, 64), dtype=np.float32)
     data = replace(source(4000), vectors=vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
@@ -122,17 +124,29 @@ def test_a_query_looks_as_far_as_the_finished_index_needs(client, source):
     assert record.recall >= 0.97
     assert f"EF_RUNTIME {record.ef_runtime}, to find 0.97 of the true ten nearest" in said
     assert read_record(client, record.build) == record
-    probes = Probes.of(record, data.vectors, data.documents, 50)
-    assert probes.ask(client, record.ef_runtime // 2).recall < 0.97, "the least that is enough"
     # Readers' queries ask for it, though the index itself says 20.
-    exact = np.argsort(-(data.vectors @ probes.queries[0]))[:10]
-    found = find(
-        *(client, record, "words", lambda: probes.queries[0], 10),
-        filters=Filters(),
-        tuning=Tuning(lexical_weight=0, names=False),
-        if_live=False,
-    )
-    assert [hit.fields["work_id"] for hit in found] == [f"w{row}" for row in exact]
+    asked: list[str] = []
+
+    def listen(server, *commands):
+        asked.extend(str(command[2]) for command in commands if command and command[0] == "FT.SEARCH")
+        return ask(server, *commands)
+
+    monkeypatch.setattr("viberary_pipeline.search.retrieval.ask", listen)
+    tuning = Tuning(lexical_weight=0, names=False)
+    find(client, record, "x", lambda: data.vectors[0], 10, filters=Filters(), tuning=tuning, if_live=False)
+    find_like(client, record, f"{document_prefix(record.build)}w0".encode(), 10, filters=Filters())
+    assert len(asked) == 2
+    assert all(f"EF_RUNTIME {record.ef_runtime} " in query for query in asked)
+
+
+def test_where_nothing_is_enough_a_query_looks_as_far_as_it_pays(client, source):
+    """Half of the works are in no index: looking further finds no more of them."""
+    data = source(300)
+    record, _ = build(client, data)
+    for row in range(0, 300, 2):
+        client.unlink(f"{document_prefix(record.build)}w{row}")
+    found = needed_ef_runtime(client, record, data.vectors, data.documents, aim=0.97, queries=50)
+    assert found == 200
 
 
 def test_a_document_holds_what_the_page_shows_and_its_vector(client, source):

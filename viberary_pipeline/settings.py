@@ -102,7 +102,7 @@ class Settings(BaseSettings):
     hnsw_m: int = Field(16, ge=2, le=512, description="Links per node of the HNSW graph.")
     hnsw_ef_construction: int = Field(200, ge=8, le=4096, description="Candidates looked at on insertion.")
     hnsw_ef_runtime: int | None = Field(
-        None, ge=10, le=4096, description="Candidates looked at per query; unset: as many as the index needs."
+        None, ge=10, le=6400, description="Candidates looked at per query; unset: as many as the index needs."
     )
     gate_recall: float = Field(0.95, ge=0, le=1, description="Least recall@10 against exact search.")
     gate_queries: int = Field(300, ge=1, le=100_000, description="Queries of the gates of recall and latency.")

@@ -46,7 +46,7 @@ def search_index(
         "documents": documents.key,
         "encoder": vectors_key,
         "query_encoder": onnx.key,
-        "index": digest([repr(hnsw), INDEX_VERSION]),
+        "index": digest([repr(hnsw), index.ef_runtime is None, INDEX_VERSION]),
     }
     wanted = digest(shaped_by)
     require_passed(store)

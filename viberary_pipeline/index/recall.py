@@ -49,10 +49,12 @@ class Probes:
     threshold: npt.NDArray[np.float32]
 
     @classmethod
-    def of(cls, record: BuildRecord, vectors: npt.NDArray[np.float32], documents: Path, count: int) -> Self:
+    def of(
+        cls, record: BuildRecord, vectors: npt.NDArray[np.float32], documents: Path, count: int, *, seed: int = 0
+    ) -> Self:
         """`count` probes of a build; `documents` is the Parquet of the vectors' rows, with work_id."""
         work_ids = pq.read_table(documents, columns=["work_id"])["work_id"].to_pylist()
-        queries = halfway_queries(vectors, count)
+        queries = halfway_queries(vectors, count, seed=seed)
         threshold = _kth_similarity(queries, vectors, min(K, len(vectors)))
         return cls(record, vectors, {work_id: row for row, work_id in enumerate(work_ids)}, queries, threshold)
 
@@ -70,9 +72,9 @@ class Probes:
         return Probed(recall, sum(len(rows) == expected for rows in found) / len(found), milliseconds)
 
 
-def halfway_queries(vectors: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.float32]:
-    """Unit vectors half-way between pairs of rows, the same for the same number of rows; float32 (count, dim)."""
-    random = np.random.default_rng(len(vectors))
+def halfway_queries(vectors: npt.NDArray[np.float32], count: int, *, seed: int = 0) -> npt.NDArray[np.float32]:
+    """Unit vectors half-way between pairs of rows, float32 (count, dim); the same for as many rows and the same seed."""
+    random = np.random.default_rng([len(vectors), seed] if seed else len(vectors))
     first, second = random.integers(len(vectors), size=(2, count))
     middle = vectors[first] + vectors[second]
     norms = np.linalg.norm(middle, axis=1, keepdims=True)
