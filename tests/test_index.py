@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from viberary_pipeline.assets.search_index import _standing
+from viberary_pipeline.assets.search_index import _shape, _standing
 from viberary_pipeline.errors import GateRefused, IndexBuildError
 from viberary_pipeline.index.build import IndexSource, build_index
 from viberary_pipeline.index.clean import known_builds, remove_build, remove_unneeded
@@ -137,6 +137,13 @@ def test_a_query_looks_as_far_as_the_finished_index_needs(client, source, monkey
     find_like(client, record, f"{document_prefix(record.build)}w0".encode(), 10, filters=Filters())
     assert len(asked) == 2
     assert all(f"EF_RUNTIME {record.ef_runtime} " in query for query in asked)
+
+
+def test_an_effort_that_is_set_makes_another_index_than_one_that_is_measured():
+    assert _shape(HNSW, measured=True) != _shape(HNSW, measured=False)
+    assert (
+        _shape(HNSW, measured=True) == _shape(HnswSettings(), measured=True) != _shape(HnswSettings(m=8), measured=True)
+    )
 
 
 def test_where_nothing_is_enough_a_query_looks_as_far_as_it_pays(client, source):

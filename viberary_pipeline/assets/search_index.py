@@ -17,7 +17,7 @@ from viberary_pipeline.index.publish import is_healthy
 from viberary_pipeline.quality.verdict import require_passed
 from viberary_pipeline.resources import Encoder, SearchIndex, Storage, vectors_of
 from viberary_pipeline.search.query_encoder import QueryEncoder
-from viberary_pipeline.search.schema import BuildRecord, read_record
+from viberary_pipeline.search.schema import BuildRecord, HnswSettings, read_record
 
 INDEX_VERSION = 2
 """Raised whenever the same documents and vectors are written to Redis in another way."""
@@ -46,7 +46,7 @@ def search_index(
         "documents": documents.key,
         "encoder": vectors_key,
         "query_encoder": onnx.key,
-        "index": digest([repr(hnsw), index.ef_runtime is None, INDEX_VERSION]),
+        "index": _shape(hnsw, measured=index.ef_runtime is None),
     }
     wanted = digest(shaped_by)
     require_passed(store)
@@ -101,6 +101,11 @@ def search_index(
         },
         check_results=list(_check_results(record.gate_results)),
     )
+
+
+def _shape(hnsw: HnswSettings, *, measured: bool) -> str:
+    """Digest of what makes an index another one: an EF_RUNTIME that was set is not one that is to be measured."""
+    return digest([repr(hnsw), measured, INDEX_VERSION])
 
 
 def _standing(client: Any, wanted: str, least_recall: float) -> BuildRecord | None:

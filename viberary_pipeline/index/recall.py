@@ -73,7 +73,7 @@ class Probes:
 
 
 def halfway_queries(vectors: npt.NDArray[np.float32], count: int, *, seed: int = 0) -> npt.NDArray[np.float32]:
-    """Unit vectors half-way between pairs of rows, float32 (count, dim); the same for as many rows and the same seed."""
+    """Unit vectors half-way between pairs of rows, float32 (count, dim): the same for as many rows and one seed."""
     random = np.random.default_rng([len(vectors), seed] if seed else len(vectors))
     first, second = random.integers(len(vectors), size=(2, count))
     middle = vectors[first] + vectors[second]
