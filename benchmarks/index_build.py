@@ -189,22 +189,21 @@ def main() -> None:
     vectors = realistic_vectors(options.rows, options.dim)
     queries = halfway_queries(vectors, QUERIES)
     theirs, ours, alone = [], [], []
-    if options.ours_alone:
-        options.rounds = 1
-        ours.append(with_redis(vectors, queries, hnsw, curve=True, restart=True))
-    for turn in range(0 if options.ours_alone else options.rounds):
+    for turn in range(1 if options.ours_alone else options.rounds):
         # hnswlib first: where the machine warms up and slows down, that is to our cost.
-        theirs.append(with_hnswlib(vectors, queries, hnsw, curve=not turn))
-        ours.append(with_redis(vectors, queries, hnsw, curve=not turn))
-        with without_words():
-            alone.append(with_redis(vectors, queries, hnsw, curve=False)["own_rate"])
+        if not options.ours_alone:
+            theirs.append(with_hnswlib(vectors, queries, hnsw, curve=not turn))
+        ours.append(with_redis(vectors, queries, hnsw, curve=not turn, restart=options.ours_alone))
+        if not options.ours_alone:
+            with without_words():
+                alone.append(with_redis(vectors, queries, hnsw, curve=False)["own_rate"])
     fastest = max(ours, key=lambda found: found["rate"])
     mine = fastest | {"curve": ours[0]["curve"]}
     mine["feeding_costs"] = sorted(found["feeding_costs"] for found in ours)[len(ours) // 2]
     result = {
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
         "vectors": describe(vectors),
-        "rounds": options.rounds,
+        "rounds": len(ours),
         "rates": {"redis": [found["rate"] for found in ours], "hnswlib": [found["rate"] for found in theirs]},
         "redis": mine,
     }

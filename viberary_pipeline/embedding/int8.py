@@ -103,6 +103,11 @@ def measure(encoders: tuple[TextEncoder, TextEncoder], texts: Sequence[str]) -> 
     return quality(full, int8)
 
 
+def _first_texts(texts: Texts) -> list[str]:
+    first = next(texts.batches(), None)
+    return [] if first is None else first["text"].to_pylist()[:_GATE_TEXTS]
+
+
 def gated_graph(options: JobOptions, encoder: ResolvedEncoder, texts: Texts, root: Path) -> JobOptions:
     """`options` with the quantised graph of `options.graph`, made once per encoder under `root`, once it has passed.
 
@@ -119,9 +124,7 @@ def gated_graph(options: JobOptions, encoder: ResolvedEncoder, texts: Texts, roo
             shutil.copyfile(source / name, folder / f".{name}")
             (folder / f".{name}").replace(folder / name)
     quantise(folder)
-    some = next(texts.batches(), None)
-    if some is not None and len(some) and not (folder / _QUALITY).exists():
-        sample = some["text"].to_pylist()[:_GATE_TEXTS]
+    if not (folder / _QUALITY).exists() and (sample := _first_texts(texts)):
         full, int8 = (
             TextEncoder(
                 OnnxBackend(encoder.spec, encoder.fingerprint, folder, dtype=dtype), prefix=encoder.spec.document_prefix
