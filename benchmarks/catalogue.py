@@ -29,9 +29,9 @@ from typing import Any
 
 import psutil
 
-from viberary_pipeline.catalogue.duck import DuckLimits
-from viberary_pipeline.catalogue.raw import RawInput, find
-from viberary_pipeline.catalogue.tables import TABLES
+from viberary_pipeline.duck import DuckLimits
+from viberary_pipeline.sources.raw_files import RawInput, find
+from viberary_pipeline.sources.table_specs import TABLES
 
 LIMITS = DuckLimits("4GB", 2)
 COLUMNS = [
@@ -80,7 +80,7 @@ def step(name: str, *arguments: str) -> dict[str, Any]:
 
 
 def step_ours(folder: str, table: str, out: str) -> dict[str, Any]:
-    from viberary_pipeline.catalogue.ingest import ingest
+    from viberary_pipeline.sources.ingest import ingest
 
     started = time.perf_counter()
     target = Path(out) / table
@@ -96,8 +96,8 @@ def step_read(folder: str) -> dict[str, Any]:
 
     import duckdb
 
-    from viberary_pipeline.catalogue.blocks import blocks
-    from viberary_pipeline.catalogue.source import open_part
+    from viberary_pipeline.sources.blocks import blocks
+    from viberary_pipeline.sources.reader import open_part
 
     kinds = {"authors": 'STRUCT(author_id VARCHAR, "role" VARCHAR)[]', "series": "VARCHAR[]",
              "similar_books": "VARCHAR[]", "popular_shelves": 'STRUCT("name" VARCHAR)[]'}  # fmt: skip
@@ -162,7 +162,7 @@ def step_polars(folder: str, out: str) -> dict[str, Any]:
 
 
 def step_documents(out: str) -> dict[str, Any]:
-    from viberary_pipeline.documents.build import build_documents
+    from viberary_pipeline.documents.assemble import build_documents
     from viberary_pipeline.documents.recipes import RECIPES
     from viberary_pipeline.documents.rules import DocumentRules
 

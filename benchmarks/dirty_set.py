@@ -13,10 +13,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from viberary_pipeline.catalogue.duck import DuckLimits
-from viberary_pipeline.catalogue.ingest import ingest
-from viberary_pipeline.catalogue.raw import RawInput, RawPart
+from viberary_pipeline.duck import DuckLimits
 from viberary_pipeline.errors import RawDataError
+from viberary_pipeline.sources.ingest import ingest
+from viberary_pipeline.sources.raw_files import RawInput, RawPart
 
 SOUND = 100
 BOOK: dict[str, Any] = {

@@ -29,14 +29,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 ROOT = Path(__file__).parent.parent
-sys.path.append(str(ROOT / "tests"))
+sys.path.append(str(ROOT / "tests" / "support"))
 
-from viberary_pipeline.catalogue.duck import DuckLimits  # noqa: E402
-from viberary_pipeline.catalogue.ingest import ingest  # noqa: E402
-from viberary_pipeline.catalogue.raw import find  # noqa: E402
 from viberary_pipeline.documents import build  # noqa: E402
 from viberary_pipeline.documents.recipes import RECIPES  # noqa: E402
 from viberary_pipeline.documents.rules import DocumentRules  # noqa: E402
+from viberary_pipeline.duck import DuckLimits  # noqa: E402
 from viberary_pipeline.embedding.batches import Tokens  # noqa: E402
 from viberary_pipeline.embedding.compute import TextEncoder  # noqa: E402
 from viberary_pipeline.embedding.devices import choose_dtype, usable_cpus  # noqa: E402
@@ -45,6 +43,8 @@ from viberary_pipeline.embedding.onnx_backend import OnnxBackend  # noqa: E402
 from viberary_pipeline.embedding.torch_backend import TorchBackend  # noqa: E402
 from viberary_pipeline.encoders import ResolvedEncoder, resolve  # noqa: E402
 from viberary_pipeline.encoders.torch_model import load_sentence_transformer  # noqa: E402
+from viberary_pipeline.sources.ingest import ingest  # noqa: E402
+from viberary_pipeline.sources.raw_files import find  # noqa: E402
 from viberary_pipeline.synth.write import write_synthetic  # noqa: E402
 
 LIMITS = DuckLimits("2GB", 2)

@@ -31,17 +31,17 @@ import numpy as np
 import pyarrow as pa
 
 ROOT = Path(__file__).parent.parent
-sys.path.append(str(ROOT / "tests"))
+sys.path.append(str(ROOT / "tests" / "support"))
 
 from tiny_model import make_tiny_model  # noqa: E402
 
 from viberary_pipeline.embedding.embed import embed_missing  # noqa: E402
+from viberary_pipeline.embedding.executors import LocalExecutor  # noqa: E402
 from viberary_pipeline.embedding.jobs import Job, JobOptions, write_job  # noqa: E402
-from viberary_pipeline.embedding.store import EmbeddingStore  # noqa: E402
-from viberary_pipeline.embedding.vectors import TEXTS_SCHEMA, as_matrix  # noqa: E402
 from viberary_pipeline.encoders import ResolvedEncoder, resolve  # noqa: E402
 from viberary_pipeline.encoders.onnx_export import export_query_encoder  # noqa: E402
-from viberary_pipeline.executors import LocalExecutor  # noqa: E402
+from viberary_pipeline.vectors.arrow_files import TEXTS_SCHEMA, as_matrix  # noqa: E402
+from viberary_pipeline.vectors.store import EmbeddingStore  # noqa: E402
 
 WORKER = [sys.executable, "-m", "viberary_pipeline.embedding.worker"]
 WORDS = ("revenge", "sea", "garden", "robot", "quiet", "winter", "the", "and", "of", "book")
@@ -208,8 +208,8 @@ def _peaks(process: subprocess.Popen[str]) -> tuple[dict[str, int], dict[str, in
 
 def read(folder: Path, rows: int = 1_500_000, dimensions: int = 384) -> dict[str, Any]:
     """As many vectors as the full catalogue has works, in parts as compaction leaves them."""
-    from viberary_pipeline.embedding.store import PART_ROWS
-    from viberary_pipeline.embedding.vectors import table_bytes, vectors_table
+    from viberary_pipeline.vectors.arrow_files import table_bytes, vectors_table
+    from viberary_pipeline.vectors.store import PART_ROWS
 
     root = folder / "store" / "f"
     root.mkdir(parents=True)

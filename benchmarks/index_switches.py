@@ -25,18 +25,18 @@ import numpy as np
 from index_build import write_documents
 from index_vectors import realistic_vectors
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
 from tiny_model import make_tiny_model
 
 from viberary_pipeline import redis_server
 from viberary_pipeline.encoders import resolve
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
+from viberary_pipeline.encoders.query_encoder import QueryEncoder
 from viberary_pipeline.index.build import IndexSource, build_index
+from viberary_pipeline.index.contract import HnswSettings
 from viberary_pipeline.index.gate import GateRules
 from viberary_pipeline.index.publish import publish, rollback
 from viberary_pipeline.redis_server import connect
-from viberary_pipeline.search.query_encoder import QueryEncoder
-from viberary_pipeline.search.schema import HnswSettings
 from viberary_pipeline.search.searcher import Searcher
 from viberary_pipeline.settings import load_settings
 

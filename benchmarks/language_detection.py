@@ -28,9 +28,9 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from viberary_pipeline.catalogue import languages
-from viberary_pipeline.catalogue.languages import detect_language, normalise_language, register_languages
 from viberary_pipeline.sample.write import write_sample
+from viberary_pipeline.sources import languages
+from viberary_pipeline.sources.languages import detect_language, normalise_language, register_languages
 
 Guess = Callable[[str], str | None]
 MACRO = {"pes": "fa", "cmn": "zh", "nb": "no", "nn": "no"}

@@ -31,16 +31,16 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from viberary_pipeline.artifacts import ArtifactStore
-from viberary_pipeline.catalogue.duck import parquet_glob
-from viberary_pipeline.evaluation.metrics import bootstrap, ndcg
-from viberary_pipeline.evaluation.run import query_sets
+from viberary_pipeline.duck import parquet_glob
+from viberary_pipeline.encoders.query_encoder import QueryEncoder
+from viberary_pipeline.evaluation.build_evaluation import query_sets
+from viberary_pipeline.evaluation.ranking_metrics import bootstrap, ndcg
 from viberary_pipeline.evaluation.systems import QueryVectors
+from viberary_pipeline.index.contract import VECTOR, document_prefix, read_pointer, read_record
 from viberary_pipeline.redis_server import connect
 from viberary_pipeline.search.lexical import all_words_command, bm25_words, description_words, name_words
-from viberary_pipeline.search.names import Copies, authors_of, words_of
-from viberary_pipeline.search.query_encoder import QueryEncoder
+from viberary_pipeline.search.name_keys import Copies, authors_of, words_of
 from viberary_pipeline.search.replies import read_rows, search_command
-from viberary_pipeline.search.schema import VECTOR, document_prefix, read_pointer, read_record
 from viberary_pipeline.search.searcher import encoder_folder
 from viberary_pipeline.settings import load_settings
 

@@ -22,13 +22,13 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from viberary_pipeline.artifacts import ArtifactStore, file_sha256
-from viberary_pipeline.embedding.store import EmbeddingStore
 from viberary_pipeline.encoders import resolve
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
 from viberary_pipeline.encoders.precision import in_int8
+from viberary_pipeline.encoders.query_encoder import ENCODER, MODEL, QueryEncoder, read_description
 from viberary_pipeline.sample.records import work_id
 from viberary_pipeline.sample.works import load_works
-from viberary_pipeline.search.query_encoder import ENCODER, MODEL, QueryEncoder, read_description
+from viberary_pipeline.vectors.store import EmbeddingStore
 
 GOLDEN = Path(__file__).parent.parent / "viberary_pipeline" / "evaluation" / "golden" / "sample.toml"
 DISCOUNT = 1 / np.log2(np.arange(2, 12))

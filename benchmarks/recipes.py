@@ -32,17 +32,17 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from viberary_pipeline.catalogue.duck import DuckLimits, parquet_glob
-from viberary_pipeline.catalogue.ingest import ingest
-from viberary_pipeline.catalogue.raw import find
-from viberary_pipeline.documents import build
+from viberary_pipeline.documents import assemble as build
 from viberary_pipeline.documents.recipes import RECIPES, Recipe
 from viberary_pipeline.documents.rules import DocumentRules
+from viberary_pipeline.duck import DuckLimits, parquet_glob
 from viberary_pipeline.encoders.files import resolve
 from viberary_pipeline.encoders.torch_model import load_sentence_transformer
 from viberary_pipeline.sample.records import book_id
 from viberary_pipeline.sample.works import FOLDER, load_works
 from viberary_pipeline.sample.write import write_sample
+from viberary_pipeline.sources.ingest import ingest
+from viberary_pipeline.sources.raw_files import find
 
 ENCODER = "all-MiniLM-L6-v2"
 LIMITS = DuckLimits("2GB", 2)

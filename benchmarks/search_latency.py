@@ -33,23 +33,23 @@ import pyarrow.parquet as pq
 import redis
 
 ROOT = Path(__file__).parent.parent
-sys.path.append(str(ROOT / "tests"))
+sys.path.append(str(ROOT / "tests" / "support"))
 
 from distilbert import DIMENSIONS, make_distilbert  # noqa: E402
 
-from viberary_pipeline.catalogue.duck import DuckLimits  # noqa: E402
-from viberary_pipeline.catalogue.ingest import ingest  # noqa: E402
-from viberary_pipeline.catalogue.raw import find  # noqa: E402
-from viberary_pipeline.documents.build import TABLES, build_documents  # noqa: E402
+from viberary_pipeline.documents.assemble import TABLES, build_documents  # noqa: E402
 from viberary_pipeline.documents.recipes import RECIPES  # noqa: E402
 from viberary_pipeline.documents.rules import DocumentRules  # noqa: E402
+from viberary_pipeline.duck import DuckLimits  # noqa: E402
 from viberary_pipeline.encoders.files import resolve  # noqa: E402
+from viberary_pipeline.encoders.query_encoder import QueryEncoder  # noqa: E402
+from viberary_pipeline.index.contract import POINTER, read_pointer  # noqa: E402
 from viberary_pipeline.redis_server import connect, ensure, stop  # noqa: E402
-from viberary_pipeline.search.query_encoder import QueryEncoder  # noqa: E402
 from viberary_pipeline.search.retrieval import Tuning  # noqa: E402
-from viberary_pipeline.search.schema import POINTER, read_pointer  # noqa: E402
 from viberary_pipeline.search.searcher import Searcher  # noqa: E402
 from viberary_pipeline.settings import load_settings  # noqa: E402
+from viberary_pipeline.sources.ingest import ingest  # noqa: E402
+from viberary_pipeline.sources.raw_files import find  # noqa: E402
 from viberary_pipeline.synth.write import write_synthetic  # noqa: E402
 
 ENCODER = "all-MiniLM-L6-v2"
@@ -167,7 +167,7 @@ def measure(paths: dict[str, Ask], queries: list[str]) -> dict[str, dict[str, An
 def publish_ours(client: redis.Redis, home: Path, documents: Path, vectors: np.ndarray, encoder: QueryEncoder) -> None:
     """Our index with every default, made live without its gates: its speed is measured here, not its recall."""
     import viberary_pipeline.index.build as build
-    from viberary_pipeline.search.schema import SEARCH_FIELDS, BuildRecord, HnswSettings, record_key
+    from viberary_pipeline.index.contract import SEARCH_FIELDS, BuildRecord, HnswSettings, record_key
 
     hnsw, name = HnswSettings(), build.new_build_name()
     record = BuildRecord(

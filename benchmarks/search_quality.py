@@ -15,16 +15,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from viberary_pipeline.evaluation.metrics import bootstrap, ndcg
+from viberary_pipeline.encoders.query_encoder import QueryEncoder
+from viberary_pipeline.evaluation.build_evaluation import query_sets
 from viberary_pipeline.evaluation.queries import JudgedQuery
-from viberary_pipeline.evaluation.run import query_sets
+from viberary_pipeline.evaluation.ranking_metrics import bootstrap, ndcg
 from viberary_pipeline.evaluation.systems import QueryVectors, build_system
+from viberary_pipeline.index.contract import VECTOR, document_prefix, read_pointer, read_record
 from viberary_pipeline.redis_server import connect
 from viberary_pipeline.search.lexical import bm25_words, lift
-from viberary_pipeline.search.query_encoder import QueryEncoder
 from viberary_pipeline.search.replies import read_rows, search_command
 from viberary_pipeline.search.retrieval import Tuning
-from viberary_pipeline.search.schema import VECTOR, document_prefix, read_pointer, read_record
 from viberary_pipeline.search.searcher import encoder_folder
 from viberary_pipeline.settings import load_settings
 

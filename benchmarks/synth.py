@@ -21,7 +21,7 @@ from typing import Any
 
 import duckdb
 
-from viberary_pipeline.catalogue.duck import DuckLimits
+from viberary_pipeline.duck import DuckLimits
 from viberary_pipeline.synth.write import TABLES, write_synthetic
 
 HEAD_BYTES = 400_000_000

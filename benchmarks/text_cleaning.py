@@ -30,8 +30,8 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from viberary_pipeline.catalogue.text import register_text
 from viberary_pipeline.sample.write import write_sample
+from viberary_pipeline.sources.cleaning import register_text
 
 TEXTS = 50_000
 COMPARED = 2_000

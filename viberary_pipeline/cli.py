@@ -199,7 +199,7 @@ def evaluate(queries: Path | None, qrels: Path | None, seed: bool, as_json: bool
     if (queries is None) != (qrels is None):
         raise click.UsageError("--queries and --qrels go together")
     from viberary_pipeline.evaluation.live import evaluate_live
-    from viberary_pipeline.evaluation.report import table_lines
+    from viberary_pipeline.evaluation.page import table_lines
 
     result, page = evaluate_live(settings, own=(queries, qrels) if queries and qrels else None, seed=seed)
     if as_json:
@@ -231,8 +231,8 @@ def status(as_json: bool) -> None:
     """Show the live build, its gates, and the builds before it."""
     settings = load_settings()
     from viberary_pipeline.index.clean import known_builds
+    from viberary_pipeline.index.contract import read_pointer, read_record
     from viberary_pipeline.redis_server import connect
-    from viberary_pipeline.search.schema import read_pointer, read_record
     from viberary_pipeline.search.searcher import Searcher
 
     client = connect(settings)
@@ -269,9 +269,9 @@ def status(as_json: bool) -> None:
 def rollback() -> None:
     """Go back to the previous build; the one that was live becomes the previous."""
     settings = load_settings()
-    from viberary_pipeline.index.baseline import restore_baseline
     from viberary_pipeline.index.publish import rollback as roll_back
     from viberary_pipeline.index.publish import save
+    from viberary_pipeline.quality.baseline import restore_baseline
     from viberary_pipeline.redis_server import connect
 
     client = connect(settings)
@@ -406,7 +406,7 @@ def _executor() -> Any:
             found="VIBERARY_EXECUTOR=local",
             todo="set VIBERARY_EXECUTOR to ec2 or batch, with the settings that your builds use",
         )
-    from viberary_pipeline.executors.choice import executor_for
+    from viberary_pipeline.embedding.executors.choice import executor_for
 
     return executor_for(settings)
 
@@ -431,7 +431,7 @@ def sample(folder: Path) -> None:
 def synth(folder: Path, books: int, reviews: int, seed: int, damage: float) -> None:
     """Write a made-up catalogue of any size to DIR, with the shapes and the dirt of the real one."""
     settings = load_settings()
-    from viberary_pipeline.catalogue.duck import DuckLimits
+    from viberary_pipeline.duck import DuckLimits
     from viberary_pipeline.synth.write import write_synthetic
 
     limits = DuckLimits(settings.duckdb_memory_limit, settings.duckdb_threads)

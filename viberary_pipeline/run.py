@@ -13,9 +13,9 @@ from viberary_pipeline import errors
 from viberary_pipeline.artifacts import ArtifactStore, write_atomically
 from viberary_pipeline.assets import ALL_ASSETS
 from viberary_pipeline.definitions import build_definitions
+from viberary_pipeline.embedding.executors.choice import check_executor
 from viberary_pipeline.encoders.files import check_encoder
 from viberary_pipeline.errors import GateRefused
-from viberary_pipeline.executors.choice import check_executor
 from viberary_pipeline.quality.bounds import TABLES
 from viberary_pipeline.quality.report import READ_TABLES
 from viberary_pipeline.quality.verdict import validation_stage

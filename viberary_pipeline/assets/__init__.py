@@ -8,9 +8,9 @@ from viberary_pipeline.assets.embeddings import embeddings
 from viberary_pipeline.assets.evaluation_report import evaluation_report
 from viberary_pipeline.assets.published_index import published_index
 from viberary_pipeline.assets.query_encoder import query_encoder
-from viberary_pipeline.assets.raw import raw_assets
+from viberary_pipeline.assets.raw_files import raw_assets
 from viberary_pipeline.assets.search_index import search_index
-from viberary_pipeline.assets.tables import table_assets
+from viberary_pipeline.assets.typed_tables import table_assets
 
 ALL_ASSETS: list[dg.AssetsDefinition] = [
     *raw_assets,

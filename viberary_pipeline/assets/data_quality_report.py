@@ -9,9 +9,9 @@ import dagster as dg
 
 from viberary_pipeline.artifacts import Produced, digest
 from viberary_pipeline.assets.common import StageConfig, artifact_metadata
-from viberary_pipeline.catalogue.duck import sql
+from viberary_pipeline.duck import sql
 from viberary_pipeline.encoders.layout import read_layout
-from viberary_pipeline.index.baseline import Source
+from viberary_pipeline.quality.baseline import Source
 from viberary_pipeline.quality.bounds import TABLES
 from viberary_pipeline.quality.profile import profiled
 from viberary_pipeline.quality.report import (

@@ -10,7 +10,7 @@ from viberary_pipeline.assets.common import (
     sample_table,
 )
 from viberary_pipeline.assets.data_quality_report import plots_of
-from viberary_pipeline.documents.build import TABLES, build_documents, statements_digest
+from viberary_pipeline.documents.assemble import TABLES, build_documents, statements_digest
 from viberary_pipeline.resources import Encoder, Storage
 
 

@@ -7,15 +7,15 @@ import dagster as dg
 
 from viberary_pipeline.assets.common import StageConfig, artifact_metadata
 from viberary_pipeline.embedding.embed import EmbedCounts, embed_missing
+from viberary_pipeline.embedding.executors.choice import jobs_place, limits_of
 from viberary_pipeline.embedding.int8 import gated_graph
 from viberary_pipeline.embedding.jobs import JobOptions
 from viberary_pipeline.embedding.texts import ParquetTexts
 from viberary_pipeline.encoders.files import ResolvedEncoder, float32_graphs, int8_graphs
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
+from viberary_pipeline.encoders.query_encoder import read_description, verify_files
 from viberary_pipeline.errors import EncoderError
-from viberary_pipeline.executors.choice import jobs_place, limits_of
 from viberary_pipeline.resources import EmbeddingExecutor, Encoder, Storage
-from viberary_pipeline.search.query_encoder import read_description, verify_files
 
 
 @dg.asset(deps=["documents", "query_encoder"], group_name="vectors", kinds={"pytorch", "arrow"})

@@ -5,15 +5,15 @@ import dagster as dg
 from viberary_pipeline.artifacts import digest
 from viberary_pipeline.assets.common import StageConfig, artifact_metadata
 from viberary_pipeline.errors import IndexBuildError
-from viberary_pipeline.evaluation.gate import GATE
-from viberary_pipeline.evaluation.report import write_report
-from viberary_pipeline.evaluation.run import evaluate_build, query_sets
-from viberary_pipeline.evaluation.seed import seed_vectors
+from viberary_pipeline.evaluation.build_evaluation import evaluate_build, query_sets
+from viberary_pipeline.evaluation.evaluation_gate import GATE
+from viberary_pipeline.evaluation.page import write_report
+from viberary_pipeline.evaluation.seed_baseline import seed_vectors
 from viberary_pipeline.evaluation.systems import THIS
 from viberary_pipeline.index.clean import remove_build
+from viberary_pipeline.index.contract import read_pointer, read_record
 from viberary_pipeline.index.lock import build_lock
 from viberary_pipeline.resources import Encoder, SearchIndex, Storage
-from viberary_pipeline.search.schema import read_pointer, read_record
 
 _NO_BOUND = 1.0
 

@@ -5,16 +5,16 @@ import dagster as dg
 from viberary_pipeline.assets.common import StageConfig
 from viberary_pipeline.assets.data_quality_report import source_of
 from viberary_pipeline.errors import GateRefused
-from viberary_pipeline.index.baseline import remember_published
 from viberary_pipeline.index.clean import remove_unneeded
+from viberary_pipeline.index.contract import read_pointer, read_record
 from viberary_pipeline.index.lock import build_lock
 from viberary_pipeline.index.publish import publish, save
+from viberary_pipeline.quality.baseline import remember_published
 from viberary_pipeline.quality.bounds import TABLES
 from viberary_pipeline.quality.profile import profiled
 from viberary_pipeline.quality.report import standing_tables
 from viberary_pipeline.quality.verdict import require_passed
 from viberary_pipeline.resources import SearchIndex, Storage
-from viberary_pipeline.search.schema import read_pointer, read_record
 
 
 # The reports first: a build that nobody can read about does not go live.

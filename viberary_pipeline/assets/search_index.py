@@ -9,15 +9,15 @@ import pyarrow.parquet as pq
 from viberary_pipeline.artifacts import digest
 from viberary_pipeline.assets.common import StageConfig, artifact_metadata
 from viberary_pipeline.assets.data_quality_report import source_of
+from viberary_pipeline.encoders.query_encoder import QueryEncoder
 from viberary_pipeline.index.build import IndexSource, build_index
 from viberary_pipeline.index.clean import known_builds, remove_unneeded
+from viberary_pipeline.index.contract import BuildRecord, HnswSettings, read_record
 from viberary_pipeline.index.gate import GATE_NAMES
 from viberary_pipeline.index.lock import build_lock
 from viberary_pipeline.index.publish import is_healthy
 from viberary_pipeline.quality.verdict import require_passed
 from viberary_pipeline.resources import Encoder, SearchIndex, Storage, vectors_of
-from viberary_pipeline.search.query_encoder import QueryEncoder
-from viberary_pipeline.search.schema import BuildRecord, HnswSettings, read_record
 
 INDEX_VERSION = 2
 """Raised whenever the same documents and vectors are written to Redis in another way."""

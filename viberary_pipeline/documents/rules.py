@@ -3,9 +3,9 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from viberary_pipeline.catalogue.languages import normalise_language
 from viberary_pipeline.errors import SettingsError
 from viberary_pipeline.settings import Settings
+from viberary_pipeline.sources.languages import normalise_language
 
 UNKNOWN = "und"
 """What a filter calls an unknown language (ISO 639-2)."""

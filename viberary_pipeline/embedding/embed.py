@@ -19,14 +19,14 @@ import numpy as np
 import pyarrow as pa
 from filelock import FileLock, Timeout
 
+from viberary_pipeline.embedding.executors.base import Executor, Limits, Say, run_job
 from viberary_pipeline.embedding.jobs import Job, JobOptions, ShardManifest, read_job, write_job
-from viberary_pipeline.embedding.places import Folder, Place
-from viberary_pipeline.embedding.rows import distinct_keys
-from viberary_pipeline.embedding.store import EmbeddingStore
 from viberary_pipeline.embedding.texts import TableTexts, Texts, take_rows
 from viberary_pipeline.encoders.files import ResolvedEncoder
 from viberary_pipeline.errors import ArtifactError, WorkerError
-from viberary_pipeline.executors.base import Executor, Limits, Say, run_job
+from viberary_pipeline.storage import Folder, Place
+from viberary_pipeline.vectors.rows import distinct_keys
+from viberary_pipeline.vectors.store import EmbeddingStore
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from typing import Literal
 
-from viberary_pipeline.embedding.places import Place
 from viberary_pipeline.errors import StorageError
+from viberary_pipeline.storage import Place
 
 log = logging.getLogger(__name__)
 SECONDS = 15.0

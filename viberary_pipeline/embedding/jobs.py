@@ -27,12 +27,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from viberary_pipeline.artifacts import file_sha256
-from viberary_pipeline.embedding.places import Place, place
-from viberary_pipeline.embedding.vectors import TEXTS_SCHEMA, VectorDtype, map_table, table_bytes
 from viberary_pipeline.encoders.files import ResolvedEncoder
 from viberary_pipeline.encoders.quantize import int8_name
 from viberary_pipeline.encoders.spec import ModelSpec
 from viberary_pipeline.errors import ArtifactError, SettingsError
+from viberary_pipeline.storage import Place, place
+from viberary_pipeline.vectors.arrow_files import TEXTS_SCHEMA, VectorDtype, map_table, table_bytes
 
 FORMAT = 2
 JOB = "job.json"

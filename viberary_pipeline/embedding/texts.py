@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from viberary_pipeline.embedding.vectors import TEXTS_SCHEMA
 from viberary_pipeline.errors import ArtifactError
+from viberary_pipeline.vectors.arrow_files import TEXTS_SCHEMA
 
 _BATCH_ROWS = 4096
 

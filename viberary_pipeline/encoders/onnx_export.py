@@ -22,9 +22,9 @@ from viberary_pipeline.artifacts import file_sha256, write_atomically
 from viberary_pipeline.encoders.files import ResolvedEncoder
 from viberary_pipeline.encoders.parity_queries import PARITY_QUERIES
 from viberary_pipeline.encoders.precision import Precision, choose, cosines, in_int8
+from viberary_pipeline.encoders.query_encoder import ENCODER, FORMAT, MODEL, OUTPUT, PROBES, TOKENIZER, QueryEncoder
 from viberary_pipeline.encoders.torch_model import load_sentence_transformer
 from viberary_pipeline.errors import EncoderError
-from viberary_pipeline.search.query_encoder import ENCODER, FORMAT, MODEL, OUTPUT, PROBES, TOKENIZER, QueryEncoder
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

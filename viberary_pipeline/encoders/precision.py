@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from viberary_pipeline.artifacts import file_sha256, write_atomically
 from viberary_pipeline.encoders.quantize import calibration_texts, quantize
+from viberary_pipeline.encoders.query_encoder import ENCODER, MODEL, TOKENIZER, QueryEncoder, read_description
 from viberary_pipeline.errors import GateRefused
-from viberary_pipeline.search.query_encoder import ENCODER, MODEL, TOKENIZER, QueryEncoder, read_description
 
 Precision = Literal["auto", "fp32", "int8"]
 LEAST_MEAN_COSINE = 0.99

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from viberary_pipeline.encoders.query_encoder import MODEL, load_tokenizer, model_inputs, read_description
 from viberary_pipeline.sample.works import load_works
-from viberary_pipeline.search.query_encoder import MODEL, load_tokenizer, model_inputs, read_description
 
 if TYPE_CHECKING:
     import onnx

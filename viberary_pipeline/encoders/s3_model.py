@@ -5,9 +5,9 @@ import uuid
 from pathlib import Path
 
 from viberary_pipeline.artifacts import digest
-from viberary_pipeline.embedding.places import Bucket
 from viberary_pipeline.encoders.layout import MODULES
 from viberary_pipeline.errors import EncoderError
+from viberary_pipeline.storage import Bucket
 
 # What a sentence-transformers folder needs: never pickles, never the other runtimes' copies.
 _SUFFIXES = (".safetensors", ".json", ".txt")

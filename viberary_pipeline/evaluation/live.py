@@ -5,22 +5,22 @@ from typing import Any
 
 import pyarrow as pa
 
-from viberary_pipeline.catalogue.duck import DuckLimits
 from viberary_pipeline.documents.rules import DocumentRules
+from viberary_pipeline.duck import DuckLimits
 from viberary_pipeline.embedding.embed import embed_missing
+from viberary_pipeline.embedding.executors.choice import executor_for, jobs_place, limits_of
 from viberary_pipeline.embedding.jobs import JobOptions
-from viberary_pipeline.embedding.store import EmbeddingStore
 from viberary_pipeline.encoders.files import ResolvedEncoder
 from viberary_pipeline.errors import EvaluationError
+from viberary_pipeline.evaluation.build_evaluation import evaluate_build, query_sets
+from viberary_pipeline.evaluation.page import write_report
 from viberary_pipeline.evaluation.queries import trec_set
-from viberary_pipeline.evaluation.report import write_report
-from viberary_pipeline.evaluation.run import evaluate_build, query_sets
-from viberary_pipeline.evaluation.seed import seed_vectors
-from viberary_pipeline.executors.choice import executor_for, jobs_place, limits_of
+from viberary_pipeline.evaluation.seed_baseline import seed_vectors
+from viberary_pipeline.index.contract import read_pointer, read_record
 from viberary_pipeline.redis_server import connect
 from viberary_pipeline.search.retrieval import Tuning
-from viberary_pipeline.search.schema import read_pointer, read_record
 from viberary_pipeline.settings import Settings
+from viberary_pipeline.vectors.store import EmbeddingStore
 
 
 def evaluate_live(settings: Settings, *, own: tuple[Path, Path] | None, seed: bool) -> tuple[dict[str, Any], Path]:

@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from viberary_pipeline.errors import EvaluationError
-from viberary_pipeline.evaluation.metrics import Grades
+from viberary_pipeline.evaluation.ranking_metrics import Grades
 from viberary_pipeline.sample.records import WORK_ID_BASE
 
 

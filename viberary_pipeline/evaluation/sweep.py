@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import redis
 
+from viberary_pipeline.index.contract import VECTOR, BuildRecord, document_prefix
 from viberary_pipeline.search.knn import knn_command
 from viberary_pipeline.search.replies import read_rows
-from viberary_pipeline.search.schema import VECTOR, BuildRecord, document_prefix
 
 EF_RUNTIMES = (10, 20, 50, 100, 200, 400)
 _K = 10

@@ -8,14 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import redis
 
-from viberary_pipeline.evaluation.metrics import RECALL_DEPTH
+from viberary_pipeline.encoders.query_encoder import QueryEncoder
 from viberary_pipeline.evaluation.queries import JudgedQuery
+from viberary_pipeline.evaluation.ranking_metrics import RECALL_DEPTH
+from viberary_pipeline.index.contract import BuildRecord, document_prefix
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.lexical import bm25_words
-from viberary_pipeline.search.query_encoder import QueryEncoder
 from viberary_pipeline.search.replies import read_rows, search_command
 from viberary_pipeline.search.retrieval import Tuning, find, find_like
-from viberary_pipeline.search.schema import BuildRecord, document_prefix
 
 THIS, VECTORS, BM25, PREVIOUS = "this build", "vectors alone", "BM25 alone", "previous build"
 SEED, SEED_ORDER = "seed's recipe", "seed's recipe and order"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 
-from viberary_pipeline.catalogue.duck import parquet_glob
+from viberary_pipeline.duck import parquet_glob
 from viberary_pipeline.evaluation.queries import JudgedQuery, QuerySet
 
 SIMILAR = "similar books"

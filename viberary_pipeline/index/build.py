@@ -23,16 +23,10 @@ import pyarrow.parquet as pq
 import redis
 from redis.commands.search.index_definition import IndexDefinition, IndexType
 
+from viberary_pipeline.encoders.query_encoder import QueryEncoder
 from viberary_pipeline.errors import IndexBuildError, ViberaryError
 from viberary_pipeline.index.clean import remove_build
-from viberary_pipeline.index.effort import AIM, needed_ef_runtime
-from viberary_pipeline.index.gate import GateResult, GateRules, gate_index, require_encoder
-from viberary_pipeline.index.owner import this_process
-from viberary_pipeline.index.preflight import preflight
-from viberary_pipeline.index.progress import Progress
-from viberary_pipeline.index.server import describe_server, vectors_waiting
-from viberary_pipeline.search.query_encoder import QueryEncoder
-from viberary_pipeline.search.schema import (
+from viberary_pipeline.index.contract import (
     PAGE_FIELDS,
     SEARCH_FIELDS,
     VECTOR,
@@ -44,6 +38,12 @@ from viberary_pipeline.search.schema import (
     record_key,
     search_fields,
 )
+from viberary_pipeline.index.effort import AIM, needed_ef_runtime
+from viberary_pipeline.index.gate import GateResult, GateRules, gate_index, require_encoder
+from viberary_pipeline.index.owner import this_process
+from viberary_pipeline.index.preflight import preflight
+from viberary_pipeline.index.progress import Progress
+from viberary_pipeline.index.server import describe_server, vectors_waiting
 
 log = logging.getLogger(__name__)
 

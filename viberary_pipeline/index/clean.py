@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 import redis
 
 from viberary_pipeline.errors import IndexBuildError
-from viberary_pipeline.index.owner import is_dead, read_owner
-from viberary_pipeline.search.schema import (
+from viberary_pipeline.index.contract import (
     RECORDS,
     document_prefix,
     index_is_missing,
@@ -17,6 +16,7 @@ from viberary_pipeline.search.schema import (
     read_record,
     record_key,
 )
+from viberary_pipeline.index.owner import is_dead, read_owner
 
 log = logging.getLogger(__name__)
 

@@ -20,9 +20,9 @@ from viberary_pipeline.encoders.files import float32_graphs, int8_graphs
 from viberary_pipeline.encoders.quantize import int8_name
 from viberary_pipeline.errors import ArtifactError
 from viberary_pipeline.index.clean import known_builds, orphaned_builds, remove_build, unneeded_builds
+from viberary_pipeline.index.contract import read_pointer, read_record
 from viberary_pipeline.index.lock import build_lock
 from viberary_pipeline.index.publish import save
-from viberary_pipeline.search.schema import read_pointer, read_record
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ def _with_vectors(garbage: Garbage, home: Path, *, dry_run: bool) -> Garbage:
     """Remove, or count, the vectors of texts that no kept documents have."""
     import pyarrow.parquet as pq
 
-    from viberary_pipeline.embedding.store import EmbeddingStore
+    from viberary_pipeline.vectors.store import EmbeddingStore
 
     if _job_under_way(home / "jobs"):
         return replace(garbage, left="vectors, because texts are being embedded")

@@ -24,14 +24,10 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 import redis
 
+from viberary_pipeline.encoders.query_encoder import QueryEncoder
 from viberary_pipeline.errors import GateRefused
 from viberary_pipeline.index.canaries import Canary
-from viberary_pipeline.index.gate_result import GateResult
-from viberary_pipeline.index.recall import K, Probes
-from viberary_pipeline.index.server import vectors_held
-from viberary_pipeline.search.knn import nearest
-from viberary_pipeline.search.query_encoder import QueryEncoder
-from viberary_pipeline.search.schema import (
+from viberary_pipeline.index.contract import (
     VECTOR,
     BuildRecord,
     document_prefix,
@@ -39,6 +35,10 @@ from viberary_pipeline.search.schema import (
     read_pointer,
     read_record,
 )
+from viberary_pipeline.index.gate_result import GateResult
+from viberary_pipeline.index.recall import K, Probes
+from viberary_pipeline.index.server import vectors_held
+from viberary_pipeline.search.knn import nearest
 
 _TEXTS_COMPARED = 24
 # Exports agree with their model to 0.99 and better; vectors of two random works to 0.2.

@@ -12,8 +12,8 @@ from typing import cast
 import redis
 
 from viberary_pipeline.errors import IndexBuildError
+from viberary_pipeline.index.contract import LOCK
 from viberary_pipeline.index.owner import is_dead, read_owner, this_process
-from viberary_pipeline.search.schema import LOCK
 
 log = logging.getLogger(__name__)
 

@@ -3,8 +3,8 @@
 import redis
 
 from viberary_pipeline.errors import IndexBuildError
+from viberary_pipeline.index.contract import ALIAS, HnswSettings, index_is_missing, index_name, read_pointer
 from viberary_pipeline.redis_server.connection import check_server
-from viberary_pipeline.search.schema import ALIAS, HnswSettings, index_is_missing, index_name, read_pointer
 
 # Beside the vector, which is stored twice (in the hash and in the graph): the hash's fields (title, author, 600
 # characters of description, link), its key, and its words' postings. Measured on RediSearch 2.10.5 with 20,000 works of

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import redis
 
+from viberary_pipeline.encoders.query_encoder import read_description
 from viberary_pipeline.errors import EncoderError, GateRefused, IndexBuildError
 from viberary_pipeline.index.clean import remove_build
-from viberary_pipeline.index.gate_result import GateResult
-from viberary_pipeline.search.query_encoder import read_description
-from viberary_pipeline.search.schema import (
+from viberary_pipeline.index.contract import (
     ALIAS,
     POINTER,
     BuildRecord,
@@ -25,6 +24,7 @@ from viberary_pipeline.search.schema import (
     read_record,
     record_key,
 )
+from viberary_pipeline.index.gate_result import GateResult
 from viberary_pipeline.search.searcher import encoder_folder
 
 log = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 import redis
 
+from viberary_pipeline.index.contract import BuildRecord
 from viberary_pipeline.search.knn import nearest
-from viberary_pipeline.search.schema import BuildRecord
 
 K = 10
 _CHUNK_ROWS = 65_536

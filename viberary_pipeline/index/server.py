@@ -13,7 +13,7 @@ from typing import Any
 
 import redis
 
-from viberary_pipeline.search.schema import VECTOR, index_name
+from viberary_pipeline.index.contract import VECTOR, index_name
 
 log = logging.getLogger(__name__)
 

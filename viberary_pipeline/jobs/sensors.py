@@ -5,7 +5,7 @@ import logging
 import dagster as dg
 
 from viberary_pipeline.embedding.embed import end_abandoned
-from viberary_pipeline.executors.choice import jobs_place
+from viberary_pipeline.embedding.executors.choice import jobs_place
 from viberary_pipeline.resources import EmbeddingExecutor, Storage
 
 

@@ -1,4 +1,4 @@
-"""Drift: how far a table is from the one that the last published build was made of (index/baseline.py).
+"""Drift: how far a table is from the one that the last published build was made of (quality/baseline.py).
 
 The figures are metrics like those of `sql/{table}.sql`: bounds.toml says how far is too far. Where there is nothing
 to compare with, each is undefined, which passes, and says why.
@@ -6,7 +6,7 @@ to compare with, each is undefined, which passes, and says why.
 
 from collections.abc import Callable, Mapping
 
-from viberary_pipeline.index.baseline import Before, Profile
+from viberary_pipeline.quality.baseline import Before, Profile
 from viberary_pipeline.quality.metrics import Metric
 from viberary_pipeline.quality.profile import shares
 

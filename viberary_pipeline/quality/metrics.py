@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 
-from viberary_pipeline.catalogue.duck import DuckLimits, connect, parquet_glob, sql
+from viberary_pipeline.duck import DuckLimits, connect, parquet_glob, sql
 from viberary_pipeline.errors import QualityError
 
 # documents is downstream of the other three tables, so how the tables fit together is measured there.

@@ -23,7 +23,7 @@ from typing import Any
 import duckdb
 
 from viberary_pipeline.artifacts import Artifact, ArtifactStore, digest
-from viberary_pipeline.catalogue.duck import DuckLimits, connect, parquet_glob, sql
+from viberary_pipeline.duck import DuckLimits, connect, parquet_glob, sql
 from viberary_pipeline.errors import QualityError
 from viberary_pipeline.quality.bounds import TABLES
 from viberary_pipeline.quality.distributions import DISTRIBUTIONS, Bins, Distribution

@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from viberary_pipeline.catalogue.duck import DuckLimits, connect, parquet_glob, sql
+from viberary_pipeline.duck import DuckLimits, connect, parquet_glob, sql
 from viberary_pipeline.quality.distributions import TOKENS
 from viberary_pipeline.quality.profile import distribution
 

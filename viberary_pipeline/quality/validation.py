@@ -7,9 +7,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from viberary_pipeline.catalogue.duck import DuckLimits
+from viberary_pipeline.duck import DuckLimits
 from viberary_pipeline.errors import QualityError
-from viberary_pipeline.index.baseline import NOTHING_BEFORE
+from viberary_pipeline.quality.baseline import NOTHING_BEFORE
 from viberary_pipeline.quality.bounds import (
     BOUNDS,
     ExpectationSpec,

@@ -8,14 +8,14 @@ from pydantic import Field
 
 from viberary_pipeline.documents.recipes import Recipe, recipe_named
 from viberary_pipeline.documents.rules import DocumentRules
+from viberary_pipeline.embedding.executors.base import Executor
+from viberary_pipeline.embedding.executors.choice import executor_for
 from viberary_pipeline.embedding.jobs import JobOptions
-from viberary_pipeline.embedding.places import place
-from viberary_pipeline.embedding.store import EmbeddingStore
 from viberary_pipeline.encoders.files import ResolvedEncoder, resolve
 from viberary_pipeline.encoders.precision import Precision
-from viberary_pipeline.executors.base import Executor
-from viberary_pipeline.executors.choice import executor_for
 from viberary_pipeline.settings import Settings, load_settings
+from viberary_pipeline.storage import place
+from viberary_pipeline.vectors.store import EmbeddingStore
 
 _OURS = {
     *("executor", "device", "dtype", "stored_vectors", "vectors", "shard_rows"),

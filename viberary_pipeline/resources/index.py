@@ -7,11 +7,11 @@ import redis
 from pydantic import Field
 
 from viberary_pipeline.index.canaries import load_canaries
+from viberary_pipeline.index.contract import HnswSettings
 from viberary_pipeline.index.effort import ef_runtime_for
 from viberary_pipeline.index.gate import GateRules
 from viberary_pipeline.redis_server import connect
 from viberary_pipeline.search.retrieval import Tuning
-from viberary_pipeline.search.schema import HnswSettings
 from viberary_pipeline.settings import VectorType, load_settings
 
 

@@ -6,7 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from viberary_pipeline.artifacts import ArtifactStore
-from viberary_pipeline.catalogue.duck import DuckLimits
+from viberary_pipeline.duck import DuckLimits
 
 
 class Storage(dg.ConfigurableResource):

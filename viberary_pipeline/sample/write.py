@@ -15,10 +15,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from viberary_pipeline.catalogue.raw import FILES
 from viberary_pipeline.errors import SettingsError
 from viberary_pipeline.sample import records
 from viberary_pipeline.sample.works import Work, load_works
+from viberary_pipeline.sources.raw_files import FILES
 
 # The head of every file that any version of the sample writes: gzip with a comment (RFC 1952, 2.3), no time and no
 # file name. It tells the sample's own files, which may be replaced, from somebody's downloads, which may not.

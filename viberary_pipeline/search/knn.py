@@ -5,8 +5,8 @@ from typing import Any
 
 import redis
 
+from viberary_pipeline.index.contract import VECTOR
 from viberary_pipeline.search.replies import Command, read_rows, search_command
-from viberary_pipeline.search.schema import VECTOR
 
 
 def nearest(

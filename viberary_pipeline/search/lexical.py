@@ -4,9 +4,9 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from viberary_pipeline.search.names import authors_of, words_of
+from viberary_pipeline.index.contract import DESCRIPTION, NAMES, VECTOR, index_name
+from viberary_pipeline.search.name_keys import authors_of, words_of
 from viberary_pipeline.search.replies import Command, search_command
-from viberary_pipeline.search.schema import DESCRIPTION, NAMES, VECTOR, index_name
 
 MOST_WORDS = 32
 """Words of a query that BM25 looks at: each is a list of postings to walk."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from viberary_pipeline.search.names import authors_of, name_variants, spells, title_variants
+from viberary_pipeline.search.name_keys import authors_of, name_variants, spells, title_variants
 from viberary_pipeline.search.replies import Row
 
 MOST_TITLES = 3

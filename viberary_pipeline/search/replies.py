@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from viberary_pipeline.errors import SearchError
-from viberary_pipeline.search.schema import index_name
+from viberary_pipeline.index.contract import index_name
 
 Command = tuple[str | bytes | int, ...]
 

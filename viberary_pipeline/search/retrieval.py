@@ -21,6 +21,16 @@ import numpy.typing as npt
 import redis
 
 from viberary_pipeline.errors import SearchError
+from viberary_pipeline.index.contract import (
+    AUTHOR_KEYS,
+    PAGE_FIELDS,
+    TITLE_KEYS,
+    VECTOR,
+    BuildRecord,
+    document_prefix,
+    pointer_command,
+    read_pointer_reply,
+)
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.knn import knn_command
 from viberary_pipeline.search.lexical import (
@@ -37,20 +47,10 @@ from viberary_pipeline.search.lexical import (
     names_score_command,
     spelling_command,
 )
+from viberary_pipeline.search.name_keys import LONGEST_KEY, Copies, words_of
 from viberary_pipeline.search.named import How, Named, spelt_out
-from viberary_pipeline.search.names import LONGEST_KEY, Copies, words_of
 from viberary_pipeline.search.replies import Command, Row, read_rows, read_spelling
 from viberary_pipeline.search.round_trips import ask, ask_while
-from viberary_pipeline.search.schema import (
-    AUTHOR_KEYS,
-    PAGE_FIELDS,
-    TITLE_KEYS,
-    VECTOR,
-    BuildRecord,
-    document_prefix,
-    pointer_command,
-    read_pointer_reply,
-)
 from viberary_pipeline.settings import Settings
 
 _TIE_DIGITS = 6

@@ -17,17 +17,17 @@ import numpy as np
 import redis
 from numpy.typing import NDArray
 
+from viberary_pipeline.encoders.query_encoder import QueryEncoder
 from viberary_pipeline.errors import EncoderError, QueryError, SearchError
-from viberary_pipeline.search.filters import Filters
-from viberary_pipeline.search.query_encoder import QueryEncoder
-from viberary_pipeline.search.retrieval import BuildVanishedError, Found, Tuning, find, find_like, key_of_book
-from viberary_pipeline.search.schema import (
+from viberary_pipeline.index.contract import (
     BuildRecord,
     index_info,
     index_is_missing,
     read_pointer,
     read_record,
 )
+from viberary_pipeline.search.filters import Filters
+from viberary_pipeline.search.retrieval import BuildVanishedError, Found, Tuning, find, find_like, key_of_book
 
 MOST_CHARACTERS = 2000
 """Characters of a query that are read; encoders cut far earlier."""

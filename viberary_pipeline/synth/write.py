@@ -20,7 +20,7 @@ import psutil
 import pyarrow as pa
 from tqdm import tqdm
 
-from viberary_pipeline.catalogue.duck import DuckLimits, connect, sql
+from viberary_pipeline.duck import DuckLimits, connect, sql
 from viberary_pipeline.errors import SettingsError
 from viberary_pipeline.synth.gz import HEAD, GzFile, Piece, deflate
 from viberary_pipeline.synth.plan import MAX_RECORDS, Plan

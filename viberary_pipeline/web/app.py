@@ -20,8 +20,8 @@ from viberary_pipeline import __version__
 from viberary_pipeline.errors import QueryError, ViberaryError
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.searcher import MOST_RESULTS, Readiness, SearchResponse
-from viberary_pipeline.web.metrics import Metrics
 from viberary_pipeline.web.presentation import counted, safe_link, shorten
+from viberary_pipeline.web.prometheus import Metrics
 from viberary_pipeline.web.query_log import QueryLog
 
 logger = logging.getLogger(__name__)

@@ -1,5 +1,5 @@
 -- Macros of the documents stage. clean_text, detect_language and is_plainly_english are those of the catalogue
--- (catalogue/sql/text.sql and languages.sql).
+-- (sources/sql/text.sql and languages.sql).
 
 -- What makes two titles the same: letters, digits and marks of the lower-cased title, without a series at its end
 -- ('The Hobbit (Middle-earth, #0)'). Null where none is left.

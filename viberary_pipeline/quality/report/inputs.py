@@ -10,7 +10,7 @@ from typing import Any
 
 from viberary_pipeline.artifacts import Artifact, ArtifactStore, digest
 from viberary_pipeline.errors import ArtifactError
-from viberary_pipeline.index.baseline import Before, Profile, Source, before
+from viberary_pipeline.quality.baseline import Before, Profile, Source, before
 from viberary_pipeline.quality.verdict import validation_stage
 
 READ_TABLES = ("books", "authors", "reviews", "works", "genres", "series")

@@ -7,8 +7,8 @@ from typing import Any
 
 import duckdb
 
-from viberary_pipeline.catalogue.duck import sql
-from viberary_pipeline.index.baseline import Profile
+from viberary_pipeline.duck import sql
+from viberary_pipeline.quality.baseline import Profile
 from viberary_pipeline.quality.bounds import TABLES
 from viberary_pipeline.quality.distributions import DISTRIBUTIONS, TOKENS, Distribution
 from viberary_pipeline.quality.drift import distance, fill_rates, reject_share

@@ -1,0 +1,136 @@
+"""kill -9 in every stage: readers keep the old index, and the next plain build completes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from viberary_pipeline import redis_server
+from viberary_pipeline.index.clean import known_builds
+from viberary_pipeline.index.contract import read_pointer, read_record
+from viberary_pipeline.search.searcher import Searcher
+from viberary_pipeline.settings import load_settings
+from viberary_pipeline.sources.raw_files import FILES
+
+# Runs a build that kills itself as soon as the named function of ours is entered: in the middle of that stage.
+KILLER = """
+import importlib, os, signal, sys
+module, function = sys.argv.pop(1).rsplit(".", 1)
+module = importlib.import_module(module)
+def die(*args, **kwargs):
+    os.kill(os.getpid(), signal.SIGKILL)
+setattr(module, function, die)
+from viberary_pipeline.cli import main
+main()
+"""
+
+# A function deep inside each stage, called after it has begun to write.
+STAGES = {
+    "raw": "viberary_pipeline.sources.raw_files._local_part",
+    "tables": "viberary_pipeline.sources.ingest.copy_to_parquet",
+    "documents": "viberary_pipeline.documents.assemble.copy_to_parquet",
+    "index feed": "viberary_pipeline.index.build._document_hash",
+    "index gate": "viberary_pipeline.index.build.gate_index",
+    "evaluation": "viberary_pipeline.evaluation.build_evaluation.by_query",
+    "publish": "viberary_pipeline.index.publish._switch",
+    "query_encoder": "viberary_pipeline.encoders.onnx_export._save_tokenizer",
+    "after the switch": "viberary_pipeline.index.publish.save",
+}
+BOOKS = 600
+
+
+def write_books(write_gz, raw, *, ratings: int, suffix: str = "") -> None:
+    """Other ratings make other tables, documents and indexes of the same texts."""
+    books = [{"book_id": str(n), "title": f"Book number {n}{suffix}", "ratings_count": ratings} for n in range(BOOKS)]
+    write_gz(raw / FILES["books"], books)
+
+
+@pytest.fixture
+def tiny(tmp_path, write_gz):
+    raw = tmp_path / "tiny"
+    write_books(write_gz, raw, ratings=0)
+    write_gz(raw / FILES["authors"], [])
+    write_gz(raw / FILES["reviews"], [])
+    return raw
+
+
+def test_kill_9_in_every_stage(warm_cli, tiny, write_gz):
+    first = warm_cli("build", "--raw", str(tiny), "--json")
+    assert first.returncode == 0, first.stderr
+    live = json.loads(first.stdout.splitlines()[-1])["build"]
+    settings = load_settings(home=warm_cli.home, redis_url=redis_server.ensure(warm_cli.home).url)
+    client = redis_server.connect(settings)
+    searcher = Searcher(client, warm_cli.home)
+
+    stop, answers, errors = threading.Event(), set(), []
+
+    def read() -> None:
+        while not stop.is_set():
+            try:
+                response = searcher.search("book number 7")
+                answers.add((response.build, len(response.results)))
+            except Exception as error:
+                errors.append(error)
+            time.sleep(0.01)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        for ratings, (stage, function) in enumerate(STAGES.items(), start=1):
+            write_books(write_gz, tiny, ratings=ratings)
+            force = ["--force"] if stage == "query_encoder" else []
+            killed = subprocess.run(
+                [sys.executable, "-c", KILLER, function, "build", "--raw", str(tiny), *force],
+                env=warm_cli.environment,
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+            )
+            assert killed.returncode == -signal.SIGKILL, (stage, killed.stderr)
+            if stage != "after the switch":
+                assert read_pointer(client).live == live, stage
+
+        # And while the worker embeds new texts.
+        write_books(write_gz, tiny, ratings=0, suffix=", revised")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "viberary_pipeline.cli", "build", "--raw", str(tiny)],
+            env=warm_cli.environment,
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + 120
+        while not list(warm_cli.home.glob("jobs/*/done/*.json")):
+            assert process.poll() is None, "the build ended before a shard was done"
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+
+        again = warm_cli("build", "--raw", str(tiny), "--json")
+        assert again.returncode == 0, again.stderr
+        outcome = json.loads(again.stdout.splitlines()[-1])
+        # The shards that were done are not embedded again.
+        assert outcome["documents"] == BOOKS
+        assert 0 < outcome["embedded"] < BOOKS
+        assert outcome["embedded"] + outcome["reused"] == BOOKS
+        assert outcome["published"] is True
+    finally:
+        stop.set()
+        reader.join()
+    assert errors == []
+    assert {count for _, count in answers} == {10}
+    assert {build for build, _ in answers} >= {live}
+    pointer = read_pointer(client)
+    assert pointer.live == outcome["build"]
+    assert read_record(client, pointer.live).saved, "a restart of Redis would lose the publish"
+    # Nothing of the killed builds is left.
+    assert sorted(known_builds(client)) == sorted([pointer.live, pointer.previous])
+    assert client.dbsize() == 2 * (BOOKS + 1) + 1
+    assert list(warm_cli.home.glob("artifacts/*/.tmp-*")) == []
+    assert list(warm_cli.home.glob("jobs/*/job.json")) == []

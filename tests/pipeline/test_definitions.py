@@ -1,0 +1,99 @@
+"""The definitions load, and hold what the flow says."""
+
+import dagster as dg
+import pytest
+
+from viberary_pipeline.definitions import build_definitions
+from viberary_pipeline.errors import SettingsError
+from viberary_pipeline.evaluation.evaluation_gate import GATE as EVALUATION_GATE
+from viberary_pipeline.index.gate import GATE_NAMES
+from viberary_pipeline.quality.bounds import TABLES, expectation_specs
+from viberary_pipeline.settings import load_settings
+
+
+@pytest.fixture(scope="module")
+def definitions(tmp_path_factory) -> dg.Definitions:
+    return build_definitions(load_settings(home=tmp_path_factory.mktemp("home")))
+
+
+def test_the_definitions_load(definitions):
+    dg.Definitions.validate_loadable(definitions)
+
+
+def test_the_graph_is_the_flow(definitions):
+    graph = definitions.resolve_asset_graph()
+    parents = {
+        key.to_user_string(): sorted(parent.to_user_string() for parent in graph.get(key).parent_keys)
+        for key in graph.get_all_asset_keys()
+    }
+    assert parents == {
+        "raw_books": [],
+        "raw_authors": [],
+        "raw_reviews": [],
+        "raw_works": [],
+        "raw_genres": [],
+        "raw_series": [],
+        "books": ["raw_books"],
+        "authors": ["raw_authors"],
+        "reviews": ["raw_reviews"],
+        "works": ["raw_works"],
+        "genres": ["raw_genres"],
+        "series": ["raw_series"],
+        "documents": ["authors", "books", "genres", "reviews", "series", "works"],
+        "data_quality_report": ["authors", "books", "documents", "reviews"],
+        "embeddings": ["documents", "query_encoder"],
+        "query_encoder": [],
+        "search_index": ["embeddings", "query_encoder"],
+        "evaluation_report": ["books", "documents", "search_index"],
+        "published_index": ["data_quality_report", "evaluation_report", "search_index"],
+    }
+
+
+def test_every_expectation_and_gate_is_a_check_and_errors_block(definitions):
+    graph = definitions.resolve_asset_graph()
+    found = {(key.asset_key.to_user_string(), key.name): graph.get(key).blocking for key in graph.asset_check_keys}
+    expected = {("search_index", name): True for name in GATE_NAMES}
+    expected[("evaluation_report", EVALUATION_GATE)] = True
+    for table in TABLES:
+        expected |= {(table, spec.name): spec.severity == "ERROR" for spec in expectation_specs(table)}
+    assert found == expected
+
+
+def test_jobs_and_the_weekly_schedule(definitions):
+    repository = definitions.get_repository_def()
+    jobs = {job.name: sorted(job.asset_layer.executable_asset_keys) for job in repository.get_all_jobs()}
+    assert {"rebuild", "catalogue", "reindex"} <= set(jobs)
+    assert len(jobs["rebuild"]) == 19
+    (schedule,) = repository.schedule_defs
+    assert (schedule.name, schedule.cron_schedule, schedule.job_name) == (
+        "weekly_rebuild",
+        "0 3 * * 0",
+        "rebuild",
+    )
+
+
+def test_no_failed_run_leaves_a_machine(definitions):
+    sensors = {sensor.name: sensor.default_status for sensor in definitions.get_repository_def().sensor_defs}
+    assert sensors == dict.fromkeys(
+        ["machines_of_failed_runs", "machines_of_cancelled_runs"], dg.DefaultSensorStatus.RUNNING
+    )
+
+
+def test_a_redis_password_is_in_no_resource(tmp_path, monkeypatch):
+    """The UI shows the configuration of resources."""
+    monkeypatch.setenv("VIBERARY_REDIS_URL", "redis://:secret@127.0.0.1:1/0")
+    definitions = build_definitions(load_settings(home=tmp_path))
+    assert "secret" not in repr(definitions.resources)
+    assert "VIBERARY_REDIS_URL" in repr(definitions.resources["index"])
+
+
+def test_an_unwritable_home_is_named(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(SettingsError, match="VIBERARY_HOME cannot be used"):
+        build_definitions(load_settings(home=blocked / "home"))
+
+
+def test_an_object_store_as_home_is_refused_clearly():
+    with pytest.raises(SettingsError, match=r"VIBERARY_HOME='s3://bucket/x': .*expected a local folder"):
+        load_settings(home="s3://bucket/x")

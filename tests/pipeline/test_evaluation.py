@@ -1,0 +1,284 @@
+"""Evaluation: its sets, its systems on a real Redis, its gate, its report."""
+
+import json
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from viberary_pipeline.errors import EvaluationError
+from viberary_pipeline.evaluation.build_evaluation import evaluate_build, query_sets
+from viberary_pipeline.evaluation.evaluation_gate import gate_evaluation
+from viberary_pipeline.evaluation.known_items import KINDS, known_items, with_typo
+from viberary_pipeline.evaluation.page import line_chart, table_lines, write_report
+from viberary_pipeline.evaluation.queries import JudgedQuery, QuerySet, golden_set, trec_set
+from viberary_pipeline.evaluation.scoring import Scored, by_query, evaluate, summary
+from viberary_pipeline.evaluation.seed_baseline import SeedVectors
+from viberary_pipeline.evaluation.systems import BM25, PREVIOUS, SEED, SEED_ORDER, THIS, VECTORS, System, seed_systems
+from viberary_pipeline.evaluation.weak_labels import weak_sets
+from viberary_pipeline.index.contract import document_prefix, read_record
+from viberary_pipeline.sample.records import work_id
+from viberary_pipeline.sample.works import load_works
+from viberary_pipeline.search.lexical import edits
+from viberary_pipeline.search.retrieval import Tuning
+
+SAMPLE = [work_id(work) for work in load_works()]
+
+
+def test_the_golden_set_judges_works_of_the_sample_and_each_query_has_a_best_one():
+    golden = golden_set(SAMPLE)
+    assert golden.relevant == 2
+    assert len(golden.queries) >= 60
+    assert len({query.text for query in golden.queries}) == len(golden.queries)
+    for query in golden.queries:
+        assert set(query.grades) <= set(SAMPLE)
+        assert set(query.grades.values()) <= {0, 1, 2, 3}
+        assert 3 in query.grades.values(), query.text
+    assert set(Counter(query.kind for query in golden.queries)) == {"feeling", "subject", "people", "place", "style"}
+    assert golden_set(SAMPLE[:100]) is None, "its judgements are of no other catalogue"
+
+
+def test_trec_files_become_a_set(tmp_path):
+    (tmp_path / "q.tsv").write_text("1\tsad vampires\n2\tnobody judged me\n3\tonly zeros\n", encoding="utf-8")
+    (tmp_path / "mine.qrels").write_text("1 0 w1 2\n1 0 w2 0\n3\t0\tw1\t0\n", encoding="utf-8")
+    assert trec_set(tmp_path / "q.tsv", tmp_path / "mine.qrels") == QuerySet(
+        "mine", (JudgedQuery("sad vampires", "mine", {"w1": 2, "w2": 0}),)
+    )
+
+
+@pytest.mark.parametrize(
+    ("queries", "qrels", "message"),
+    [
+        ("1 no tab\n", "1 0 w1 1\n", "line 1: '1 no tab'"),
+        ("1\tquery\n", "1 0 w1\n", "line 1: '1 0 w1'"),
+        ("1\tquery\n", "1 0 w1 good\n", "line 1: '1 0 w1 good'"),
+        ("1\tquery\n", "2 0 w1 1\n", "nothing to evaluate"),
+    ],
+)
+def test_files_of_another_form_say_where(tmp_path, queries, qrels, message):
+    (tmp_path / "q").write_text(queries)
+    (tmp_path / "r").write_text(qrels)
+    with pytest.raises(EvaluationError, match=message):
+        trec_set(tmp_path / "q", tmp_path / "r")
+    with pytest.raises(EvaluationError, match="cannot be read"):
+        trec_set(tmp_path / "q", tmp_path / "absent")
+
+
+@pytest.fixture
+def documents(tmp_path):
+    sentence = "A keeper of a lighthouse finds a letter that was never meant for her."
+    rows = [
+        ("w1", "The Sea: A Novel", "Ann Bo, Cy Di", sentence + " Short one."),
+        ("w2", "Sea (Tides, #2)", "Ann Bo", "Short."),
+        ("w3", "The sea, a novel!", "Eve Fox", sentence),
+        ("w4", "No Author", "", sentence),
+        ("w5", "It", "Stephen King", ""),
+    ]
+    path = tmp_path / "documents.parquet"
+    names = ("work_id", "title", "author", "description")
+    pq.write_table(pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in rows]), path)
+    return path
+
+
+def test_known_items_count_every_work_of_that_title_or_author(documents):
+    known = known_items(documents, 10)
+    asked = {(query.kind, query.text): set(query.grades) for query in known.queries}
+    assert asked[("title", "The Sea: A Novel")] == asked[("title", "The sea, a novel!")] == {"w1", "w3"}
+    assert asked[("title", "Sea (Tides, #2)")] == {"w2"}
+    assert asked[("author", "Ann Bo, Cy Di")] == {"w1", "w2"}
+    assert asked[("author and title", "Ann Bo, Cy Di The Sea: A Novel")] == {"w1"}
+    sentence = "A keeper of a lighthouse finds a letter that was never meant for her."
+    assert [query.grades for query in known.queries if query.text == sentence] != []
+    assert {query.kind for query in known.queries} <= set(KINDS)
+    assert asked[("author", "Stephen King")] == {"w5"}, "a work without a description has a name"
+    assert "w4" not in {work for query in known.queries for work in query.grades}
+    assert known == known_items(documents, 10)
+    assert Counter(query.kind for query in known_items(documents, 1).queries) == dict.fromkeys(
+        [query.kind for query in known.queries], 1
+    )
+
+
+def test_a_typo_is_one_slip_in_a_longer_word():
+    for seed in range(200):
+        slipped = with_typo("The Hitchhiker's Guide", seed=seed)
+        assert edits(slipped, "The Hitchhiker's Guide") == 1
+        assert slipped.startswith("The ")
+    assert with_typo("It, by Her", seed=1) is None
+
+
+def test_weak_labels_come_from_similar_books_and_from_shelves_that_say_something(tmp_path):
+    folder = tmp_path / "books.parquet"
+    folder.mkdir()
+    shelves = ["to-read", "owned", "magical-realism", "2017", "everybody"]
+    rows = [
+        {
+            "book_id": str(n),
+            "work_id": f"w{n}",
+            "similar_books": ["1", "2", "999"] if n == 0 else [],
+            "popular_shelves": shelves if n < 5 else ["to-read", "everybody"],
+        }
+        for n in range(60)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "part-00000.parquet")
+    similar, shelf = weak_sets(folder, [f"w{n}" for n in range(60)], 10)
+    assert similar.queries == (JudgedQuery("", "similar books", {"w1": 1, "w2": 1}, like="w0"),)
+    assert not similar.guards
+    assert shelf.queries == (JudgedQuery("magical realism", "shelves", {f"w{n}": 1 for n in range(5)}),)
+    # What cannot be found is no right answer, and four works are no shelf.
+    (similar,) = weak_sets(folder, [f"w{n}" for n in range(60) if n != 2], 10)
+    assert similar.queries == (JudgedQuery("", "similar books", {"w1": 1}, like="w0"),)
+
+
+def fixed(name, found):
+    return System(name, lambda query: found.get(query.text))
+
+
+def test_figures_are_summed_up_by_set_kind_and_query():
+    judged = QuerySet("s", (JudgedQuery("a", "x", {"1": 1}), JudgedQuery("b", "y", {"2": 1})))
+    scored = evaluate([fixed("good", {"a": ["1"], "b": ["9", "2"]}), fixed("none", {"a": []})], [judged])
+    found = summary(scored)["s"]
+    assert found["queries"] == 2
+    assert found["systems"]["good"]["mrr@10"][0] == 0.75
+    assert found["systems"]["good"]["top3"] == [1.0, 1.0, 1.0]
+    assert found["systems"]["none"]["ndcg@10"] == [0.0, 0.0, 0.0], "the query that it cannot answer is not counted"
+    assert found["kinds"]["y"] == {
+        "queries": 1,
+        "systems": {"good": {"ndcg@10": 0.6309, "mrr@10": 0.5, "recall@100": 1.0, "top3": 1.0}},
+    }
+    assert [(row["asked"], list(row["systems"])) for row in by_query(scored)] == [
+        ("a", ["good", "none"]),
+        ("b", ["good"]),
+    ]
+
+
+def one(system, asked, figure, name="golden"):
+    return Scored(name, "k", asked, system, (figure, 0.0, 0.0, 0.0))
+
+
+def test_the_gate_lets_a_small_loss_pass_and_refuses_a_larger_one():
+    scored = [one(THIS, "a", 0.50), one(PREVIOUS, "a", 0.52), one(THIS, "new", 0.0)]
+    passed = gate_evaluation(scored, {"golden"}, 0.03)
+    assert (passed.passed, passed.figure, passed.bound) == (True, 0.02, 0.03)
+    worse = [*scored, one(THIS, "b", 0.1, "known items"), one(PREVIOUS, "b", 0.5, "known items")]
+    refused = gate_evaluation(worse, {"golden", "known items"}, 0.03)
+    assert (refused.passed, refused.figure) == (False, 0.4)
+    assert "known items: 0.1000, before 0.5000" in refused.means
+    assert gate_evaluation(worse, {"golden"}, 0.03).passed, "a set that guards nothing"
+    assert gate_evaluation([one(THIS, "a", 0.0)], {"golden"}, 0.03).passed, "nothing to compare with"
+
+
+def test_the_seeds_order_is_its_fifty_nearest_turned_round():
+    vectors = np.eye(60, 3, dtype=np.float32)
+    vectors[:, 0] = np.linspace(1, 0.1, 60)
+    right, shown = seed_systems([f"w{n}" for n in range(60)], vectors, lambda _: np.array([1, 0, 0], np.float32))
+    query = JudgedQuery("q", "k", {})
+    assert right.answer(query) == [f"w{n}" for n in range(60)]
+    assert shown.answer(query) == [f"w{n}" for n in range(49, -1, -1)]
+
+
+@pytest.fixture(scope="module")
+def evaluated(published):
+    record = read_record(published.redis, published.build)
+    prefix = document_prefix(published.build)
+    keys = sorted(published.redis.scan_iter(f"{prefix}*"))
+    vectors = record.hnsw.from_bytes([published.redis.hget(key, "vector") for key in keys], record.dim)
+    seed = SeedVectors([key.decode().removeprefix(prefix) for key in keys], vectors)
+    return evaluate_build(
+        published.redis,
+        published.home,
+        record,
+        None,
+        query_sets(published.home, 25),
+        tuning=Tuning(),
+        most_loss=0.03,
+        seed=seed,
+    ).result
+
+
+def test_a_build_is_measured_beside_its_baselines(evaluated, published):
+    assert evaluated["build"] == published.build
+    assert list(evaluated["sets"]) == ["golden", "known items", "similar books", "shelves"]
+    golden = evaluated["sets"]["golden"]["systems"]
+    assert set(golden) == {THIS, VECTORS, BM25, SEED, SEED_ORDER}
+    figures = {system: golden[system]["ndcg@10"][0] for system in golden}
+    # The seed's vectors are the build's here: exact search and HNSW agree, and its order is the wrong one.
+    assert figures[VECTORS] == pytest.approx(figures[SEED], abs=0.01)
+    assert figures[THIS] > figures[VECTORS] > figures[BM25] > figures[SEED_ORDER]
+    known = evaluated["sets"]["known items"]["kinds"]
+    assert known["title"]["systems"][THIS]["top3"] >= 0.98
+    assert known["title with a typo"]["systems"][THIS]["top3"] >= 0.9
+    assert known["author"]["systems"][THIS]["ndcg@10"] >= 0.95
+    assert known["sentence"]["systems"][THIS]["top3"] >= 0.95
+    assert [point["ef_runtime"] for point in evaluated["ef_runtime"]] == [10, 20, 50, 100, 200, 400]
+    assert evaluated["ef_runtime"][-1]["recall"] >= 0.99
+    json.dumps(evaluated)
+
+
+def test_the_report_is_one_page_with_every_figure(evaluated, tmp_path):
+    page = write_report(tmp_path, evaluated)
+    text = page.read_text(encoding="utf-8")
+    assert (tmp_path / "quality" / "evaluation" / "latest.html").read_text(encoding="utf-8") == text
+    assert "Fit to be published" in text
+    assert text.count("<svg") == 2
+    assert "http" not in text.replace('http-equiv="', ""), "it needs no network"
+    for query in evaluated["queries"]:
+        assert query["asked"].split("'")[0].split("&")[0].split('"')[0] in text
+    nothing = {**evaluated, "sets": {}, "queries": [], "ef_runtime": []}
+    assert "no query to ask" in write_report(tmp_path, nothing).read_text(encoding="utf-8")
+    refused = {**evaluated, "gate": {**evaluated["gate"], "passed": False}}
+    assert "Refused" in write_report(tmp_path, refused).read_text(encoding="utf-8")
+    lines = table_lines(evaluated)
+    assert sum(THIS in line for line in lines) == 4
+
+
+def test_a_chart_holds_its_points():
+    drawn = line_chart([(10, 0.5), (20, 0.9)], "x", "y")
+    assert drawn.count("<circle") == 2
+    assert ">0.9</text>" in drawn
+
+
+def test_evaluate_on_the_command_line(published, tmp_path):
+    (tmp_path / "q.tsv").write_text("1\tNeuromancer\n")
+    (tmp_path / "own.qrels").write_text("1 0 50002008 1\n")
+    own = ("--queries", str(tmp_path / "q.tsv"), "--qrels", str(tmp_path / "own.qrels"))
+    done = published.cli("evaluate", "--no-seed", "--json", *own)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["sets"]["own"]["systems"][THIS]["mrr@10"] == [1.0, 1.0, 1.0]
+    assert published.cli("evaluate", "--queries", str(tmp_path / "q.tsv")).returncode == 2
+    table = published.cli("evaluate", "--no-seed", *own).stdout
+    assert "own (1 queries)" in table
+    assert "report: " in table
+
+
+def test_similar_on_the_command_line(published):
+    book = json.loads(published.cli("search", "--json", "-k", "1", "The Overstory").stdout)["results"][0]
+    done = published.cli("similar", "--json", "-k", "3", "--years", "1900-", book["book_id"])
+    result = json.loads(done.stdout)
+    assert (result["query"], len(result["results"])) == (book["book_id"], 3)
+    assert set(result["results"][0]) == set(book)
+    missing = published.cli("similar", "123")
+    assert missing.returncode == 1
+    assert "No such book" in missing.stderr
+    wrong = published.cli("search", "--years", "long ago", "love")
+    assert wrong.returncode == 2
+    assert "years such as 1990-1999" in wrong.stderr
+
+
+def test_a_build_that_finds_worse_is_refused_and_removed(warm_cli):
+    """The original system's text of each work, after ours: the same catalogue and encoder, worse answers."""
+    good = json.loads(warm_cli("build", "--json").stdout.splitlines()[-1])
+    assert good["published"]
+    refused = warm_cli("build", "--json", VIBERARY_RECIPE="seed")
+    assert refused.returncode == 3, refused.stderr
+    assert "Refused by the gate evaluation of evaluation_report" in refused.stderr
+    status = json.loads(warm_cli("status", "--json").stdout)
+    assert status["live"] == good["build"]
+    assert [build["build"] for build in status["builds"]] == [good["build"]]
+    page = (warm_cli.home / "quality" / "evaluation" / "latest.html").read_text(encoding="utf-8")
+    assert "Refused" in page
+    # With a bound that allows for it, the same build goes live.
+    allowed = warm_cli("build", "--json", VIBERARY_RECIPE="seed", VIBERARY_GATE_EVALUATION="1")
+    assert json.loads(allowed.stdout.splitlines()[-1])["published"], allowed.stderr

@@ -1,0 +1,203 @@
+"""What `viberary gc` removes, and what it must not: in Redis, among the artifacts, among the jobs."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from filelock import FileLock
+
+from viberary_pipeline.artifacts import ArtifactStore
+from viberary_pipeline.embedding.jobs import write_job
+from viberary_pipeline.encoders import REGISTRY, ResolvedEncoder
+from viberary_pipeline.encoders.quantize import int8_name
+from viberary_pipeline.errors import IndexBuildError
+from viberary_pipeline.index.build import IndexSource, build_index
+from viberary_pipeline.index.clean import known_builds
+from viberary_pipeline.index.contract import HnswSettings, document_prefix, index_name, read_record, record_key
+from viberary_pipeline.index.garbage import collect_garbage
+from viberary_pipeline.index.gate import GateRules
+from viberary_pipeline.index.lock import build_lock
+from viberary_pipeline.index.publish import is_healthy, publish
+from viberary_pipeline.vectors.arrow_files import TEXTS_SCHEMA, table_bytes, vectors_table
+from viberary_pipeline.vectors.store import EmbeddingStore
+
+WORKS = 30
+
+
+@pytest.fixture
+def build(client, tmp_path):
+    """Builds an index of a few works, by the encoder whose export has this key."""
+    rows = [
+        {
+            **dict.fromkeys(("title", "author", "authors", "description", "link"), "x"),
+            "work_id": str(n),
+            "book_id": str(n),
+            "review_count": n,
+            "publication_year": 2000,
+        }
+        for n in range(WORKS)
+    ]
+    path = tmp_path / "documents.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    vectors = np.eye(WORKS, dtype=np.float32)
+
+    def make(key: str = "k" * 16) -> str:
+        source = IndexSource(path, vectors, "d", "e", "f" * 16, key)
+        return build_index(client, source, HnswSettings(), GateRules(queries=5))[0].build
+
+    return make
+
+
+@pytest.fixture
+def home(tmp_path):
+    return tmp_path / "home"
+
+
+def produce(home, stage: str, settings: str, inputs: dict[str, str] | None = None):
+    def fill(folder):
+        (folder / "file").write_bytes(b"x" * 1000)
+        return {}
+
+    made = ArtifactStore(home).produce(stage, inputs=inputs or {}, settings={"s": settings}, build=fill)
+    return made.artifact
+
+
+def test_builds_that_nothing_needs_go_and_live_and_previous_stay(client, build, home):
+    oldest, previous, live, killed = build(), build(), build(), build()
+    for name in (oldest, previous, live):
+        publish(client, name)
+    dead = json.loads(read_record(client, killed).owner) | {"started": 1.0, "pid": 2**22 + 1}
+    client.hset(record_key(killed), "owner", json.dumps(dead))
+    # What no killed build leaves, but a hand may: documents, and an index, without a record.
+    client.hset(f"{document_prefix('19990101T000000-dead')}1", mapping={"title": "orphan"})
+    client.execute_command(
+        *("FT.CREATE", index_name("19990102T000000-dead"), "ON", "HASH", "PREFIX", 1, "viberary:19990102T000000-dead"),
+        *("SCHEMA", "title", "TEXT"),
+    )
+    client.set("of somebody else", 1)
+    expected = (*sorted([oldest, killed]), "19990101T000000-dead", "19990102T000000-dead")
+
+    planned = collect_garbage(client, home, dry_run=True)
+    assert (planned.builds, planned.folders, planned.left) == (expected, (), "")
+    assert sorted(known_builds(client)) == sorted([oldest, previous, live, killed])
+    assert collect_garbage(client, home) == planned
+    assert sorted(known_builds(client)) == sorted([previous, live])
+    assert sorted(client.execute_command("FT._LIST")) == sorted(index_name(name).encode() for name in (previous, live))
+    assert client.dbsize() == 2 * (WORKS + 1) + 2  # the builds, the pointer, the other's key
+    assert all(is_healthy(client, read_record(client, name)) for name in (previous, live))
+    assert collect_garbage(client, home).builds == ()
+
+
+def test_a_build_under_way_is_not_disturbed(client, home):
+    with build_lock(client), pytest.raises(IndexBuildError, match="Another build holds the lock"):
+        collect_garbage(client, home)
+
+
+def test_artifacts_that_nothing_needs_go(client, build, home):
+    old_books = produce(home, "books", "old")
+    old_documents = produce(home, "documents", "1", {"books": old_books.key})
+    books = produce(home, "books", "new")
+    # The current documents still come from the old books.
+    assert collect_garbage(client, home).folders == ()
+    documents = produce(home, "documents", "1", {"books": books.key})
+    encoders = [produce(home, "query_encoder", name) for name in ("of the previous", "of the live", "of nobody", "now")]
+    for encoder in encoders[:2]:
+        publish(client, build(encoder.key))
+
+    garbage = collect_garbage(client, home)
+    gone = [old_books, old_documents, encoders[2]]
+    assert garbage.folders == tuple(sorted(artifact.path for artifact in gone))
+    assert garbage.bytes >= 3000
+    assert [artifact.path.exists() for artifact in gone] == [False] * 3
+    for artifact in (books, documents, *encoders[:2], encoders[3]):
+        assert artifact.file("file").read_bytes() == b"x" * 1000
+    assert ArtifactStore(home).current("documents") == documents
+
+
+def test_artifacts_stay_while_a_stage_is_under_way(client, home):
+    old = produce(home, "books", "old")
+    produce(home, "books", "new")
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    dead = home / "artifacts" / "books" / f".tmp-{int(gone.stdout)}-0"
+    living = home / "artifacts" / "reviews" / f".tmp-{os.getpid()}-0"
+    for folder in (dead, living):
+        folder.mkdir(parents=True)
+    garbage = collect_garbage(client, home)
+    assert (garbage.folders, garbage.left) == ((dead,), "artifacts and vectors, because a stage is under way (reviews)")
+    assert (old.path.exists(), living.exists(), dead.exists()) == (True, True, False)
+    living.rmdir()
+    assert collect_garbage(client, home).folders == (old.path,)
+
+
+def test_jobs_of_dead_builds_go_unless_their_vectors_would_be_adopted(client, build, home):
+    publish(client, build())
+    jobs = home / "jobs"
+    texts = [pa.record_batch([["h"], ["a text"]], schema=TEXTS_SCHEMA)]
+    for name, fingerprint, done in (("empty", "f", 0), ("ours", "f", 1), ("foreign", "0", 1), ("living", "0", 1)):
+        encoder = ResolvedEncoder(REGISTRY["all-MiniLM-L6-v2"], home, fingerprint * 16)
+        write_job(jobs / name, texts, encoder=encoder, shard_rows=8)
+        if done:
+            (jobs / name / "done").mkdir(exist_ok=True)
+            (jobs / name / "done" / "00000.json").write_text("{}")
+    with FileLock(jobs / "living.lock"):
+        garbage = collect_garbage(client, home)
+    assert garbage.folders == (jobs / "empty", jobs / "foreign")
+    assert sorted(path.name for path in jobs.iterdir() if path.is_dir()) == ["living", "ours"]
+
+
+def test_vectors_go_only_where_asked_for_and_those_of_kept_documents_stay(client, build, home):
+    def documents(*texts: str):
+        def fill(folder):
+            pq.write_table(pa.table({"text_hash": list(texts)}), folder / "documents.parquet")
+            return {}
+
+        return ArtifactStore(home).produce("documents", inputs={}, settings={"texts": texts}, build=fill)
+
+    def vectors_of(encoder: str, dtype: str, *texts: str) -> EmbeddingStore:
+        table = vectors_table(pa.array(texts), np.eye(8, dtype=np.float32)[: len(texts)], dtype)
+        data = table_bytes(table)
+        folder = home / "embeddings" / encoder
+        folder.mkdir(parents=True)
+        (folder / f"{hashlib.sha256(data).hexdigest()}.arrow").write_bytes(data)
+        return EmbeddingStore(home / "embeddings", encoder, 8, dtype=dtype)
+
+    documents("a", "b")
+    documents("b", "c")  # the current ones
+    stores = [vectors_of("this", "float32", "a", "b", "c"), vectors_of("other", "float16", "a", "c", "x")]
+    assert collect_garbage(client, home, dry_run=True).vectors == 0
+    assert collect_garbage(client, home, dry_run=True, vectors=True).vectors == 3
+    assert [len(store.known()) for store in stores] == [3, 3]
+    garbage = collect_garbage(client, home, vectors=True)
+    assert (garbage.vectors, len(garbage.folders)) == (3, 1)
+    assert [sorted(store.known().to_pylist()) for store in stores] == [["b", "c"], ["c"]]
+    assert collect_garbage(client, home, vectors=True).vectors == 0
+
+    # Not while texts are embedded, and not where nothing tells which texts there are.
+    documents("c", "d")
+    (home / "jobs").mkdir()
+    with FileLock(home / "jobs" / "one.lock"):
+        busy = collect_garbage(client, home, vectors=True)
+    assert (busy.vectors, busy.left) == (0, "vectors, because texts are being embedded")
+    (home / "artifacts" / "documents" / "current.json").unlink()
+    lost = collect_garbage(client, home, vectors=True)
+    assert (lost.vectors, lost.left) == (0, "vectors, because there are no documents to tell which are needed")
+    assert [sorted(store.known().to_pylist()) for store in stores] == [["b", "c"], ["c"]]
+
+
+def test_graphs_of_encoders_that_nobody_uses_go(client, build, home):
+    publish(client, build())
+    ArtifactStore(home).produce("query_encoder", inputs={}, settings={}, build=lambda _: {"fingerprint": "next"})
+    folders = {name: home / name for name in ("graphs/old", "graphs/next", f"graphs/{'f' * 16}", "int8/next")}
+    folders |= {name: home / "int8" / name for name in (int8_name("f" * 16), int8_name("next"), "next-int8.1")}
+    for folder in folders.values():
+        folder.mkdir(parents=True)
+        (folder / "model.onnx").write_bytes(b"x")
+    gone = ("graphs/old", "int8/next", "next-int8.1")
+    assert collect_garbage(client, home).folders == tuple(folders[name] for name in gone)
+    assert tuple(name for name, folder in folders.items() if not folder.exists()) == gone

@@ -1,0 +1,440 @@
+"""Which raw files are read, from where, and what is said where they cannot be: over real files on a real disk."""
+
+import gzip
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from viberary_pipeline.artifacts import digest
+from viberary_pipeline.assets.raw_files import raw_assets
+from viberary_pipeline.errors import RawDataError
+from viberary_pipeline.resources import Storage
+from viberary_pipeline.sample.write import write_sample
+from viberary_pipeline.sources.file_names import choose, subset_of
+from viberary_pipeline.sources.raw_files import FILES, OPTIONAL, TABLES, RawInput, RawPart, find
+
+BOOKS = "goodreads_books.json.gz"
+PLACES = (
+    "point VIBERARY_RAW (or --raw) at a folder or an s3://bucket/prefix with goodreads_books.json.gz, "
+    "goodreads_book_authors.json.gz, goodreads_reviews_dedup.json.gz, or at one books file of them"
+)
+
+
+def fill(folder: Path, *names: str) -> Path:
+    """Files of one line each, which says their name; gzip where they are named so."""
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        line = json.dumps({"book_id": name}).encode() + b"\n"
+        (folder / name).write_bytes(gzip.compress(line, mtime=0) if name.endswith(".gz") else line)
+    return folder
+
+
+def read(table: str, location: Path | str) -> list[str]:
+    found = find(table, str(location))
+    return [part.name for part in found.parts] if found else []
+
+
+def told(error: RawDataError) -> dict[str, str]:
+    return {"what": error.what, "expected": error.expected, "found": error.found, "todo": error.todo}
+
+
+@pytest.mark.parametrize(
+    ("table", "present", "names", "passed_over"),
+    [
+        ("books", [BOOKS], [BOOKS], []),
+        ("books", ["goodreads_books.json"], ["goodreads_books.json"], []),
+        ("books", [BOOKS, "goodreads_books.json"], [BOOKS], ["goodreads_books.json"]),
+        ("books", [BOOKS, "goodreads_books_poetry.json.gz"], [BOOKS], ["goodreads_books_poetry.json.gz"]),
+        (
+            "books",
+            [f"goodreads_books.part{n}.json.gz" for n in (10, 2, 1)],
+            [f"goodreads_books.part{n}.json.gz" for n in (1, 2, 10)],
+            [],
+        ),
+        (
+            "books",
+            [f"goodreads_books-0000{n}-of-00002.json" for n in (1, 0)],
+            [f"goodreads_books-0000{n}-of-00002.json" for n in (0, 1)],
+            [],
+        ),
+        (
+            "books",
+            ["goodreads_books_poetry.json.gz", "goodreads_books_poetry.json", "goodreads_books_children.json"],
+            ["goodreads_books_children.json", "goodreads_books_poetry.json.gz"],
+            ["goodreads_books_poetry.json"],
+        ),
+        ("books", ["goodreads_books.csv", "goodreads_books.json.gz.part", "goodreads_bookshelves.json.gz"], [], []),
+        ("books", ["goodreads_book_works.json.gz", "goodreads_book_authors.json.gz"], [], []),
+        ("authors", ["goodreads_book_authors.json.gz"], ["goodreads_book_authors.json.gz"], []),
+        (
+            "reviews",
+            [
+                "goodreads_reviews_poetry.json.gz",
+                "goodreads_reviews_spoiler.json.gz",
+                "goodreads_reviews_spoiler_raw.json",
+            ],
+            ["goodreads_reviews_poetry.json.gz"],
+            [],
+        ),
+        (
+            "reviews",
+            ["goodreads_reviews_poetry.json.gz", "goodreads_reviews_dedup.json"],
+            ["goodreads_reviews_dedup.json"],
+            ["goodreads_reviews_poetry.json.gz"],
+        ),
+        (
+            "reviews",
+            ["goodreads_reviews_poetry.json", "goodreads_reviews_dedup-1.json", "goodreads_reviews_dedup-0.json"],
+            ["goodreads_reviews_dedup-0.json", "goodreads_reviews_dedup-1.json"],
+            ["goodreads_reviews_poetry.json"],
+        ),
+        (
+            "genres",
+            ["goodreads_book_genres_initial.json.gz", "goodreads_book_genres.json.gz"],
+            ["goodreads_book_genres_initial.json.gz"],
+            [],
+        ),
+        (
+            "works",
+            ["goodreads_book_works.2.json", "goodreads_book_works.1.json"],
+            ["goodreads_book_works.1.json", "goodreads_book_works.2.json"],
+            [],
+        ),
+        ("series", ["goodreads_book_series.json.gz"], ["goodreads_book_series.json.gz"], []),
+    ],
+)
+def test_the_whole_file_wins_else_all_parts_in_natural_order(table, present, names, passed_over):
+    chosen = choose(table, present)
+    assert (list(chosen.names), list(chosen.passed_over)) == (names, passed_over)
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "subset"),
+    [
+        ("books", BOOKS, None),
+        ("books", "goodreads_books_poetry.json.gz", "poetry"),
+        ("books", "goodreads_books_comics_graphic.json", "comics_graphic"),
+        ("books", "goodreads_books_poetry-00000-of-00002.json.gz", "poetry"),
+        ("books", "goodreads_books-00000-of-00004.json.gz", None),
+        ("books", "goodreads_books.part1.json.gz", None),
+        ("reviews", "goodreads_reviews_dedup.json.gz", None),
+        ("reviews", "goodreads_reviews_poetry.json", "poetry"),
+        ("books", "other.json", None),
+    ],
+)
+def test_the_subset_is_in_the_name(table, name, subset):
+    assert subset_of(table, name) == subset
+
+
+def test_a_folder_with_everything(tmp_path):
+    names = {
+        **FILES,
+        "works": "goodreads_book_works.json.gz",
+        "genres": "goodreads_book_genres_initial.json.gz",
+        "series": "goodreads_book_series.json",
+    }
+    fill(tmp_path, *names.values())
+    for table in (*TABLES, *OPTIONAL):
+        path = tmp_path / names[table]
+        stat = path.stat()
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        part = RawPart(table, str(path), path.name, stat.st_size, sha256, stat.st_mtime_ns)
+        assert find(table, str(tmp_path)) == RawInput(table, (part,), ())
+
+
+def test_an_optional_table_may_be_absent(tmp_path):
+    fill(tmp_path, BOOKS)
+    assert [find(table, str(tmp_path)) for table in OPTIONAL] == [None, None, None]
+
+
+def test_what_is_passed_over_is_noted(tmp_path):
+    fill(tmp_path, BOOKS, "goodreads_books.json", "goodreads_books_poetry.json.gz")
+    found = find("books", str(tmp_path))
+    assert found is not None
+    assert found.notes == (
+        "goodreads_books.json.gz is read, and not goodreads_books.json, goodreads_books_poetry.json.gz",
+    )
+    fill(tmp_path, *(f"goodreads_books_{n}.json" for n in range(9)))
+    found = find("books", str(tmp_path / BOOKS))
+    assert found is not None
+    assert found.notes == ()  # this file was asked for
+
+
+@pytest.mark.parametrize(
+    ("present", "missing"),
+    [
+        (["-00000-of-00003", "-00001-of-00003", "-00002-of-00003"], ""),
+        (["-1-of-2", "-2-of-2"], ""),
+        (["-00000-of-00004", "-00001-of-00004", "-00003-of-00004"], "goodreads_books-00002-of-00004.json.gz"),
+        (["-2-of-3"], "goodreads_books-1-of-3.json.gz, goodreads_books-3-of-3.json.gz"),
+    ],
+)
+def test_a_part_that_the_others_speak_of_may_not_be_missing(tmp_path, present, missing):
+    fill(tmp_path, *(f"goodreads_books{part}.json.gz" for part in present))
+    if not missing:
+        found = find("books", str(tmp_path))
+        assert found is not None
+        assert len(found.parts) == len(present)
+        return
+    with pytest.raises(RawDataError, match="Parts of the raw files of books are missing") as error:
+        find("books", str(tmp_path))
+    assert error.value.found == f"no {missing}"
+
+
+def test_subsets_in_a_folder_are_read_together_and_one_without_reviews_is_noted(tmp_path):
+    fill(tmp_path, *(f"goodreads_{table}_poetry.json.gz" for table in ("books", "reviews")))
+    assert read("books", tmp_path) == ["goodreads_books_poetry.json.gz"]
+    assert read("reviews", tmp_path) == ["goodreads_reviews_poetry.json.gz"]
+    fill(tmp_path, "goodreads_books_children.json")
+    assert read("books", tmp_path) == ["goodreads_books_children.json", "goodreads_books_poetry.json.gz"]
+    reviews = find("reviews", str(tmp_path))
+    assert reviews is not None
+    assert reviews.notes == ("there are no reviews for the subset children",)
+
+
+def test_a_books_file_means_its_subset_and_the_rest_beside_it(tmp_path):
+    fill(tmp_path, *FILES.values(), "goodreads_book_works.json.gz")
+    fill(tmp_path, "goodreads_books_comics.json", "goodreads_books_comics_graphic.json.gz")
+    fill(tmp_path, "goodreads_reviews_comics-0.json.gz", "goodreads_reviews_comics-1.json.gz")
+    fill(tmp_path, "goodreads_reviews_comics_graphic.json.gz")
+    location = tmp_path / "goodreads_books_comics.json"
+    assert read("books", location) == ["goodreads_books_comics.json"]
+    assert read("reviews", location) == ["goodreads_reviews_comics-0.json.gz", "goodreads_reviews_comics-1.json.gz"]
+    assert read("authors", location) == [FILES["authors"]]
+    assert read("works", location) == ["goodreads_book_works.json.gz"]
+    assert read("genres", location) == []
+    whole = tmp_path / BOOKS
+    assert read("books", whole) == [BOOKS]
+    assert read("reviews", whole) == [FILES["reviews"]]
+
+
+def test_places_may_be_relative_or_in_the_home_folder(tmp_path, monkeypatch):
+    fill(tmp_path / "raw", BOOKS)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    uris = [find("books", place).parts[0].uri for place in ("raw", "./raw/", "~/raw", f"raw/{BOOKS}")]
+    assert uris == [str(tmp_path / "raw" / BOOKS)] * 4
+
+
+def refused(table: str, location: Path | str) -> dict[str, str]:
+    with pytest.raises(RawDataError) as error:
+        find(table, str(location))
+    return told(error.value)
+
+
+def test_a_missing_folder_is_told(tmp_path):
+    assert refused("books", tmp_path / "nowhere") == {
+        "what": "The folder with the raw files is missing",
+        "expected": f"a folder at {tmp_path / 'nowhere'} that this user may read",
+        "found": "No such file or directory",
+        "todo": PLACES,
+    }
+
+
+def test_a_missing_table_is_told_with_what_is_there(tmp_path):
+    books = "goodreads_books.json.gz (or .json), or parts or subsets of it such as goodreads_books_poetry.json.gz"
+    expected = {
+        "what": "The raw file of books is missing",
+        "expected": f"in {tmp_path}: {books}",
+        "found": "no file",
+        "todo": PLACES,
+    }
+    assert refused("books", tmp_path) == expected
+    fill(tmp_path, *(f"book_{n}.json" for n in range(10)))
+    shown = ", ".join(f"book_{n}.json" for n in range(8))
+    assert refused("books", tmp_path) == {**expected, "found": f"10 other files: {shown} and 2 more"}
+    assert refused("reviews", tmp_path)["expected"] == (
+        f"in {tmp_path}: goodreads_reviews_dedup.json.gz (or .json), "
+        "or parts or subsets of it such as goodreads_reviews_poetry.json.gz"
+    )
+
+
+def test_a_subset_without_reviews_is_told(tmp_path):
+    fill(tmp_path, "goodreads_books_poetry.json.gz", "goodreads_reviews_children.json.gz")
+    assert refused("reviews", tmp_path / "goodreads_books_poetry.json.gz") == {
+        "what": "The raw file of reviews is missing",
+        "expected": f"in {tmp_path}: goodreads_reviews_poetry.json.gz or goodreads_reviews_dedup_poetry.json.gz "
+        "(or .json)",
+        "found": "2 other files: goodreads_books_poetry.json.gz, goodreads_reviews_children.json.gz",
+        "todo": PLACES,
+    }
+
+
+@pytest.mark.parametrize("table", ["books", "reviews", "works"])
+def test_a_file_that_is_missing_or_of_another_kind_is_told_whatever_is_looked_for(tmp_path, table):
+    fill(tmp_path, *FILES.values(), "notes.txt")
+    books = "goodreads_books.json.gz (or .json), or parts or subsets of it such as goodreads_books_poetry.json.gz"
+    assert refused(table, tmp_path / "goodreads_books_poetry.json.gz") == {
+        "what": "The books file is missing",
+        "expected": f"in {tmp_path}: {books}",
+        "found": "goodreads_book_authors.json.gz, goodreads_books.json.gz, goodreads_reviews_dedup.json.gz, notes.txt",
+        "todo": PLACES,
+    }
+    for name in (FILES["reviews"], "notes.txt"):
+        assert refused(table, tmp_path / name) == {
+            "what": "The raw file that was named is no books file",
+            "expected": f"in {tmp_path}: {books}",
+            "found": name,
+            "todo": PLACES,
+        }
+
+
+def test_another_kind_of_place_is_told():
+    assert refused("books", "gs://bucket/raw") == {
+        "what": "The raw files are somewhere that this version cannot read",
+        "expected": "a folder, s3://bucket/prefix, or a books file in either",
+        "found": "gs://bucket/raw",
+        "todo": PLACES,
+    }
+
+
+def test_a_file_that_is_no_gzip_or_empty_is_told(tmp_path):
+    path = tmp_path / BOOKS
+    path.write_text('{"book_id": "1"}')
+    assert refused("books", tmp_path) == {
+        "what": "A raw file is not gzip",
+        "expected": f"{path} to start with the bytes 1f 8b",
+        "found": "7b 22",
+        "todo": "download the file again, or take .gz off its name if it is plain JSON",
+    }
+    path.write_bytes(b"")
+    assert refused("books", tmp_path) == {
+        "what": "A raw file is empty",
+        "expected": f"{path} to hold lines of JSON",
+        "found": "0 bytes",
+        "todo": "download it again",
+    }
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read_is_told(tmp_path):
+    fill(tmp_path, BOOKS)
+    (tmp_path / BOOKS).chmod(0)
+    message = refused("books", tmp_path)
+    assert message["what"] == "A raw file of books cannot be read"
+    assert message["found"] == f"[Errno 13] Permission denied: '{tmp_path / BOOKS}'"
+
+
+def test_a_change_after_the_fingerprint_is_told(tmp_path):
+    fill(tmp_path, BOOKS)
+    path = tmp_path / BOOKS
+    found = find("books", str(tmp_path))
+    assert found is not None
+    again = RawInput.from_json(json.loads(json.dumps({**found.to_json(), "absent": False})))
+    assert again == found
+    again.check_unchanged()
+    size = path.stat().st_size
+    path.write_bytes(path.read_bytes() * 2)
+    with pytest.raises(RawDataError) as error:
+        again.check_unchanged()
+    assert told(error.value) == {
+        "what": "A raw file of books changed after it was fingerprinted",
+        "expected": f"{path} with {size:,} bytes, as raw_books saw it",
+        "found": f"{2 * size:,} bytes, modified since",
+        "todo": "materialize raw_books again, or run `viberary build`",
+    }
+    path.unlink()
+    with pytest.raises(RawDataError) as error:
+        again.check_unchanged()
+    assert told(error.value) == {
+        "what": "A raw file of books is gone",
+        "expected": str(path),
+        "found": f"[Errno 2] No such file or directory: '{path}'",
+        "todo": PLACES,
+    }
+
+
+def test_names_and_contents_in_order_determine_the_digest(tmp_path):
+    parts = ("goodreads_books-0.json", "goodreads_books-1.json")
+    here = find("books", str(fill(tmp_path / "here", *parts)))
+    there = find("books", str(fill(tmp_path / "there", *parts)))
+    assert here is not None
+    assert there is not None
+    assert here.parts != there.parts
+    assert here.digest == there.digest
+    assert here.digest == digest([[part.name, part.version] for part in here.parts])
+    assert here.bytes == sum((tmp_path / "here" / name).stat().st_size for name in parts)
+    (tmp_path / "there" / parts[1]).write_text("other\n")
+    changed = find("books", str(tmp_path / "there"))
+    assert changed is not None
+    assert changed.digest != here.digest
+    assert RawInput("books", tuple(reversed(here.parts))).digest != here.digest
+
+
+def test_what_is_known_is_not_read_again(tmp_path):
+    # The bytes change behind an unchanged size and time: only a file that is not read keeps its old version.
+    fill(tmp_path, "goodreads_books-0.json", "goodreads_books-1.json")
+    known = find("books", str(tmp_path))
+    assert known is not None
+    for part in known.parts:
+        path = Path(part.uri)
+        path.write_bytes(path.read_bytes().replace(b"book_id", b"BOOK_ID"))
+        os.utime(path, ns=(part.mtime_ns, part.mtime_ns))
+    assert find("books", str(tmp_path), known=known) == known
+    os.utime(known.parts[1].uri)  # touched: read again
+    found = find("books", str(tmp_path), known=known)
+    assert found is not None
+    assert found.parts[0] == known.parts[0]
+    assert found.parts[1].version == hashlib.sha256(Path(known.parts[1].uri).read_bytes()).hexdigest()
+    assert found.parts[1].version != known.parts[1].version
+
+
+def storage(home: Path, raw: str | None) -> Storage:
+    return Storage(home=str(home), raw=raw, reject_ceiling=0.01, duckdb_memory_limit="1GB", duckdb_threads=2)
+
+
+def materialized(resource: Storage) -> dict[str, dict[str, object]]:
+    """{asset: {name of its metadata: value}} of the raw assets."""
+    result = dg.materialize(raw_assets, resources={"storage": resource})
+    assert result.success
+    return {
+        event.step_key: {
+            name: value.value for name, value in event.step_materialization_data.materialization.metadata.items()
+        }
+        for event in result.get_asset_materialization_events()
+    }
+
+
+def test_the_raw_assets_keep_what_was_found_and_an_absent_table_is_no_error(tmp_path):
+    raw = fill(tmp_path / "raw", *FILES.values(), "goodreads_books.json", "goodreads_book_works.json")
+    resource = storage(tmp_path / "home", str(raw))
+    shown = materialized(resource)
+    assert {name: (of["reused"], of["absent"]) for name, of in shown.items()} == {
+        "raw_books": (False, False),
+        "raw_authors": (False, False),
+        "raw_reviews": (False, False),
+        "raw_works": (False, False),
+        "raw_genres": (False, True),
+        "raw_series": (False, True),
+    }
+    books = find("books", str(raw))
+    assert books is not None
+    facts = {**books.to_json(), "absent": False, "digest": books.digest, "bytes": books.bytes}
+    assert resource.store.current("raw_books").facts == facts
+    assert shown["raw_books"]["notes"] == "- goodreads_books.json.gz is read, and not goodreads_books.json"
+    assert [record.data for record in shown["raw_books"]["files"].records] == [
+        {"file": str(raw / BOOKS), "bytes": books.bytes, "version": books.parts[0].version}
+    ]
+    nothing = {"table": "genres", "parts": [], "notes": [], "absent": True, "digest": digest([]), "bytes": 0}
+    assert resource.store.current("raw_genres").facts == nothing
+    assert RawInput.from_json(nothing) == RawInput("genres", ())
+
+    assert {name: of["reused"] for name, of in materialized(resource).items()} == dict.fromkeys(shown, True)
+    fill(raw, "goodreads_book_genres_initial.json")
+    reused = {name: of["reused"] for name, of in materialized(resource).items()}
+    assert reused == {**dict.fromkeys(shown, True), "raw_genres": False}
+
+
+def test_the_default_is_the_bundled_sample(tmp_path):
+    resource = storage(tmp_path / "home", None)
+    assert resource.raw_location() == str(tmp_path / "home" / "sample")
+    write_sample(tmp_path / "sample")
+    for table in TABLES:
+        found, expected = find(table, resource.raw_location()), find(table, str(tmp_path / "sample"))
+        assert found is not None
+        assert expected is not None
+        assert (found.digest, found.notes) == (expected.digest, ())

@@ -1,0 +1,64 @@
+"""The original system as a baseline: its text of each work, embedded by the same model."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from viberary_pipeline.artifacts import ArtifactStore
+from viberary_pipeline.documents.assemble import TABLES, build_documents, statements_digest
+from viberary_pipeline.documents.recipes import recipe_named
+from viberary_pipeline.documents.rules import DocumentRules
+from viberary_pipeline.duck import DuckLimits
+from viberary_pipeline.encoders.files import ResolvedEncoder, resolve
+from viberary_pipeline.vectors.store import EmbeddingStore
+
+STAGE = "documents_seed"
+Embed = Callable[[pa.Table, ResolvedEncoder, EmbeddingStore], object]
+
+
+@dataclass(frozen=True)
+class SeedVectors:
+    """work_ids and, in the same order, float32 (works, dim) of norm 1."""
+
+    works: list[str]
+    vectors: npt.NDArray[np.float32]
+
+
+def seed_vectors(
+    home: Path, encoder: str, rules: DocumentRules, limits: DuckLimits, *, embed: Embed | None
+) -> SeedVectors | None:
+    """The seed's documents of the tables as they are, with their vectors.
+
+    Args:
+        home: VIBERARY_HOME.
+        encoder: The encoder's name or folder.
+        rules: Which works become documents.
+        limits: What DuckDB may use.
+        embed: Embeds the texts that the store does not know; None: if there are any, the answer is None.
+    """
+    store, recipe = ArtifactStore(home), recipe_named("seed")
+    tables = {table: store.current(table) for table in TABLES}
+    model = resolve(encoder, max_tokens=recipe.max_tokens)
+    vectors = EmbeddingStore(home / "embeddings", model.fingerprint, model.spec.dimensions)
+    if embed is None and not len(vectors.known()):
+        return None
+    produced = store.produce(
+        STAGE,
+        inputs={table: artifact.key for table, artifact in tables.items()},
+        settings={"sql": statements_digest(recipe), "rules": repr(rules)},
+        build=lambda out: build_documents(
+            {table: artifact.file(f"{table}.parquet") for table, artifact in tables.items()}, out, limits, recipe, rules
+        ),
+    )
+    path = produced.artifact.file("documents.parquet")
+    if embed is not None:
+        embed(pq.read_table(path, columns=["text_hash", "text"]), model, vectors)
+    documents = pq.read_table(path, columns=["work_id", "text_hash"])
+    if len(vectors.missing(documents["text_hash"])):
+        return None
+    return SeedVectors(documents["work_id"].to_pylist(), vectors.vectors_for(documents["text_hash"]))

