@@ -5,10 +5,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from viberary_pipeline.documents.rules import DocumentRules
-from viberary_pipeline.duck import DuckLimits
 from viberary_pipeline.embedding.embed import embed_missing
-from viberary_pipeline.embedding.executors.choice import executor_for, jobs_place, limits_of
+from viberary_pipeline.embedding.executors.base import Limits
+from viberary_pipeline.embedding.executors.choice import executor_for, jobs_place
 from viberary_pipeline.embedding.jobs import JobOptions
 from viberary_pipeline.encoders.files import ResolvedEncoder
 from viberary_pipeline.errors import EvaluationError
@@ -18,7 +17,6 @@ from viberary_pipeline.evaluation.queries import trec_set
 from viberary_pipeline.evaluation.seed_baseline import seed_vectors
 from viberary_pipeline.index.contract import read_pointer, read_record
 from viberary_pipeline.redis_server import connect
-from viberary_pipeline.search.retrieval import Tuning
 from viberary_pipeline.settings import Settings
 from viberary_pipeline.vectors.store import EmbeddingStore
 
@@ -51,23 +49,23 @@ def evaluate_live(settings: Settings, *, own: tuple[Path, Path] | None, seed: bo
             executor=executor_for(settings),
             jobs_root=home / "jobs",
             jobs_at=jobs_place(settings),
-            shard_rows=settings.shard_rows,
+            shard_rows=settings.embedding.shard_rows,
             # In full precision: int8 has a store of its own.
-            options=JobOptions(device="cuda" if settings.executor != "local" else settings.device),
-            limits=limits_of(settings),
+            options=JobOptions(device="cuda" if settings.executor != "local" else settings.embedding.device),
+            limits=Limits(settings.embedding.deadline_minutes * 60, settings.embedding.stall_minutes * 60),
         )
 
-    sets = [trec_set(*own)] if own else query_sets(home, settings.evaluation_items)
-    rules = DocumentRules.of(settings)
-    limits = DuckLimits(settings.duckdb_memory_limit, settings.duckdb_threads)
+    sets = [trec_set(*own)] if own else query_sets(home, settings.evaluation.items)
+    rules = settings.documents.resolved()
+    limits = settings.duckdb
     evaluated = evaluate_build(
         client,
         home,
         record,
         read_record(client, pointer.previous) if pointer.previous else None,
         sets,
-        tuning=Tuning.of(settings),
-        most_loss=settings.gate_evaluation,
+        tuning=settings.search,
+        most_loss=settings.gate.evaluation,
         seed=seed_vectors(home, settings.encoder, rules, limits, embed=embed) if seed else None,
     )
     return evaluated.result, write_report(home, evaluated.result)

@@ -1,6 +1,6 @@
 """Canary queries: words whose right answer is known, asked of each new index before readers may.
 
-A TOML file (VIBERARY_CANARIES)::
+A TOML file (VIBERARY_GATE_CANARIES)::
 
     [[canary]]
     query = "hitchhiking through space with a depressed robot"
@@ -13,9 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from viberary_pipeline.errors import SettingsError
-from viberary_pipeline.settings import Settings
-
-SAMPLE_CANARIES = Path(__file__).parent.parent / "sample" / "canaries.toml"
 
 _FIELDS = {"query": str, "title": str, "within": int}
 
@@ -43,13 +40,5 @@ def load_canaries(path: Path) -> tuple[Canary, ...]:
             "The canary queries cannot be used",
             expected=f"a TOML file at {path} with [[canary]] entries: query, title, and at will within (1 to 100)",
             found=f"{type(error).__name__}: {error}",
-            todo="correct VIBERARY_CANARIES or the file",
+            todo="correct VIBERARY_GATE_CANARIES or the file",
         ) from error
-
-
-def canaries_of(settings: Settings) -> Path | None:
-    """The file of these settings: VIBERARY_CANARIES or, for the whole bundled sample, its own. None: no canaries."""
-    if settings.canaries is not None:
-        return settings.canaries.expanduser().absolute()
-    whole = not settings.languages and not settings.min_ratings and settings.keep_thin
-    return SAMPLE_CANARIES if settings.raw is None and whole else None

@@ -16,7 +16,6 @@ canaries             queries whose answer is known no longer find it
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +35,7 @@ from viberary_pipeline.index.contract import (
     read_record,
 )
 from viberary_pipeline.index.gate_result import GateResult
+from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.index.recall import K, Probes
 from viberary_pipeline.index.server import vectors_held
 from viberary_pipeline.search.knn import nearest
@@ -55,27 +55,6 @@ GATE_NAMES = (
     "latency_p95_ms",
     "canaries",
 )
-
-
-@dataclass(frozen=True)
-class GateRules:
-    """What the gates ask for.
-
-    Attributes:
-        least_recall: Least recall@10 against exact search, in [0, 1].
-        queries: Over how many queries recall and latency are measured.
-        most_p95_ms: Most milliseconds that 95 of 100 KNN queries may take, one at a time.
-        most_lost: Largest share of the live build's documents by which this one may have fewer.
-        accept_loss: Let a build with fewer documents pass all the same.
-        canaries: Queries with a title that must be among their results.
-    """
-
-    least_recall: float = 0.95
-    queries: int = 300
-    most_p95_ms: float = 100.0
-    most_lost: float = 0.1
-    accept_loss: bool = False
-    canaries: tuple[Canary, ...] = ()
 
 
 def require_encoder(encoder: QueryEncoder | None, fingerprint: str, dimensions: int) -> GateResult:
@@ -102,6 +81,9 @@ def gate_index(
     documents: Path,
     rules: GateRules,
     encoder: QueryEncoder | None = None,
+    *,
+    canaries: Sequence[Canary] = (),
+    accept_loss: bool = False,
 ) -> list[GateResult]:
     """Measure a finished index against exact search over the same vectors, and against what is live.
 
@@ -112,6 +94,8 @@ def gate_index(
         documents: Parquet of the same rows: work_id, and text where there is an encoder.
         rules: What is asked for.
         encoder: What readers' queries go through. Without one, the gates that read words are left out.
+        canaries: Queries with a title that must be among their results.
+        accept_loss: Let a build with fewer documents pass all the same.
     """
     info = index_info(client, record.build) or {"num_docs": 0, "failures": record.documents}
     held = vectors_held(client, record.build)
@@ -132,29 +116,29 @@ def gate_index(
             0,
             "no document was left out by Redis",
         ),
-        _documents_kept(client, record, rules),
+        _documents_kept(client, record, rules.loss, accept=accept_loss),
         *_neighbours(client, record, vectors, documents, rules),
     ]
     if encoder is not None:
         results += [
             _vectors_match_texts(client, record, documents, encoder),
-            _canaries(client, record, encoder, rules.canaries),
+            _canaries(client, record, encoder, canaries),
         ]
     return sorted(results, key=lambda result: GATE_NAMES.index(result.name))
 
 
-def _documents_kept(client: redis.Redis, record: BuildRecord, rules: GateRules) -> GateResult:
+def _documents_kept(client: redis.Redis, record: BuildRecord, loss: float, *, accept: bool) -> GateResult:
     """Compared with the live build if it came from the same kind of source: the sample is no catalogue's successor."""
     live = read_record(client, read_pointer(client).live)
-    bound = 1 - rules.most_lost
+    bound = 1 - loss
     if live is None or live.source != record.source:
         why = "none is live" if live is None else f"the live one is from another source ({live.source or 'unknown'})"
         return GateResult("documents_kept", True, 1.0, bound, f"nothing to compare with: {why}")
     kept = round(record.documents / max(1, live.documents), 5)
     means = f"at least this share of the live build's {live.documents:,} documents"
-    if rules.accept_loss:
+    if accept:
         means += "; fewer accepted by VIBERARY_ACCEPT_DRIFT"
-    return GateResult("documents_kept", kept >= bound or rules.accept_loss, kept, bound, means)
+    return GateResult("documents_kept", kept >= bound or accept, kept, bound, means)
 
 
 def _neighbours(
@@ -172,9 +156,9 @@ def _neighbours(
     return [
         GateResult(
             "recall_at_10",
-            probed.recall >= rules.least_recall,
+            probed.recall >= rules.recall,
             round(probed.recall, 5),
-            rules.least_recall,
+            rules.recall,
             f"at least this share of the true ten nearest is found with EF_RUNTIME {record.ef_runtime}, {over}",
         ),
         GateResult(
@@ -186,9 +170,9 @@ def _neighbours(
         ),
         GateResult(
             "latency_p95_ms",
-            p95 <= rules.most_p95_ms,
+            p95 <= rules.p95_ms,
             round(p95, 3),
-            rules.most_p95_ms,
+            rules.p95_ms,
             f"at most so many milliseconds for 95 of 100 KNN queries, {over}",
         ),
     ]

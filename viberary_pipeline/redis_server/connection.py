@@ -3,6 +3,7 @@
 import re
 import tempfile
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import redis
@@ -12,7 +13,6 @@ from viberary_pipeline.redis_server.candidates import MINIMUM_VERSION
 from viberary_pipeline.redis_server.instance import ensure, stop
 from viberary_pipeline.redis_server.probe import PROBE_SECONDS, open_client, wait_until_loaded
 from viberary_pipeline.redis_server.state import Server
-from viberary_pipeline.settings import Settings
 
 LOADING_SECONDS = 60.0
 ANSWER_SECONDS = 120.0  # far beyond any command of ours; a blocking SAVE of many GB is not one of them
@@ -20,8 +20,25 @@ ANSWER_SECONDS = 120.0  # far beyond any command of ours; a blocking SAVE of man
 _INSTALL = "point VIBERARY_REDIS_URL at a Redis 8 (image redis:8), or unset it to use the embedded server"
 
 
+class RedisAddress(Protocol):
+    """Which Redis is meant: a URL, or the embedded server, by which binary."""
+
+    @property
+    def url(self) -> str | None: ...
+    @property
+    def server(self) -> Path | None: ...
+
+
+class RedisHome(Protocol):
+    """What of the settings leads to a Redis."""
+
+    @property
+    def redis(self) -> RedisAddress: ...
+    def writable_home(self) -> Path: ...
+
+
 def connect(
-    settings: Settings, *, loading_seconds: float = LOADING_SECONDS, answer_seconds: float = ANSWER_SECONDS
+    settings: RedisHome, *, loading_seconds: float = LOADING_SECONDS, answer_seconds: float = ANSWER_SECONDS
 ) -> redis.Redis:
     """A client of the Redis that these settings name; the embedded server is started if need be.
 
@@ -35,11 +52,11 @@ def connect(
     Raises:
         RedisServerError: one of these does not hold. No message carries the URL's password.
     """
-    if settings.redis_url:
-        url = settings.redis_url
+    if settings.redis.url:
+        url = settings.redis.url
         shown = _shown(url)
     else:
-        url = ensure(settings.writable_home(), binary=settings.redis_server, loading_seconds=loading_seconds).url
+        url = ensure(settings.writable_home(), binary=settings.redis.server, loading_seconds=loading_seconds).url
         shown = f"the embedded server at {url}"
     try:
         with open_client(url, answer_seconds=PROBE_SECONDS) as client:
