@@ -13,6 +13,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import MISSING, fields
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -197,13 +198,16 @@ def load_settings(**overrides: Any) -> Settings:
 
     Raises:
         SettingsError: a value has the wrong form; the message names the variable.
+        TypeError: there is no setting of that name.
     """
     given: dict[str, Any] = {}
     for name, value in overrides.items():
         group, _, field = name.partition("_")
         if value is None:
             continue
-        if name in Settings.model_fields or group not in Settings.model_fields:
+        if f"{PREFIX}{name}".upper() not in _known():
+            raise TypeError(f"there is no setting {name}")
+        if name in Settings.model_fields:
             given[name] = value
         else:
             given.setdefault(group, {})[field] = value
@@ -229,9 +233,9 @@ class Setting(NamedTuple):
     group: str
     field: str
 
-    def value_in(self, settings: "Settings") -> Any:
-        """What it is set to."""
-        return getattr(getattr(settings, self.group) if self.group else settings, self.field)
+    def value_in(self, settings: "Settings") -> str:
+        """What it is set to, as the reference shows defaults."""
+        return _shown(getattr(getattr(settings, self.group) if self.group else settings, self.field))
 
 
 def reference() -> Iterator[tuple[str, list[Setting]]]:
@@ -268,23 +272,29 @@ def _info(field: dataclasses.Field[Any]) -> FieldInfo:
 
 
 def _setting(info: FieldInfo, group: str, field: str) -> Setting:
-    default = info.default
-    if info.default_factory is not None:
-        shown = "all cores"
-    elif default in (None, (), ""):
-        shown = ""
-    else:
-        shown = f"`{','.join(default) if isinstance(default, tuple) else default}`"
-    return Setting(_variable((group, field) if group else (field,)), shown, info.description or "", group, field)
+    default = "all cores" if info.default_factory is not None else _shown(info.default)
+    return Setting(_variable((group, field) if group else (field,)), default, info.description or "", group, field)
+
+
+def _shown(value: Any) -> str:
+    if value in (None, (), ""):
+        return ""
+    return f"`{','.join(value) if isinstance(value, tuple) else value}`"
 
 
 def _variable(location: tuple[int | str, ...]) -> str:
     return PREFIX + "_".join(str(part) for part in location[:2]).upper()
 
 
+@cache
+def _known() -> frozenset[str]:
+    """The names of all variables."""
+    return frozenset(setting.variable for _, settings in reference() for setting in settings)
+
+
 def _warn_of_unknown() -> None:
     """A variable that no setting reads is most likely misspelt; nothing else would say so."""
-    known = {setting.variable for _, settings in reference() for setting in settings}
+    known = _known()
     for name in sorted(os.environ.keys() - known):
         if name.startswith(PREFIX):
             renamed = [variable for variable in known if variable.endswith(name.removeprefix(PREFIX))]

@@ -25,7 +25,7 @@ from viberary_pipeline.index.build import IndexSource, build_index
 from viberary_pipeline.index.clean import known_builds, remove_build, remove_unneeded
 from viberary_pipeline.index.contract import ALIAS, HnswSettings, index_name, read_pointer, read_record
 from viberary_pipeline.index.garbage import collect_garbage
-from viberary_pipeline.index.gate import GateRules
+from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.index.lock import build_lock
 from viberary_pipeline.index.preflight import aliased_index, check_names
 from viberary_pipeline.index.publish import is_healthy, publish, save
@@ -68,7 +68,7 @@ def source(tmp_path_factory):
 
 
 def build(client: redis.Redis, source: IndexSource, **options) -> str:
-    record, gates = build_index(client, source, HnswSettings(), RULES, **options)
+    record, gates = build_index(client, source, HnswSettings(ef_runtime=200), RULES, **options)
     assert all(gate.passed for gate in gates)
     return record.build
 
@@ -105,7 +105,7 @@ def _rebuild(url: str, data: IndexSource, commands: int) -> None:
     _die_after(commands)
     with build_lock(client):
         remove_unneeded(client)
-        record, _ = build_index(client, data, HnswSettings(), RULES)
+        record, _ = build_index(client, data, HnswSettings(ef_runtime=200), RULES)
         publish(client, record.build)
         remove_unneeded(client)
         save(client, record.build)
@@ -187,7 +187,7 @@ def test_a_vector_that_is_damaged_on_its_way_is_caught_by_a_gate(client, source,
         return values
 
     monkeypatch.setattr(build_module, "_document_hash", damaged)
-    _, gates = build_index(client, source(), HnswSettings(), RULES)
+    _, gates = build_index(client, source(), HnswSettings(ef_runtime=200), RULES)
     refused = [gate.name for gate in gates if not gate.passed]
     expected = {
         "of a wrong dimension": ["document_count", "indexing_failures"],

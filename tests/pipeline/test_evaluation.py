@@ -22,7 +22,7 @@ from viberary_pipeline.index.contract import document_prefix, read_record
 from viberary_pipeline.sample.records import work_id
 from viberary_pipeline.sample.works import load_works
 from viberary_pipeline.search.lexical import edits
-from viberary_pipeline.search.retrieval import Tuning
+from viberary_pipeline.search.weights import SearchSettings
 
 SAMPLE = [work_id(work) for work in load_works()]
 
@@ -191,7 +191,7 @@ def evaluated(published):
         record,
         None,
         query_sets(published.home, 25),
-        tuning=Tuning(),
+        tuning=SearchSettings(),
         most_loss=0.03,
         seed=seed,
     ).result

@@ -59,7 +59,7 @@ def refused(gates: list[GateResult]) -> list[str]:
 
 
 def test_a_good_build_passes_every_gate(client, sample, encoder):
-    record, gates = build_index(client, sample, HnswSettings(), RULES, encoder=encoder)
+    record, gates = build_index(client, sample, HnswSettings(ef_runtime=200), RULES, encoder=encoder)
     assert [(gate.name, gate.passed) for gate in gates] == [(name, True) for name in GATE_NAMES]
     assert record.gate_results == [gate.to_json() for gate in gates]
     assert (record.state, record.source, record.feed_seconds > 0) == ("ready", "given", True)
@@ -69,7 +69,7 @@ def test_a_good_build_passes_every_gate(client, sample, encoder):
 
 def test_shuffled_vectors_are_refused_by_the_texts_and_by_the_canaries(client, sample, encoder):
     shuffled = replace(sample, vectors=np.random.default_rng(0).permutation(sample.vectors))
-    _, gates = build_index(client, shuffled, HnswSettings(), RULES, encoder=encoder)
+    _, gates = build_index(client, shuffled, HnswSettings(ef_runtime=200), RULES, encoder=encoder)
     assert refused(gates) == ["vectors_match_texts", "canaries"]
     assert next(gate.figure for gate in gates if gate.name == "vectors_match_texts") < 0.4
     assert client.dbsize() == 0
@@ -78,27 +78,29 @@ def test_shuffled_vectors_are_refused_by_the_texts_and_by_the_canaries(client, s
 def test_vectors_of_another_model_under_the_same_name_are_refused_by_the_texts(client, sample, encoder):
     rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(384, 384)))[0]
     turned = replace(sample, vectors=np.ascontiguousarray(sample.vectors @ rotation, dtype=np.float32))
-    _, gates = build_index(client, turned, HnswSettings(), replace(RULES, canaries=()), encoder=encoder)
+    _, gates = build_index(client, turned, HnswSettings(ef_runtime=200), replace(RULES, canaries=()), encoder=encoder)
     assert refused(gates) == ["vectors_match_texts"]
 
 
 def test_half_the_documents_are_refused_unless_accepted_or_of_another_source(client, sample, encoder, tmp_path):
-    live, _ = build_index(client, sample, HnswSettings(), RULES, encoder=encoder)
+    live, _ = build_index(client, sample, HnswSettings(ef_runtime=200), RULES, encoder=encoder)
     publish(client, live.build)
     table = pq.read_table(sample.documents)
     half = table.num_rows // 2
     pq.write_table(table.slice(0, half), tmp_path / "half.parquet")
     halved = replace(sample, documents=tmp_path / "half.parquet", vectors=sample.vectors[:half])
     rules = replace(RULES, canaries=())
-    _, gates = build_index(client, halved, HnswSettings(), rules, encoder=encoder)
+    _, gates = build_index(client, halved, HnswSettings(ef_runtime=200), rules, encoder=encoder)
     assert refused(gates) == ["documents_kept"]
     gate = next(gate for gate in gates if gate.name == "documents_kept")
     assert (gate.figure, gate.bound) == (pytest.approx(half / table.num_rows, abs=1e-5), 0.9)
     assert known_builds(client) == [live.build]
     for pardon in ({"accept_loss": True}, {"most_lost": 0.6}):
-        _, gates = build_index(client, halved, HnswSettings(), replace(rules, **pardon), encoder=encoder)
+        _, gates = build_index(client, halved, HnswSettings(ef_runtime=200), replace(rules, **pardon), encoder=encoder)
         assert refused(gates) == []
-    _, gates = build_index(client, replace(halved, source="sample"), HnswSettings(), rules, encoder=encoder)
+    _, gates = build_index(
+        client, replace(halved, source="sample"), HnswSettings(ef_runtime=200), rules, encoder=encoder
+    )
     assert refused(gates) == []
 
 
@@ -106,14 +108,16 @@ def test_an_encoder_of_another_fingerprint_is_refused_before_anything_is_written
     export_query_encoder(resolve(str(tiny_model)), tmp_path / "tiny")
     other = QueryEncoder(tmp_path / "tiny")
     with pytest.raises(GateRefused, match="Refused by the gate encoder_match") as caught:
-        build_index(client, sample, HnswSettings(), RULES, encoder=other)
+        build_index(client, sample, HnswSettings(ef_runtime=200), RULES, encoder=other)
     assert caught.value.expected.startswith(f"fingerprint {sample.fingerprint} with 384 dimensions")
     assert caught.value.found.startswith(f"fingerprint {other.fingerprint} with 32 dimensions")
     assert client.dbsize() == 0
 
 
 def test_an_encoder_of_another_fingerprint_is_refused_at_publish_and_rollback(client, sample, encoder, tmp_path):
-    first, second = (build_index(client, sample, HnswSettings(), RULES, encoder=encoder)[0] for _ in range(2))
+    first, second = (
+        build_index(client, sample, HnswSettings(ef_runtime=200), RULES, encoder=encoder)[0] for _ in range(2)
+    )
     folder = tmp_path / "artifacts" / "query_encoder" / "k.1"
     with pytest.raises(EncoderError, match="is not in this VIBERARY_HOME"):
         publish(client, first.build, home=tmp_path)
@@ -131,14 +135,16 @@ def test_an_encoder_of_another_fingerprint_is_refused_at_publish_and_rollback(cl
 
 
 def test_a_slow_index_is_refused_by_its_latency(client, sample, encoder):
-    _, gates = build_index(client, sample, HnswSettings(), replace(RULES, most_p95_ms=0.001), encoder=encoder)
+    _, gates = build_index(client, sample, HnswSettings(ef_runtime=200), replace(RULES, p95_ms=0.001), encoder=encoder)
     assert refused(gates) == ["latency_p95_ms"]
     assert next(gate.figure for gate in gates if gate.name == "latency_p95_ms") > 0.001
 
 
 def test_a_canary_that_finds_its_title_no_more_is_named(client, sample, encoder):
     canaries = (Canary("cold-blooded revenge", "best served COLD", within=1), Canary("a", "No Such Title"))
-    _, gates = build_index(client, sample, HnswSettings(), replace(RULES, canaries=canaries), encoder=encoder)
+    _, gates = build_index(
+        client, sample, HnswSettings(ef_runtime=200), replace(RULES, canaries=canaries), encoder=encoder
+    )
     assert refused(gates) == ["canaries"]
     assert gates[-1].to_json() == {
         "name": "canaries",
@@ -150,7 +156,7 @@ def test_a_canary_that_finds_its_title_no_more_is_named(client, sample, encoder)
 
 
 def test_gates_measured_after_the_build_are_added_and_may_take_it_away(client, sample):
-    record, gates = build_index(client, sample, HnswSettings(), replace(RULES, canaries=()))
+    record, gates = build_index(client, sample, HnswSettings(ef_runtime=200), replace(RULES, canaries=()))
     good = GateResult("ndcg_at_10", True, 0.5, 0.45, "not worse than the live build")
     add_gates(client, record.build, [good])
     assert read_record(client, record.build).gate_results == [*(gate.to_json() for gate in gates), good.to_json()]
@@ -162,7 +168,7 @@ def test_gates_measured_after_the_build_are_added_and_may_take_it_away(client, s
 
 
 def test_a_build_with_a_failed_gate_in_its_record_is_never_published(client, sample):
-    record, gates = build_index(client, sample, HnswSettings(), replace(RULES, canaries=()))
+    record, gates = build_index(client, sample, HnswSettings(ef_runtime=200), replace(RULES, canaries=()))
     failed = json.dumps([{**gate.to_json(), "passed": gate.name != "full_results"} for gate in gates])
     client.hset(record_key(record.build), "gates", failed)
     with pytest.raises(GateRefused, match="refused by full_results"):
@@ -269,8 +275,8 @@ def test_a_worse_build_exits_3_by_the_right_gate_and_the_live_one_stays(catalogu
             loose = loose.replace('column = "share_of_last_rows" }', 'column = "share_of_last_rows", min_value = 0.1 }')
             (tmp_path / "bounds.toml").write_text(loose)
             environment = {
-                "VIBERARY_BOUNDS": str(tmp_path / "bounds.toml"),
-                "VIBERARY_MIN_RATINGS": "100000",
+                "VIBERARY_QUALITY_BOUNDS": str(tmp_path / "bounds.toml"),
+                "VIBERARY_DOCUMENTS_MIN_RATINGS": "100000",
                 "VIBERARY_QUERY_PRECISION": "auto",
             }
             tamper, gate = "", "documents_kept"

@@ -21,7 +21,7 @@ from viberary_pipeline.index.build import IndexSource, build_index
 from viberary_pipeline.index.clean import known_builds
 from viberary_pipeline.index.contract import HnswSettings, document_prefix, index_name, read_record, record_key
 from viberary_pipeline.index.garbage import collect_garbage
-from viberary_pipeline.index.gate import GateRules
+from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.index.lock import build_lock
 from viberary_pipeline.index.publish import is_healthy, publish
 from viberary_pipeline.vectors.arrow_files import TEXTS_SCHEMA, table_bytes, vectors_table
@@ -49,7 +49,7 @@ def build(client, tmp_path):
 
     def make(key: str = "k" * 16) -> str:
         source = IndexSource(path, vectors, "d", "e", "f" * 16, key)
-        return build_index(client, source, HnswSettings(), GateRules(queries=5))[0].build
+        return build_index(client, source, HnswSettings(ef_runtime=200), GateRules(queries=5))[0].build
 
     return make
 

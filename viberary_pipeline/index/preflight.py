@@ -83,7 +83,7 @@ def check_room(client: redis.Redis, documents: int, dimensions: int, hnsw: HnswS
             "Redis has no room for another index",
             expected=f"about {_megabytes(needed)} free for {documents:,} documents of {dimensions} dimensions",
             found=f"{_megabytes(free)} free of {_megabytes(bound)}",
-            todo="give Redis more memory (maxmemory), or set VIBERARY_VECTOR_TYPE=FLOAT16",
+            todo="give Redis more memory (maxmemory), or set VIBERARY_HNSW_VECTOR_TYPE=FLOAT16",
         )
 
 

@@ -130,10 +130,9 @@ def pipeline_resource(settings: Settings) -> dg.ResourceDefinition:
 
 def _changed(settings: Settings) -> str:
     lines = []
-    for _, group in reference():
-        for setting in group:
-            value = setting.value_in(settings)
-            if f"`{value}`" != setting.default and value not in (None, "", ()) and setting.default != "all cores":
-                # A URL may hold a password.
-                lines.append(f"- `{setting.variable}` = `{'***' if setting.variable.endswith('_URL') else value}`")
+    for setting in (setting for _, group in reference() for setting in group):
+        value = setting.value_in(settings)
+        if value not in ("", setting.default) and setting.default != "all cores":
+            # A URL may hold a password.
+            lines.append(f"- `{setting.variable}` = {'***' if setting.variable.endswith('_URL') else value}")
     return "\n".join(lines) or "none"
