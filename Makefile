@@ -65,6 +65,10 @@ format: setup ## Rewrite files in the project's style
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+.PHONY: settings
+settings: setup ## Write docs/settings.md, the reference of the settings
+	@$(BIN)/python -m viberary_pipeline.settings > docs/settings.md
+
 .PHONY: stop
 stop: ## Stop the embedded Redis
 	@test ! -x $(BIN)/python || $(BIN)/python -m viberary_pipeline.cli redis stop
