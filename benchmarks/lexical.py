@@ -39,7 +39,7 @@ from viberary_pipeline.evaluation.systems import QueryVectors
 from viberary_pipeline.index.contract import VECTOR, document_prefix, read_pointer, read_record
 from viberary_pipeline.redis_server import connect
 from viberary_pipeline.search.lexical import all_words_command, bm25_words, description_words, name_words
-from viberary_pipeline.search.name_keys import Copies, authors_of, words_of
+from viberary_pipeline.index.name_keys import Copies, authors_of, words_of
 from viberary_pipeline.search.replies import read_rows, search_command
 from viberary_pipeline.search.searcher import encoder_folder
 from viberary_pipeline.settings import load_settings

@@ -7,7 +7,7 @@ import pytest
 from viberary_pipeline.errors import QueryError
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.lexical import bm25_words, corrections, description_words, edits, lift, name_weight
-from viberary_pipeline.search.name_keys import Copies, author_keys, key_of, title_keys, words_of
+from viberary_pipeline.index.name_keys import Copies, author_keys, key_of, title_keys, words_of
 from viberary_pipeline.search.named import spelt_out
 from viberary_pipeline.search.replies import Row, read_rows, read_spelling
 
