@@ -19,8 +19,9 @@ from viberary_pipeline.index.contract import (
 from viberary_pipeline.index.publish import rollback
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.knn import nearest
-from viberary_pipeline.search.retrieval import Tuning
-from viberary_pipeline.search.searcher import MOST_CHARACTERS, Searcher, clean_query, encoder_folder
+from viberary_pipeline.search.query import MOST_CHARACTERS, clean_query
+from viberary_pipeline.search.ranking import Tuning
+from viberary_pipeline.search.searcher import Searcher, encoder_folder
 
 
 @pytest.fixture

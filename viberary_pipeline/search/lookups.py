@@ -147,7 +147,9 @@ def names_command(
     """
     if not 0 < len(query.name_terms) <= MOST_WORDS_OF_A_NAME:
         return None
-    terms = " ".join(f"({'|'.join((term, *corrections.get(term, ())))})" for term in query.name_terms)
+    terms = " ".join(
+        f"({'|'.join((term, *corrections[term]))})" if term in corrections else term for term in query.name_terms
+    )
     return search_command(build, f"{where} @{NAMES}:({terms})", *_most_reviewed(most))
 
 

@@ -114,7 +114,7 @@ def rank(
         corrections: {word of the query: words that it may be a typo of}.
     """
     candidates = list(candidates)
-    looked_up = [c for c in candidates if c.looked_up] if tuning.names else []
+    looked_up = (c for c in candidates if c.looked_up and tuning.names)
     named = named_works(query.words, looked_up, corrections or {})[:most_named]
     taken = {work.key for work in named}
     rest = []

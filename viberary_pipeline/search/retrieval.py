@@ -30,7 +30,7 @@ from viberary_pipeline.search.lookups import (
 )
 from viberary_pipeline.search.query import ParsedQuery
 from viberary_pipeline.search.ranking import Candidate, NamedBy, Ranked, Tuning, break_ties, next_batch, rank
-from viberary_pipeline.search.replies import BuildVanishedError, Command, Row, read_rows
+from viberary_pipeline.search.replies import BuildVanishedError, Command, read_rows
 from viberary_pipeline.search.round_trips import ask, ask_while
 
 __all__ = ["BuildVanishedError", "Result", "Tuning", "find", "find_like", "key_of_book"]
@@ -163,24 +163,20 @@ def _cosine(record: BuildRecord, blob: bytes | None, vector: Vector) -> float:
 def _candidates(cosines: Mapping[bytes, float], first: FirstReplies, second: SecondReplies) -> list[Candidate]:
     """The works that were found, by vector first, with what the look-ups say of them."""
     looked_up = {row.key: row for row in (*first.named, *second.corrected)}
-    descriptions, sentences = ({row.key: row.score for row in rows} for rows in (second.descriptions, first.sentences))
     names = {row.key: row for row in second.names}
+    descriptions, sentences = ({row.key: row.score for row in rows} for rows in (second.descriptions, first.sentences))
     candidates = []
     for key in dict.fromkeys([*cosines, *looked_up]):
-        row = looked_up.get(key) or names.get(key) or Row(key, 0.0, {})
-        candidates.append(
-            Candidate(
-                key,
-                cosine=cosines.get(key),
-                description_bm25=descriptions.get(key, 0.0),
+        c = Candidate(key, cosines.get(key), descriptions.get(key, 0.0), 0.0, sentences.get(key, 0.0))
+        if row := looked_up.get(key) or names.get(key):
+            c = c._replace(
                 names_bm25=names[key].score if key in names else 0.0,
-                all_terms_bm25=sentences.get(key, 0.0),
                 looked_up=key in looked_up,
                 title=row.text("title"),
                 author=row.text("author"),
                 review_count=int(row.text("review_count") or 0),
             )
-        )
+        candidates.append(c)
     return candidates
 
 
@@ -213,8 +209,7 @@ def _results(
             client, {w.key: _page_command(w.key, w.cosine is not None) for w in batch if w.key not in fetched}
         )
         pages = {work.key: _read_page(fetched[work.key], record) for work in batch}
-        reviews = {key: int(to_text(page["review_count"]) or 0) for key, page in pages.items()}
-        for work in break_ties(batch, reviews):
+        for work in break_ties(batch, {key: int(page["review_count"] or 0) for key, page in pages.items()}):
             page = pages[work.key]
             fields = {name: to_text(page[name]) for name in PAGE_FIELDS}
             if not copies.add(fields["title"], fields["author"]):
