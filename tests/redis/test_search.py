@@ -8,7 +8,7 @@ import redis
 from redis.commands.search.index_definition import IndexDefinition, IndexType
 
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
-from viberary_pipeline.errors import EncoderError, QueryError, SearchError
+from viberary_pipeline.errors import EncoderError, QueryError, SearchError, SearchUnavailable
 from viberary_pipeline.index.contract import (
     POINTER,
     document_prefix,
@@ -348,6 +348,40 @@ def test_nothing_published_and_redis_away_say_so(client, tmp_path):
     with pytest.raises(SearchError, match="Redis does not answer"):
         away.search("revenge")
     assert not away.readiness().ready
+
+
+def test_only_what_fails_every_query_ends_a_batch(copied, published, client, tmp_path):
+    searcher, reported = Searcher(copied, published.home), []
+    copied.ft(index_name(published.build)).dropindex()
+    responses = list(searcher.search_each(["love", " ", "war"], report=reported.append))
+    assert [(r.query, r.build, r.results) for r in responses] == [
+        (q, published.build, ()) for q in ("love", " ", "war")
+    ]
+    assert [type(error) for error in reported] == [SearchError, QueryError, SearchError]
+    copied.delete(POINTER)
+    for broken in (Searcher(copied, published.home), Searcher(redis.Redis(port=1), tmp_path)):
+        with pytest.raises(SearchUnavailable):
+            list(broken.search_each(["love"], report=reported.append))
+    assert len(reported) == 3
+
+
+def test_a_query_that_redis_refuses_is_told_from_an_index_that_is_gone(copied, published):
+    searcher = Searcher(copied, published.home)
+    copied.hset(record_key(published.build), "ef_runtime", "-1")  # a syntax error in each KNN query
+    with pytest.raises(SearchError, match="Redis refused this search"):
+        searcher.search("love")
+
+
+def test_a_record_that_cannot_be_read_is_a_message(copied, published):
+    copied.hset(record_key(published.build), "documents", "many")
+    searcher = Searcher(copied, published.home)
+    with pytest.raises(SearchError, match="The record of the live build cannot be read"):
+        searcher.search("love")
+    assert searcher.readiness().reason == "The record of the live build cannot be read"
+
+
+def test_readiness_names_no_host(tmp_path):
+    assert Searcher(redis.Redis("nowhere.invalid"), tmp_path).readiness().reason == "Redis does not answer"
 
 
 def test_the_encoder_of_other_documents_is_refused(copied, published):

@@ -5,6 +5,7 @@ would not be atomic with a change of encoder. The query goes to that build's own
 pointer says otherwise; then it is asked again. So it is where the build vanishes in between.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -27,6 +28,8 @@ from viberary_pipeline.search.query import clean_query
 from viberary_pipeline.search.ranking import Tuning
 from viberary_pipeline.search.replies import BuildVanishedError
 from viberary_pipeline.search.retrieval import Result, find, find_like, key_of_book
+
+logger = logging.getLogger(__name__)
 
 MOST_RESULTS = 100
 
@@ -75,7 +78,7 @@ class SearchResponse:
 
 @dataclass(frozen=True)
 class Readiness:
-    """Whether queries can be answered from a whole index, and if not, why."""
+    """Whether queries can be answered from a whole index, and if not, why (for anyone: it names no host)."""
 
     ready: bool
     build: str | None
@@ -222,9 +225,13 @@ class Searcher:
             record, _ = self._live()
             info = index_info(self._client, record.build)
         except redis.RedisError as error:
-            return Readiness(False, None, 0, f"Redis does not answer: {error}")
-        except (SearchError, EncoderError) as error:
+            logger.warning("Not ready: %s: %s", type(error).__name__, error)
+            return Readiness(False, None, 0, "Redis does not answer")
+        except SearchError as error:
             return Readiness(False, None, 0, error.what)
+        except EncoderError as error:
+            logger.warning("Not ready: %s", error)
+            return Readiness(False, None, 0, "the query encoder of the live build cannot be used")
         if info is None:
             return Readiness(False, record.build, 0, "the live index is gone")
         if info["indexing"] or info["num_docs"] != record.documents:
@@ -241,7 +248,15 @@ class Searcher:
         with self._loading:
             if self._loaded is not None and self._loaded[0].build == build:
                 return self._loaded
-            record = read_record(self._client, build) if build else None
+            try:
+                record = read_record(self._client, build) if build else None
+            except (TypeError, ValueError) as error:
+                raise SearchError(
+                    "The record of the live build cannot be read",
+                    expected="the fields that `viberary build` writes",
+                    found=f"{type(error).__name__}: {error}",
+                    todo="run `viberary build`, or `viberary rollback` to go back to the previous build",
+                ) from error
             if record is None:
                 raise SearchUnavailable(
                     "Nothing is published yet",
