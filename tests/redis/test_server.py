@@ -1,4 +1,4 @@
-"""`viberary serve` while something holds it up: a Redis that hangs, connections that send nothing or next to nothing."""
+"""`viberary serve` while Redis hangs, or connections send nothing or next to nothing."""
 
 import contextlib
 import os

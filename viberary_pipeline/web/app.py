@@ -8,6 +8,7 @@ import logging
 import time
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit, urlunsplit
 
 from flask import Flask, Response, jsonify, make_response, render_template, request
 from flask.json.provider import DefaultJSONProvider
@@ -81,7 +82,6 @@ def create_app(searcher: SearchBackend, *, query_log: Path | None) -> Flask:
         MAX_FORM_MEMORY_SIZE=MAX_FORM_BYTES,
         SEND_FILE_MAX_AGE_DEFAULT=3600,
     )
-    app.url_map.merge_slashes = False  # or //search is redirected, to whatever host the request names
     app.json = DefaultJSONProvider(app)
     app.json.sort_keys = False  # the order of `viberary search --json`
     Bootstrap5(app)
@@ -97,6 +97,10 @@ def create_app(searcher: SearchBackend, *, query_log: Path | None) -> Flask:
     def finish(response: Response) -> Response:
         route = request.url_rule.rule if request.url_rule else "(none)"
         metrics.requests.labels(route, str(response.status_code)).inc()
+        if location := response.headers.get("Location"):  # werkzeug's repeats the host that the request names
+            parts = urlsplit(location)
+            response.headers["Location"] = urlunsplit(("", "", f"/{parts.path.lstrip('/')}", parts.query, ""))
+            response.set_data(b"")
         response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
         response.headers["X-Content-Type-Options"] = "nosniff"
         # The reader's words are in the address: no other site may see them.

@@ -23,7 +23,7 @@ class _LineFile(RotatingFileHandler):
         Path(self.baseFilename).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         os.fchmod(descriptor, 0o600)  # one that an older version has left
-        return os.fdopen(descriptor, self.mode, encoding=self.encoding)
+        return os.fdopen(descriptor, "a", encoding=self.encoding)
 
     def handleError(self, record: logging.LogRecord) -> None:
         # The handler calls this inside its `except`; by default it would print a traceback per search.
