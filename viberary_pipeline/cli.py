@@ -180,7 +180,6 @@ def _filters(languages: tuple[str, ...], min_reviews: int, years: str | None) ->
 
 
 def _print_response(response: Any, as_json: bool) -> None:
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a title, or what was typed
     if as_json:
         click.echo(json.dumps(response.to_json()))
         return

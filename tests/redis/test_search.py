@@ -225,8 +225,8 @@ def test_the_score_is_the_cosine_whatever_the_order(published, searcher):
             assert hit.score == pytest.approx(np.frombuffer(blob, "<f4") @ asked, abs=1e-5)
 
 
-def test_words_lift_a_book_over_one_that_is_nearer(searcher, published):
-    """The order is cosine + weight x lift; with weight 0 it is the cosine's."""
+def test_words_raise_a_book_over_one_that_is_nearer(searcher, published):
+    """The order is cosine + weight x BM25; with weight 0 it is the cosine's."""
     query = "sprawling multi-generational epic about trees and people"
     both = searcher.search(query).results
     alone = Searcher(published.redis, published.home, VECTORS_ALONE).search(query).results
@@ -236,7 +236,7 @@ def test_words_lift_a_book_over_one_that_is_nearer(searcher, published):
 
 
 def test_a_word_of_a_title_makes_no_mood(searcher):
-    """ "cold" and "blood" in a title do not lift it; in a description they do, and an author's name does."""
+    """ "cold" and "blood" in a title do not raise it; in a description they do, and an author's name does."""
     titles = [hit.title for hit in searcher.search("cold-blooded revenge").results]
     assert set(titles[:3]) == {"Best Served Cold", "The Bride Wore Black", "The Hunter"}
     assert "In Cold Blood" not in titles

@@ -30,7 +30,7 @@ _MOST_SENTENCES = 5  # works that hold all the words of the query and join the c
 
 @dataclass(frozen=True)
 class FirstLookups:
-    """The commands of the first round trip; None: not asked for."""
+    """The commands of the first round trip; None: not sent."""
 
     pointer: Command
     by_title: Command | None = None

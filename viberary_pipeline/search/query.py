@@ -29,7 +29,7 @@ _STOP_WORDS = (
     "a is the an and are as at be but by for if in into it no not of on or such that their then there these they this "
     "to was will with"
 )
-# A word of its query language (found by trying all of them): as a term, it is a syntax error.
+# A keyword of its query language: as a bare term, it is a syntax error. No other keyword is.
 _RESERVED = "ismissing"
 STOP_WORDS = frozenset(_STOP_WORDS.split()) | {_RESERVED}
 

@@ -35,7 +35,7 @@ class BuildVanishedError(SearchError):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One document of a reply: its key, the text score (0 unless asked for), the fields asked for that it has."""
+    """One document of a reply: its key, its text score (0 without WITHSCORES), and of the returned fields those it has."""
 
     key: bytes
     score: float

@@ -1,8 +1,8 @@
 """Search of the live build: the words to a vector, the vector and the words to the works that answer best.
 
-Which build is live is asked with each query's first commands, and with it which encoder: the switch of an alias alone
-would not be atomic with a change of encoder. The query goes to that build's own index, that of the last query until the
-pointer says otherwise; then it is asked again. So it is where the build vanishes in between.
+Each query first tries the build that answered the last one, and reads the pointer in the same round trip. If the
+pointer has moved or the build is gone, the query is tried again on the new build. The alias alone would not do: it
+cannot be switched together with the encoder.
 """
 
 import logging

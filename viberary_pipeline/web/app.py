@@ -262,8 +262,8 @@ def _requested_k() -> int:
 
 def _requested_filters() -> Filters:
     """What the search is narrowed by. Raises `QueryError` for a value that is none."""
-    asked = _narrowing()
-    return Filters.of(asked["language"].split(","), asked["min_reviews"], asked["years"])
+    typed = _narrowing()
+    return Filters.of(typed["language"].split(","), typed["min_reviews"], typed["years"])
 
 
 def _narrowing() -> dict[str, str]:
