@@ -35,7 +35,7 @@ class BuildVanishedError(SearchError):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One document of a reply: its key, its text score (0 without WITHSCORES), and of the returned fields those it has."""
+    """One document of a reply: its key, its text score (0 without WITHSCORES), the returned fields that it has."""
 
     key: bytes
     score: float
