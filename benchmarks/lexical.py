@@ -37,9 +37,9 @@ from viberary_pipeline.evaluation.build_evaluation import query_sets
 from viberary_pipeline.evaluation.ranking_metrics import bootstrap, ndcg
 from viberary_pipeline.evaluation.systems import QueryVectors
 from viberary_pipeline.index.contract import VECTOR, document_prefix, read_pointer, read_record
+from viberary_pipeline.index.name_keys import Copies, authors_of, words_of
 from viberary_pipeline.redis_server import connect
-from viberary_pipeline.search.lexical import all_words_command, bm25_words, description_words, name_words
-from viberary_pipeline.search.name_keys import Copies, authors_of, words_of
+from viberary_pipeline.search.query import LEAST_WORDS_OF_A_SENTENCE, ParsedQuery
 from viberary_pipeline.search.replies import read_rows, search_command
 from viberary_pipeline.search.searcher import encoder_folder
 from viberary_pipeline.settings import load_settings
@@ -114,11 +114,12 @@ class Catalogue:
         return {self._place[row.key]: row.score for row in read_rows(reply, scores=True, contents=False)}
 
     def ask(self, text: str, grades: dict[str, int]) -> Asked:
-        words, names = bm25_words(text), name_words(text)
+        query = ParsedQuery.parse(text)
+        words, names = query.terms, query.name_terms
         cosine = self.vectors @ self._encode(text)
         near = np.argsort(-cosine, kind="stable")[:CANDIDATES].tolist()
-        if all_words_command(self._record.build, description_words(text), 5, ""):
-            near = list(dict.fromkeys([*near, *self._scores(" ".join(description_words(text)), 5)]))
+        if len(query.description_terms) >= LEAST_WORDS_OF_A_SENTENCE:
+            near = list(dict.fromkeys([*near, *self._scores(" ".join(query.description_terms), 5)]))
         found = self._scores(f"@names:({'|'.join(names)})", len(self.rows)) if names else {}
         return Asked(
             grades,
@@ -163,7 +164,7 @@ def name_queries(catalogue: Catalogue) -> Queries:
         name = next((words_of(name) for name in authors_of(row["author"] or "")), [])
         if len(name) > 1 and len(name[-1]) > 3:
             by.setdefault(name[-1], {})[row["work_id"]] = 1
-        title = name_words(re.sub(r"[:(].*", "", row["title"]))
+        title = ParsedQuery.parse(re.sub(r"[:(].*", "", row["title"])).name_terms
         if len(title) > 2:
             titles.append((" ".join(title[:2]), {row["work_id"]: 1}))
     surnames = sorted(by.items(), key=lambda pair: zlib.crc32(pair[0].encode()))[:NAMES]

@@ -22,7 +22,8 @@ from viberary_pipeline.evaluation.ranking_metrics import bootstrap, ndcg
 from viberary_pipeline.evaluation.systems import QueryVectors, build_system
 from viberary_pipeline.index.contract import VECTOR, document_prefix, read_pointer, read_record
 from viberary_pipeline.redis_server import connect
-from viberary_pipeline.search.lexical import bm25_words, lift
+from viberary_pipeline.search.query import ParsedQuery
+from viberary_pipeline.search.ranking import normalised_bm25
 from viberary_pipeline.search.replies import read_rows, search_command
 from viberary_pipeline.search.searcher import encoder_folder
 from viberary_pipeline.search.weights import SearchSettings
@@ -95,11 +96,11 @@ def main() -> None:
 
     def lexical(query: JudgedQuery) -> Matrix:
         found = np.zeros(len(works))
-        if words := bm25_words(query.text):
+        if words := ParsedQuery.parse(query.text).terms:
             asked = ("NOCONTENT", "WITHSCORES", "SCORER", "BM25STD", "LIMIT", 0, len(works))
             reply = client.execute_command(*search_command(record.build, f"@description:({'|'.join(words)})", *asked))
             for row in read_rows(reply, scores=True, contents=False):
-                found[place[row.key]] = weight * lift(row.score, len(works))
+                found[place[row.key]] = weight * normalised_bm25(row.score, len(works))
         return found
 
     moved = {pair: expanded(vectors, *pair) for pair in EXPANSION}

@@ -145,21 +145,21 @@ def search(
     query: tuple[str, ...], k: int, languages: tuple[str, ...], min_reviews: int, years: str | None, as_json: bool
 ) -> None:
     """Search the live index. The words of QUERY are one query; '-' reads one query per line."""
-    searcher = _searcher(load_settings())
-    from viberary_pipeline.search.searcher import SearchResponse
+    searcher, filters = _searcher(load_settings()), _filters(languages, min_reviews, years)
+    if query != ("-",):
+        _print_response(searcher.search(" ".join(query), k, filters), as_json)
+        return
+    failures: list[Exception] = []
 
-    filters = _filters(languages, min_reviews, years)
-    many = query == ("-",)
-    for text in _lines(sys.stdin) if many else [" ".join(query)]:
-        try:
-            response = searcher.search(text, k, filters)
-        except QueryError as error:
-            if not many:
-                raise
-            # One line out per line in, whatever the line says.
-            click.echo(f"viberary: {error}", err=True)
-            response = SearchResponse(text, searcher.readiness().build or "", ())
+    def report(error: Exception) -> None:
+        click.echo(f"viberary: {error if isinstance(error, ViberaryError) else repr(error)}", err=True)
+        if not isinstance(error, QueryError):  # that one says something of the line, not of the search
+            failures.append(error)
+
+    for response in searcher.search_each(_lines(sys.stdin), k, filters, report=report):
         _print_response(response, as_json)
+    if failures:
+        raise SystemExit(1)
 
 
 @main.command()

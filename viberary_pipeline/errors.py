@@ -85,6 +85,10 @@ class SearchError(ViberaryError):
     """A query that cannot be answered: nothing published, or the encoder of the live build is missing."""
 
 
+class SearchUnavailable(SearchError):
+    """No query can be answered at present: Redis is away, or nothing is published."""
+
+
 class EvaluationError(ViberaryError):
     """Judgements that cannot be read, or nothing to evaluate."""
 

@@ -99,6 +99,15 @@ def test_search_json_is_one_line_per_query_as_given(published):
             ]
 
 
+def test_one_bad_line_ends_no_batch(published):
+    queries = ["love", "gollum frodo gollum", " ", "ein Krimi frodo, ein Krimi", "war"]
+    done = published.cli("search", "-", "--json", "-k", "3", stdin="\n".join(queries) + "\n")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(line["query"], len(line["results"])) for line in lines] == list(zip(queries, (3, 3, 0, 3, 3), strict=True))
+    assert done.returncode == 0
+    assert done.stderr.startswith("viberary: The query is empty")
+
+
 def test_search_finds_what_a_reader_would_call_right(published):
     done = published.cli("search", "-", "--json", stdin="\n".join(VIBES))
     answers = [[result["title"] for result in json.loads(line)["results"]] for line in done.stdout.splitlines()]

@@ -21,7 +21,7 @@ from viberary_pipeline.evaluation.weak_labels import weak_sets
 from viberary_pipeline.index.contract import document_prefix, read_record
 from viberary_pipeline.sample.records import work_id
 from viberary_pipeline.sample.works import load_works
-from viberary_pipeline.search.lexical import edits
+from viberary_pipeline.search.spelling import edits
 from viberary_pipeline.search.weights import SearchSettings
 
 SAMPLE = [work_id(work) for work in load_works()]

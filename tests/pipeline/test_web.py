@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from viberary_pipeline.errors import SearchError, SettingsError
+from viberary_pipeline.errors import EncoderError, SearchError, SettingsError
 from viberary_pipeline.redis_server.probe import open_client
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.searcher import Hit, Readiness, Searcher, SearchResponse
@@ -351,7 +351,7 @@ def test_without_redis_the_page_says_so(tmp_path: Path) -> None:
     assert ready.status_code == 503
     assert ready.json is not None
     assert ready.json["ready"] is False
-    assert "Redis does not answer" in ready.json["reason"]
+    assert ready.json["reason"] == "Redis does not answer"
     assert away.get("/healthz").status_code == 200
 
 
@@ -433,6 +433,43 @@ def test_each_search_is_logged_once_without_addresses(client: FlaskClient, log: 
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", first["time"])
     assert (second["query"], second["build"], second["work_ids"], second["status"]) == (" ", None, [], 400)
     assert "203.0.113.7" not in log.read_text()
+
+
+def test_a_very_long_query_is_cut_in_the_log_and_on_the_page_and_whole_in_json(client: FlaskClient, log: Path) -> None:
+    query = "sea " * 25_000
+    answer = client.get("/search", query_string={"query": query})
+    page = html.unescape(answer.text)
+    assert answer.status_code == 200
+    assert page.count("sea sea sea") > 0
+    assert len(page) < 40_000
+    assert client.get("/search", query_string={"query": query, "format": "json"}).json["query"] == query
+    assert [entry["query"] for entry in read_log(log)] == [query[:2000]] * 2
+    book = client.get("/search?query=sea&format=json").json["results"][0]["book_id"]
+    assert len(client.get("/similar", query_string={"book_id": book, "title": query}).text) < 40_000
+
+
+@pytest.mark.parametrize("path", ["/search", "/similar", "/nowhere"])
+def test_no_error_page_echoes_a_very_long_text(client: FlaskClient, path: str) -> None:
+    long = "x" * 100_000
+    for values in ({"query": " " + long, "k": "0"}, {"query": "x", "language": long}, {"query": "x", "years": long}):
+        answer = client.get(path, query_string={"book_id": long, **values})
+        assert answer.status_code in (400, 404)
+        assert len(answer.text) < 12_000
+        as_json = client.get(path, query_string={"book_id": long, **values, "format": "json"})
+        assert len(as_json.text) < 500
+
+
+def test_the_log_is_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "logs" / "queries.jsonl"
+    log = QueryLog(path, max_bytes=1000)
+    for _ in range(20):
+        log.append(query="private", build="b1", k=10, milliseconds=1.0, work_ids=[], status=200)
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
+    assert len(list(path.parent.iterdir())) > 1
+    path.chmod(0o644)  # as an older version left it
+    QueryLog(path).append(query="private", build="b1", k=10, milliseconds=1.0, work_ids=[], status=200)
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_the_log_keeps_every_line_of_many_threads(tmp_path: Path) -> None:
@@ -576,6 +613,23 @@ def test_shorten_never_exceeds_its_limit_by_more_than_the_ellipsis() -> None:
 )
 def test_safe_link(link: str, safe: bool) -> None:
     assert safe_link(link) == (link if safe else None)
+
+
+@pytest.mark.parametrize("path", ["", "//", "//search", "/search//", "/search/", "/similar/", "//evil.test/..", "/no"])
+@pytest.mark.parametrize("header", ["HTTP_HOST", "HTTP_X_FORWARDED_HOST"])
+def test_no_answer_repeats_the_host_of_the_request(path: str, header: str) -> None:
+    client = create_app(Shelf(), query_log=None).test_client()
+    answer = client.get("/", environ_overrides={"PATH_INFO": path, "QUERY_STRING": "query=x", header: "evil.example"})
+    assert "evil.example" not in answer.text + str(answer.headers)
+    assert re.fullmatch(r"|/([^/].*)?", answer.headers.get("Location", ""))
+
+
+@pytest.mark.parametrize("path", ["/readyz", "/search?query=x", "/search?query=x&format=json", "/"])
+def test_no_answer_names_hosts_or_folders(path: str) -> None:
+    away = Searcher(open_client("redis://redis.invalid:1/0", answer_seconds=1), Path("/srv/secret"))
+    assert "redis.invalid" not in page_of(away, path)
+    failure = EncoderError("The model in /srv/secret cannot be used", expected="x", found="/srv/secret", todo="y")
+    assert "/srv/secret" not in page_of(Shelf(failure=failure), path)
 
 
 def test_search_error_details_stay_in_the_log(caplog: pytest.LogCaptureFixture) -> None:

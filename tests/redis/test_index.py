@@ -128,9 +128,9 @@ def test_a_query_looks_as_far_as_the_finished_index_needs(client, source, monkey
     # Readers' queries ask for it, though the index itself says 20.
     asked: list[str] = []
 
-    def listen(server, *commands):
-        asked.extend(str(command[2]) for command in commands if command and command[0] == "FT.SEARCH")
-        return ask(server, *commands)
+    def listen(server, commands):
+        asked.extend(str(command[2]) for command in commands.values() if command and command[0] == "FT.SEARCH")
+        return ask(server, commands)
 
     monkeypatch.setattr("viberary_pipeline.search.retrieval.ask", listen)
     tuning = SearchSettings(lexical_weight=0, find_names=False)

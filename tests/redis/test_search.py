@@ -8,7 +8,7 @@ import redis
 from redis.commands.search.index_definition import IndexDefinition, IndexType
 
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
-from viberary_pipeline.errors import EncoderError, QueryError, SearchError
+from viberary_pipeline.errors import EncoderError, QueryError, SearchError, SearchUnavailable
 from viberary_pipeline.index.contract import (
     POINTER,
     document_prefix,
@@ -19,7 +19,8 @@ from viberary_pipeline.index.contract import (
 from viberary_pipeline.index.publish import rollback
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.knn import nearest
-from viberary_pipeline.search.searcher import MOST_CHARACTERS, Searcher, clean_query, encoder_folder
+from viberary_pipeline.search.query import MOST_CHARACTERS, clean_query
+from viberary_pipeline.search.searcher import Searcher, encoder_folder
 from viberary_pipeline.search.weights import SearchSettings
 
 
@@ -224,8 +225,8 @@ def test_the_score_is_the_cosine_whatever_the_order(published, searcher):
             assert hit.score == pytest.approx(np.frombuffer(blob, "<f4") @ asked, abs=1e-5)
 
 
-def test_words_lift_a_book_over_one_that_is_nearer(searcher, published):
-    """The order is cosine + weight x lift; with weight 0 it is the cosine's."""
+def test_words_raise_a_book_over_one_that_is_nearer(searcher, published):
+    """The order is cosine + weight x BM25; with weight 0 it is the cosine's."""
     query = "sprawling multi-generational epic about trees and people"
     both = searcher.search(query).results
     alone = Searcher(published.redis, published.home, VECTORS_ALONE).search(query).results
@@ -235,7 +236,7 @@ def test_words_lift_a_book_over_one_that_is_nearer(searcher, published):
 
 
 def test_a_word_of_a_title_makes_no_mood(searcher):
-    """ "cold" and "blood" in a title do not lift it; in a description they do, and an author's name does."""
+    """ "cold" and "blood" in a title do not raise it; in a description they do, and an author's name does."""
     titles = [hit.title for hit in searcher.search("cold-blooded revenge").results]
     assert set(titles[:3]) == {"Best Served Cold", "The Bride Wore Black", "The Hunter"}
     assert "In Cold Blood" not in titles
@@ -347,6 +348,40 @@ def test_nothing_published_and_redis_away_say_so(client, tmp_path):
     with pytest.raises(SearchError, match="Redis does not answer"):
         away.search("revenge")
     assert not away.readiness().ready
+
+
+def test_only_what_fails_every_query_ends_a_batch(copied, published, client, tmp_path):
+    searcher, reported = Searcher(copied, published.home), []
+    copied.ft(index_name(published.build)).dropindex()
+    responses = list(searcher.search_each(["love", " ", "war"], report=reported.append))
+    assert [(r.query, r.build, r.results) for r in responses] == [
+        (q, published.build, ()) for q in ("love", " ", "war")
+    ]
+    assert [type(error) for error in reported] == [SearchError, QueryError, SearchError]
+    copied.delete(POINTER)
+    for broken in (Searcher(copied, published.home), Searcher(redis.Redis(port=1), tmp_path)):
+        with pytest.raises(SearchUnavailable):
+            list(broken.search_each(["love"], report=reported.append))
+    assert len(reported) == 3
+
+
+def test_a_query_that_redis_refuses_is_told_from_an_index_that_is_gone(copied, published):
+    searcher = Searcher(copied, published.home)
+    copied.hset(record_key(published.build), "ef_runtime", "-1")  # a syntax error in each KNN query
+    with pytest.raises(SearchError, match="Redis refused this search"):
+        searcher.search("love")
+
+
+def test_a_record_that_cannot_be_read_is_a_message(copied, published):
+    copied.hset(record_key(published.build), "documents", "many")
+    searcher = Searcher(copied, published.home)
+    with pytest.raises(SearchError, match="The record of the live build cannot be read"):
+        searcher.search("love")
+    assert searcher.readiness().reason == "The record of the live build cannot be read"
+
+
+def test_readiness_names_no_host(tmp_path):
+    assert Searcher(redis.Redis("nowhere.invalid"), tmp_path).readiness().reason == "Redis does not answer"
 
 
 def test_the_encoder_of_other_documents_is_refused(copied, published):

@@ -13,7 +13,7 @@ from viberary_pipeline.evaluation.queries import JudgedQuery
 from viberary_pipeline.evaluation.ranking_metrics import RECALL_DEPTH
 from viberary_pipeline.index.contract import BuildRecord, document_prefix
 from viberary_pipeline.search.filters import Filters
-from viberary_pipeline.search.lexical import bm25_words
+from viberary_pipeline.search.query import ParsedQuery
 from viberary_pipeline.search.replies import read_rows, search_command
 from viberary_pipeline.search.retrieval import find, find_like
 from viberary_pipeline.search.weights import SearchSettings
@@ -73,7 +73,7 @@ def bm25_system(client: redis.Redis, record: BuildRecord) -> System:
     prefix = document_prefix(record.build).encode()
 
     def answer(query: JudgedQuery) -> list[str] | None:
-        words = bm25_words(query.text)
+        words = ParsedQuery.parse(query.text).terms
         if query.like or not record.search_fields:
             return None
         if not words:

@@ -23,7 +23,7 @@ from pydantic import Field
 from redis.commands.search.field import Field as IndexField
 from redis.commands.search.field import NumericField, TagField, TextField, VectorField
 
-from viberary_pipeline.search.name_keys import KEY_SEPARATOR, author_keys, authors_of, title_keys, words_of
+from viberary_pipeline.index.name_keys import KEY_SEPARATOR, author_keys, authors_of, title_keys, words_of
 
 ALIAS = "viberary:live"
 POINTER = "viberary:pointer"
@@ -200,7 +200,7 @@ class BuildRecord:
         Raises:
             TypeError, ValueError: it is none of ours.
         """
-        text = {_decode(name): _decode(value) for name, value in stored.items()}
+        text = {to_text(name): to_text(value) for name, value in stored.items()}
         return cls(**{f.name: _parse(f.type, text[f.name]) for f in fields(cls) if f.name in text})
 
 
@@ -208,8 +208,11 @@ def _parse(kind: Any, text: str) -> Any:
     return kind(text) if kind in (int, float) else text
 
 
-def _decode(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+def to_text(value: Any) -> str:
+    """What Redis stores, as text: bytes are UTF-8, of which what is damaged becomes U+FFFD; None is ""."""
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return "" if value is None else str(value)
 
 
 def read_record(client: redis.Redis, build: str) -> BuildRecord | None:
@@ -241,7 +244,7 @@ def read_pointer_reply(reply: Any) -> Pointer:
     if isinstance(reply, Exception):
         raise reply
     live, previous = reply
-    return Pointer(_decode(live or b""), _decode(previous or b""))
+    return Pointer(to_text(live), to_text(previous))
 
 
 def index_is_missing(error: redis.ResponseError) -> bool:
@@ -256,7 +259,7 @@ def index_info(client: redis.Redis, build: str) -> dict[str, Any] | None:
     Keys: num_docs, indexing (bool), failures (documents left out by an indexing error).
     """
     try:
-        info = {_decode(name): value for name, value in client.ft(index_name(build)).info().items()}
+        info = {to_text(name): value for name, value in client.ft(index_name(build)).info().items()}
     except redis.ResponseError as error:
         if index_is_missing(error):
             return None

@@ -33,22 +33,20 @@ class Filters:
         Raises:
             QueryError: a value is none of its kind.
         """
-        typed = (years or "").strip()
-        found = _YEARS.fullmatch(typed)
-        reviews = str(min_reviews or 0).strip()
-        if (typed and not found) or not _COUNT.fullmatch(reviews):
+        typed, reviews = (years or "").strip(), str(min_reviews or 0).strip()
+        match = _YEARS.fullmatch(typed)
+        if (typed and not match) or not _COUNT.fullmatch(reviews):
             raise QueryError(
                 "The search cannot be narrowed like that",
                 expected="years such as 1990-1999, 1990- or 1990, and a whole number of reviews",
-                found=repr(typed if typed and not found else reviews)[:60],
+                found=repr(reviews if match or not typed else typed)[:60],
                 todo="correct the value, or leave it out",
             )
-        first, dash, last = found.groups() if found else ("", "", "")
-        span = (int(first) if first else None, int(last) if last else None)
-        if typed and not dash:
-            span = (int(first), int(first))
-        spoken = tuple(dict.fromkeys(language.strip().lower() for language in languages if language.strip()))
-        return cls(spoken, int(reviews), span)
+        first, dash, last = match.groups() if match else ("", "", "")
+        if not dash:
+            last = first
+        subtags = dict.fromkeys(language.strip().lower() for language in languages if language.strip())
+        return cls(tuple(subtags), int(reviews), (int(first) if first else None, int(last) if last else None))
 
     def __post_init__(self) -> None:
         """Raises `QueryError` for a language that is none."""

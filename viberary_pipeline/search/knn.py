@@ -6,7 +6,7 @@ from typing import Any
 import redis
 
 from viberary_pipeline.index.contract import VECTOR
-from viberary_pipeline.search.replies import Command, read_rows, search_command
+from viberary_pipeline.search.replies import BuildVanishedError, Command, Row, read_rows, search_command
 
 
 def nearest(
@@ -27,32 +27,33 @@ def nearest(
 
     Raises:
         redis.ResponseError: no such index, or the query ran out of time.
-        SearchError: the server returned a partial result with a warning.
+        SearchError: the server returned a partial result with a warning, or the documents are being removed.
     """
     rows = read_rows(client.execute_command(*knn_command(build, blob, k, fields=fields, ef_runtime=ef_runtime)))
-    return [
-        {
-            "score": 1.0 - float(row.fields[b"distance"]),
-            **{name: row.fields.get(name.encode(), b"").decode(errors="replace") for name in fields},
-        }
-        for row in rows
-    ]
+    return [{"score": similarity(row, build), **{name: row.text(name) for name in fields}} for row in rows]
+
+
+def similarity(row: Row, build: str) -> float:
+    """The cosine similarity of a row of a `knn_command`. Raises `BuildVanishedError` if its document is gone."""
+    if b"distance" not in row.fields:
+        raise BuildVanishedError(build)
+    return 1.0 - float(row.fields[b"distance"])
 
 
 def knn_command(
-    build: str, blob: bytes, k: int, *, narrowed: str = "", fields: Sequence[str] = (), ef_runtime: int | None = None
+    build: str, blob: bytes, k: int, *, where: str = "", fields: Sequence[str] = (), ef_runtime: int | None = None
 ) -> Command:
-    """The k nearest documents of those that the filter lets through, best first, with `distance` (1 - cosine).
+    """The k nearest documents of those that the filter `where` lets through, best first, with `distance` (1 - cosine).
 
     `ef_runtime` overrides the index's own.
     """
-    asked: Command = ("distance", *fields)
-    effort = f" EF_RUNTIME {ef_runtime}" if ef_runtime else ""
+    returned: Command = ("distance", *fields)
+    ef = f" EF_RUNTIME {ef_runtime}" if ef_runtime else ""
     return search_command(
         build,
-        f"{f'({narrowed})' if narrowed else '*'}=>[KNN {k} @{VECTOR} $query{effort} AS distance]",
-        *("RETURN", len(asked)),
-        *asked,
+        f"{f'({where})' if where else '*'}=>[KNN {k} @{VECTOR} $query{ef} AS distance]",
+        *("RETURN", len(returned)),
+        *returned,
         *("SORTBY", "distance", "ASC"),  # distance: the smallest is the best
         *("LIMIT", 0, k),  # FT.SEARCH returns 10 otherwise, whatever KNN says
         *("PARAMS", 2, "query", blob),

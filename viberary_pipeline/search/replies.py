@@ -4,23 +4,46 @@ redis-py's own parsing of a search reply takes longer than the search. Both prot
 (flat lists), from clients that do not decode.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from viberary_pipeline.errors import SearchError
-from viberary_pipeline.index.contract import index_name
+from viberary_pipeline.index.contract import index_name, to_text
 
 Command = tuple[str | bytes | int, ...]
+
+_Options = ParamSpec("_Options")
+_Read = TypeVar("_Read")
+
+
+class BuildVanishedError(SearchError):
+    """A build was replaced in the middle of a query, and its documents may be gone."""
+
+    def __init__(self, build: str) -> None:
+        super().__init__(
+            "The build was replaced in the middle of a query",
+            expected=f"the documents of build {build}",
+            found="some of them are gone, or another build is live",
+            todo="ask again",
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (type(self), (self.expected.rpartition(" ")[2],))
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One document of a reply: its key, the text score (0 unless asked for), the fields asked for."""
+    """One document of a reply: its key, its text score (0 without WITHSCORES), the returned fields that it has."""
 
     key: bytes
     score: float
     fields: Mapping[bytes, bytes]
+
+    def text(self, name: str) -> str:
+        """A field as text; "" if the document has none."""
+        return to_text(self.fields.get(name.encode()))
 
 
 def search_command(build: str, query: str, *options: str | bytes | int) -> Command:
@@ -28,8 +51,32 @@ def search_command(build: str, query: str, *options: str | bytes | int) -> Comma
     return ("FT.SEARCH", index_name(build), query, *options, "DIALECT", 2)
 
 
+def checked(read: Callable[_Options, _Read]) -> Callable[_Options, _Read]:
+    """A reader of replies that raises `SearchError` for a reply of an unexpected form, whatever is wrong with it.
+
+    The reply of a command that failed in a round trip is its exception: that is raised.
+    """
+
+    @wraps(read)
+    def reader(*args: _Options.args, **options: _Options.kwargs) -> _Read:
+        if isinstance(args[0], Exception):
+            raise args[0]
+        try:
+            return read(*args, **options)
+        except (TypeError, ValueError, LookupError, AttributeError) as error:
+            raise SearchError(
+                "A reply of Redis cannot be read",
+                expected=f"what {read.__name__} reads, as RediSearch 2.10 to 8 sends it",
+                found=f"{type(error).__name__}: {error}",
+                todo="see with `viberary redis status` that this server is a supported one; report it if it is",
+            ) from error
+
+    return reader
+
+
+@checked
 def read_rows(reply: Any, *, scores: bool = False, contents: bool = True) -> list[Row]:
-    """The documents of an FT.SEARCH reply, in its order.
+    """The documents of an FT.SEARCH reply, in its order; none of no reply (None).
 
     Args:
         reply: As redis-py gives it.
@@ -38,55 +85,54 @@ def read_rows(reply: Any, *, scores: bool = False, contents: bool = True) -> lis
 
     Raises:
         redis.ResponseError: the reply of a pipelined command that failed.
-        SearchError: the server returned a part of the results with a warning.
+        SearchError: the server returned a part of the results with a warning, or something else than results.
     """
-    if isinstance(reply, Exception):
-        raise reply
+    if reply is None:
+        return []
     if isinstance(reply, Mapping):
         if reply.get(b"warning"):
             raise SearchError(
                 "The search returned only a part of its results",
                 expected="all that were asked for",
-                found="; ".join(_bytes(warning).decode() for warning in reply[b"warning"]),
+                found="; ".join(map(to_text, reply[b"warning"])),
                 todo="try again; if it comes back, see Redis' load and its search TIMEOUT",
             )
+        # A document that was removed in the meantime has a key and no fields.
         return [
-            Row(row[b"id"], float(row.get(b"score", 0.0)), row.get(b"extra_attributes", {}))
+            Row(row[b"id"], float(row.get(b"score", 0.0)), row.get(b"extra_attributes") or {})
             for row in reply[b"results"]
         ]
-    step = 1 + scores + contents
+    flat = iter(reply[1:])  # after the number of all results: key, score, fields of each document
     return [
-        Row(
-            _bytes(reply[at]),
-            float(reply[at + 1]) if scores else 0.0,
-            _pairs(reply[at + step - 1]) if contents else {},
-        )
-        for at in range(1, len(reply), step)
+        Row(key, float(rest[0]) if scores else 0.0, _pairs(rest[-1]) if contents else {})
+        for key, *rest in zip(*[flat] * (1 + scores + contents), strict=True)
     ]
 
 
+@checked
 def read_spelling(reply: Any) -> dict[str, list[str]]:
-    """{word that the index does not hold: words that it holds}, most frequent first, from an FT.SPELLCHECK reply."""
-    if isinstance(reply, Exception):
-        raise reply
+    """{word that the index does not hold: words that it holds}, most frequent first, from an FT.SPELLCHECK reply.
+
+    The server answers once for each occurrence of a word, and hiredis misreads maps with a repeated key: ask for each
+    word once. Read all the same, a repeated word has the suggestions of one of its occurrences, or none.
+    """
+    if reply is None:
+        return {}
     if isinstance(reply, Mapping):
-        found = next(iter(reply.values()))
-        terms = {
-            _bytes(word): [(float(score), _bytes(term)) for each in near for term, score in each.items()]
-            for word, near in found.items()
+        (results,) = reply.values()
+        scored = {
+            word: [(float(score), term) for suggestion in near or () for term, score in suggestion.items()]
+            for word, near in results.items()
         }
     else:
-        terms = {_bytes(word): [(float(score), _bytes(term)) for score, term in near] for _, word, near in reply}
+        scored = {word: [(float(score), term) for score, term in near or ()] for _, word, near in reply}
     return {
         # A stem, "+reveng", is no word.
-        word.decode(): [term.decode() for _, term in sorted(near, reverse=True) if not term.startswith(b"+")]
-        for word, near in terms.items()
+        to_text(word): [to_text(term) for _, term in sorted(near, reverse=True) if not term.startswith(b"+")]
+        for word, near in scored.items()
     }
 
 
-def _pairs(flat: list[Any]) -> dict[bytes, bytes]:
-    return {_bytes(flat[at]): flat[at + 1] for at in range(0, len(flat), 2)}
-
-
-def _bytes(value: Any) -> bytes:
-    return value if isinstance(value, bytes) else str(value).encode()
+def _pairs(flat: list[Any] | None) -> dict[bytes, bytes]:
+    values = iter(flat or ())
+    return dict(zip(values, values, strict=True))

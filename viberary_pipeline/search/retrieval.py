@@ -1,97 +1,66 @@
-"""One query against one build: what Redis is asked in three round trips, and in which order the answers come.
+"""One query against one build.
 
-1. While the query is encoded: works of that title, works of an author of that name, works that hold all the words,
-   words that no work has.
+1. While the query is encoded, the first look-ups (`lookups`).
 2. The nearest works by vector: with those that hold all the words, the candidates.
-3. BM25 of the candidates; where a word was unknown, works whose names hold its corrections; the fields of the works
-   that will most likely be shown.
+3. The second look-ups, and the fields of the works that will most likely be shown.
 4. What is missing of these fields, and the vectors of works that were found by name alone: in one query of four.
 
-The order: works that the query names (`named`), then the others by cosine similarity plus weight x `lift` of BM25, of
-the description and, where they say something, of the names (`lexical`). Ties: more reviews first.
+The order is that of `ranking.rank`. Works that differ in subtitle or brackets alone are shown once.
 """
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import redis
 
 from viberary_pipeline.errors import SearchError
-from viberary_pipeline.index.contract import (
-    AUTHOR_KEYS,
-    PAGE_FIELDS,
-    TITLE_KEYS,
-    VECTOR,
-    BuildRecord,
-    document_prefix,
-    pointer_command,
-    read_pointer_reply,
-)
+from viberary_pipeline.index.contract import PAGE_FIELDS, VECTOR, BuildRecord, document_prefix, to_text
+from viberary_pipeline.index.name_keys import Copies
 from viberary_pipeline.search.filters import Filters
-from viberary_pipeline.search.knn import knn_command
-from viberary_pipeline.search.lexical import (
-    all_words_command,
-    bm25_words,
-    corrections,
-    description_command,
-    description_words,
+from viberary_pipeline.search.knn import knn_command, similarity
+from viberary_pipeline.search.lookups import (
+    FirstLookups,
+    FirstReplies,
+    SecondLookups,
+    SecondReplies,
     key_command,
-    lift,
-    name_weight,
-    name_words,
-    names_command,
-    names_score_command,
-    spelling_command,
 )
-from viberary_pipeline.search.name_keys import LONGEST_KEY, Copies, words_of
-from viberary_pipeline.search.named import How, Named, spelt_out
-from viberary_pipeline.search.replies import Command, Row, read_rows, read_spelling
+from viberary_pipeline.search.query import ParsedQuery
+from viberary_pipeline.search.ranking import Candidate, NamedBy, Ranked, break_ties, next_batch, rank
+from viberary_pipeline.search.replies import BuildVanishedError, Command, read_rows
 from viberary_pipeline.search.round_trips import ask, ask_while
 from viberary_pipeline.search.weights import SearchSettings
 
-_TIE_DIGITS = 6
-_MOST_SLIPS = 2  # words that no work has: more of them are no typos but another vocabulary
-_SENTENCES = 5  # works that hold all the words of the query and join the candidates
-_SPARE = 5  # works beyond those asked for that are looked up, to take the places of folded copies
+__all__ = ["BuildVanishedError", "Result", "find", "find_like", "key_of_book"]
+
+Vector = npt.NDArray[np.float32]
+
+_SPARE = 5  # works beyond those asked for that are looked up, to replace copies
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """One result: its cosine similarity, by what it was found, its fields as the page shows them."""
+class Result:
+    """One result: its cosine similarity, what of it the query names, its fields as the page shows them."""
 
     score: float
-    how: How | None
+    named: NamedBy
     fields: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """One document in the order of the results; `rank_score` is infinite for what the query names."""
-
-    key: bytes
-    how: How | None
-    rank_score: float
-
-
-class BuildVanishedError(Exception):
-    """A build was replaced in the middle of a query, and its documents may be gone."""
 
 
 def find(
     client: redis.Redis,
     record: BuildRecord,
     text: str,
-    encode: Callable[[], npt.NDArray[np.float32]],
+    encode: Callable[[], Vector],
     k: int,
     *,
     filters: Filters,
     tuning: SearchSettings,
     if_live: bool = True,
-) -> list[Found]:
+) -> list[Result]:
     """The k works that answer a query best, best first; fewer only if there are fewer.
 
     Args:
@@ -106,11 +75,10 @@ def find(
 
     Raises:
         redis.ResponseError: no such index, or a command ran out of time.
-        SearchError: the server returned a partial result.
+        SearchError: the server returned a partial result, or none that can be read.
         BuildVanishedError: the build is being removed, or is not the published one.
     """
-    build, narrowed = record.build, filters.to_query()
-    pool = max(tuning.candidates, k + _SPARE)
+    build, where, query = record.build, filters.to_query(), ParsedQuery.parse(text)
     if not record.search_fields:  # a build of an older version: vectors alone
         if filters:
             raise SearchError(
@@ -119,172 +87,54 @@ def find(
                 found=f"build {build}, of an older one",
                 todo="run `viberary build --force`, or search without filters",
             )
-        (pointer,), vector = ask_while(client, [pointer_command()], encode)
-        _require_live(record, pointer, if_live)
-        near = _similarities(_nearest(client, record, vector, pool))
-        return _shown(client, record, _ordered([], near), near, vector, k)
+        tuning = replace(tuning, lexical_weight=0.0, find_names=False)
 
-    asked, names = words_of(text), name_words(text)
-    key, most = "".join(asked), k + _SPARE
-    looks_up = tuning.find_names and 0 < len(key) <= LONGEST_KEY
-    spelling = spelling_command(build, asked) if tuning.find_names else None
-    lookups = (
-        pointer_command(),
-        key_command(build, TITLE_KEYS, key, most, narrowed) if looks_up else None,
-        key_command(build, AUTHOR_KEYS, key, most, narrowed) if looks_up else None,
-        # A single word is a title, an author or neither: the keys have told.
-        names_command(build, names, {}, most, narrowed) if looks_up and len(names) > 1 else None,
-        all_words_command(build, description_words(text), _SENTENCES, narrowed) if tuning.lexical_weight else None,
-        spelling,
+    lookups = FirstLookups.of(query, build, tuning, most=k + _SPARE, where=where)
+    replies, vector = ask_while(client, vars(lookups), encode)
+    first = FirstReplies.read(**replies)
+    if if_live and first.pointer.live != build:
+        raise BuildVanishedError(build)
+    cosines = _nearest(client, record, vector, max(tuning.candidates, k + _SPARE), where=where)
+    for row in first.sentences:
+        if row.key not in cosines:
+            cosines[row.key] = _cosine(record, row.fields.get(VECTOR.encode()), vector)
+
+    more = SecondLookups.of(
+        *(query, build, tuning),
+        candidates=list(cosines),
+        corrections=first.corrections,
+        most=k + _SPARE,
+        where=where,
     )
-    replies, vector = ask_while(client, lookups, encode)
-    _require_live(record, replies[0], if_live)
-    near = _similarities(_nearest(client, record, vector, pool, narrowed=narrowed))
-    sentences = _rows(replies[4], scores=True)
-    for row in sentences:
-        if row.key not in near:
-            near[row.key] = float(record.hnsw.from_bytes([row.fields[VECTOR.encode()]], record.dim)[0] @ vector)
-    named_rows = [row for reply in replies[1:4] for row in _rows(reply)]
-    unknown = read_spelling(replies[5]) if spelling else {}
-    if len(unknown) > _MOST_SLIPS:
-        unknown = {}
-    slips = {word: found for word, close in unknown.items() if (found := corrections(word, close))}
-
     # Most of what will be shown is known by now: its fields come along.
-    ahead = list(dict.fromkeys([*list(near)[: 2 * k + _SPARE], *(row.key for row in named_rows)]))
-    replies = ask(
-        client,
-        description_command(build, bm25_words(text), list(near)) if tuning.lexical_weight else None,
-        names_score_command(build, names, list(near)) if tuning.lexical_weight else None,
-        names_command(build, names, slips, most, narrowed) if slips else None,
-        *(_page_command(key, key in near) for key in ahead),
+    likely = [*list(cosines)[: 2 * k + _SPARE], *(row.key for row in first.named)]
+    pages = {key: _page_command(key, key in cosines) for key in likely}
+    both = ask(client, {**vars(more), **pages})
+    second = SecondReplies.read(**{name: both.pop(name) for name in vars(more)})
+    ranked = rank(
+        query,
+        _candidates(cosines, first, second),
+        tuning,
+        documents=record.documents,
+        most_named=k,
+        corrections=first.corrections,
     )
-    pages = dict(zip(ahead, replies[3:], strict=True))
-    bm25 = {row.key: row.score for row in _rows(replies[0], scores=True, contents=False)}
-    for row in _rows(replies[1], scores=True):
-        weight = name_weight(names, *(_text(row.fields.get(field)) for field in (b"title", b"author")))
-        bm25[row.key] = bm25.get(row.key, 0.0) + weight * row.score
-    for row in sentences:  # wherever the words stand: the work has them all
-        bm25[row.key] = max(bm25.get(row.key, 0.0), row.score)
-    fused = {
-        key: score + tuning.lexical_weight * lift(bm25.get(key, 0.0), record.documents) for key, score in near.items()
-    }
-    named = spelt_out(asked, slips, _once([*named_rows, *_rows(replies[2])]), k) if tuning.find_names else []
-    return _shown(client, record, _ordered(named, fused), near, vector, k, pages=pages)
+    return _results(client, record, ranked, vector, k, fetched=both)
 
 
-def find_like(client: redis.Redis, record: BuildRecord, key: bytes, k: int, *, filters: Filters) -> list[Found] | None:
+def find_like(client: redis.Redis, record: BuildRecord, key: bytes, k: int, *, filters: Filters) -> list[Result] | None:
     """The k works nearest to the document of that key, without itself and its copies; None if there is no such one."""
-    blob, *told = cast("list[bytes | None]", client.hmget(key, [VECTOR, "title", "author"]))
-    if blob is None:
+    names = (VECTOR, "title", "author")
+    stored: dict[str, Any] = dict(zip(names, client.hmget(key, names), strict=True))
+    if stored[VECTOR] is None:
         return None
-    vector = record.hnsw.from_bytes([blob], record.dim)[0]
-    narrowed = filters.to_query()
-    knn = knn_command(record.build, blob, k + 1 + _SPARE, narrowed=narrowed, ef_runtime=record.ef_runtime)
-    near = _similarities(read_rows(ask(client, knn)[0]))
-    near.pop(key, None)
+    vector = record.hnsw.from_bytes([stored[VECTOR]], record.dim)[0]
+    cosines = _nearest(client, record, vector, k + 1 + _SPARE, where=filters.to_query())
+    cosines.pop(key, None)
     copies = Copies()
-    copies.add(*map(_text, told))
-    return _shown(client, record, _ordered([], near), near, vector, k, copies=copies)
-
-
-def _require_live(record: BuildRecord, pointer: Any, if_live: bool) -> None:
-    if if_live and read_pointer_reply(pointer).live != record.build:
-        raise BuildVanishedError(record.build)
-
-
-def _nearest(
-    client: redis.Redis, record: BuildRecord, vector: npt.NDArray[np.float32], pool: int, *, narrowed: str = ""
-) -> list[Row]:
-    """The nearest works, best first, with their distance."""
-    (blob,) = record.hnsw.to_bytes(vector[None])
-    knn = knn_command(record.build, blob, pool, narrowed=narrowed, ef_runtime=record.ef_runtime)
-    return read_rows(ask(client, knn)[0])
-
-
-def _rows(reply: Any, *, scores: bool = False, contents: bool = True) -> list[Row]:
-    return [] if reply is None else read_rows(reply, scores=scores, contents=contents)
-
-
-def _once(rows: Iterable[Row]) -> list[Row]:
-    return list({row.key: row for row in rows}.values())
-
-
-def _similarities(rows: Iterable[Row]) -> dict[bytes, float]:
-    return {row.key: 1.0 - float(row.fields[b"distance"]) for row in rows}
-
-
-def _ordered(named: Sequence[Named], fused: Mapping[bytes, float]) -> list[_Place]:
-    """The results in their order, before ties are broken and copies folded."""
-    taken = {hit.key for hit in named}
-    rest = sorted((key for key in fused if key not in taken), key=lambda key: -fused[key])
-    return [_Place(hit.key, hit.how, math.inf) for hit in named] + [_Place(key, None, fused[key]) for key in rest]
-
-
-def _shown(
-    client: redis.Redis,
-    record: BuildRecord,
-    order: Sequence[_Place],
-    near: Mapping[bytes, float],
-    vector: npt.NDArray[np.float32],
-    k: int,
-    *,
-    copies: Copies | None = None,
-    pages: dict[bytes, Any] | None = None,
-) -> list[Found]:
-    """The first k of the order with their fields, of which `pages` are known; copies of an earlier one, or of those
-    given, are left out."""
-    found: list[Found] = []
-    copies, pages = copies or Copies(), pages or {}
-    at = 0
-    while len(found) < k and at < len(order):
-        end = at + k - len(found)
-        while end < len(order) and _tied(order[end - 1], order[end]):  # their reviews decide who is shown
-            end += 1
-        portion, at = order[at:end], end
-        missing = [place.key for place in portion if place.key not in pages]
-        fetched = ask(client, *(_page_command(key, key in near) for key in missing))
-        pages |= zip(missing, fetched, strict=True)
-        hits = _read_pages(record, portion, near, vector, pages)
-        found += [hit for hit in hits if not copies.add(hit.fields["title"], hit.fields["author"])]
-    return found[:k]
-
-
-def _tied(one: _Place, other: _Place) -> bool:
-    return round(one.rank_score, _TIE_DIGITS) == round(other.rank_score, _TIE_DIGITS)
-
-
-def _page_command(key: bytes, found_by_vector: bool) -> Command:
-    """The fields that the page shows, and the vector where the similarity is not known yet."""
-    return ("HMGET", key, *PAGE_FIELDS, *([] if found_by_vector else [VECTOR]))
-
-
-def _read_pages(
-    record: BuildRecord,
-    portion: Sequence[_Place],
-    near: Mapping[bytes, float],
-    vector: npt.NDArray[np.float32],
-    pages: Mapping[bytes, Any],
-) -> list[Found]:
-    """The documents of these places, equal ones by their reviews; those found by name alone get their similarity."""
-    hits: list[tuple[float, int, Found]] = []
-    for place in portion:
-        values = pages[place.key]
-        if isinstance(values, Exception):
-            raise values
-        if values[0] is None:
-            raise BuildVanishedError(record.build)
-        score = near.get(place.key)
-        if score is None:
-            score = float(record.hnsw.from_bytes([values[-1]], record.dim)[0] @ vector)
-        fields = {name: _text(value) for name, value in zip(PAGE_FIELDS, values, strict=False)}
-        reviews = 0 if place.how else int(fields["review_count"] or 0)
-        hits.append((round(place.rank_score, _TIE_DIGITS), reviews, Found(score, place.how, fields)))
-    return [hit for *_, hit in sorted(hits, key=lambda hit: (-hit[0], -hit[1]))]
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    copies.add(to_text(stored["title"]), to_text(stored["author"]))
+    ranked = [Ranked(other, cosine, cosine=cosine) for other, cosine in cosines.items()]
+    return _results(client, record, ranked, vector, k, copies=copies)
 
 
 def key_of_book(client: redis.Redis, record: BuildRecord, book_id: str) -> bytes | None:
@@ -295,3 +145,89 @@ def key_of_book(client: redis.Redis, record: BuildRecord, book_id: str) -> bytes
             return rows[0].key
     key = f"{document_prefix(record.build)}{book_id}".encode(errors="replace")
     return key if client.exists(key) else None
+
+
+def _nearest(client: redis.Redis, record: BuildRecord, vector: Vector, k: int, *, where: str) -> dict[bytes, float]:
+    """{document: its cosine similarity} of the k nearest works, best first."""
+    (blob,) = record.hnsw.to_bytes(vector[None])
+    command = knn_command(record.build, blob, k, where=where, ef_runtime=record.ef_runtime)
+    rows = read_rows(ask(client, {"nearest": command})["nearest"])
+    return {row.key: similarity(row, record.build) for row in rows}
+
+
+def _cosine(record: BuildRecord, blob: bytes | None, vector: Vector) -> float:
+    if blob is None:
+        raise BuildVanishedError(record.build)
+    return float(record.hnsw.from_bytes([blob], record.dim)[0] @ vector)
+
+
+def _candidates(cosines: Mapping[bytes, float], first: FirstReplies, second: SecondReplies) -> list[Candidate]:
+    """The works that were found, by vector first, with what the look-ups say of them."""
+    looked_up = {row.key: row for row in (*first.named, *second.corrected)}
+    names = {row.key: row for row in second.names}
+    descriptions, sentences = ({row.key: row.score for row in rows} for rows in (second.descriptions, first.sentences))
+    candidates = []
+    for key in dict.fromkeys([*cosines, *looked_up]):
+        c = Candidate(key, cosines.get(key), descriptions.get(key, 0.0), 0.0, sentences.get(key, 0.0))
+        if row := looked_up.get(key) or names.get(key):
+            c = c._replace(
+                names_bm25=names[key].score if key in names else 0.0,
+                looked_up=key in looked_up,
+                title=row.text("title"),
+                author=row.text("author"),
+                review_count=int(row.text("review_count") or 0),
+            )
+        candidates.append(c)
+    return candidates
+
+
+def _results(
+    client: redis.Redis,
+    record: BuildRecord,
+    ranked: Sequence[Ranked],
+    vector: Vector,
+    k: int,
+    *,
+    fetched: dict[Any, Any] | None = None,
+    copies: Copies | None = None,
+) -> list[Result]:
+    """The first k works with their fields, without copies of an earlier one or of those given.
+
+    Args:
+        client, record: The build.
+        ranked: The order; ties are broken here.
+        vector: The query's, float32 (dim,).
+        k: How many.
+        fetched: {document: reply to its `_page_command`} as far as known.
+        copies: Works that were seen before.
+    """
+    results: list[Result] = []
+    fetched, copies, start = fetched or {}, copies or Copies(), 0
+    while len(results) < k and start < len(ranked):
+        batch = next_batch(ranked, start, k - len(results))
+        start += len(batch)
+        fetched |= ask(
+            client, {w.key: _page_command(w.key, w.cosine is not None) for w in batch if w.key not in fetched}
+        )
+        pages = {work.key: _read_page(fetched[work.key], record) for work in batch}
+        for work in break_ties(batch, {key: int(page["review_count"] or 0) for key, page in pages.items()}):
+            page = pages[work.key]
+            fields = {name: to_text(page[name]) for name in PAGE_FIELDS}
+            if not copies.add(fields["title"], fields["author"]):
+                cosine = _cosine(record, page.get(VECTOR), vector) if work.cosine is None else work.cosine
+                results.append(Result(cosine, work.named, fields))
+    return results[:k]
+
+
+def _page_command(key: bytes, cosine_known: bool) -> Command:
+    """The fields that the page shows, and the vector where it is needed for the similarity."""
+    return ("HMGET", key, *PAGE_FIELDS, *(() if cosine_known else (VECTOR,)))
+
+
+def _read_page(reply: Any, record: BuildRecord) -> dict[str, Any]:
+    if isinstance(reply, Exception):
+        raise reply
+    page = dict(zip((*PAGE_FIELDS, VECTOR), reply, strict=False))
+    if page["work_id"] is None:
+        raise BuildVanishedError(record.build)
+    return page

@@ -1,24 +1,21 @@
 """Search of the live build: the words to a vector, the vector and the words to the works that answer best.
 
-Which build is live is asked with each query's first commands, and with it which encoder: the switch of an alias alone
-would not be atomic with a change of encoder. The query goes to that build's own index, that of the last query until the
-pointer says otherwise; then it is asked again. So it is where the build vanishes in between.
+Each query first tries the build that answered the last one, and reads the pointer in the same round trip. If the
+pointer has moved or the build is gone, the query is tried again on the new build. The alias alone would not do: it
+cannot be switched together with the encoder.
 """
 
-import re
+import logging
 import threading
-import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import redis
-from numpy.typing import NDArray
 
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
-from viberary_pipeline.errors import EncoderError, QueryError, SearchError
+from viberary_pipeline.errors import EncoderError, QueryError, SearchError, SearchUnavailable, ViberaryError
 from viberary_pipeline.index.contract import (
     BuildRecord,
     index_info,
@@ -27,16 +24,16 @@ from viberary_pipeline.index.contract import (
     read_record,
 )
 from viberary_pipeline.search.filters import Filters
-from viberary_pipeline.search.retrieval import BuildVanishedError, Found, find, find_like, key_of_book
+from viberary_pipeline.search.query import clean_query
+from viberary_pipeline.search.replies import BuildVanishedError
+from viberary_pipeline.search.retrieval import Result, find, find_like, key_of_book
 from viberary_pipeline.search.weights import SearchSettings
 
-MOST_CHARACTERS = 2000
-"""Characters of a query that are read; encoders cut far earlier."""
+logger = logging.getLogger(__name__)
 
 MOST_RESULTS = 100
 
 _ATTEMPTS = 3
-_INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn"}
 _SCORE_DIGITS = 6
 
 
@@ -44,8 +41,8 @@ _SCORE_DIGITS = 6
 class Hit:
     """One result.
 
-    `score` is the cosine similarity, in [-1, 1]; `review_count` is summed over editions; `named` says whether the
-    query spelt out its "title" or "author" ("" if it did neither).
+    `score` is the cosine similarity, in [-1, 1]; `review_count` is summed over editions; `named` says what of it the
+    query names: "title", "author" or "" for neither.
     """
 
     rank: int
@@ -81,7 +78,7 @@ class SearchResponse:
 
 @dataclass(frozen=True)
 class Readiness:
-    """Whether queries can be answered from a whole index, and if not, why."""
+    """Whether queries can be answered from a whole index, and if not, why (for anyone: it names no host)."""
 
     ready: bool
     build: str | None
@@ -107,27 +104,48 @@ class Searcher:
         self._loading = threading.Lock()
 
     def search(self, query: str, k: int = 10, filters: Filters | None = None) -> SearchResponse:
-        """The k works that answer the words best, in the order of `viberary_pipeline.search.retrieval`.
+        """The k works that answer the words best, in the order of `viberary_pipeline.search.ranking`.
 
         Raises:
             QueryError: the query says nothing.
-            SearchError: nothing is published, or Redis is away.
+            SearchError: this query cannot be answered.
+            SearchUnavailable: nothing is published, or Redis is away.
         """
         text = clean_query(query)
 
-        def ask(record: BuildRecord, encoder: QueryEncoder, sure: bool) -> list[Found]:
-            def encode() -> NDArray[np.float32]:
-                vector: NDArray[np.float32] = encoder.encode([text])[0]
-                return vector
-
+        def ask(record: BuildRecord, encoder: QueryEncoder, if_live: bool) -> list[Result]:
             return find(
-                *(self._client, record, text, encode, _sane(k)),
+                *(self._client, record, text, lambda: encoder.encode([text])[0], _bounded(k)),
                 filters=filters or Filters(),
                 tuning=self._tuning,
-                if_live=not sure,
+                if_live=if_live,
             )
 
-        return self._answer(query, ask, known=self._loaded)
+        return self._answer(query, ask, last=self._loaded)
+
+    def search_each(
+        self,
+        queries: Iterable[str],
+        k: int = 10,
+        filters: Filters | None = None,
+        *,
+        report: Callable[[Exception], None],
+    ) -> Iterator[SearchResponse]:
+        """One response for each query, in their order.
+
+        A query that fails, for whatever reason, has no results, and its exception goes to `report`.
+
+        Raises:
+            SearchUnavailable: nothing is published, or Redis is away: the others would fail as well.
+        """
+        for query in queries:
+            try:
+                yield self.search(query, k, filters)
+            except SearchUnavailable:
+                raise
+            except Exception as error:  # one bad line must not cost the others their answers
+                report(error)
+                yield SearchResponse(query, self.readiness().build or "", ())
 
     def similar(self, book_id: str, k: int = 10, filters: Filters | None = None) -> SearchResponse:
         """The k works whose stored vectors are nearest to that of a book, without the book itself.
@@ -139,53 +157,65 @@ class Searcher:
 
         Raises:
             QueryError: no work of the live build has that id.
-            SearchError: nothing is published, or Redis is away.
+            SearchError: this book cannot be looked up.
+            SearchUnavailable: nothing is published, or Redis is away.
         """
 
-        def ask(record: BuildRecord, *_: object) -> list[Found]:
+        def ask(record: BuildRecord, *_: object) -> list[Result]:
             key = key_of_book(self._client, record, book_id)
-            found = key and find_like(self._client, record, key, _sane(k), filters=filters or Filters())
-            if not found and not key:
+            results = key and find_like(self._client, record, key, _bounded(k), filters=filters or Filters())
+            if not results and not key:
                 raise QueryError(
                     "No such book is in the live build",
                     expected="a book_id or work_id as `viberary search --json` gives it",
                     found=repr(book_id[:40]),
                     todo="search for the book by its title; another edition may stand for it",
                 )
-            return found or []
+            return results or []
 
         return self._answer(book_id, ask)
 
     def _answer(
         self,
         query: str,
-        ask: Callable[[BuildRecord, QueryEncoder, bool], list[Found]],
+        ask: Callable[[BuildRecord, QueryEncoder, bool], list[Result]],
         *,
-        known: tuple[BuildRecord, QueryEncoder] | None = None,
+        last: tuple[BuildRecord, QueryEncoder] | None = None,
     ) -> SearchResponse:
-        """What the live build answers; asked again where it is replaced in the middle.
+        """The answer of the live build; asked again where another build becomes live meanwhile.
 
-        With `known`, that build is asked first: `ask`, told that this is not sure to be the live one, must find out.
+        With `last`, that build is asked first. The last argument of `ask` says that the build may not be the live one
+        any more: then `ask` must raise `BuildVanishedError`.
         """
         failure: Exception | None = None
-        for _ in range(_ATTEMPTS + (known is not None)):
+        for _ in range(_ATTEMPTS + (last is not None)):
             try:
-                sure = known is None
-                record, encoder = known or self._live()
-                known = None
-                return SearchResponse(query, record.build, _hits(ask(record, encoder, sure)))
+                if_live = last is not None
+                record, encoder = last or self._live()
+                last = None
+                return SearchResponse(query, record.build, _hits(ask(record, encoder, if_live)))
             except BuildVanishedError as error:
                 failure = error
             except redis.ResponseError as error:
-                failure = error
                 if not index_is_missing(error):
-                    break
+                    raise SearchError(
+                        "Redis refused this search",
+                        expected="results from the published index",
+                        found=str(error),
+                        todo="try other words; where each search is refused, see `viberary status` and Redis' log",
+                    ) from error
+                failure = error
             except redis.RedisError as error:
-                raise _redis_is_away(error) from error
+                raise SearchUnavailable(
+                    "Redis does not answer",
+                    expected="the server that holds the index",
+                    found=f"{type(error).__name__}: {error}",
+                    todo="see `viberary redis status`, or check VIBERARY_REDIS_URL",
+                ) from error
         raise SearchError(
             "The live index does not answer",
             expected="results from the published index",
-            found=str(failure),
+            found=str(failure.found if isinstance(failure, ViberaryError) else failure),
             todo="see `viberary status`; if the index is gone, run `viberary build`",
         ) from failure
 
@@ -195,9 +225,13 @@ class Searcher:
             record, _ = self._live()
             info = index_info(self._client, record.build)
         except redis.RedisError as error:
-            return Readiness(False, None, 0, f"Redis does not answer: {error}")
-        except (SearchError, EncoderError) as error:
+            logger.warning("Not ready: %s: %s", type(error).__name__, error)
+            return Readiness(False, None, 0, "Redis does not answer")
+        except SearchError as error:
             return Readiness(False, None, 0, error.what)
+        except EncoderError as error:
+            logger.warning("Not ready: %s", error)
+            return Readiness(False, None, 0, "the query encoder of the live build cannot be used")
         if info is None:
             return Readiness(False, record.build, 0, "the live index is gone")
         if info["indexing"] or info["num_docs"] != record.documents:
@@ -214,9 +248,17 @@ class Searcher:
         with self._loading:
             if self._loaded is not None and self._loaded[0].build == build:
                 return self._loaded
-            record = read_record(self._client, build) if build else None
-            if record is None:
+            try:
+                record = read_record(self._client, build) if build else None
+            except (TypeError, ValueError) as error:
                 raise SearchError(
+                    "The record of the live build cannot be read",
+                    expected="the fields that `viberary build` writes",
+                    found=f"{type(error).__name__}: {error}",
+                    todo="run `viberary build`, or `viberary rollback` to go back to the previous build",
+                ) from error
+            if record is None:
+                raise SearchUnavailable(
                     "Nothing is published yet",
                     expected="a live build in Redis (viberary:pointer)",
                     found="none",
@@ -253,51 +295,24 @@ def encoder_folder(home: Path, record: BuildRecord) -> Path:
     return folders[-1]
 
 
-def clean_query(query: str) -> str:
-    """The query without control and invisible characters, NFC, white space folded, cut to a sane length.
-
-    Raises:
-        QueryError: nothing is left.
-    """
-    visible = "".join(" " if unicodedata.category(letter) in _INVISIBLE else letter for letter in query)
-    text = re.sub(r"\s+", " ", unicodedata.normalize("NFC", visible)).strip()[:MOST_CHARACTERS]
-    if not text:
-        raise QueryError(
-            "The query is empty",
-            expected="a few words, such as 'funny sci-fi'",
-            found=repr(query[:40]),
-            todo="type what the book should feel like",
-        )
-    return text
-
-
-def _sane(k: int) -> int:
+def _bounded(k: int) -> int:
     return max(1, min(k, MOST_RESULTS))
 
 
-def _hits(found: list[Found]) -> tuple[Hit, ...]:
+def _hits(results: list[Result]) -> tuple[Hit, ...]:
     return tuple(
         Hit(
             rank=rank,
-            score=round(hit.score, _SCORE_DIGITS),
-            book_id=hit.fields["book_id"],
-            work_id=hit.fields["work_id"],
-            title=hit.fields["title"],
-            author=hit.fields["author"],
-            link=hit.fields["link"],
-            review_count=int(hit.fields["review_count"] or 0),
-            description=hit.fields["description"],
-            year=int(hit.fields["year"]) if hit.fields["year"] else None,
-            named=hit.how or "",
+            score=round(result.score, _SCORE_DIGITS),
+            book_id=result.fields["book_id"],
+            work_id=result.fields["work_id"],
+            title=result.fields["title"],
+            author=result.fields["author"],
+            link=result.fields["link"],
+            review_count=int(result.fields["review_count"] or 0),
+            description=result.fields["description"],
+            year=int(result.fields["year"]) if result.fields["year"] else None,
+            named=result.named,
         )
-        for rank, hit in enumerate(found, start=1)
-    )
-
-
-def _redis_is_away(error: redis.RedisError) -> SearchError:
-    return SearchError(
-        "Redis does not answer",
-        expected="the server that holds the index",
-        found=f"{type(error).__name__}: {error}",
-        todo="see `viberary redis status`, or check VIBERARY_REDIS_URL",
+        for rank, result in enumerate(results, start=1)
     )

@@ -8,6 +8,7 @@ import logging
 import time
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit, urlunsplit
 
 from flask import Flask, Response, jsonify, make_response, render_template, request
 from flask.json.provider import DefaultJSONProvider
@@ -17,8 +18,9 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from werkzeug.exceptions import BadRequest, HTTPException
 
 from viberary_pipeline import __version__
-from viberary_pipeline.errors import QueryError, ViberaryError
+from viberary_pipeline.errors import QueryError, SearchError, ViberaryError
 from viberary_pipeline.search.filters import Filters
+from viberary_pipeline.search.query import MOST_CHARACTERS, clean_query
 from viberary_pipeline.search.searcher import MOST_RESULTS, Readiness, SearchResponse
 from viberary_pipeline.web.presentation import counted, safe_link, shorten
 from viberary_pipeline.web.prometheus import Metrics
@@ -28,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_K = 10
 MAX_FORM_BYTES = 32 * 2**10
+MOST_CHARACTERS_OF_A_FILTER = 200
 
 EXAMPLES = (
     "funny sci-fi",
@@ -41,7 +44,7 @@ CONTENT_SECURITY_POLICY = (
     "form-action 'self'; frame-ancestors 'none'"
 )
 
-# What a reader is told, by status: a heading, and what to do.
+# What a reader sees, by status: a heading, and what to do.
 MESSAGES = {
     400: ("That search did not work", "Try again with a few words."),
     404: ("There is no such page", "The address may be mistyped. The search box above always works."),
@@ -94,9 +97,13 @@ def create_app(searcher: SearchBackend, *, query_log: Path | None) -> Flask:
     def finish(response: Response) -> Response:
         route = request.url_rule.rule if request.url_rule else "(none)"
         metrics.requests.labels(route, str(response.status_code)).inc()
+        if location := response.headers.get("Location"):  # werkzeug's repeats the host that the request names
+            parts = urlsplit(location)
+            response.headers["Location"] = urlunsplit(("", "", f"/{parts.path.lstrip('/')}", parts.query, ""))
+            response.set_data(b"")
         response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
         response.headers["X-Content-Type-Options"] = "nosniff"
-        # The reader's words are in the address: no other site is told them.
+        # The reader's words are in the address: no other site may see them.
         response.headers["Referrer-Policy"] = "no-referrer"
         response.headers.setdefault("Cache-Control", "no-cache")
         response.vary.add("Accept")
@@ -116,43 +123,43 @@ def _add_search(app: Flask, searcher: SearchBackend, metrics: Metrics, log: Quer
     @app.route("/search", methods=["GET", "POST"])
     def search() -> ResponseReturnValue:
         query, k, filters = request.values.get("query", ""), _requested_k(), _requested_filters()
-        found = answer(query, k, filters)
+        response = answer(query, k, filters)
         if _wants_json():
-            return jsonify(found.to_json())
+            return jsonify(response.to_json())
         return render_template(
             "results.html",
-            query=query,
-            found=found,
-            more=more_of(found, k),
+            # What was searched, where more was typed than that.
+            query=query if len(query) <= MOST_CHARACTERS else clean_query(query),
+            response=response,
+            more=more_of(response, k),
             narrowed=_narrowing() if filters else {},
-            library=library_of(found.build),
+            library=library_of(response.build),
         )
 
     @app.get("/similar")
     def similar() -> ResponseReturnValue:
         book_id, k = request.args.get("book_id", ""), _requested_k()
-        found = searcher.similar(book_id, k)
+        response = searcher.similar(book_id, k)
         if _wants_json():
-            return jsonify(found.to_json())
-        title = request.args.get("title", "")
+            return jsonify(response.to_json())
         return render_template(
             "similar.html",
             book_id=book_id,
-            title=title,
-            found=found,
-            more=more_of(found, k),
-            library=library_of(found.build),
+            title=request.args.get("title", "")[:MOST_CHARACTERS],
+            response=response,
+            more=more_of(response, k),
+            library=library_of(response.build),
         )
 
-    def more_of(found: SearchResponse, k: int) -> int | None:
+    def more_of(response: SearchResponse, k: int) -> int | None:
         """How many books to offer next, if there may be more."""
-        return min(k + DEFAULT_K, MOST_RESULTS) if len(found.results) == k < MOST_RESULTS else None
+        return min(k + DEFAULT_K, MOST_RESULTS) if len(response.results) == k < MOST_RESULTS else None
 
     def answer(query: str, k: int, filters: Filters) -> SearchResponse:
         """Search, and leave a trace in the metrics and the query log whatever comes of it."""
-        found, status, started = None, 500, time.perf_counter()
+        response, status, started = None, 500, time.perf_counter()
         try:
-            found = searcher.search(query, k, filters)
+            response = searcher.search(query, k, filters)
             status = 200
         except ViberaryError as error:
             status = _status_of(error)
@@ -163,13 +170,13 @@ def _add_search(app: Flask, searcher: SearchBackend, metrics: Metrics, log: Quer
             if log:
                 log.append(
                     query=query,
-                    build=found.build if found else None,
+                    build=response.build if response else None,
                     k=k,
                     milliseconds=seconds * 1000,
-                    work_ids=[hit.work_id for hit in found.results] if found else [],
+                    work_ids=[hit.work_id for hit in response.results] if response else [],
                     status=status,
                 )
-        return found
+        return response
 
     def library_of(build: str) -> Readiness:
         """The footer's facts. A build never changes, so Redis is asked only when another one answers."""
@@ -207,8 +214,9 @@ def _add_error_pages(app: Flask) -> None:
         status = _status_of(error)
         blank = status == 400 and not request.values.get("query", "").strip()
         heading, advice = BLANK_QUERY if blank else MESSAGES[status]
-        # `what` alone: the rest of the message is for the operator and may name hosts and folders.
-        response = _failure(status, heading, error.what, advice)
+        # The rest of the message is for the operator and may name hosts and folders; so may all of other errors'.
+        what = error.what if isinstance(error, QueryError | SearchError) else None
+        response = _failure(status, heading, what, advice)
         if status == 503:
             logger.warning("Cannot search: %s", error)
             response.headers["Retry-After"] = "10"
@@ -228,7 +236,7 @@ def _failure(status: int, heading: str, what: str | None, advice: str) -> Respon
     if _wants_json():
         response = jsonify(error=what or heading, status=status)
     else:
-        shown = {"query": request.args.get("query", ""), "status": status, "heading": heading}
+        shown = {"query": request.args.get("query", "")[:MOST_CHARACTERS], "status": status, "heading": heading}
         response = make_response(render_template("message.html", **shown, what=what, advice=advice))
     response.status_code = status
     return response
@@ -254,13 +262,16 @@ def _requested_k() -> int:
 
 def _requested_filters() -> Filters:
     """What the search is narrowed by. Raises `QueryError` for a value that is none."""
-    asked = _narrowing()
-    return Filters.of(asked["language"].split(","), asked["min_reviews"], asked["years"])
+    typed = _narrowing()
+    return Filters.of(typed["language"].split(","), typed["min_reviews"], typed["years"])
 
 
 def _narrowing() -> dict[str, str]:
-    """The fields of the form that narrow a search, as they were typed."""
-    return {name: request.values.get(name, "").strip() for name in ("language", "min_reviews", "years")}
+    """The fields of the form that narrow a search, as they were typed. Raises `BadRequest` for a longer text."""
+    typed = {name: request.values.get(name, "").strip() for name in ("language", "min_reviews", "years")}
+    if any(len(value) > MOST_CHARACTERS_OF_A_FILTER for value in typed.values()):
+        raise BadRequest("What a search is narrowed by is a few characters long.")
+    return typed
 
 
 def _wants_json() -> bool:

@@ -2,12 +2,15 @@
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+
+from viberary_pipeline.search.query import MOST_CHARACTERS
 
 logger = logging.getLogger(__name__)
 
@@ -16,8 +19,11 @@ class _LineFile(RotatingFileHandler):
     """The rotating file itself. Its own lock makes it safe to share between threads."""
 
     def _open(self) -> TextIOWrapper:
-        Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
-        return super()._open()
+        """The file, which its owner alone may read: it says what people look for."""
+        Path(self.baseFilename).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        os.fchmod(descriptor, 0o600)  # one that an older version has left
+        return os.fdopen(descriptor, "a", encoding=self.encoding)
 
     def handleError(self, record: logging.LogRecord) -> None:
         # The handler calls this inside its `except`; by default it would print a traceback per search.
@@ -53,16 +59,16 @@ class QueryLog:
         """Append one search, stamped with the time in UTC.
 
         Args:
-            query: As the reader typed it.
+            query: As the reader typed it, cut to `MOST_CHARACTERS`.
             build: The build that answered; None if none did.
             k: The number of books asked for.
             milliseconds: Time inside the searcher.
-            work_ids: The works found, best first.
+            work_ids: The works shown, best first.
             status: The HTTP status of the answer.
         """
         entry = {
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "query": query,
+            "query": query[:MOST_CHARACTERS],
             "build": build,
             "k": k,
             "milliseconds": round(milliseconds, 2),

@@ -1,10 +1,21 @@
-"""`viberary serve`: the app behind waitress, a production WSGI server, in one process with some threads."""
+"""`viberary serve`: the app behind waitress, a production WSGI server, in one process with some threads.
 
+Three things must not stop it: a Redis that hangs (health checks have threads of their own), connections that send
+nothing, and connections that send a byte now and then (they are closed; where all places are taken, the longest
+waiting one goes first).
+"""
+
+import resource
 import signal
 import socket
 import sys
+import time
+from typing import Any
 
-import waitress
+from waitress.adjustments import Adjustments
+from waitress.channel import HTTPChannel
+from waitress.server import TcpWSGIServer
+from waitress.task import ThreadedTaskDispatcher
 
 from viberary_pipeline.errors import SettingsError
 from viberary_pipeline.redis_server import connect
@@ -15,8 +26,17 @@ from viberary_pipeline.web.app import create_app
 # onnxruntime and Redis both release the GIL: threads beyond the cores only fill the waiting for Redis.
 THREADS = 8
 
-# A search takes milliseconds. A Redis that hangs must not hold every thread, and with them /healthz.
+# A search takes milliseconds. A Redis that hangs must not hold a thread for longer.
 ANSWER_SECONDS = 3.0
+
+# Routes that one thread each answers, and nothing else holds up. /readyz asks Redis, so it must not hold up /healthz.
+OWN_THREADS = (("/healthz", "/metrics"), ("/readyz",))
+
+CONNECTIONS = 2000
+REQUEST_SECONDS = 30.0
+"""In which a connection must have sent a whole request, counted from the last one: whatever trickles in meanwhile."""
+
+_OTHER_FILES = 200  # models, logs, connections to Redis
 
 
 def serve(settings: Settings) -> None:
@@ -37,11 +57,91 @@ def serve(settings: Settings) -> None:
         if not state.ready:
             print(f"Not ready to search yet: {state.reason}", file=sys.stderr)
         app = create_app(searcher, query_log=settings.home_dir / "logs" / "queries.jsonl")
-        server = waitress.create_server(
-            app, sockets=[listener], threads=THREADS, ident="viberary", max_request_body_size=1 << 20
-        )
+        server = Server(app, listener)
         print(f"Viberary answers at {address(listener)} (Ctrl-C stops it)", file=sys.stderr, flush=True)
         server.run()  # returns on SystemExit and KeyboardInterrupt, after the searches under way
+
+
+class _Dispatcher:
+    """Hands requests to threads by their route, so that `OWN_THREADS` wait for no search."""
+
+    def __init__(self) -> None:
+        self._searches, *others = dispatchers = [ThreadedTaskDispatcher() for _ in range(1 + len(OWN_THREADS))]
+        self._all = dispatchers
+        self._own = {route: own for routes, own in zip(OWN_THREADS, others, strict=True) for route in routes}
+        for dispatcher, threads in zip(dispatchers, (THREADS, *[1] * len(others)), strict=True):
+            dispatcher.set_thread_count(threads)
+
+    def add_task(self, channel: HTTPChannel) -> None:
+        """Called by waitress for each whole request."""
+        self._own.get(channel.requests[0].path, self._searches).add_task(channel)
+
+    def shutdown(self) -> None:
+        """Called by waitress at the end: waits some seconds for what is under way."""
+        for dispatcher in self._all:
+            dispatcher.shutdown()
+
+
+class _Channel(HTTPChannel):
+    """A connection that knows since when it has sent no whole request."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.waiting_since = time.monotonic()
+        super().__init__(*args, **kwargs)
+
+    def received(self, data: bytes) -> Any:
+        """Called by waitress for what was sent."""
+        result = super().received(data)
+        if self.requests:
+            self.waiting_since = time.monotonic()
+        return result
+
+
+class Server(TcpWSGIServer):
+    """waitress over one listening socket, with the bounds of this module."""
+
+    channel_class = _Channel
+
+    def __init__(self, app: Any, listener: socket.socket) -> None:
+        self._most = _most_connections()
+        adjustments = Adjustments(
+            sockets=[listener],
+            ident="viberary",
+            max_request_body_size=1 << 20,
+            connection_limit=self._most + 100,  # beyond, waitress accepts none: only where all are being answered
+            asyncore_use_poll=True,  # select() knows 1,024 files
+            cleanup_interval=5,
+            channel_timeout=int(REQUEST_SECONDS),
+        )
+        address = (listener.family, listener.type, listener.proto, listener.getsockname())
+        super().__init__(
+            app, {}, True, listener, dispatcher=_Dispatcher(), adj=adjustments, sockinfo=address, bind_socket=False
+        )
+
+    def handle_accept(self) -> None:
+        """Called by waitress for a new connection. Where all places are taken, the longest waiting one is closed."""
+        idle = [channel for channel in self.active_channels.values() if not channel.requests]
+        if idle and len(self.active_channels) >= self._most:
+            min(idle, key=lambda channel: channel.waiting_since).handle_close()
+        super().handle_accept()
+
+    def maintenance(self, now: float) -> None:
+        """Called by waitress every few seconds: closes what has sent no whole request for too long."""
+        super().maintenance(now)
+        last = time.monotonic() - REQUEST_SECONDS
+        for channel in self.active_channels.values():
+            if not channel.requests and not channel.total_outbufs_len and channel.waiting_since < last:
+                channel.will_close = True
+
+
+def _most_connections() -> int:
+    """`CONNECTIONS`, or fewer where this process may not open as many files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CONNECTIONS + 2 * _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return CONNECTIONS if soft == resource.RLIM_INFINITY else max(10, min(CONNECTIONS, soft - _OTHER_FILES))
 
 
 def listen(host: str, port: int) -> socket.socket:

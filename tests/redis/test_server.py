@@ -1,0 +1,177 @@
+"""`viberary serve` while Redis hangs, or connections send nothing or next to nothing."""
+
+import contextlib
+import os
+import re
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from waitress import wasyncore
+
+from viberary_pipeline import redis_server
+from viberary_pipeline.web import server as module
+from viberary_pipeline.web.server import Server, listen
+
+PROGRAM = "from viberary_pipeline import settings as s; from viberary_pipeline.web.server import serve; "
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A home with an embedded Redis in which nothing is published."""
+    home = tmp_path_factory.mktemp("served")
+    yield home
+    redis_server.stop(home)
+
+
+@contextlib.contextmanager
+def serving(home, files=None):
+    """The address of a server in a process of its own, which may open so many files."""
+    redis_server.ensure(home)
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM + "serve(s.load_settings(port=0))"],
+        env={**os.environ, "VIBERARY_HOME": str(home)},
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=files and (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))),
+    )
+    try:
+        said = next((line for line in process.stderr if "answers at" in line), "")
+        threading.Thread(target=process.stderr.read, daemon=True).start()  # or a full pipe would stop it
+        yield re.search(r"http://127\.0\.0\.1:(\d+)", said)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def seconds_of(url, status=200):
+    started = time.monotonic()
+    try:
+        answered = urllib.request.urlopen(url, timeout=30).status
+    except urllib.error.HTTPError as error:
+        answered = error.code
+    assert answered == status
+    return time.monotonic() - started
+
+
+@contextlib.contextmanager
+def connections(address, idle, trickling):
+    """Connections that send nothing, and connections that send a letter of a request now and then."""
+    stop = threading.Event()
+    with contextlib.ExitStack() as stack:
+        opened = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", int(address[1]))))
+            for _ in range(idle + trickling)
+        ]
+
+        def trickle():
+            for letter in b"GET /search?query=" + b"x" * 10_000:
+                for connection in opened[idle:]:
+                    with contextlib.suppress(OSError):
+                        connection.send(bytes([letter]))
+                if stop.wait(0.2):
+                    return
+
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        try:
+            yield opened
+        finally:
+            stop.set()
+            thread.join()
+
+
+def test_idle_and_trickling_connections_stop_no_answer(home):
+    with serving(home) as address, connections(address, 200, 200):
+        for _ in range(3):
+            time.sleep(0.3)
+            assert seconds_of(f"{address[0]}/healthz") < 1
+            assert seconds_of(f"{address[0]}/search?query=x", 503) < 1
+
+
+def test_more_connections_than_files_stop_no_answer(home):
+    with serving(home, files=300) as address, connections(address, 200, 200):
+        for _ in range(3):
+            time.sleep(0.3)
+            assert seconds_of(f"{address[0]}/healthz") < 1
+
+
+def test_a_redis_that_hangs_stops_no_health_check(home):
+    with serving(home) as address:
+        pid = redis_server.running(home).pid
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            with ThreadPoolExecutor(20) as threads:
+                searches = [threads.submit(seconds_of, f"{address[0]}/search?query=x", 503) for _ in range(16)]
+                ready = [threads.submit(seconds_of, f"{address[0]}/readyz", 503) for _ in range(2)]
+                for _ in range(5):
+                    time.sleep(0.2)
+                    assert seconds_of(f"{address[0]}/healthz") < 0.5
+                    assert seconds_of(f"{address[0]}/metrics") < 0.5
+                assert not any(search.done() for search in searches)
+                assert max(done.result() for done in searches) < 20
+                assert max(done.result() for done in ready) < 20
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+
+@pytest.fixture
+def stepped():
+    """A server whose loop the test turns."""
+    with listen("127.0.0.1", 0) as listener:
+        server = Server(lambda environ, start: (start("200 OK", []), [b"x"])[1], listener)
+
+        def turn(times=3):
+            wasyncore.loop(timeout=0.05, map=server._map, use_poll=True, count=times)
+
+        yield server, listener.getsockname(), turn
+        server.task_dispatcher.shutdown()
+        wasyncore.close_all(server._map)
+
+
+def is_closed(connection):
+    connection.settimeout(0.2)
+    try:
+        return connection.recv(1) == b""
+    except TimeoutError:
+        return False
+    except ConnectionResetError:
+        return True
+
+
+def test_a_connection_without_a_whole_request_in_time_is_closed_whatever_trickles_in(stepped, monkeypatch):
+    server, address, turn = stepped
+    monkeypatch.setattr(module, "REQUEST_SECONDS", 0.5)
+    with socket.create_connection(address) as trickling, socket.create_connection(address) as idle:
+        for _ in range(8):
+            trickling.send(b"G")
+            turn(1)
+            time.sleep(0.08)
+        with socket.create_connection(address) as new:
+            new.send(b"G")
+            turn()
+            server.next_channel_cleanup = 0
+            turn()
+            assert (is_closed(trickling), is_closed(idle), is_closed(new)) == (True, True, False)
+
+
+def test_where_all_places_are_taken_the_longest_waiting_is_closed(stepped):
+    server, address, turn = stepped
+    server._most = 3
+    with contextlib.ExitStack() as stack:
+        opened = []
+        for _ in range(5):
+            opened.append(stack.enter_context(socket.create_connection(address)))
+            turn(2)
+            opened[0].send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")  # this one is used
+            turn(2)
+            assert opened[0].recv(100).startswith(b"HTTP/1.1 200")
+        assert [is_closed(connection) for connection in opened[1:]] == [True, True, False, False]

@@ -1,0 +1,197 @@
+"""Ranking: a parsed query and its candidates in, the results in their order out. It knows no Redis and no settings.
+
+First come the works that the query names, by their title or by their author; typos are forgiven. A query that spells
+a title or a name word for word asks for it. Anything less is a vibe: half a title is a mood as often as not. The
+others follow by the sum of cosine similarity and weighted BM25. Of equal scores, more reviews come first.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+from viberary_pipeline.index.name_keys import authors_of, name_variants, spells, title_variants, words_of
+from viberary_pipeline.search.query import ParsedQuery
+from viberary_pipeline.search.weights import SearchSettings
+
+MOST_TITLES = 3
+"""Works of one title that come first: "Love" is the title of many, and a vibe as well."""
+
+_TIE_DIGITS = 6
+
+# In points of BM25, where a word that one work in n holds scores about ln n. Chosen by benchmarks/lexical.py.
+_NOISE = 1.5  # what a work near in meaning scores by chance: "about", "people"
+_AUTHOR_WEIGHT = 1.0  # of the names' BM25 where the query has a word of the author's: it means the author
+_ALL_TERMS_WEIGHT = 2.0  # of the names' BM25 where they hold all terms: half a title, a surname
+
+NamedBy = Literal["title", "author", ""]
+
+
+class Candidate(NamedTuple):
+    """A work that may answer the query, and its features.
+
+    Attributes:
+        key: Its document.
+        cosine: Of its vector and the query's; None for a work that was looked up by name alone.
+        description_bm25: BM25 of its description for any of the terms.
+        names_bm25: BM25 of its title and authors for any of the name terms.
+        all_terms_bm25: BM25 of the whole document where it holds all description terms.
+        looked_up: Whether a look-up by title, author or names returned it: only then may the query name it.
+        title, author: Known where `names_bm25` or `looked_up` is set.
+        review_count: Known where `looked_up` is set.
+    """
+
+    key: bytes
+    cosine: float | None = None
+    description_bm25: float = 0.0
+    names_bm25: float = 0.0
+    all_terms_bm25: float = 0.0
+    looked_up: bool = False
+    title: str = ""
+    author: str = ""
+    review_count: int = 0
+
+
+class Ranked(NamedTuple):
+    """One work in the order of the results, and why it stands there.
+
+    Attributes:
+        key: Its document.
+        score: What it is ordered by: `cosine` + `lexical`, or infinity where the query names it.
+        named: What of it the query names; "" for nothing.
+        cosine: As the candidate's.
+        lexical: The weighted BM25.
+    """
+
+    key: bytes
+    score: float
+    named: NamedBy = ""
+    cosine: float | None = None
+    lexical: float = 0.0
+
+
+def rank(
+    query: ParsedQuery,
+    candidates: Iterable[Candidate],
+    tuning: SearchSettings,
+    *,
+    documents: int,
+    most_named: int,
+    corrections: Mapping[str, Sequence[str]] | None = None,
+) -> list[Ranked]:
+    """The candidates in their order, best first, before ties are broken (`break_ties`).
+
+    A candidate without a cosine is a result only if the query names it. Equal scores keep the candidates' order.
+
+    Args:
+        query: The query.
+        candidates: Each work once.
+        tuning: The weights.
+        documents: Works in the catalogue.
+        most_named: How many named works come first at most.
+        corrections: {word of the query: words that it may be a typo of}.
+    """
+    candidates = list(candidates)
+    looked_up = (c for c in candidates if c.looked_up and tuning.find_names)
+    named = named_works(query.words, looked_up, corrections or {})[:most_named]
+    taken = {work.key for work in named}
+    rest = []
+    for c in candidates:
+        if c.cosine is not None and c.key not in taken:
+            lexical = tuning.lexical_weight * normalised_bm25(_bm25(query, c), documents)
+            rest.append(Ranked(c.key, c.cosine + lexical, "", c.cosine, lexical))
+    return named + sorted(rest, key=lambda work: -work.score)
+
+
+def next_batch(ranked: Sequence[Ranked], start: int, size: int) -> Sequence[Ranked]:
+    """`size` works from `start` on, and those tied with the last of them: their reviews decide who is shown."""
+    end = start + size
+    while end < len(ranked) and _rounded(ranked[end]) == _rounded(ranked[end - 1]):
+        end += 1
+    return ranked[start:end]
+
+
+def break_ties(batch: Iterable[Ranked], review_counts: Mapping[bytes, int]) -> list[Ranked]:
+    """A batch in its final order; named works keep theirs."""
+    return sorted(batch, key=lambda work: (-_rounded(work), 0 if work.named else -review_counts[work.key]))
+
+
+def _rounded(work: Ranked) -> float:
+    return round(work.score, _TIE_DIGITS)
+
+
+def _bm25(query: ParsedQuery, c: Candidate) -> float:
+    names = names_weight(query.name_terms, c.title, c.author) * c.names_bm25 if c.names_bm25 else 0.0
+    # A work that holds all terms, wherever they stand, is scored by the whole document.
+    return max(c.description_bm25 + names, c.all_terms_bm25)
+
+
+def names_weight(terms: Sequence[str], title: str, author: str) -> float:
+    """What BM25 of a work's names weighs beside that of its description.
+
+    A word of a title is a mood as often as not ("cold" in a title does not make a book cold), so titles weigh nothing
+    unless they and the authors hold all terms; a word of the author's name means the author.
+
+    Args:
+        terms: The name terms of the query.
+        title: The work's title.
+        author: Its author field.
+    """
+    of_author = {word for name in authors_of(author) for word in words_of(name)}
+    if of_author.union(words_of(title)).issuperset(terms):
+        return _ALL_TERMS_WEIGHT
+    return 0.0 if of_author.isdisjoint(terms) else _AUTHOR_WEIGHT
+
+
+def normalised_bm25(bm25: float, documents: int) -> float:
+    """About 1 for each rare word, in a catalogue of any size; 0 for what is noise.
+
+    BM25 of one rare word grows with the logarithm of the number of documents. Divided by it, one weight serves
+    catalogues of every size.
+    """
+    return max(0.0, bm25 - _NOISE) / math.log(1 + max(documents, 2))
+
+
+def named_works(
+    words: Sequence[str], candidates: Iterable[Candidate], corrections: Mapping[str, Sequence[str]]
+) -> list[Ranked]:
+    """Those of the candidates whose title or author the query spells out, title alone or with an author's name.
+
+    At most `MOST_TITLES` works by title: whole titles before those without their subtitle, then more reviews first.
+    After them the works of an author of that name, more reviews first.
+
+    Args:
+        words: All words of the query.
+        candidates: Works with title, author and review_count.
+        corrections: {word of the query: words that it may be a typo of}.
+    """
+    titles: list[tuple[int, int, bytes, Candidate]] = []
+    authors: list[tuple[int, bytes, Candidate]] = []
+    for c in candidates:
+        names = [name for author in authors_of(c.author) for name in name_variants(author)]
+        variant = _title_variant(words, corrections, c.title, names)
+        if variant is not None:
+            titles.append((variant, -c.review_count, c.key, c))
+        elif any(spells(words, name, corrections) for name in names):
+            authors.append((-c.review_count, c.key, c))
+    return [Ranked(c.key, math.inf, "title", c.cosine) for *_, c in sorted(titles)[:MOST_TITLES]] + [
+        Ranked(c.key, math.inf, "author", c.cosine) for *_, c in sorted(authors)
+    ]
+
+
+def _title_variant(
+    words: Sequence[str], corrections: Mapping[str, Sequence[str]], title: str, names: Sequence[list[str]]
+) -> int | None:
+    """Which variant of the title the query spells (0: the whole one), alone or with an author's name; None: none."""
+    variants = title_variants(title)
+    joined = "".join(words)
+    for number, variant in enumerate(variants):
+        if spells(words, variant, corrections) or joined == "".join(variant):
+            return number
+    for number, variant in enumerate(variants):
+        if len(words) > len(variant) and any(
+            spells(words, order, corrections)
+            for name in names
+            for order in ([*variant, *name], [*name, *variant], [*variant, "by", *name])
+        ):
+            return number
+    return None
