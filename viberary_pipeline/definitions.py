@@ -1,17 +1,27 @@
 """The one place where settings become resources, assets, checks and jobs."""
 
+from pathlib import Path
+
 import dagster as dg
 
 from viberary_pipeline.assets import ALL_ASSETS
 from viberary_pipeline.checks import table_checks
 from viberary_pipeline.documents.rules import DocumentRules
-from viberary_pipeline.index.canaries import canaries_of
 from viberary_pipeline.jobs import ALL_JOBS, ALL_SCHEDULES
 from viberary_pipeline.jobs.sensors import ALL_SENSORS
 from viberary_pipeline.quality.bounds import BOUNDS
 from viberary_pipeline.resources import EmbeddingExecutor, Encoder, SearchIndex, Storage
 from viberary_pipeline.resources.console import stage_console
+from viberary_pipeline.sample import CANARIES, GOLDEN
 from viberary_pipeline.settings import Settings, load_settings
+
+
+def canaries_of(settings: Settings) -> Path | None:
+    """The file of these settings: VIBERARY_CANARIES or, for the whole bundled sample, its own. None: no canaries."""
+    if settings.canaries is not None:
+        return settings.canaries.expanduser().absolute()
+    whole = not settings.languages and not settings.min_ratings and settings.keep_thin
+    return CANARIES if settings.raw is None and whole else None
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
@@ -65,6 +75,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
                 most_lost=settings.gate_loss,
                 accept_loss=settings.accept_drift,
                 canaries=str(canaries_of(settings) or ""),
+                judged=[str(GOLDEN)],
             ),
         },
     )

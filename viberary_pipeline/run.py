@@ -16,9 +16,11 @@ from viberary_pipeline.definitions import build_definitions
 from viberary_pipeline.embedding.executors.choice import check_executor
 from viberary_pipeline.encoders.files import check_encoder
 from viberary_pipeline.errors import GateRefused
+from viberary_pipeline.index.preflight import check_usable
 from viberary_pipeline.quality.bounds import TABLES
 from viberary_pipeline.quality.report import READ_TABLES
 from viberary_pipeline.quality.verdict import validation_stage
+from viberary_pipeline.redis_server import connect
 from viberary_pipeline.settings import Settings
 
 _DAGSTER_YAML = """\
@@ -77,9 +79,10 @@ def dagster_home(home: Path) -> Path:
 
 def run_build(settings: Settings, *, force: bool) -> BuildOutcome:
     """Run the rebuild job; a failure comes back in the outcome, after Dagster has recorded it."""
-    # What the executor lacks, or the encoder, must not be noticed after hours.
+    # What the executor lacks, or the encoder, or Redis, must not be noticed after hours.
     check_executor(settings)
     check_encoder(settings.encoder)
+    check_usable(connect(settings))
     dagster_home(settings.home_dir)
     job = build_definitions(settings).resolve_job_def("rebuild")
     stages = [*(asset.node_def.name for asset in ALL_ASSETS), *(validation_stage(table) for table in TABLES)]

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from builds import built
 from filelock import FileLock
 
 from viberary_pipeline.artifacts import ArtifactStore
@@ -17,13 +18,13 @@ from viberary_pipeline.embedding.jobs import write_job
 from viberary_pipeline.encoders import REGISTRY, ResolvedEncoder
 from viberary_pipeline.encoders.quantize import int8_name
 from viberary_pipeline.errors import IndexBuildError
-from viberary_pipeline.index.build import IndexSource, build_index
+from viberary_pipeline.index.build import IndexSource
 from viberary_pipeline.index.clean import known_builds
-from viberary_pipeline.index.contract import HnswSettings, document_prefix, index_name, read_record, record_key
+from viberary_pipeline.index.contract import document_prefix, index_name, is_healthy, read_record, record_key
 from viberary_pipeline.index.garbage import collect_garbage
 from viberary_pipeline.index.gate import GateRules
 from viberary_pipeline.index.lock import build_lock
-from viberary_pipeline.index.publish import is_healthy, publish
+from viberary_pipeline.index.publish import publish
 from viberary_pipeline.vectors.arrow_files import TEXTS_SCHEMA, table_bytes, vectors_table
 from viberary_pipeline.vectors.store import EmbeddingStore
 
@@ -49,7 +50,7 @@ def build(client, tmp_path):
 
     def make(key: str = "k" * 16) -> str:
         source = IndexSource(path, vectors, "d", "e", "f" * 16, key)
-        return build_index(client, source, HnswSettings(), GateRules(queries=5))[0].build
+        return built(client, source, GateRules(queries=5)).build
 
     return make
 

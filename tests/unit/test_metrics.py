@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from viberary_pipeline.evaluation.ranking_metrics import bootstrap, ndcg, recall, reciprocal_rank
+from viberary_pipeline.ranking_metrics import bootstrap, ndcg, recall, reciprocal_rank
 
 GRADES = {"a": 3, "b": 2, "c": 1, "z": 0}
 

@@ -1,5 +1,6 @@
 """What the assets share: the force switch, and metadata that a person wants to see."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,3 +64,18 @@ def _cell(value: Any) -> str:
 def current_inputs(artifacts: dict[str, Artifact]) -> dict[str, str]:
     """{stage: key} of upstream artifacts, as `ArtifactStore.produce` takes them."""
     return {stage: artifact.key for stage, artifact in artifacts.items()}
+
+
+def gate_check(gate: Mapping[str, Any]) -> dg.AssetCheckResult:
+    """A gate's verdict (`GateResult.to_json`) as the asset check of its name.
+
+    What was not compared is a warning, which stops nothing: Dagster knows no third outcome.
+    """
+    failed = gate["outcome"] == "failed"
+    return dg.AssetCheckResult(
+        check_name=gate["name"],
+        passed=gate["outcome"] == "passed",
+        severity=dg.AssetCheckSeverity.ERROR if failed else dg.AssetCheckSeverity.WARN,
+        description=f"{gate['outcome']}: {gate['means']}",
+        metadata={name: gate[name] for name in ("outcome", "figure", "bound", "means") if gate[name] is not None},
+    )

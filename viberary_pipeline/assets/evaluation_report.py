@@ -1,18 +1,21 @@
 """evaluation_report: how well the new index finds, beside its baselines; worse than the live one, it is refused."""
 
+from pathlib import Path
+
 import dagster as dg
 
 from viberary_pipeline.artifacts import digest
-from viberary_pipeline.assets.common import StageConfig, artifact_metadata
+from viberary_pipeline.assets.common import StageConfig, artifact_metadata, gate_check
 from viberary_pipeline.errors import IndexBuildError
 from viberary_pipeline.evaluation.build_evaluation import evaluate_build, query_sets
-from viberary_pipeline.evaluation.evaluation_gate import GATE
+from viberary_pipeline.evaluation.inputs import documents_of
 from viberary_pipeline.evaluation.page import write_report
+from viberary_pipeline.evaluation.queries import judged_set
 from viberary_pipeline.evaluation.seed_baseline import seed_vectors
 from viberary_pipeline.evaluation.systems import THIS
-from viberary_pipeline.index.clean import remove_build
 from viberary_pipeline.index.contract import read_pointer, read_record
-from viberary_pipeline.index.lock import build_lock
+from viberary_pipeline.index.gate_result import EVALUATION, GateResult
+from viberary_pipeline.index.publish import record_verdict
 from viberary_pipeline.resources import Encoder, SearchIndex, Storage
 
 _NO_BOUND = 1.0
@@ -22,7 +25,7 @@ _NO_BOUND = 1.0
     deps=["search_index", "documents", "books"],
     group_name="index",
     kinds={"redis"},
-    check_specs=[dg.AssetCheckSpec(GATE, asset="evaluation_report", blocking=True)],
+    check_specs=[dg.AssetCheckSpec(EVALUATION, asset="evaluation_report", blocking=True)],
 )
 def evaluation_report(
     context: dg.AssetExecutionContext, config: StageConfig, storage: Storage, encoder: Encoder, index: SearchIndex
@@ -43,16 +46,20 @@ def evaluation_report(
     before = read_record(client, pointer.previous if is_live else pointer.live)
 
     def run(out: object) -> dict[str, object]:
+        documents = documents_of(storage.path, record)
+        judged = [judged_set(Path(path)) for path in index.judged]
         evaluated = evaluate_build(
             client,
             storage.path,
             record,
             before,
-            query_sets(storage.path, index.evaluation_items),
+            query_sets(storage.path, documents, index.evaluation_items, judged),
             tuning=index.tuning,
             # What is live was let through when it was published: it is measured, not refused.
             most_loss=_NO_BOUND if is_live else index.gate_evaluation,
-            seed=seed_vectors(storage.path, encoder.name, encoder.rules, storage.limits, embed=None),
+            seed=seed_vectors(
+                *(storage.path, record, documents, encoder.name, encoder.rules, storage.limits), embed=None
+            ),
         )
         page = write_report(storage.path, evaluated.result)
         return {**{k: v for k, v in evaluated.result.items() if k != "queries"}, "page": str(page)}
@@ -66,27 +73,18 @@ def evaluation_report(
     )
     facts = produced.artifact.facts
     gate = facts["gate"]
-    if not gate["passed"]:
-        with build_lock(client):
-            remove_build(client, build)
-    found = {name: judged["systems"][THIS]["ndcg@10"][0] for name, judged in facts["sets"].items()}
+    record_verdict(client, build, GateResult.from_json(gate))
+    ndcg = {name: judged["systems"][THIS]["ndcg@10"][0] for name, judged in facts["sets"].items()}
     context.log.info(
-        f"{'fit to be published' if gate['passed'] else 'refused'}; nDCG@10: "
-        + ", ".join(f"{name} {figure:.3f}" for name, figure in found.items())
+        f"{'refused' if gate['outcome'] == 'failed' else 'fit to be published'}; nDCG@10: "
+        + ", ".join(f"{name} {figure:.3f}" for name, figure in ndcg.items())
         + (" (unchanged)" if produced.reused else "")
     )
     return dg.MaterializeResult(
         metadata={
             **artifact_metadata(produced),
             "report": dg.MetadataValue.path(facts["page"]),
-            **{f"ndcg_10_{name.replace(' ', '_')}": figure for name, figure in found.items()},
+            **{f"ndcg_10_{name.replace(' ', '_')}": figure for name, figure in ndcg.items()},
         },
-        check_results=[
-            dg.AssetCheckResult(
-                check_name=GATE,
-                passed=gate["passed"],
-                severity=dg.AssetCheckSeverity.ERROR,
-                metadata={"figure": gate["figure"], "bound": gate["bound"], "means": gate["means"]},
-            )
-        ],
+        check_results=[gate_check(gate)],
     )

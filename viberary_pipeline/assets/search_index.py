@@ -1,21 +1,18 @@
 """search_index: a fresh HNSW index under a new name, gated, not yet visible to readers."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import dagster as dg
 import pyarrow.parquet as pq
 
 from viberary_pipeline.artifacts import digest
-from viberary_pipeline.assets.common import StageConfig, artifact_metadata
+from viberary_pipeline.assets.common import StageConfig, artifact_metadata, gate_check
 from viberary_pipeline.assets.data_quality_report import source_of
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
 from viberary_pipeline.index.build import IndexSource, build_index
-from viberary_pipeline.index.clean import known_builds, remove_unneeded
-from viberary_pipeline.index.contract import BuildRecord, HnswSettings, read_record
-from viberary_pipeline.index.gate import GATE_NAMES
+from viberary_pipeline.index.clean import remove_unneeded
+from viberary_pipeline.index.contract import HnswSettings
+from viberary_pipeline.index.gate_result import INDEX_GATES
 from viberary_pipeline.index.lock import build_lock
-from viberary_pipeline.index.publish import is_healthy
+from viberary_pipeline.index.publish import mend_names, standing_build
 from viberary_pipeline.quality.verdict import require_passed
 from viberary_pipeline.resources import Encoder, SearchIndex, Storage, vectors_of
 
@@ -27,7 +24,7 @@ INDEX_VERSION = 2
     deps=["embeddings", "query_encoder"],
     group_name="index",
     kinds={"redis"},
-    check_specs=[dg.AssetCheckSpec(name, asset="search_index", blocking=True) for name in GATE_NAMES],
+    check_specs=[dg.AssetCheckSpec(name, asset="search_index", blocking=True) for name in INDEX_GATES],
 )
 def search_index(
     context: dg.AssetExecutionContext,
@@ -52,7 +49,8 @@ def search_index(
     require_passed(store)
     client = index.client()
     with build_lock(client) as check_lock:
-        record = None if config.force else _standing(client, wanted, index.rules.least_recall)
+        mend_names(client)
+        record = None if config.force else standing_build(client, wanted, index.rules.least_recall)
         unchanged = record is not None
         if record is None:
             remove_unneeded(client)  # what killed builds left
@@ -69,11 +67,12 @@ def search_index(
                     fingerprint=model.fingerprint,
                     query_encoder=onnx.key,
                     source=source_of(storage),
+                    documents_key=documents.key,
                 ),
                 hnsw,
                 index.rules,
                 encoder=QueryEncoder(onnx.path, threads=0),
-                find_effort=index.ef_runtime is None,
+                measure_ef_runtime=index.ef_runtime is None,
                 check_lock=check_lock,
                 say=context.log.info,
             )
@@ -99,38 +98,10 @@ def search_index(
             "recall_at_10": record.recall,
             "works_per_second": round(record.documents / max(record.feed_seconds, 1e-3), 1),
         },
-        check_results=list(_check_results(record.gate_results)),
+        check_results=[gate_check(gate) for gate in record.gate_results if gate["name"] in INDEX_GATES],
     )
 
 
 def _shape(hnsw: HnswSettings, *, measured: bool) -> str:
     """Digest of what makes an index another one: an EF_RUNTIME that was set is not one that is to be measured."""
     return digest([repr(hnsw), measured, INDEX_VERSION])
-
-
-def _standing(client: Any, wanted: str, least_recall: float) -> BuildRecord | None:
-    """A whole build that these inputs would make again and that passes today's bound.
-
-    It is the live one, or one that awaits its publish because the run before was killed there.
-    """
-    for build in reversed(known_builds(client)):
-        record = read_record(client, build)
-        if (
-            record is not None
-            and record.digest == wanted
-            and record.state in ("live", "ready")
-            and record.recall >= least_recall
-            and is_healthy(client, record)
-        ):
-            return record
-    return None
-
-
-def _check_results(gates: list[dict[str, Any]]) -> Iterator[dg.AssetCheckResult]:
-    for gate in gates:
-        yield dg.AssetCheckResult(
-            check_name=gate["name"],
-            passed=gate["passed"],
-            severity=dg.AssetCheckSeverity.ERROR,
-            metadata={"figure": gate["figure"], "bound": gate["bound"], "means": gate["means"]},
-        )

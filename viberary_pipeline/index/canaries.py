@@ -13,9 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from viberary_pipeline.errors import SettingsError
-from viberary_pipeline.settings import Settings
-
-SAMPLE_CANARIES = Path(__file__).parent.parent / "sample" / "canaries.toml"
 
 _FIELDS = {"query": str, "title": str, "within": int}
 
@@ -45,11 +42,3 @@ def load_canaries(path: Path) -> tuple[Canary, ...]:
             found=f"{type(error).__name__}: {error}",
             todo="correct VIBERARY_CANARIES or the file",
         ) from error
-
-
-def canaries_of(settings: Settings) -> Path | None:
-    """The file of these settings: VIBERARY_CANARIES or, for the whole bundled sample, its own. None: no canaries."""
-    if settings.canaries is not None:
-        return settings.canaries.expanduser().absolute()
-    whole = not settings.languages and not settings.min_ratings and settings.keep_thin
-    return SAMPLE_CANARIES if settings.raw is None and whole else None

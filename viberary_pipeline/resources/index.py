@@ -7,12 +7,12 @@ import redis
 from pydantic import Field
 
 from viberary_pipeline.index.canaries import load_canaries
-from viberary_pipeline.index.contract import HnswSettings
-from viberary_pipeline.index.effort import ef_runtime_for
+from viberary_pipeline.index.contract import HnswSettings, VectorType
+from viberary_pipeline.index.ef_runtime import ef_runtime_for
 from viberary_pipeline.index.gate import GateRules
 from viberary_pipeline.redis_server import connect
 from viberary_pipeline.search.retrieval import Tuning
-from viberary_pipeline.settings import VectorType, load_settings
+from viberary_pipeline.settings import load_settings
 
 
 class SearchIndex(dg.ConfigurableResource):
@@ -30,6 +30,7 @@ class SearchIndex(dg.ConfigurableResource):
     most_lost: float = Field(description="Largest share of the live build's works by which a build may fall short.")
     accept_loss: bool = Field(description="Whether a build that falls short further passes all the same.")
     canaries: str = Field("", description="TOML file of canary queries; empty: none.")
+    judged: list[str] = Field([], description="TOML files of judged queries, for the catalogues that they judge.")
     gate_evaluation: float = Field(description="nDCG@10 that a build may lose against the live one.")
     evaluation_items: int = Field(description="Queries per kind of known item and weak set.")
     lexical_weight: float = Field(description="What BM25 weighs beside the cosine.")

@@ -185,7 +185,8 @@ class Searcher:
             "The live index does not answer",
             expected="results from the published index",
             found=str(failure),
-            todo="see `viberary status`; if the index is gone, run `viberary build`",
+            todo="see `viberary status`; if the index is gone, run `viberary build`, or `viberary rollback` to the "
+            "previous one",
         ) from failure
 
     def readiness(self) -> Readiness:
@@ -214,6 +215,13 @@ class Searcher:
             if self._loaded is not None and self._loaded[0].build == build:
                 return self._loaded
             record = read_record(self._client, build) if build else None
+            if record is None and build:
+                raise SearchError(
+                    f"The live build {build} is lost",
+                    expected="its record in Redis",
+                    found="none, though viberary:pointer names it",
+                    todo="run `viberary build`, or `viberary rollback` if a previous build is there",
+                )
             if record is None:
                 raise SearchError(
                     "Nothing is published yet",
