@@ -20,7 +20,7 @@ from viberary_pipeline import redis_server
 from viberary_pipeline.encoders import resolve
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
-from viberary_pipeline.errors import IndexBuildError, RedisServerError
+from viberary_pipeline.errors import GateRefused, IndexBuildError, RedisServerError
 from viberary_pipeline.index import build as build_module
 from viberary_pipeline.index.build import IndexSource, build_index
 from viberary_pipeline.index.clean import known_builds, remove_build, remove_unneeded
@@ -35,9 +35,10 @@ from viberary_pipeline.index.contract import (
 )
 from viberary_pipeline.index.garbage import collect_garbage
 from viberary_pipeline.index.gate import GateRules
+from viberary_pipeline.index.gate_result import EVALUATION, GateResult
 from viberary_pipeline.index.lock import build_lock
 from viberary_pipeline.index.preflight import check_names
-from viberary_pipeline.index.publish import publish, save
+from viberary_pipeline.index.publish import publish, record_verdict, save, standing_build
 from viberary_pipeline.redis_server import connect
 from viberary_pipeline.search.knn import nearest
 from viberary_pipeline.search.searcher import Searcher
@@ -328,3 +329,44 @@ def test_kill_9_of_redis_in_the_feed_fails_the_build_and_leaves_nothing(home, so
     assert assert_answers(client, {live: data.vectors}) == live
     assert collect_garbage(client, home / "nothing").builds == ()
     assert client.dbsize() == WORKS + 2
+
+
+# ---- killed around the verdict of the evaluation
+
+
+def _refuse(url: str, build: str, commands: int) -> None:
+    client = connect(load_settings(redis_url=url))
+    _die_after(commands)
+    record_verdict(client, build, GateResult.judged(EVALUATION, False, 0.2, 0.03, "nDCG@10 lost at most"))
+
+
+def test_killed_around_its_verdict_a_refused_build_never_goes_live(client, source, tmp_path):
+    url = f"redis://127.0.0.1:{client.connection_pool.connection_kwargs['port']}"
+    live = build(client, source(seed=1))
+    publish(client, live)
+    states = set()
+    for commands in range(1, 40):
+        worse, _ = build_index(client, replace(source(seed=2), digest="worse"), HnswSettings(), RULES)
+        child = os.fork()
+        if child == 0:
+            try:
+                _refuse(url, worse.build, commands)
+            finally:
+                os._exit(0)
+        _, status = os.waitpid(child, 0)
+        time.sleep(0.01)
+        record = read_record(client, worse.build)
+        states.add(record.state if record else "gone")
+        with pytest.raises((GateRefused, IndexBuildError)):  # the stage published_index, run alone
+            publish(client, worse.build)
+        standing = standing_build(client, "worse", 0)
+        assert standing is None or standing.state == "ready", "one without its verdict is evaluated again"
+        assert read_pointer(client).live == live
+        with build_lock(client):
+            remove_unneeded(client)
+            if standing is not None:
+                remove_build(client, worse.build)
+        assert known_builds(client) == [live]
+        if os.WIFEXITED(status):
+            break
+    assert states == {"ready", "refused", "gone"}

@@ -172,6 +172,24 @@ def test_the_gate_lets_a_small_loss_pass_and_refuses_a_larger_one():
     assert gate_evaluation(worse, {"golden"}, 0.03).passed, "a set that guards nothing"
 
 
+@pytest.mark.parametrize(
+    ("scored", "why_not", "means"),
+    [
+        ([one(THIS, "a", 0.0)], "no build is live", "no build is live"),
+        ([one(THIS, "a", 0.0)], "", "the published build holds the right answers of no query"),
+        ([one(THIS, "a", 0.0), one(PREVIOUS, "b", 0.9)], "", "the published build holds the right answers of no query"),
+        (
+            [one(THIS, "a", 0.0, "shelves"), one(PREVIOUS, "a", 0.9, "shelves")],
+            "",
+            "the published build holds the right answers of no query",
+        ),
+    ],
+)
+def test_where_no_query_was_answered_by_both_builds_nothing_is_compared(scored, why_not, means):
+    result = gate_evaluation(scored, {"golden"}, 0.03, why_not=why_not)
+    assert (result.outcome, result.passed, result.figure, result.means) == ("not compared", None, None, means)
+
+
 def test_the_seeds_order_is_its_fifty_nearest_turned_round():
     vectors = np.eye(60, 3, dtype=np.float32)
     vectors[:, 0] = np.linspace(1, 0.1, 60)

@@ -105,6 +105,25 @@ def test_half_the_documents_are_refused_unless_accepted_or_of_another_source(cli
         assert refused(gates) == []
     _, gates = build_index(client, replace(halved, source="sample"), HnswSettings(), rules, encoder=encoder)
     assert refused(gates) == []
+    not_compared = {gate.name: gate.to_json() for gate in gates if gate.passed is None}
+    assert not_compared == {
+        "documents_kept": {
+            "name": "documents_kept",
+            "outcome": "not compared",
+            "passed": None,
+            "figure": None,
+            "bound": 0.9,
+            "means": f"the live build's {table.num_rows:,} works come from another source (given)",
+        },
+        "canaries": {
+            "name": "canaries",
+            "outcome": "not compared",
+            "passed": None,
+            "figure": None,
+            "bound": 0,
+            "means": "no canaries are set",
+        },
+    }
 
 
 def test_an_encoder_of_another_fingerprint_is_refused_before_anything_is_written(client, sample, tiny_model, tmp_path):

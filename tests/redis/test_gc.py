@@ -48,8 +48,8 @@ def build(client, tmp_path):
     pq.write_table(pa.Table.from_pylist(rows), path)
     vectors = np.eye(WORKS, dtype=np.float32)
 
-    def make(key: str = "k" * 16) -> str:
-        source = IndexSource(path, vectors, "d", "e", "f" * 16, key)
+    def make(key: str = "k" * 16, documents: str = "") -> str:
+        source = IndexSource(path, vectors, "d", "e", "f" * 16, key, documents_key=documents)
         return built(client, source, GateRules(queries=5)).build
 
     return make
@@ -119,6 +119,17 @@ def test_artifacts_that_nothing_needs_go(client, build, home):
     for artifact in (books, documents, *encoders[:2], encoders[3]):
         assert artifact.file("file").read_bytes() == b"x" * 1000
     assert ArtifactStore(home).current("documents") == documents
+
+
+def test_documents_of_live_and_previous_builds_stay_with_what_they_were_made_from(client, build, home):
+    made = []
+    for name in ("unneeded", "previous", "live", "last"):
+        books = produce(home, "books", name)
+        made.append((books, produce(home, "documents", name, {"books": books.key})))
+    for _, documents in made[:3]:
+        publish(client, build(documents=documents.key))
+    assert collect_garbage(client, home).folders == tuple(sorted(artifact.path for artifact in made[0]))
+    assert all(artifact.path.exists() for pair in made[1:] for artifact in pair)
 
 
 def test_artifacts_stay_while_a_stage_is_under_way(client, home):
