@@ -35,7 +35,7 @@ demo: setup ## Build and publish the bundled sample, then search it by three vib
 	@echo "  make report   the data-quality report; search quality at /evaluation/latest.html"
 
 .PHONY: serve
-serve: setup ## Serve the search page (VIBERARY_PORT, default 8000)
+serve: setup ## Serve the search page (VIBERARY_WEB_PORT, default 8000)
 	@$(BIN)/viberary serve
 
 .PHONY: ui
@@ -64,6 +64,10 @@ types: setup ## Check types
 format: setup ## Rewrite files in the project's style
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+.PHONY: settings
+settings: setup ## Write docs/settings.md, the reference of the settings
+	@$(BIN)/python -m viberary_pipeline.settings > docs/settings.md
 
 .PHONY: stop
 stop: ## Stop the embedded Redis

@@ -36,7 +36,7 @@ from redis.commands.search.query import Query
 from viberary_pipeline import redis_server
 from viberary_pipeline.index.build import IndexSource, build_index
 from viberary_pipeline.index.contract import PAGE_FIELDS, VECTOR, BuildRecord, HnswSettings, index_name, is_healthy
-from viberary_pipeline.index.gate import GateRules
+from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.index.recall import halfway_queries, recall_at_k
 from viberary_pipeline.index.server import describe_server
 from viberary_pipeline.settings import load_settings
@@ -138,7 +138,7 @@ def with_redis(vectors: Any, queries: Any, hnsw: HnswSettings, *, curve: bool, r
             before = client.info("memory")["used_memory"]
             client.config_resetstat()
             record, gates = build_index(
-                client, IndexSource(documents, vectors, "d", "made up", "f", "k"), hnsw, GateRules(least_recall=0)
+                client, IndexSource(documents, vectors, "d", "made up", "f", "k"), hnsw, GateRules(recall=0)
             )
             own = client.info("commandstats")["cmdstat_hset"]["usec"] / 1e6
             server = describe_server(client)

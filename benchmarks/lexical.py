@@ -2,10 +2,10 @@
 
     python benchmarks/lexical.py --home SAMPLE [--unread HOME ...] [--out benchmarks/results/lexical.json]
 
-SAMPLE is a home of the bundled sample; each `--unread` HOME was built with VIBERARY_REVIEWS_PER_WORK=0, so that its
-reviews are the words of readers that neither vectors nor descriptions hold: one sentence of each work's asks for it.
-Queries: the golden set, vibes and paraphrases by hand (`recipe_queries.toml`), shelves, sentences of reviews, and
-surnames, half titles and wishes that name an author ("like Le Guin but darker").
+SAMPLE is a home of the bundled sample; each `--unread` HOME was built with VIBERARY_DOCUMENTS_REVIEWS_PER_WORK=0, so
+that its reviews are the words of readers that neither vectors nor descriptions hold: one sentence of each work's asks
+for it. Queries: the golden set, vibes and paraphrases by hand (`recipe_queries.toml`), shelves, sentences of reviews,
+and surnames, half titles and wishes that name an author ("like Le Guin but darker").
 
 BM25 is a sum over words, so each rule is computed from the product's own scores per field:
 

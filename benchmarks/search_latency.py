@@ -45,8 +45,8 @@ from viberary_pipeline.evaluation.queries import judged_set  # noqa: E402
 from viberary_pipeline.index.contract import POINTER, read_pointer  # noqa: E402
 from viberary_pipeline.redis_server import connect, ensure, stop  # noqa: E402
 from viberary_pipeline.sample import GOLDEN  # noqa: E402
-from viberary_pipeline.search.retrieval import Tuning  # noqa: E402
 from viberary_pipeline.search.searcher import Searcher  # noqa: E402
+from viberary_pipeline.search.weights import SearchSettings  # noqa: E402
 from viberary_pipeline.settings import load_settings  # noqa: E402
 from viberary_pipeline.sources.ingest import ingest  # noqa: E402
 from viberary_pipeline.sources.raw_files import find  # noqa: E402
@@ -169,7 +169,7 @@ def publish_ours(client: redis.Redis, home: Path, documents: Path, vectors: np.n
     import viberary_pipeline.index.build as build
     from viberary_pipeline.index.contract import SEARCH_FIELDS, BuildRecord, HnswSettings, record_key
 
-    hnsw, name = HnswSettings(), build.new_build_name()
+    hnsw, name = HnswSettings(ef_runtime=200), build.new_build_name()
     record = BuildRecord(
         *(name, "live", "benchmark", ENCODER, encoder.fingerprint, "benchmark", encoder.dimensions),
         *(hnsw.vector_type, hnsw.m, hnsw.ef_construction, hnsw.ef_runtime, len(vectors)),
@@ -216,7 +216,7 @@ def main() -> None:
             client.save()  # or the server saves while it is measured
             searchers = {
                 "ours, every default": Searcher(client, home),
-                "ours, vectors alone": Searcher(client, home, Tuning(lexical_weight=0, names=False)),
+                "ours, vectors alone": Searcher(client, home, SearchSettings(lexical_weight=0, find_names=False)),
             }
             paths: dict[str, Ask] = {name: searcher.search for name, searcher in searchers.items()}
             paths["ours, encoding alone"] = lambda text: encoder.encode([text])

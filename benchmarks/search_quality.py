@@ -26,21 +26,21 @@ from viberary_pipeline.redis_server import connect
 from viberary_pipeline.sample import GOLDEN
 from viberary_pipeline.search.lexical import bm25_words, lift
 from viberary_pipeline.search.replies import read_rows, search_command
-from viberary_pipeline.search.retrieval import Tuning
 from viberary_pipeline.search.searcher import encoder_folder
+from viberary_pipeline.search.weights import SearchSettings
 from viberary_pipeline.settings import load_settings
 
 DEFAULT = "default"
 TUNINGS = {
-    DEFAULT: Tuning(),
-    "names off": Tuning(names=False),
-    "BM25 off": Tuning(lexical_weight=0),
-    "both off: vectors alone": Tuning(lexical_weight=0, names=False),
-    "BM25 x 0.03": Tuning(lexical_weight=0.03),
-    "BM25 x 0.09": Tuning(lexical_weight=0.09),
-    "BM25 x 0.12": Tuning(lexical_weight=0.12),
-    "20 candidates": Tuning(candidates=20),
-    "100 candidates": Tuning(candidates=100),
+    DEFAULT: SearchSettings(),
+    "names off": SearchSettings(find_names=False),
+    "BM25 off": SearchSettings(lexical_weight=0),
+    "both off: vectors alone": SearchSettings(lexical_weight=0, find_names=False),
+    "BM25 x 0.03": SearchSettings(lexical_weight=0.03),
+    "BM25 x 0.09": SearchSettings(lexical_weight=0.09),
+    "BM25 x 0.12": SearchSettings(lexical_weight=0.12),
+    "20 candidates": SearchSettings(candidates=20),
+    "100 candidates": SearchSettings(candidates=100),
 }
 FEEDBACK = [(3, 0.2), (10, 0.1), (10, 0.2), (10, 0.3)]
 EXPANSION = [(3, 0.1), (3, 0.3), (5, 0.2), (10, 0.1), (10, 0.3)]
@@ -94,7 +94,7 @@ def main() -> None:
         pipeline.hget(key, VECTOR)
     vectors = record.hnsw.from_bytes(pipeline.execute(), record.dim).astype(np.float64)
     works, place = [key.removeprefix(prefix).decode() for key in keys], {key: at for at, key in enumerate(keys)}
-    weight = Tuning().lexical_weight
+    weight = SearchSettings().lexical_weight
 
     def lexical(query: JudgedQuery) -> Matrix:
         found = np.zeros(len(works))

@@ -5,15 +5,23 @@ Layout under VIBERARY_HOME::
     artifacts/{stage}/{key}.{attempt}/...files...   one folder per artifact
     artifacts/{stage}/{key}.{attempt}/manifest.json written last, inside the temporary folder
     artifacts/{stage}/current.json                  which artifact the next stage reads
+    current/{file}                                  links to the files of current artifacts, for people and notebooks
 
 `key` is a digest of the stage's name, its inputs' keys and the settings that shaped it: same inputs and same
 settings find the artifact again, anything else makes a new one. A folder is filled under a temporary name and
 renamed when whole, so a killed process leaves at most a `.tmp-` folder, which the next run removes.
+
+Whoever finds an artifact finds a verified one. The manifest holds its own digest and the SHA-256 of every file. A
+file is hashed when it is first met, and again when its size, inode or one of its times has changed; programs cannot
+set back the time of the last change (ctime), so a rewrite is seen whatever its other times say. What is not seen is a
+disk that returns other bytes than were written: `viberary build --force` makes everything anew. A damaged artifact is
+set aside as `.damaged-{folder}`, and a plain build makes it again.
 """
 
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import shutil
 import time
@@ -22,14 +30,19 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import psutil
 
 from viberary_pipeline.errors import ArtifactError
 
+log = logging.getLogger(__name__)
+
 MANIFEST = "manifest.json"
 CURRENT = "current.json"
+_VERIFIED = ".verified.json"
+_DAMAGED = ".damaged-"
+_HALF_MADE = ".tmp-"
 
 
 def digest(value: Any) -> str:
@@ -55,6 +68,12 @@ def write_atomically(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
+def file_signature(path: Path) -> list[int]:
+    """Size, inode, and the times of the last write and of the last change: equal, the file was not touched since."""
+    stat = path.stat()
+    return [stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns]
+
+
 @dataclass(frozen=True)
 class Artifact:
     """One finished artifact. `facts` is what its stage said of it: counts, digests, figures (JSON values)."""
@@ -65,18 +84,19 @@ class Artifact:
     inputs: Mapping[str, str]
     settings: Mapping[str, Any]
     facts: Mapping[str, Any]
+    files: Mapping[str, str]
     created: str
     seconds: float
 
     def file(self, name: str) -> Path:
-        """The path of one of its files. Raises `ArtifactError` if it has none of that name."""
+        """The path of one of its files or folders. Raises `ArtifactError` if it has none of that name."""
         path = self.path / name
         if not path.exists():
             raise ArtifactError(
-                f"The artifact {self.stage} has lost a file",
+                f"The artifact {self.stage} has no such file",
                 expected=f"{path}",
-                found="no such file",
-                todo=f"remove {self.path} and run `viberary build` again; it is made anew",
+                found=", ".join(sorted({file.split("/")[0] for file in self.files})) or "no files",
+                todo="run `viberary build` with this version, which makes it anew",
             )
         return path
 
@@ -89,34 +109,42 @@ class Produced:
     reused: bool
 
 
+class _Damaged(Exception):
+    """Why an artifact, or the pointer to it, cannot be used."""
+
+
 class ArtifactStore:
     """The artifacts of one VIBERARY_HOME."""
 
     def __init__(self, home: Path) -> None:
         self.root = home / "artifacts"
+        self.links = home / "current"
 
     def current(self, stage: str) -> Artifact:
-        """The artifact that `stage` last produced. Raises `ArtifactError` if it never ran here."""
+        """The artifact that `stage` last produced, verified.
+
+        Raises:
+            ArtifactError: the stage never ran here, or what it left is damaged (and set aside now).
+        """
         pointer = self.root / stage / CURRENT
         try:
-            return self._load(stage, json.loads(pointer.read_text())["folder"])
-        except (OSError, ValueError, KeyError) as error:
-            raise ArtifactError(
-                f"The stage {stage} has not run in this VIBERARY_HOME",
-                expected=f"an artifact named by {pointer}",
-                found=f"{type(error).__name__}",
-                todo=f"materialize {stage} first, or run `viberary build`",
-            ) from error
+            folder = _read_object(pointer)["folder"]
+        except FileNotFoundError:
+            self._refuse(stage, f"The stage {stage} has not run in this VIBERARY_HOME", f"no {pointer}")
+        except (_Damaged, KeyError, OSError) as error:
+            self._refuse(stage, f"What the stage {stage} last made is not known", f"a damaged {pointer}: {error}")
+        artifact = self._verified(stage, str(folder))
+        if artifact is None:
+            self._refuse(
+                stage, f"The artifact {stage} is damaged or gone", f"{self.root / stage / str(folder)}: see the log"
+            )
+        return artifact
 
     def find(self, stage: str, key: str) -> Artifact | None:
-        """The newest whole artifact of `stage` with that key, or None."""
-        found = []
-        for folder in (self.root / stage).glob(f"{key}.*"):
-            try:
-                found.append(self._load(stage, folder.name))
-            except (OSError, ValueError, KeyError):
-                continue  # no manifest: not an artifact
-        return max(found, key=lambda artifact: artifact.created, default=None)
+        """The newest whole artifact of `stage` with that key, verified, or None. Damaged ones are set aside."""
+        folders = [folder.name for folder in (self.root / stage).glob(f"{key}.*")]
+        found = (self._verified(stage, folder) for folder in folders)
+        return max((one for one in found if one is not None), key=lambda artifact: artifact.created, default=None)
 
     def unneeded(self, keep: Mapping[str, Collection[str]]) -> list[Path]:
         """The folders that nothing needs: neither current, nor an input of a needed one, nor of a key in `keep`.
@@ -124,10 +152,10 @@ class ArtifactStore:
         Args:
             keep: Stage to keys that are needed whatever `current.json` says.
         """
-        known = [(artifact.stage, artifact) for artifact in self._all()]
+        known = list(self._all())
         needed: set[Path] = set()
-        wanted = [artifact for stage, artifact in known if artifact.key in keep.get(stage, ())]
-        for stage in {stage for stage, _ in known}:
+        wanted = [artifact for artifact in known if artifact.key in keep.get(artifact.stage, ())]
+        for stage in {artifact.stage for artifact in known}:
             with contextlib.suppress(ArtifactError):
                 wanted.append(self.current(stage))
         while wanted:
@@ -137,21 +165,16 @@ class ArtifactStore:
             needed.add(artifact.path)
             found = (self.find(stage, key) for stage, key in artifact.inputs.items())
             wanted += [upstream for upstream in found if upstream is not None]
-        return sorted(artifact.path for _, artifact in known if artifact.path not in needed)
+        damaged = sorted(self.root.glob(f"*/{_DAMAGED}*"))
+        return sorted(artifact.path for artifact in known if artifact.path not in needed) + damaged
 
     def half_made(self) -> tuple[list[Path], list[Path]]:
         """The `.tmp-` folders of processes that died, and those of processes that live."""
         dead: list[Path] = []
         living: list[Path] = []
-        for folder in sorted(self.root.glob("*/.tmp-*")):
+        for folder in sorted(self.root.glob(f"*/{_HALF_MADE}*")):
             (living if _owner_lives(folder) else dead).append(folder)
         return dead, living
-
-    def _all(self) -> Iterator[Artifact]:
-        for manifest in self.root.glob(f"*/*/{MANIFEST}"):
-            if not manifest.parent.name.startswith("."):
-                with contextlib.suppress(OSError, ValueError, KeyError):
-                    yield self._load(manifest.parent.parent.name, manifest.parent.name)
 
     def produce(
         self,
@@ -161,82 +184,169 @@ class ArtifactStore:
         settings: Mapping[str, Any],
         build: Callable[[Path], Mapping[str, Any]],
         force: bool = False,
+        links: Collection[str] = (),
     ) -> Produced:
         """Find the artifact that these inputs and settings determine, or make it, and point `current` at it.
 
         Args:
-            stage: The asset's name.
+            stage: The stage's name.
             inputs: Upstream stage to the key of its artifact.
-            settings: Everything else that shapes the result (parameters, digests of SQL).
+            settings: Everything else that shapes the result (parameters, digests of code).
             build: Fills the empty folder it is given and returns the facts for the manifest.
             force: Make it anew even if it exists.
+            links: Of its files, those that `current/` under VIBERARY_HOME links to.
         """
         key = digest({"stage": stage, "inputs": dict(inputs), "settings": dict(settings)})
+        if not force and (known := self.find(stage, key)) is not None:
+            self._point(known, links)
+            return Produced(known, reused=True)
+        artifact = self._make(stage, key, inputs, settings, build)
+        self._point(artifact, links)
+        return Produced(artifact, reused=False)
+
+    def note(self, stage: str, key: str, *, inputs: Mapping[str, str], facts: Mapping[str, Any]) -> Artifact:
+        """Write down what a run of `stage` found or did, in place of what the run before wrote; `current` points at it.
+
+        Args:
+            stage: The stage's name.
+            key: Names what the stages downstream depend on.
+            inputs: Upstream stage to the key of its artifact.
+            facts: JSON values.
+        """
+        artifact = self._make(stage, key, inputs, {}, lambda _: facts)
+        self._point(artifact, ())
+        for folder in (self.root / stage).glob("*.*"):
+            if folder.is_dir() and folder != artifact.path and not folder.name.startswith("."):
+                shutil.rmtree(folder, ignore_errors=True)
+        return artifact
+
+    def _make(
+        self,
+        stage: str,
+        key: str,
+        inputs: Mapping[str, str],
+        settings: Mapping[str, Any],
+        build: Callable[[Path], Mapping[str, Any]],
+    ) -> Artifact:
         folder = self.root / stage
         self._sweep(folder)
-        if not force and (known := self.find(stage, key)) is not None and self._whole(known):
-            self._point(known)
-            return Produced(known, reused=True)
-
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f".tmp-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        temporary = folder / f"{_HALF_MADE}{os.getpid()}-{uuid.uuid4().hex[:8]}"
         temporary.mkdir()
         started = time.monotonic()
         try:
             facts = dict(build(temporary))
+            made = sorted(path for path in temporary.rglob("*") if path.is_file())
             manifest = {
                 "stage": stage,
                 "key": key,
                 "inputs": dict(inputs),
                 "settings": dict(settings),
                 "facts": facts,
-                "files": {
-                    str(path.relative_to(temporary)): path.stat().st_size
-                    for path in sorted(temporary.rglob("*"))
-                    if path.is_file()
-                },
+                "files": {str(path.relative_to(temporary)): file_sha256(path) for path in made},
                 "created": datetime.now(UTC).isoformat(),
                 "seconds": round(time.monotonic() - started, 3),
             }
-            write_atomically(temporary / MANIFEST, json.dumps(manifest, indent=1, default=str))
+            # As it will be read: tuples become lists, paths become texts.
+            manifest = json.loads(json.dumps(manifest, default=str))
+            write_atomically(temporary / MANIFEST, json.dumps({**manifest, "digest": digest(manifest)}, indent=1))
+            signatures = {str(path.relative_to(temporary)): file_signature(path) for path in made}
+            (temporary / _VERIFIED).write_text(json.dumps(signatures))
             final = folder / f"{key}.{uuid.uuid4().hex[:8]}"
             temporary.rename(final)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
-        artifact = self._load(stage, final.name)
-        self._point(artifact)
-        return Produced(artifact, reused=False)
+        return self._load(stage, final.name)
+
+    def _all(self) -> Iterator[Artifact]:
+        """Every artifact with a manifest that can be read; its files are not looked at."""
+        for manifest in self.root.glob(f"*/*/{MANIFEST}"):
+            if not manifest.parent.name.startswith("."):
+                with contextlib.suppress(_Damaged, OSError):
+                    yield self._load(manifest.parent.parent.name, manifest.parent.name)
 
     def _load(self, stage: str, folder: str) -> Artifact:
+        """An artifact by its manifest. Raises `_Damaged`, or OSError if there is none."""
         path = self.root / stage / folder
-        manifest = json.loads((path / MANIFEST).read_text())
-        return Artifact(
-            stage=stage,
-            key=manifest["key"],
-            path=path,
-            inputs=manifest["inputs"],
-            settings=manifest["settings"],
-            facts=manifest["facts"],
-            created=manifest["created"],
-            seconds=manifest["seconds"],
-        )
+        manifest = _read_object(path / MANIFEST)
+        if manifest.pop("digest", None) != digest(manifest):
+            raise _Damaged(f"{MANIFEST} does not have the digest that it states")
+        try:
+            return Artifact(path=path, **manifest)
+        except TypeError as error:
+            raise _Damaged(f"{MANIFEST} is of another version ({error})") from error
 
-    def _whole(self, artifact: Artifact) -> bool:
-        """Whether every file is there at the size the manifest states (a rewrite of equal size goes unseen)."""
-        files = json.loads((artifact.path / MANIFEST).read_text())["files"]
-        paths = {artifact.path / name: size for name, size in files.items()}
-        return all(path.is_file() and path.stat().st_size == size for path, size in paths.items())
+    def _verified(self, stage: str, folder: str) -> Artifact | None:
+        """The artifact in that folder if it is what its stage made; else None, and a damaged one is set aside."""
+        path = self.root / stage / folder
+        try:
+            artifact = self._load(stage, folder)
+            _verify(artifact)
+        except FileNotFoundError as error:
+            if not path.is_dir():
+                return None
+            problem = f"it has lost {error.filename}"
+        except (_Damaged, OSError) as error:
+            problem = str(error)
+        else:
+            return artifact
+        log.warning("the artifact %s of %s is damaged, and `viberary build` makes it anew: %s", path, stage, problem)
+        with contextlib.suppress(OSError):  # a home that may only be read
+            path.rename(path.with_name(f"{_DAMAGED}{folder}"))
+        return None
 
-    def _point(self, artifact: Artifact) -> None:
+    def _point(self, artifact: Artifact, links: Collection[str]) -> None:
         write_atomically(self.root / artifact.stage / CURRENT, json.dumps({"folder": artifact.path.name}))
+        for name in links:
+            self.links.mkdir(exist_ok=True)
+            link = self.links / name
+            temporary = link.with_name(f".{name}.{uuid.uuid4().hex[:8]}")
+            temporary.symlink_to(os.path.relpath(artifact.path / name, self.links))
+            temporary.replace(link)
+
+    def _refuse(self, stage: str, what: str, found: str) -> NoReturn:
+        raise ArtifactError(
+            what,
+            expected=f"an artifact of {stage} as its stage wrote it",
+            found=found,
+            todo=f"run `viberary build`, or materialize {stage}; it is made anew",
+        )
 
     @staticmethod
     def _sweep(folder: Path) -> None:
         """Remove what killed processes left half-made; folders of living ones stay."""
-        for leftover in folder.glob(".tmp-*"):
+        for leftover in folder.glob(f"{_HALF_MADE}*"):
             if not _owner_lives(leftover):
                 shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _verify(artifact: Artifact) -> None:
+    """Raises `_Damaged`, or OSError, unless every file has the digest that the manifest states."""
+    remembered = artifact.path / _VERIFIED
+    try:
+        known = _read_object(remembered)
+    except (_Damaged, OSError):
+        known = {}
+    found = {name: file_signature(artifact.path / name) for name in artifact.files}
+    changed = [name for name, signature in found.items() if known.get(name) != signature]
+    for name in changed:
+        if (actual := file_sha256(artifact.path / name)) != artifact.files[name]:
+            raise _Damaged(f"{name} has SHA-256 {actual[:16]}..., not {artifact.files[name][:16]}...")
+    if changed:
+        with contextlib.suppress(OSError):  # a home that may only be read is verified each time
+            write_atomically(remembered, json.dumps(found))
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file. Raises `_Damaged` for anything else, OSError if it cannot be read."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise _Damaged(f"{path.name} is no JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise _Damaged(f"{path.name} holds a {type(value).__name__}, not an object")
+    return value
 
 
 def _owner_lives(folder: Path) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from viberary_pipeline import __version__
-from viberary_pipeline.errors import QueryError, SettingsError, ViberaryError
+from viberary_pipeline.errors import QueryError, SettingsError, ViberaryError, out_of_room
 from viberary_pipeline.settings import Settings, load_settings
 
 
@@ -53,6 +53,11 @@ class _Group(click.Group):
             # The reader of our output left (`viberary search ... | head`): nothing went wrong.
             sys.stderr.close()
             ctx.exit(0)
+        except OSError as error:
+            if (full := out_of_room(error)) is None:
+                raise
+            click.echo(f"viberary: {full}", err=True)
+            ctx.exit(full.exit_code)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -61,7 +66,7 @@ class _Group(click.Group):
 def main(verbose: bool) -> None:
     """Find books by vibe: build, publish and search the index.
 
-    State lies in VIBERARY_HOME (default: var/). Every setting is an environment variable; README.md lists them.
+    State lies in VIBERARY_HOME (default: var/). Every setting is an environment variable; docs/settings.md lists them.
     """
     for stream in (sys.stdout, sys.stderr):
         # A title that the terminal's encoding lacks is shown escaped; it does not end a batch of queries.
@@ -77,7 +82,7 @@ def main(verbose: bool) -> None:
 @click.option("--raw", metavar="PLACE", help="Folder, s3://bucket/prefix or one books file.  [VIBERARY_RAW]")
 @click.option("--encoder", help="A registered encoder, or a sentence-transformers folder.  [VIBERARY_ENCODER]")
 @click.option("--executor", type=click.Choice(["local", "ec2", "batch"]), help="Where to embed.  [VIBERARY_EXECUTOR]")
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), help="What to embed on.  [VIBERARY_DEVICE]")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), help="What to embed on.  [VIBERARY_EMBEDDING_DEVICE]")
 @click.option("--force", is_flag=True, help="Make everything but known embeddings anew, and publish a new build.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
 def build(
@@ -89,12 +94,12 @@ def build(
     as_json: bool,
 ) -> None:
     """Build, gate and publish an index from the raw files (default: the bundled sample)."""
-    settings = load_settings(raw=raw, encoder=encoder, executor=executor, device=device)
+    settings = load_settings(raw=raw, encoder=encoder, executor=executor, embedding_device=device)
     home = settings.writable_home()
     from viberary_pipeline.run import run_build
 
     click.echo(f"building in {home}", err=True)
-    outcome = run_build(settings, force=force)
+    outcome = run_build(settings, force=force, say=lambda line: click.echo(line, err=True))
     if outcome.failure is None:
         for line in _build_summary(outcome.to_json()):
             click.echo(line, err=as_json)
@@ -201,16 +206,15 @@ def evaluate(queries: Path | None, qrels: Path | None, seed: bool, as_json: bool
     from viberary_pipeline.evaluation.queries import judged_set
     from viberary_pipeline.redis_server import connect
     from viberary_pipeline.sample import GOLDEN
-    from viberary_pipeline.search.retrieval import Tuning
 
     result, page = evaluate_live(
         connect(settings),
         settings.writable_home(),
         own=(queries, qrels) if queries and qrels else None,
         judged=[judged_set(GOLDEN)],
-        most=settings.evaluation_items,
-        tuning=Tuning.of(settings),
-        most_loss=settings.gate_evaluation,
+        most=settings.evaluation.items,
+        tuning=settings.search,
+        most_loss=settings.gate.evaluation,
         seed=_seed_embedded(settings) if seed else None,
     )
     if as_json:
@@ -224,10 +228,9 @@ def evaluate(queries: Path | None, qrels: Path | None, seed: bool, as_json: bool
 
 def _seed_embedded(settings: Settings) -> Any:
     """What gives `evaluate_live` the original system's vectors; texts of it that are new are embedded."""
-    from viberary_pipeline.documents.rules import DocumentRules
-    from viberary_pipeline.duck import DuckLimits
     from viberary_pipeline.embedding.embed import embed_missing
-    from viberary_pipeline.embedding.executors.choice import executor_for, jobs_place, limits_of
+    from viberary_pipeline.embedding.executors.base import Limits
+    from viberary_pipeline.embedding.executors.choice import executor_for, jobs_place
     from viberary_pipeline.embedding.jobs import JobOptions
     from viberary_pipeline.evaluation.seed_baseline import seed_vectors
 
@@ -239,15 +242,15 @@ def _seed_embedded(settings: Settings) -> Any:
             executor=executor_for(settings),
             jobs_root=settings.home_dir / "jobs",
             jobs_at=jobs_place(settings),
-            shard_rows=settings.shard_rows,
+            shard_rows=settings.embedding.shard_rows,
             # In full precision: int8 has a store of its own.
-            options=JobOptions(device="cuda" if settings.executor != "local" else settings.device),
-            limits=limits_of(settings),
+            options=JobOptions(device="cuda" if settings.executor != "local" else settings.embedding.device),
+            limits=Limits(settings.embedding.deadline_minutes * 60, settings.embedding.stall_minutes * 60),
         )
 
-    rules, limits = DocumentRules.of(settings), DuckLimits(settings.duckdb_memory_limit, settings.duckdb_threads)
+    rules = settings.documents.resolved()
     return lambda record, documents: seed_vectors(
-        *(settings.home_dir, record, documents, settings.encoder, rules, limits), embed=embed
+        *(settings.home_dir, record, documents, settings.encoder, rules, settings.duckdb), embed=embed
     )
 
 
@@ -259,10 +262,9 @@ def _lines(stream: Any) -> Iterator[str]:
 
 def _searcher(settings: Settings) -> Any:
     from viberary_pipeline.redis_server import connect
-    from viberary_pipeline.search.retrieval import Tuning
     from viberary_pipeline.search.searcher import Searcher
 
-    return Searcher(connect(settings), settings.home_dir, Tuning.of(settings))
+    return Searcher(connect(settings), settings.home_dir, settings.search)
 
 
 @main.command()
@@ -342,11 +344,11 @@ def gc(dry_run: bool, vectors: bool, as_json: bool) -> None:
     from viberary_pipeline.index.garbage import collect_garbage
     from viberary_pipeline.redis_server import connect
 
-    if vectors and settings.vectors:
+    if vectors and settings.embedding.vectors:
         raise SettingsError(
             "The vectors are not this home's alone",
             expected="vectors under VIBERARY_HOME",
-            found=f"VIBERARY_VECTORS={settings.vectors}, which other homes may share",
+            found=f"VIBERARY_EMBEDDING_VECTORS={settings.embedding.vectors}, which other homes may share",
             todo="leave --vectors out; a rule on the bucket may expire what is old",
         )
     garbage = collect_garbage(connect(settings), home, dry_run=dry_run, vectors=vectors)
@@ -366,13 +368,13 @@ def gc(dry_run: bool, vectors: bool, as_json: bool) -> None:
 
 
 @main.command()
-@click.option("--host", help="Address to listen on.  [VIBERARY_HOST]")
-@click.option("--port", type=click.IntRange(0, 65535), help="Port; 0 takes a free one.  [VIBERARY_PORT]")
+@click.option("--host", help="Address to listen on.  [VIBERARY_WEB_HOST]")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port; 0 takes a free one.  [VIBERARY_WEB_PORT]")
 def serve(host: str | None, port: int | None) -> None:
     """Serve the search page."""
     from viberary_pipeline.web.server import serve as serve_page
 
-    serve_page(load_settings(host=host, port=port))
+    serve_page(load_settings(web_host=host, web_port=port))
 
 
 @main.group()
@@ -386,7 +388,7 @@ def start() -> None:
     settings = load_settings()
     from viberary_pipeline.redis_server import ensure
 
-    server = ensure(settings.writable_home(), binary=settings.redis_server)
+    server = ensure(settings.writable_home(), binary=settings.redis.server)
     click.echo(f"{server.url} (Redis {server.version}, pid {server.pid})")
 
 
@@ -474,11 +476,9 @@ def sample(folder: Path) -> None:
 def synth(folder: Path, books: int, reviews: int, seed: int, damage: float) -> None:
     """Write a made-up catalogue of any size to DIR, with the shapes and the dirt of the real one."""
     settings = load_settings()
-    from viberary_pipeline.duck import DuckLimits
     from viberary_pipeline.synth.write import write_synthetic
 
-    limits = DuckLimits(settings.duckdb_memory_limit, settings.duckdb_threads)
-    written = write_synthetic(folder, books=books, reviews=reviews, seed=seed, limits=limits, damage=damage)
+    written = write_synthetic(folder, books=books, reviews=reviews, seed=seed, limits=settings.duckdb, damage=damage)
     for file in written.values():
         click.echo(f"{file.path} ({file.lines:,} lines, {file.bytes:,} bytes)")
 

@@ -1,27 +1,50 @@
 """DuckDB connections with bounded memory, and SQL statements from files."""
 
+import os
 import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
+from pydantic import Field, field_validator
+from pydantic.dataclasses import dataclass
 
 from viberary_pipeline.errors import RawDataError
 
-_AMOUNT = re.compile(r"([\d.]+)\s*(\w+)")
+if TYPE_CHECKING:
+    import duckdb
+
+_AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?i?B)", re.IGNORECASE)
+
+
+def usable_cores() -> int:
+    """The processors that this process may use: a container, or taskset, may leave it few of the machine's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
 
 
 @dataclass(frozen=True)
 class DuckLimits:
-    """What one connection may use. `memory_limit` is in DuckDB's spelling ('4GB')."""
+    """What one DuckDB connection may use."""
 
-    memory_limit: str = "4GB"
-    threads: int = 2
+    memory_limit: str = Field(
+        default="4GB", description="Beyond it DuckDB spills to disk; a number and a unit (`512MB`, `1.5GiB`)."
+    )
+    threads: int = Field(
+        default_factory=usable_cores,
+        ge=1,
+        description="Tables are read by as many processes, if the memory limit gives each 256 MB.",
+    )
+
+    @field_validator("memory_limit")
+    @classmethod
+    def _is_an_amount(cls, value: str) -> str:
+        # Anything else DuckDB refuses in the middle of a run.
+        if not _AMOUNT.fullmatch(value.strip()):
+            raise ValueError("expected a number and a unit, such as 512MB, 4GB or 1.5GiB")
+        return value.strip()
 
     @property
     def bytes(self) -> int:
@@ -32,12 +55,14 @@ class DuckLimits:
 
     def share(self, workers: int) -> "DuckLimits":
         """What each of some workers may use, with one thread: an equal part of the memory."""
-        return DuckLimits(f"{self.bytes // workers}B", 1)
+        return DuckLimits(memory_limit=f"{self.bytes // workers}B", threads=1)
 
 
 @contextmanager
-def connect(limits: DuckLimits, scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def connect(limits: DuckLimits, scratch: Path) -> Iterator["duckdb.DuckDBPyConnection"]:
     """A connection whose tables live in a file under `scratch` and spill there; both go with it."""
+    import duckdb
+
     with tempfile.TemporaryDirectory(prefix=".duckdb-", dir=scratch) as folder:
         connection = duckdb.connect(str(Path(folder) / "scratch.duckdb"), config=_config(limits, Path(folder)))
         try:
@@ -49,6 +74,8 @@ def connect(limits: DuckLimits, scratch: Path) -> Iterator[duckdb.DuckDBPyConnec
 @contextmanager
 def told(what: str) -> Iterator[None]:
     """Turn DuckDB's errors into one that a person can act on. `what` could not be done: 'books cannot be made'."""
+    import duckdb
+
     try:
         yield
     except duckdb.Error as error:
@@ -60,8 +87,10 @@ def told(what: str) -> Iterator[None]:
         ) from error
 
 
-def open_in_memory(limits: DuckLimits, scratch: Path) -> duckdb.DuckDBPyConnection:
+def open_in_memory(limits: DuckLimits, scratch: Path) -> "duckdb.DuckDBPyConnection":
     """A connection without a file of its own, for work that passes through; what it spills goes to `scratch`."""
+    import duckdb
+
     return duckdb.connect(":memory:", config=_config(limits, scratch))
 
 
@@ -81,7 +110,7 @@ def sql(package: str, name: str) -> str:
 
 
 def copy_to_parquet(
-    connection: duckdb.DuckDBPyConnection, query: str, path: Path, parameters: dict[str, Any] | None = None
+    connection: "duckdb.DuckDBPyConnection", query: str, path: Path, parameters: dict[str, Any] | None = None
 ) -> int:
     """Write the rows of `query` to a zstd Parquet file; returns how many."""
     target = str(path).replace("'", "''")

@@ -4,6 +4,8 @@ The command line turns every one of them into a message on standard error and an
 3 for a gate that refused (the live index is untouched in both cases).
 """
 
+import errno
+
 
 class ViberaryError(Exception):
     """A failure that a person can act on.
@@ -39,6 +41,10 @@ class SettingsError(ViberaryError):
 
 class RawDataError(ViberaryError):
     """An input file that is missing, is not gzip, or is damaged."""
+
+
+class HomeBusyError(ViberaryError):
+    """Another build is under way in the same VIBERARY_HOME."""
 
 
 class ArtifactError(ViberaryError):
@@ -89,3 +95,28 @@ class GateRefused(ViberaryError):
     """A gate refused the new data or the new index; nothing was published."""
 
     exit_code = 3
+
+
+_OUT_OF_ROOM = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota of this user is used up"}
+
+
+def out_of_room(error: BaseException | None) -> ViberaryError | None:
+    """The message for an exception that says, itself or by its causes, that a disk has no room; None for any other.
+
+    Whoever writes raises its own: OSError, sqlite3's and sqlalchemy's "database or disk is full", DuckDB's and Arrow's
+    "No space left on device".
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        text = str(error)
+        why = _OUT_OF_ROOM.get(error.errno or 0) if isinstance(error, OSError) else None
+        if why or "disk is full" in text or "No space left on device" in text:
+            return ViberaryError(
+                "There is no room left to write",
+                expected="room on the disks of VIBERARY_HOME, DAGSTER_HOME and the temporary folder",
+                found=f"{why or 'the disk is full'} ({type(error).__name__}: {text[:300]})",
+                todo="make room (`viberary gc` removes what nothing needs), then build again: finished stages are kept",
+            )
+        error = error.__cause__ or error.__context__
+    return None

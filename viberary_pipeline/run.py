@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from viberary_pipeline.assets import ALL_ASSETS
 from viberary_pipeline.definitions import build_definitions
 from viberary_pipeline.embedding.executors.choice import check_executor
 from viberary_pipeline.encoders.files import check_encoder
-from viberary_pipeline.errors import GateRefused
+from viberary_pipeline.errors import GateRefused, out_of_room
+from viberary_pipeline.home_lock import hold_home
 from viberary_pipeline.index.preflight import check_usable
 from viberary_pipeline.quality.bounds import TABLES
 from viberary_pipeline.quality.report import READ_TABLES
@@ -77,22 +78,38 @@ def dagster_home(home: Path) -> Path:
     return folder
 
 
-def run_build(settings: Settings, *, force: bool) -> BuildOutcome:
-    """Run the rebuild job; a failure comes back in the outcome, after Dagster has recorded it."""
+def run_build(settings: Settings, *, force: bool, say: Callable[[str], object] = print) -> BuildOutcome:
+    """Run the rebuild job, alone in its home; a failure comes back in the outcome, after Dagster has recorded it.
+
+    Args:
+        settings: Those of the run.
+        force: Make everything but known embeddings anew.
+        say: Takes a line while another build is waited for.
+
+    Raises:
+        ViberaryError: the build cannot begin.
+    """
     # What the executor lacks, or the encoder, or Redis, must not be noticed after hours.
     check_executor(settings)
     check_encoder(settings.encoder)
     check_usable(connect(settings))
-    dagster_home(settings.home_dir)
-    job = build_definitions(settings).resolve_job_def("rebuild")
-    stages = [*(asset.node_def.name for asset in ALL_ASSETS), *(validation_stage(table) for table in TABLES)]
-    config = {
-        "ops": {stage: {"config": {"force": force}} for stage in stages},
-        "loggers": {"console": {}},
-    }
-    with dg.DagsterInstance.get() as instance:
-        result = job.execute_in_process(run_config=config, instance=instance, raise_on_error=False)
-    return _outcome(ArtifactStore(settings.home_dir), result)
+    with hold_home(settings.writable_home(), say=say):
+        try:
+            dagster_home(settings.home_dir)
+            job = build_definitions(settings).resolve_job_def("rebuild")
+            stages = [*(asset.node_def.name for asset in ALL_ASSETS), *(validation_stage(table) for table in TABLES)]
+            config = {
+                "ops": {stage: {"config": {"force": force}} for stage in stages},
+                "loggers": {"console": {}},
+            }
+            with dg.DagsterInstance.get() as instance:
+                result = job.execute_in_process(run_config=config, instance=instance, raise_on_error=False)
+            return _outcome(ArtifactStore(settings.home_dir), result)
+        except Exception as error:
+            # Dagster's own database: no stage of ours that could have said so.
+            if (full := out_of_room(error)) is not None:
+                raise full from error
+            raise
 
 
 def _outcome(store: ArtifactStore, result: dg.ExecuteInProcessResult) -> BuildOutcome:

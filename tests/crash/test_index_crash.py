@@ -34,8 +34,8 @@ from viberary_pipeline.index.contract import (
     read_record,
 )
 from viberary_pipeline.index.garbage import collect_garbage
-from viberary_pipeline.index.gate import GateRules
 from viberary_pipeline.index.gate_result import EVALUATION, GateResult
+from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.index.lock import build_lock
 from viberary_pipeline.index.preflight import check_names
 from viberary_pipeline.index.publish import publish, record_verdict, save, standing_build
@@ -78,7 +78,7 @@ def source(tmp_path_factory):
 
 
 def build(client: redis.Redis, source: IndexSource, **options) -> str:
-    record, gates = build_index(client, source, HnswSettings(), RULES, **options)
+    record, gates = build_index(client, source, HnswSettings(ef_runtime=200), RULES, **options)
     assert not any(gate.failed for gate in gates)
     return evaluated(client, record.build).build
 
@@ -115,7 +115,7 @@ def _rebuild(url: str, data: IndexSource, commands: int) -> None:
     _die_after(commands)
     with build_lock(client):
         remove_unneeded(client)
-        record, _ = build_index(client, data, HnswSettings(), RULES)
+        record, _ = build_index(client, data, HnswSettings(ef_runtime=200), RULES)
         evaluated(client, record.build)
         publish(client, record.build)
         remove_unneeded(client)
@@ -198,7 +198,7 @@ def test_a_vector_that_is_damaged_on_its_way_is_caught_by_a_gate(client, source,
         return values
 
     monkeypatch.setattr(build_module, "_document_hash", damaged)
-    _, gates = build_index(client, source(), HnswSettings(), RULES)
+    _, gates = build_index(client, source(), HnswSettings(ef_runtime=200), RULES)
     refused = [gate.name for gate in gates if gate.failed]
     expected = {
         "of a wrong dimension": ["document_count", "indexing_failures"],
@@ -346,7 +346,7 @@ def test_killed_around_its_verdict_a_refused_build_never_goes_live(client, sourc
     publish(client, live)
     states = set()
     for commands in range(1, 40):
-        worse, _ = build_index(client, replace(source(seed=2), digest="worse"), HnswSettings(), RULES)
+        worse, _ = build_index(client, replace(source(seed=2), digest="worse"), HnswSettings(ef_runtime=200), RULES)
         child = os.fork()
         if child == 0:
             try:

@@ -163,7 +163,7 @@ def test_a_failing_expectation_stops_the_build_with_3_and_the_live_index_stays(w
         1,
     )
     bounds.write_text(strict)
-    refused = warm_cli("build", "--raw", str(tiny), "--json", VIBERARY_BOUNDS=str(bounds))
+    refused = warm_cli("build", "--raw", str(tiny), "--json", VIBERARY_QUALITY_BOUNDS=str(bounds))
     assert refused.returncode == 3, refused.stderr
     assert "Refused by the gate has_rows of books; the live index is untouched" in refused.stderr
     # Nor does a later run of the last stages alone publish what was refused.
@@ -198,7 +198,7 @@ def test_a_catalogue_that_lost_half_its_books_is_refused_until_it_is_accepted(wa
 
 
 def test_no_documents_left_says_which_filter_took_how_many(warm_cli, tiny):
-    done = warm_cli("build", "--raw", str(tiny), VIBERARY_LANGUAGES="fr", VIBERARY_MIN_RATINGS="5")
+    done = warm_cli("build", "--raw", str(tiny), VIBERARY_DOCUMENTS_LANGUAGES="fr", VIBERARY_DOCUMENTS_MIN_RATINGS="5")
     assert done.returncode == 1
     assert "There are no documents left after the filters" in done.stderr
     assert "found:      3 works, left out by language: 3" in done.stderr
@@ -299,8 +299,8 @@ def test_wrong_usage_exits_2(published, arguments):
 @pytest.mark.parametrize(
     ("executor", "missing"),
     [
-        ("ec2", "VIBERARY_JOBS (s3://bucket/prefix); either VIBERARY_EC2_IMAGE or VIBERARY_EC2_WHEEL; "),
-        ("batch", "VIBERARY_JOBS (s3://bucket/prefix); VIBERARY_BATCH_QUEUE; VIBERARY_BATCH_DEFINITION"),
+        ("ec2", "VIBERARY_EMBEDDING_JOBS (s3://bucket/prefix); either VIBERARY_EC2_IMAGE or VIBERARY_EC2_WHEEL; "),
+        ("batch", "VIBERARY_EMBEDDING_JOBS (s3://bucket/prefix); VIBERARY_BATCH_QUEUE; VIBERARY_BATCH_DEFINITION"),
     ],
 )
 def test_an_executor_whose_settings_are_not_whole_is_refused_at_once(published, executor, missing):
@@ -330,9 +330,9 @@ def test_a_command_without_its_extra_says_which(published):
 
 
 def test_a_wrong_setting_is_named(published):
-    done = published.cli("status", VIBERARY_PORT="99999")
+    done = published.cli("status", VIBERARY_WEB_PORT="99999")
     assert done.returncode == 1
-    assert "VIBERARY_PORT='99999'" in done.stderr
+    assert "VIBERARY_WEB_PORT='99999'" in done.stderr
 
 
 def test_a_redis_that_is_not_there_is_named_without_its_password(published):
@@ -366,3 +366,14 @@ def test_sample_writes_the_three_files(published, tmp_path):
     assert done.returncode == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(FILES.values())
     assert done.stdout.count("bytes)") == 3
+
+
+def test_status_and_search_leave_the_home_alone(published):
+    """With a Redis elsewhere, reading works from a home that is not there and cannot be made."""
+    elsewhere = {"VIBERARY_HOME": "/proc/self/home", "VIBERARY_REDIS_URL": published.settings.redis.url}
+    shown = published.cli("status", **elsewhere)
+    assert shown.returncode == 0, shown.stderr
+    assert f"live      {published.build}" in shown.stdout
+    asked = published.cli("search", "dragons", **elsewhere)
+    assert asked.returncode == 1
+    assert f"The query encoder of build {published.build} is not in this VIBERARY_HOME" in asked.stderr

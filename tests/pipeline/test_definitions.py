@@ -42,9 +42,11 @@ def test_the_graph_is_the_flow(definitions):
         "data_quality_report": ["authors", "books", "documents", "reviews"],
         "embeddings": ["documents", "query_encoder"],
         "query_encoder": [],
-        "search_index": ["embeddings", "query_encoder"],
-        "evaluation_report": ["books", "documents", "search_index"],
-        "published_index": ["data_quality_report", "evaluation_report", "search_index"],
+        "search_index": ["documents", "embeddings", "query_encoder"],
+        "evaluation_report": [
+            *("authors", "books", "documents", "genres", "query_encoder", "reviews", "search_index", "series", "works"),
+        ],
+        "published_index": ["data_quality_report", "documents", "evaluation_report", "search_index"],
     }
 
 
@@ -78,12 +80,19 @@ def test_no_failed_run_leaves_a_machine(definitions):
     )
 
 
-def test_a_redis_password_is_in_no_resource(tmp_path, monkeypatch):
-    """The UI shows the configuration of resources."""
+def test_the_settings_are_shown_and_a_redis_password_is_in_no_resource(tmp_path, monkeypatch):
+    """The UI shows the description of resources."""
     monkeypatch.setenv("VIBERARY_REDIS_URL", "redis://:secret@127.0.0.1:1/0")
-    definitions = build_definitions(load_settings(home=tmp_path))
-    assert "secret" not in repr(definitions.resources)
-    assert "VIBERARY_REDIS_URL" in repr(definitions.resources["index"])
+    definitions = build_definitions(load_settings(home=tmp_path, hnsw_m=32, documents_languages="en,fr"))
+    shown = definitions.resources["pipeline"].description
+    assert set(shown.splitlines()[2:]) == {
+        f"- `VIBERARY_HOME` = `{tmp_path}`",
+        "- `VIBERARY_REDIS_URL` = ***",
+        "- `VIBERARY_EVALUATION_ITEMS` = `5`",
+        "- `VIBERARY_DOCUMENTS_LANGUAGES` = `en,fr`",
+        "- `VIBERARY_HNSW_M` = `32`",
+    }
+    assert "secret" not in repr(definitions.resources) + shown
 
 
 def test_an_unwritable_home_is_named(tmp_path):

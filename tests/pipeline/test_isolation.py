@@ -72,7 +72,7 @@ from pathlib import Path
 from viberary_pipeline.redis_server import connect
 from viberary_pipeline.search.searcher import Searcher
 from viberary_pipeline.settings import load_settings
-settings = load_settings(home=Path({str(published.home)!r}), redis_url={published.settings.redis_url!r})
+settings = load_settings(home=Path({str(published.home)!r}), redis_url={published.settings.redis.url!r})
 print(len(Searcher(connect(settings), settings.home_dir).search("funny sci-fi").results))
 """
     done = run(code, WEB_NEEDS_NONE_OF)

@@ -506,7 +506,7 @@ def test_the_server_answers_many_at_once_and_leaves_on_sigterm(published: Any, s
         env={
             **os.environ,
             "VIBERARY_HOME": str(published.home),
-            "VIBERARY_REDIS_URL": published.settings.redis_url,
+            "VIBERARY_REDIS_URL": published.settings.redis.url,
         },
         stderr=subprocess.PIPE,
         text=True,

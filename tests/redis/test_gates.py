@@ -17,7 +17,6 @@ from tiny_model import make_tiny_model
 
 from viberary_pipeline import redis_server
 from viberary_pipeline.artifacts import ArtifactStore
-from viberary_pipeline.definitions import canaries_of
 from viberary_pipeline.encoders import resolve
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
@@ -26,15 +25,17 @@ from viberary_pipeline.index.build import IndexSource, build_index
 from viberary_pipeline.index.canaries import Canary, load_canaries
 from viberary_pipeline.index.clean import known_builds
 from viberary_pipeline.index.contract import HnswSettings, Pointer, read_pointer
-from viberary_pipeline.index.gate import GateRules
 from viberary_pipeline.index.gate_result import INDEX_GATES, GateResult
+from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.index.publish import publish, require_query_encoder, rollback
 from viberary_pipeline.quality.bounds import BOUNDS
+from viberary_pipeline.resources.pipeline import Pipeline
 from viberary_pipeline.sample import CANARIES
 from viberary_pipeline.settings import load_settings
 from viberary_pipeline.vectors.store import EmbeddingStore
 
-RULES = GateRules(queries=50, canaries=load_canaries(CANARIES))
+RULES = GateRules(queries=50)
+SAMPLE_CANARIES = load_canaries(CANARIES)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,9 @@ def refused(gates: list[GateResult]) -> list[str]:
 
 
 def test_a_good_build_passes_every_gate(client, sample, encoder):
-    record, gates = build_index(client, sample, HnswSettings(), RULES, encoder=encoder)
+    record, gates = build_index(
+        *(client, sample, HnswSettings(ef_runtime=200), RULES), encoder=encoder, canaries=SAMPLE_CANARIES
+    )
     assert [(gate.name, gate.outcome) for gate in gates] == [
         (name, "not compared" if name == "documents_kept" else "passed") for name in INDEX_GATES
     ]
@@ -74,7 +77,9 @@ def test_a_good_build_passes_every_gate(client, sample, encoder):
 
 def test_shuffled_vectors_are_refused_by_the_texts_and_by_the_canaries(client, sample, encoder):
     shuffled = replace(sample, vectors=np.random.default_rng(0).permutation(sample.vectors))
-    _, gates = build_index(client, shuffled, HnswSettings(), RULES, encoder=encoder)
+    _, gates = build_index(
+        *(client, shuffled, HnswSettings(ef_runtime=200), RULES), encoder=encoder, canaries=SAMPLE_CANARIES
+    )
     assert refused(gates) == ["vectors_match_texts", "canaries"]
     assert next(gate.figure for gate in gates if gate.name == "vectors_match_texts") < 0.4
     assert client.dbsize() == 0
@@ -83,30 +88,32 @@ def test_shuffled_vectors_are_refused_by_the_texts_and_by_the_canaries(client, s
 def test_vectors_of_another_model_under_the_same_name_are_refused_by_the_texts(client, sample, encoder):
     rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(384, 384)))[0]
     turned = replace(sample, vectors=np.ascontiguousarray(sample.vectors @ rotation, dtype=np.float32))
-    _, gates = build_index(client, turned, HnswSettings(), replace(RULES, canaries=()), encoder=encoder)
+    _, gates = build_index(client, turned, HnswSettings(ef_runtime=200), RULES, encoder=encoder)
     assert refused(gates) == ["vectors_match_texts"]
 
 
 def test_half_the_documents_are_refused_unless_accepted_or_of_another_source(client, sample, encoder, tmp_path):
-    live, _ = build_index(client, sample, HnswSettings(), RULES, encoder=encoder)
+    live, _ = build_index(client, sample, HnswSettings(ef_runtime=200), RULES, encoder=encoder)
     publish(client, evaluated(client, live.build).build)
     table = pq.read_table(sample.documents)
     half = table.num_rows // 2
     pq.write_table(table.slice(0, half), tmp_path / "half.parquet")
     halved = replace(sample, documents=tmp_path / "half.parquet", vectors=sample.vectors[:half])
-    rules = replace(RULES, canaries=())
-    _, gates = build_index(client, halved, HnswSettings(), rules, encoder=encoder)
+    _, gates = build_index(client, halved, HnswSettings(ef_runtime=200), RULES, encoder=encoder)
     assert refused(gates) == ["documents_kept"]
     gate = next(gate for gate in gates if gate.name == "documents_kept")
     assert (gate.figure, gate.bound) == (pytest.approx(half / table.num_rows, abs=1e-5), 0.9)
     assert known_builds(client) == [live.build]
-    for pardon in ({"accept_loss": True}, {"most_lost": 0.6}):
-        _, gates = build_index(client, halved, HnswSettings(), replace(rules, **pardon), encoder=encoder)
+    for rules, accept in ((RULES, True), (replace(RULES, loss=0.6), False)):
+        _, gates = build_index(
+            *(client, halved, HnswSettings(ef_runtime=200), rules), encoder=encoder, accept_loss=accept
+        )
         assert refused(gates) == []
-    _, gates = build_index(client, replace(halved, source="sample"), HnswSettings(), rules, encoder=encoder)
+    _, gates = build_index(
+        client, replace(halved, source="sample"), HnswSettings(ef_runtime=200), RULES, encoder=encoder
+    )
     assert refused(gates) == []
-    not_compared = {gate.name: gate.to_json() for gate in gates if gate.passed is None}
-    assert not_compared == {
+    assert {gate.name: gate.to_json() for gate in gates if gate.passed is None} == {
         "documents_kept": {
             "name": "documents_kept",
             "outcome": "not compared",
@@ -130,7 +137,7 @@ def test_an_encoder_of_another_fingerprint_is_refused_before_anything_is_written
     export_query_encoder(resolve(str(tiny_model)), tmp_path / "tiny")
     other = QueryEncoder(tmp_path / "tiny")
     with pytest.raises(GateRefused, match="Refused by the gate encoder_match") as caught:
-        build_index(client, sample, HnswSettings(), RULES, encoder=other)
+        build_index(client, sample, HnswSettings(ef_runtime=200), RULES, encoder=other)
     assert caught.value.expected.startswith(f"fingerprint {sample.fingerprint} with 384 dimensions")
     assert caught.value.found.startswith(f"fingerprint {other.fingerprint} with 32 dimensions")
     assert client.dbsize() == 0
@@ -155,14 +162,16 @@ def test_an_encoder_of_another_fingerprint_is_refused_at_publish_and_rollback(cl
 
 
 def test_a_slow_index_is_refused_by_its_latency(client, sample, encoder):
-    _, gates = build_index(client, sample, HnswSettings(), replace(RULES, most_p95_ms=0.001), encoder=encoder)
+    _, gates = build_index(client, sample, HnswSettings(ef_runtime=200), replace(RULES, p95_ms=0.001), encoder=encoder)
     assert refused(gates) == ["latency_p95_ms"]
     assert next(gate.figure for gate in gates if gate.name == "latency_p95_ms") > 0.001
 
 
 def test_a_canary_that_finds_its_title_no_more_is_named(client, sample, encoder):
     canaries = (Canary("cold-blooded revenge", "best served COLD", within=1), Canary("a", "No Such Title"))
-    _, gates = build_index(client, sample, HnswSettings(), replace(RULES, canaries=canaries), encoder=encoder)
+    _, gates = build_index(
+        client, sample, HnswSettings(ef_runtime=200), replace(RULES, canaries=canaries), encoder=encoder
+    )
     assert refused(gates) == ["canaries"]
     assert gates[-1].to_json() == {
         "name": "canaries",
@@ -178,13 +187,15 @@ def test_a_canary_that_finds_its_title_no_more_is_named(client, sample, encoder)
 
 
 def test_canaries_are_those_set_or_the_samples_own(tmp_path):
-    assert canaries_of(load_settings(home=tmp_path)) == CANARIES
-    assert canaries_of(load_settings(home=tmp_path, raw="/data")) is None
-    assert canaries_of(load_settings(home=tmp_path, languages="fr")) is None  # a part of the sample lacks some
+    def of(**settings: object) -> tuple[Canary, ...]:
+        return Pipeline(load_settings(home=tmp_path, **settings)).canaries
+
+    assert of() == SAMPLE_CANARIES
+    assert of(raw="/data") == ()
+    assert of(documents_languages="fr") == ()  # a part of the sample lacks some
     own = tmp_path / "own.toml"
-    assert canaries_of(load_settings(home=tmp_path, raw="/data", canaries=own)) == own
     own.write_text('[[canary]]\nquery = "sea"\ntitle = "Moby-Dick"\nwithin = 3\n')
-    assert load_canaries(own) == (Canary("sea", "Moby-Dick", 3),)
+    assert of(raw="/data", gate_canaries=own) == (Canary("sea", "Moby-Dick", 3),)
 
 
 @pytest.mark.parametrize(
@@ -273,8 +284,8 @@ def test_a_worse_build_exits_3_by_the_right_gate_and_the_live_one_stays(catalogu
             loose = loose.replace('column = "share_of_last_rows" }', 'column = "share_of_last_rows", min_value = 0.1 }')
             (tmp_path / "bounds.toml").write_text(loose)
             environment = {
-                "VIBERARY_BOUNDS": str(tmp_path / "bounds.toml"),
-                "VIBERARY_MIN_RATINGS": "100000",
+                "VIBERARY_QUALITY_BOUNDS": str(tmp_path / "bounds.toml"),
+                "VIBERARY_DOCUMENTS_MIN_RATINGS": "100000",
                 "VIBERARY_QUERY_PRECISION": "auto",
             }
             tamper, gate = "", "documents_kept"

@@ -22,7 +22,7 @@ from viberary_pipeline.index.build import IndexSource
 from viberary_pipeline.index.clean import known_builds
 from viberary_pipeline.index.contract import document_prefix, index_name, is_healthy, read_record, record_key
 from viberary_pipeline.index.garbage import collect_garbage
-from viberary_pipeline.index.gate import GateRules
+from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.index.lock import build_lock
 from viberary_pipeline.index.publish import publish
 from viberary_pipeline.vectors.arrow_files import TEXTS_SCHEMA, table_bytes, vectors_table

@@ -32,8 +32,8 @@ from viberary_pipeline.index.contract import (
     record_key,
 )
 from viberary_pipeline.index.ef_runtime import needed_ef_runtime
-from viberary_pipeline.index.gate import GateRules
 from viberary_pipeline.index.gate_result import INDEX_GATES
+from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.index.lock import build_lock
 from viberary_pipeline.index.preflight import estimated_bytes
 from viberary_pipeline.index.publish import publish, rollback, save, standing_build
@@ -41,8 +41,9 @@ from viberary_pipeline.index.recall import halfway_queries, recall_at_k
 from viberary_pipeline.redis_server import connect
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.knn import nearest
-from viberary_pipeline.search.retrieval import Tuning, find, find_like
+from viberary_pipeline.search.retrieval import find, find_like
 from viberary_pipeline.search.round_trips import ask
+from viberary_pipeline.search.weights import SearchSettings
 from viberary_pipeline.settings import load_settings
 
 DIM = 16
@@ -78,11 +79,11 @@ def source(tmp_path):
     return make
 
 
-HNSW = HnswSettings()
+HNSW = HnswSettings(ef_runtime=200)
 
 
 def build(client, source, hnsw=HNSW, recall=0.95):
-    record, gates = build_index(client, source, hnsw, GateRules(least_recall=recall, queries=50, most_lost=1))
+    record, gates = build_index(client, source, hnsw, GateRules(recall=recall, queries=50, loss=1))
     return evaluated(client, record.build) if record.state == "ready" else record, gates
 
 
@@ -116,12 +117,12 @@ def test_a_query_looks_as_far_as_the_finished_index_needs(client, source, monkey
     vectors = np.random.default_rng(1).standard_normal((4000, 64), dtype=np.float32)
     data = replace(source(4000), vectors=vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
     hnsw = HnswSettings(m=4, ef_construction=16, ef_runtime=20)
-    rules = GateRules(queries=50, most_lost=1)
+    rules = GateRules(queries=50, loss=1)
     fixed, gates = build_index(client, data, hnsw, rules)
     assert (fixed.state, fixed.ef_runtime, fixed.recall < 0.8) == ("refused", 20, True)
     assert [gate.name for gate in gates if gate.failed] == ["recall_at_10"]
     said: list[str] = []
-    record, _ = build_index(client, data, hnsw, rules, measure_ef_runtime=True, say=said.append)
+    record, _ = build_index(client, data, hnsw, rules, say=said.append)
     assert record.state == "ready"
     assert record.ef_runtime > 200
     assert record.recall >= 0.97
@@ -135,7 +136,7 @@ def test_a_query_looks_as_far_as_the_finished_index_needs(client, source, monkey
         return ask(server, *commands)
 
     monkeypatch.setattr("viberary_pipeline.search.retrieval.ask", listen)
-    tuning = Tuning(lexical_weight=0, names=False)
+    tuning = SearchSettings(lexical_weight=0, find_names=False)
     find(client, record, "x", lambda: data.vectors[0], 10, filters=Filters(), tuning=tuning, if_live=False)
     find_like(client, record, f"{document_prefix(record.build)}w0".encode(), 10, filters=Filters())
     assert len(asked) == 2
@@ -145,7 +146,9 @@ def test_a_query_looks_as_far_as_the_finished_index_needs(client, source, monkey
 def test_an_ef_runtime_that_is_set_makes_another_index_than_one_that_is_measured():
     assert _shape(HNSW, measured=True) != _shape(HNSW, measured=False)
     assert (
-        _shape(HNSW, measured=True) == _shape(HnswSettings(), measured=True) != _shape(HnswSettings(m=8), measured=True)
+        _shape(HNSW, measured=True)
+        == _shape(HnswSettings(ef_runtime=200), measured=True)
+        != _shape(HnswSettings(m=8), measured=True)
     )
 
 
@@ -297,8 +300,8 @@ def _build_until_killed(url: str, parquet: str) -> None:
         module.build_index(
             client,
             data,
-            HnswSettings(),
-            GateRules(least_recall=0, queries=1),
+            HnswSettings(ef_runtime=200),
+            GateRules(recall=0, queries=1),
             check_lock=hang_after_the_first_portion,
         )
 

@@ -21,7 +21,7 @@ from viberary_pipeline.index.contract import (
     record_key,
 )
 from viberary_pipeline.index.garbage import collect_garbage
-from viberary_pipeline.index.gate import GateRules
+from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.index.lock import build_lock
 from viberary_pipeline.index.preflight import check_names
 from viberary_pipeline.index.publish import is_published, mend_names, publish, rollback, standing_build

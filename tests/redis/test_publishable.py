@@ -19,8 +19,8 @@ from viberary_pipeline.index import publish as publish_module
 from viberary_pipeline.index.build import build_index
 from viberary_pipeline.index.clean import known_builds, remove_unneeded
 from viberary_pipeline.index.contract import LOCK, HnswSettings, Pointer, read_pointer, read_record, record_key
-from viberary_pipeline.index.gate import GateRules
 from viberary_pipeline.index.gate_result import EVALUATION, REQUIRED_GATES, GateResult
+from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.index.publish import publish, record_verdict, rollback, standing_build
 
 RULES = GateRules(queries=5)
@@ -43,7 +43,7 @@ def test_a_build_without_a_verdict_of_a_required_gate_is_not_published(client, t
 
 
 def test_a_build_that_was_never_evaluated_is_not_published(client, tmp_path):
-    record, gates = build_index(client, works(tmp_path), HnswSettings(), RULES)
+    record, gates = build_index(client, works(tmp_path), HnswSettings(ef_runtime=200), RULES)
     assert (record.state, [gate.name for gate in gates if gate.failed]) == ("ready", [])
     with pytest.raises(GateRefused, match="no verdict of evaluation"):
         publish(client, record.build)
@@ -85,7 +85,7 @@ def test_the_script_that_switches_refuses_by_itself(client, tmp_path, monkeypatc
 
 def test_a_failed_evaluation_refuses_the_build_and_takes_it_away(client, tmp_path):
     live = published(client, works(tmp_path, seed=1), RULES).build
-    worse = build_index(client, works(tmp_path, seed=2), HnswSettings(), RULES)[0].build
+    worse = build_index(client, works(tmp_path, seed=2), HnswSettings(ef_runtime=200), RULES)[0].build
     record_verdict(client, worse, WORSE)
     assert known_builds(client) == [live]
     with pytest.raises(IndexBuildError, match="No verdict can be added"):
@@ -95,7 +95,7 @@ def test_a_failed_evaluation_refuses_the_build_and_takes_it_away(client, tmp_pat
 def test_a_refused_build_that_cannot_be_removed_now_stays_refused(client, tmp_path, caplog):
     """The lock is another builder's at that moment: the verdict stands, and the next build removes it."""
     live = published(client, works(tmp_path, seed=1), RULES).build
-    worse = build_index(client, works(tmp_path, seed=2, digest="worse"), HnswSettings(), RULES)[0].build
+    worse = build_index(client, works(tmp_path, seed=2, digest="worse"), HnswSettings(ef_runtime=200), RULES)[0].build
     client.set(LOCK, json.dumps({"host": "elsewhere", "pid": 1, "started": "0"}))
     with caplog.at_level(logging.WARNING):
         record_verdict(client, worse, WORSE)
@@ -116,7 +116,7 @@ def test_a_refused_build_that_cannot_be_removed_now_stays_refused(client, tmp_pa
 
 def test_a_build_of_which_a_gate_of_the_index_failed_is_refused_before_it_is_removed(client, tmp_path, monkeypatch):
     monkeypatch.setattr("viberary_pipeline.index.build._clean_up", lambda *_: None)  # killed there
-    record, _ = build_index(client, works(tmp_path), HnswSettings(), replace(RULES, most_p95_ms=1e-6))
+    record, _ = build_index(client, works(tmp_path), HnswSettings(ef_runtime=200), replace(RULES, p95_ms=1e-6))
     assert read_record(client, record.build) == record
     assert record.state == "refused"
     with pytest.raises(GateRefused, match="refused by latency_p95_ms"):

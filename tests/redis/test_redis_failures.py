@@ -15,7 +15,7 @@ from viberary_pipeline.errors import IndexBuildError, RedisServerError
 from viberary_pipeline.index.clean import known_builds
 from viberary_pipeline.index.contract import LOCK, aliased_index, index_name, read_record
 from viberary_pipeline.index.garbage import collect_garbage
-from viberary_pipeline.index.gate import GateRules
+from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.index.lock import build_lock
 from viberary_pipeline.index.preflight import check_usable
 from viberary_pipeline.index.publish import publish, rollback, save

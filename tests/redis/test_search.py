@@ -19,8 +19,8 @@ from viberary_pipeline.index.contract import (
 from viberary_pipeline.index.publish import rollback
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.knn import nearest
-from viberary_pipeline.search.retrieval import Tuning
 from viberary_pipeline.search.searcher import MOST_CHARACTERS, Searcher, clean_query, encoder_folder
+from viberary_pipeline.search.weights import SearchSettings
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def copied(client, published):
     return client
 
 
-VECTORS_ALONE = Tuning(lexical_weight=0, names=False)
+VECTORS_ALONE = SearchSettings(lexical_weight=0, find_names=False)
 
 
 def test_results_are_in_the_order_of_exact_cosine_similarity(published):

@@ -18,7 +18,7 @@ from viberary_pipeline.encoders import resolve
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
 from viberary_pipeline.index.build import IndexSource
-from viberary_pipeline.index.gate import GateRules
+from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.index.publish import rollback
 from viberary_pipeline.search.searcher import Searcher
 

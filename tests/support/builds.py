@@ -6,8 +6,8 @@ import redis
 
 from viberary_pipeline.index.build import IndexSource, build_index
 from viberary_pipeline.index.contract import BuildRecord, HnswSettings, read_record
-from viberary_pipeline.index.gate import GateRules
 from viberary_pipeline.index.gate_result import EVALUATION, GateResult
+from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.index.publish import publish, record_verdict
 
 NOT_EVALUATED = GateResult.not_compared(EVALUATION, 0.03, "a test")
@@ -23,7 +23,7 @@ def evaluated(client: redis.Redis, build: str) -> BuildRecord:
 
 def built(client: redis.Redis, source: IndexSource, rules: GateRules, **options: Any) -> BuildRecord:
     """A build that may be published."""
-    record, gates = build_index(client, source, options.pop("hnsw", HnswSettings()), rules, **options)
+    record, gates = build_index(client, source, HnswSettings(ef_runtime=200), rules, **options)
     assert not any(gate.failed for gate in gates), gates
     return evaluated(client, record.build)
 

@@ -576,14 +576,14 @@ def test_a_description_is_in_a_language_that_the_filter_lets_through(tmp_path):
     [("en", "en"), ("eng", "en"), ("en-US", "en"), (" EN ", "en"), ("fre", "fr"), ("und", "und"), ("UND", "und")],
 )
 def test_languages_of_settings_are_named_as_the_tables_name_them(code, language):
-    assert language_of_setting(code, "VIBERARY_LANGUAGES") == language
+    assert language_of_setting(code, "VIBERARY_DOCUMENTS_LANGUAGES") == language
 
 
 @pytest.mark.parametrize("code", ["", "english please", "xx9", "mul"])
 def test_a_setting_that_names_no_language_is_refused(code):
     with pytest.raises(SettingsError, match="There is no such language") as error:
-        language_of_setting(code, "VIBERARY_LANGUAGES")
-    assert (error.value.found, "VIBERARY_LANGUAGES" in error.value.todo) == (repr(code), True)
+        language_of_setting(code, "VIBERARY_DOCUMENTS_LANGUAGES")
+    assert (error.value.found, "VIBERARY_DOCUMENTS_LANGUAGES" in error.value.todo) == (repr(code), True)
 
 
 def test_genres_with_a_tenth_of_the_votes_over_all_editions(tmp_path):

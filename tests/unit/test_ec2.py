@@ -378,19 +378,23 @@ def test_the_sensors_end_what_a_failed_run_left(cloud, encoder, on_cpu, tmp_path
     import dagster as dg
 
     from viberary_pipeline.jobs.sensors import end_machines
-    from viberary_pipeline.resources import EmbeddingExecutor, Storage
+    from viberary_pipeline.resources import Pipeline
     from viberary_pipeline.settings import load_settings
 
     values = load_settings(
-        home=tmp_path, executor="ec2", jobs=JOBS, ec2_image=IMAGE, ec2_instance_profile="p", ec2_max_machines=3
+        home=tmp_path,
+        executor="ec2",
+        embedding_jobs=JOBS,
+        ec2_image=IMAGE,
+        ec2_instance_profile="p",
+        ec2_max_machines=3,
     )
-    storage = Storage(home=str(tmp_path), raw=None, reject_ceiling=0.1, duckdb_memory_limit="1GB", duckdb_threads=1)
     (tmp_path / "jobs").mkdir()
     (tmp_path / "jobs" / "failed.lock").touch()
     left = executor().submit(new_job(encoder, on_cpu, "failed", count=800, rows=4)).id
     living = executor().submit(new_job(encoder, on_cpu, "living", count=800, rows=4))
     with FileLock(tmp_path / "jobs" / "living.lock"):
-        ended = end_machines(storage, EmbeddingExecutor.of(values), dg.get_dagster_logger())
+        ended = end_machines(Pipeline(values), dg.get_dagster_logger())
     assert ended == ["failed"]
     assert cloud.alive() == [living.id] != [left]
     executor().cancel(living)

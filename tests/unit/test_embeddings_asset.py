@@ -16,7 +16,7 @@ from viberary_pipeline.assets.embeddings import embeddings
 from viberary_pipeline.encoders import resolve
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
 from viberary_pipeline.encoders.quantize import int8_name
-from viberary_pipeline.resources import EmbeddingExecutor, Encoder, Storage
+from viberary_pipeline.resources import home_lock, pipeline_resource
 from viberary_pipeline.settings import load_settings
 from viberary_pipeline.vectors.store import EmbeddingStore
 
@@ -42,26 +42,12 @@ def home(tmp_path_factory) -> Path:
 
 def materialize(home: Path, **changes: Any) -> dict[str, Any]:
     """The metadata of one run."""
-    settings = load_settings(home=home, encoder=str(home / "tiny"), shard_rows=8, **changes)
+    settings = load_settings(home=home, encoder=str(home / "tiny"), embedding_shard_rows=8, **changes)
     with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize(
             [embeddings],
             instance=instance,
-            resources={
-                "storage": Storage(
-                    home=str(home), raw=None, reject_ceiling=0.1, duckdb_memory_limit="1GB", duckdb_threads=1
-                ),
-                "encoder": Encoder(
-                    name=settings.encoder,
-                    recipe_name=settings.recipe,
-                    reviews_per_work=3,
-                    reader_language="en",
-                    languages=[],
-                    min_ratings=0,
-                    keep_thin=True,
-                ),
-                "executor": EmbeddingExecutor.of(settings),
-            },
+            resources={"pipeline": pipeline_resource(settings), "home_lock": home_lock(settings)},
         )
     (made,) = result.asset_materializations_for_node("embeddings")
     return {name: value.value for name, value in made.metadata.items()}
@@ -73,7 +59,7 @@ def vectors(home: Path) -> np.ndarray:
 
 
 def test_a_first_run_embeds_and_a_second_reuses(home):
-    first = materialize(home, stored_vectors="float16")
+    first = materialize(home, embedding_stored="float16")
     assert (first["embedded"], first["reused_texts"], first["dagster/row_count"]) == (30, 0, 30)
     assert (first["device"], first["shards_retried"], first["submissions"]) == ("cpu", 0, 1)
     assert first["texts_per_second"] > 0
@@ -95,7 +81,7 @@ def parts(home: Path) -> list[pa.Table]:
 def test_int8_has_vectors_of_its_own(home):
     materialize(home)
     full = vectors(home)
-    made = materialize(home, dtype="int8")
+    made = materialize(home, embedding_dtype="int8")
     key = resolve(str(home / "tiny")).fingerprint
     assert made["embedded"] == 30
     assert ArtifactStore(home).current("embeddings").facts["vectors"] == int8_name(key)
@@ -115,7 +101,7 @@ def test_where_the_query_encoder_is_int8_its_documents_are_made_from_a_float32_g
     facts = {"fingerprint": key, "precision": "int8"}
     ArtifactStore(home).produce("query_encoder", inputs={}, settings={"precision": "int8"}, build=lambda _: facts)
     EmbeddingStore(home / "embeddings", int8_name(key), 32).prune([])
-    assert materialize(home, dtype="int8")["embedded"] == 30
+    assert materialize(home, embedding_dtype="int8")["embedded"] == 30
     assert (home / "graphs" / key / "model.onnx").exists()
     # Which serves in float32 as well.
     EmbeddingStore(home / "embeddings", key, 32).prune([])
@@ -127,6 +113,6 @@ def test_where_the_query_encoder_is_int8_its_documents_are_made_from_a_float32_g
     EmbeddingStore(home / "embeddings", key, 32).prune([])
     assert materialize(home)["embedded"] == 30
     np.testing.assert_allclose(vectors(home), full, atol=1e-3)
-    materialize(home, dtype="int8")
+    materialize(home, embedding_dtype="int8")
     assert graph.stat().st_size > 1000
     assert 0.985 < float((full * vectors(home)).sum(axis=1).mean()) < 1

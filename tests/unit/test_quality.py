@@ -719,7 +719,7 @@ def test_missing_bounds_are_a_matter_of_the_setting(tmp_path: Path) -> None:
     with pytest.raises(QualityError, match="The bounds of the data cannot be read") as error:
         expectation_specs("authors", tmp_path / "bounds.toml")
     assert error.value.expected == f"a TOML file at {tmp_path / 'bounds.toml'}"
-    assert error.value.todo == "correct or unset VIBERARY_BOUNDS"
+    assert error.value.todo == "correct or unset VIBERARY_QUALITY_BOUNDS"
 
 
 @pytest.mark.parametrize("blank", ["", " \t\r\n", "\u200b\u00a0", "\ufeff\x07"])

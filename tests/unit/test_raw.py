@@ -12,8 +12,9 @@ import pytest
 from viberary_pipeline.artifacts import digest
 from viberary_pipeline.assets.raw_files import raw_assets
 from viberary_pipeline.errors import RawDataError
-from viberary_pipeline.resources import Storage
+from viberary_pipeline.resources import Pipeline, home_lock
 from viberary_pipeline.sample.write import write_sample
+from viberary_pipeline.settings import load_settings
 from viberary_pipeline.sources.file_names import choose, subset_of
 from viberary_pipeline.sources.raw_files import FILES, OPTIONAL, TABLES, RawInput, RawPart, find
 
@@ -383,13 +384,14 @@ def test_what_is_known_is_not_read_again(tmp_path):
     assert found.parts[1].version != known.parts[1].version
 
 
-def storage(home: Path, raw: str | None) -> Storage:
-    return Storage(home=str(home), raw=raw, reject_ceiling=0.01, duckdb_memory_limit="1GB", duckdb_threads=2)
+def opened(home: Path, raw: str | None) -> Pipeline:
+    return Pipeline(load_settings(home=home, raw=raw))
 
 
-def materialized(resource: Storage) -> dict[str, dict[str, object]]:
+def materialized(pipeline: Pipeline) -> dict[str, dict[str, object]]:
     """{asset: {name of its metadata: value}} of the raw assets."""
-    result = dg.materialize(raw_assets, resources={"storage": resource})
+    lock = home_lock(pipeline.settings)
+    result = dg.materialize(raw_assets, resources={"pipeline": pipeline, "home_lock": lock})
     assert result.success
     return {
         event.step_key: {
@@ -401,40 +403,43 @@ def materialized(resource: Storage) -> dict[str, dict[str, object]]:
 
 def test_the_raw_assets_keep_what_was_found_and_an_absent_table_is_no_error(tmp_path):
     raw = fill(tmp_path / "raw", *FILES.values(), "goodreads_books.json", "goodreads_book_works.json")
-    resource = storage(tmp_path / "home", str(raw))
-    shown = materialized(resource)
-    assert {name: (of["reused"], of["absent"]) for name, of in shown.items()} == {
-        "raw_books": (False, False),
-        "raw_authors": (False, False),
-        "raw_reviews": (False, False),
-        "raw_works": (False, False),
-        "raw_genres": (False, True),
-        "raw_series": (False, True),
+    pipeline = opened(tmp_path / "home", str(raw))
+    shown = materialized(pipeline)
+    assert {name: of["absent"] for name, of in shown.items()} == {
+        "raw_books": False,
+        "raw_authors": False,
+        "raw_reviews": False,
+        "raw_works": False,
+        "raw_genres": True,
+        "raw_series": True,
     }
     books = find("books", str(raw))
     assert books is not None
-    facts = {**books.to_json(), "absent": False, "digest": books.digest, "bytes": books.bytes}
-    assert resource.store.current("raw_books").facts == facts
+    noted = pipeline.store.current("raw_books")
+    assert noted.facts == {**books.to_json(), "absent": False, "bytes": books.bytes}
+    assert noted.key == books.digest
     assert shown["raw_books"]["notes"] == "- goodreads_books.json.gz is read, and not goodreads_books.json"
     assert [record.data for record in shown["raw_books"]["files"].records] == [
         {"file": str(raw / BOOKS), "bytes": books.bytes, "version": books.parts[0].version}
     ]
-    nothing = {"table": "genres", "parts": [], "notes": [], "absent": True, "digest": digest([]), "bytes": 0}
-    assert resource.store.current("raw_genres").facts == nothing
+    nothing = {"table": "genres", "parts": [], "notes": [], "absent": True, "bytes": 0}
+    assert pipeline.store.current("raw_genres").facts == nothing
     assert RawInput.from_json(nothing) == RawInput("genres", ())
 
-    assert {name: of["reused"] for name, of in materialized(resource).items()} == dict.fromkeys(shown, True)
+    assert {name: of["key"] for name, of in materialized(pipeline).items()} == {
+        name: of["key"] for name, of in shown.items()
+    }
     fill(raw, "goodreads_book_genres_initial.json")
-    reused = {name: of["reused"] for name, of in materialized(resource).items()}
-    assert reused == {**dict.fromkeys(shown, True), "raw_genres": False}
+    again = materialized(pipeline)
+    assert [name for name in shown if again[name]["key"] != shown[name]["key"]] == ["raw_genres"]
 
 
 def test_the_default_is_the_bundled_sample(tmp_path):
-    resource = storage(tmp_path / "home", None)
-    assert resource.raw_location() == str(tmp_path / "home" / "sample")
+    pipeline = opened(tmp_path / "home", None)
+    assert pipeline.raw_location == str(tmp_path / "home" / "sample")
     write_sample(tmp_path / "sample")
     for table in TABLES:
-        found, expected = find(table, resource.raw_location()), find(table, str(tmp_path / "sample"))
+        found, expected = find(table, pipeline.raw_location), find(table, str(tmp_path / "sample"))
         assert found is not None
         assert expected is not None
         assert (found.digest, found.notes) == (expected.digest, ())

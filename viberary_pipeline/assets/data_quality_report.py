@@ -7,15 +7,13 @@ from typing import Any
 
 import dagster as dg
 
-from viberary_pipeline.artifacts import Produced, digest
-from viberary_pipeline.assets.common import StageConfig, artifact_metadata
-from viberary_pipeline.duck import sql
+from viberary_pipeline.artifacts import Produced
+from viberary_pipeline.assets.stages import Result, Work, stage
+from viberary_pipeline.code_digest import code_digest
 from viberary_pipeline.encoders.layout import read_layout
-from viberary_pipeline.quality.baseline import Source
 from viberary_pipeline.quality.bounds import TABLES
 from viberary_pipeline.quality.profile import profiled
 from viberary_pipeline.quality.report import (
-    code_digest,
     gather,
     make_latest,
     plots_markdown,
@@ -23,35 +21,30 @@ from viberary_pipeline.quality.report import (
     standing_tables,
     verdict,
 )
-from viberary_pipeline.quality.tokens import MOST_DOCUMENTS, token_lengths
-from viberary_pipeline.resources import Encoder, Storage
+from viberary_pipeline.quality.tokens import token_lengths
+from viberary_pipeline.resources import Pipeline
 
 
-@dg.asset(deps=list(TABLES), group_name="quality", kinds={"duckdb", "greatexpectations"})
-def data_quality_report(
-    context: dg.AssetExecutionContext, config: StageConfig, storage: Storage, encoder: Encoder
-) -> dg.MaterializeResult:
+@stage(group="quality", kinds={"duckdb", "greatexpectations"}, reads=TABLES)
+def data_quality_report(work: Work) -> Result:
     """quality/report/latest.html: one page that needs no network, with the plots that are below as well."""
-    produced = make_report(storage, encoder, force=config.force)
-    facts = produced.artifact.facts
-    context.log.info(facts["verdict"] + (" (unchanged)" if produced.reused else ""))
-    profiles = {
-        table: profiled(storage.store, table, storage.limits).facts
-        for table in standing_tables(storage.store)
-        if table in TABLES
-    }
-    return dg.MaterializeResult(
+    pipeline = work.pipeline
+    made = make_report(pipeline, tokens=True, force=work.force)
+    facts = made.artifact.facts
+    profiles = {table: profiled(pipeline.store, table, pipeline.settings.duckdb).facts for table in TABLES}
+    return Result(
+        made,
+        facts["verdict"],
         metadata={
-            **artifact_metadata(produced),
             "verdict": facts["verdict"],
             "report": dg.MetadataValue.path(facts["page"]),
-            "rows": dg.MetadataValue.json({table: profile["rows"] for table, profile in profiles.items()}),
+            "row_counts": dg.MetadataValue.json({table: profile["rows"] for table, profile in profiles.items()}),
             **{
                 f"plots_{table}": plots
                 for table, profile in profiles.items()
                 for plots in plots_metadata(table, profile).values()
             },
-        }
+        },
     )
 
 
@@ -61,40 +54,39 @@ def plots_metadata(table: str, profile: Mapping[str, Any]) -> dict[str, dg.Metad
     return {"plots": dg.MetadataValue.md(markdown)} if markdown else {}
 
 
-def plots_of(storage: Storage, table: str) -> dict[str, dg.MetadataValue]:
+def plots_of(pipeline: Pipeline, table: str) -> dict[str, dg.MetadataValue]:
     """The plots of a table as it is now, as metadata of its asset."""
-    return plots_metadata(table, profiled(storage.store, table, storage.limits).facts)
+    return plots_metadata(table, profiled(pipeline.store, table, pipeline.settings.duckdb).facts)
 
 
-def source_of(storage: Storage) -> Source:
-    """Whether this build is of the bundled sample: such a one is compared with its like only."""
-    return "sample" if storage.raw is None else "given"
-
-
-def make_report(storage: Storage, encoder: Encoder | None = None, *, force: bool = False) -> Produced:
+def make_report(pipeline: Pipeline, *, tokens: bool = False, force: bool = False) -> Produced:
     """The report on the tables as they are, as far as they were made: found again, or written.
 
     Args:
-        storage: The home.
-        encoder: Whose tokens are counted; None: they are left out.
+        pipeline: The home.
+        tokens: Whether the encoder's tokens are counted.
         force: Write it anew.
     """
-    store = storage.store
+    store, limits = pipeline.store, pipeline.settings.duckdb
     tables = standing_tables(store)
     for table in (table for table in TABLES if table in tables):
-        profiled(store, table, storage.limits)
+        profiled(store, table, limits)
     counted: dict[str, Any] = {}
-    if encoder is not None and "documents" in tables:
-        counted = {"tokens": _tokens(storage, encoder), "encoder": encoder.name}
+    if tokens and "documents" in tables:
+        counted = {"tokens": _tokens(pipeline), "encoder": pipeline.settings.encoder}
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    inputs, name = gather(store, storage.path, source_of(storage), made=now, **counted)
+    inputs, name = gather(store, pipeline.home, pipeline.settings.source, made=now, **counted)
 
     def build(_: Path) -> dict[str, Any]:
-        page = publish_report(storage.path, name, inputs)
+        page = publish_report(pipeline.home, name, inputs)
         outcome, sentence = verdict(inputs)
         return {"page": str(page), "outcome": outcome, "verdict": sentence}
 
-    made_from: dict[str, Any] = {"inputs": {"tables": name}, "settings": {"code": code_digest()}, "build": build}
+    made_from: dict[str, Any] = {
+        "inputs": {"tables": name},
+        "settings": {"code": code_digest("quality")},
+        "build": build,
+    }
     produced = store.produce("data_quality_report", **made_from, force=force)
     page = Path(produced.artifact.facts["page"])
     if not page.exists():  # pruned since, or removed by hand
@@ -104,10 +96,10 @@ def make_report(storage: Storage, encoder: Encoder | None = None, *, force: bool
     return produced
 
 
-def _tokens(storage: Storage, encoder: Encoder) -> dict[str, Any]:
+def _tokens(pipeline: Pipeline) -> dict[str, Any]:
     """How long the texts of the documents are for the encoder; found again where neither has changed."""
-    model = encoder.resolve()
-    documents = storage.store.current("documents")
+    model = pipeline.encoder
+    documents = pipeline.store.current("documents")
 
     def count(out: Path) -> dict[str, Any]:
         return token_lengths(
@@ -116,13 +108,16 @@ def _tokens(storage: Storage, encoder: Encoder) -> dict[str, Any]:
             max_tokens=model.spec.max_tokens,
             prefix=model.spec.document_prefix,
             scratch=out,
-            limits=storage.limits,
+            limits=pipeline.settings.duckdb,
         )
 
-    counted = storage.store.produce(
+    counted = pipeline.store.produce(
         "documents_tokens",
         inputs={"documents": documents.key},
-        settings={"encoder": model.fingerprint, "sample": digest([sql("quality", "profile_texts"), MOST_DOCUMENTS])},
+        settings={
+            "encoder": model.fingerprint,
+            "code": code_digest("quality/tokens.py", "quality/sql/profile_texts.sql"),
+        },
         build=count,
     )
     return dict(counted.artifact.facts)

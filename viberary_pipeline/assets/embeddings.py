@@ -3,84 +3,72 @@
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
-
-from viberary_pipeline.assets.common import StageConfig, artifact_metadata
+from viberary_pipeline.artifacts import Artifact, digest
+from viberary_pipeline.assets.stages import Result, Work, stage
 from viberary_pipeline.embedding.embed import EmbedCounts, embed_missing
-from viberary_pipeline.embedding.executors.choice import jobs_place, limits_of
 from viberary_pipeline.embedding.int8 import gated_graph
 from viberary_pipeline.embedding.jobs import JobOptions
 from viberary_pipeline.embedding.texts import ParquetTexts
-from viberary_pipeline.encoders.files import ResolvedEncoder, float32_graphs, int8_graphs
+from viberary_pipeline.encoders.files import float32_graphs, int8_graphs
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
 from viberary_pipeline.encoders.query_encoder import read_description, verify_files
 from viberary_pipeline.errors import EncoderError
-from viberary_pipeline.resources import EmbeddingExecutor, Encoder, Storage
+from viberary_pipeline.resources import Pipeline
 
 
-@dg.asset(deps=["documents", "query_encoder"], group_name="vectors", kinds={"pytorch", "arrow"})
-def embeddings(
-    context: dg.AssetExecutionContext,
-    config: StageConfig,
-    storage: Storage,
-    encoder: Encoder,
-    executor: EmbeddingExecutor,
-) -> dg.MaterializeResult:
+@stage(group="vectors", kinds={"pytorch", "arrow"}, reads=("documents", "query_encoder"))
+def embeddings(work: Work) -> Result:
     """The embedding store, complete for the documents: only texts that it has never seen are embedded."""
-    documents = storage.store.current("documents")
-    model, values = encoder.resolve(), executor.values
+    pipeline, documents = work.pipeline, work.inputs["documents"]
+    model, settings = pipeline.encoder, pipeline.settings.embedding
     texts = ParquetTexts(documents.file("documents.parquet"))
-    graph = _graph(storage, model) if executor.on_cpu else None
-    if graph is None and values.dtype == "int8":
-        graph = float32_graphs(storage.path) / model.fingerprint
-        export_query_encoder(model, graph)
-    options = executor.options(graph)
-    if options.dtype == "int8":
-        options = gated_graph(options, model, texts, int8_graphs(storage.path))
+    options = _options(pipeline, work.inputs["query_encoder"], texts)
+    vectors = options.key(model.fingerprint)
     counts = embed_missing(
         texts,
         encoder=model,
-        store=executor.vectors(model, storage.path, options),
-        executor=executor.create(),
-        jobs_root=storage.path / "jobs",
-        jobs_at=jobs_place(values),
-        shard_rows=values.shard_rows,
+        store=pipeline.vectors(vectors),
+        executor=pipeline.executor,
+        jobs_root=pipeline.home / "jobs",
+        jobs_at=pipeline.jobs,
+        shard_rows=settings.shard_rows,
         options=options,
-        limits=limits_of(values),
-        say=context.log.info,
+        limits=pipeline.limits,
+        say=work.log.info,
     )
-    produced = storage.store.produce(
-        "embeddings",
-        inputs={"documents": documents.key},
-        settings={"encoder": options.key(model.fingerprint)},
-        build=lambda _: {
-            "encoder": model.spec.name,
-            "vectors": options.key(model.fingerprint),
-            "embedded": counts.embedded,
-            "reused": counts.reused,
-        },
-        # What this run embedded is a fact of this run: noted anew each time, at no cost.
-        force=True,
+    made = work.note(
+        digest([documents.key, vectors]),
+        {"encoder": model.spec.name, "vectors": vectors, "embedded": counts.embedded, "reused": counts.reused},
     )
-    context.log.info(f"{counts.embedded:,} texts embedded, {counts.reused:,} reused, by {model.spec.name}")
-    return dg.MaterializeResult(
+    return Result(
+        made,
+        f"{counts.embedded:,} texts embedded, {counts.reused:,} reused, by {model.spec.name}",
+        rows=counts.texts,
         metadata={
-            **artifact_metadata(produced, rows=counts.texts),
             "encoder": model.spec.name,
             "fingerprint": model.fingerprint,
             "embedded": counts.embedded,
             "reused_texts": counts.reused,
             **_run_facts(counts, options),
-        }
+        },
     )
 
 
-def _graph(storage: Storage, model: ResolvedEncoder) -> Path | None:
+def _options(pipeline: Pipeline, exported: Artifact, texts: ParquetTexts) -> JobOptions:
+    """How the texts are computed: on this machine's CPU by the encoder as ONNX where there is one, else by torch."""
+    model, folder = pipeline.encoder, float32_graphs(pipeline.home) / pipeline.encoder.fingerprint
+    graph = _graph(exported, model.fingerprint, folder) if pipeline.embeds_here else None
+    if graph is None and pipeline.settings.embedding.dtype == "int8":
+        graph = folder
+        export_query_encoder(model, graph)
+    options = pipeline.job_options(graph)
+    return gated_graph(options, model, texts, int8_graphs(pipeline.home)) if options.dtype == "int8" else options
+
+
+def _graph(exported: Artifact, fingerprint: str, folder: Path) -> Path | None:
     """The encoder as ONNX in float32: what `query_encoder` exported, or what it left beside int8; None: nothing."""
-    exported = storage.store.current("query_encoder")
-    if (exported.facts.get("fingerprint"), exported.facts.get("precision")) == (model.fingerprint, "fp32"):
+    if (exported.facts.get("fingerprint"), exported.facts.get("precision")) == (fingerprint, "fp32"):
         return exported.path
-    folder = float32_graphs(storage.path) / model.fingerprint
     try:
         verify_files(folder, read_description(folder)["files"])
     except (EncoderError, KeyError):  # there is none, or a part of one

@@ -1,38 +1,37 @@
 """evaluation_report: how well the new index finds, beside its baselines; worse than the live one, it is refused."""
 
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
-from viberary_pipeline.artifacts import digest
-from viberary_pipeline.assets.common import StageConfig, artifact_metadata, gate_check
+from viberary_pipeline.assets.search_index import gate_check
+from viberary_pipeline.assets.stages import Result, Work, stage
+from viberary_pipeline.documents.assemble import TABLES
 from viberary_pipeline.errors import IndexBuildError
 from viberary_pipeline.evaluation.build_evaluation import evaluate_build, query_sets
 from viberary_pipeline.evaluation.inputs import documents_of
 from viberary_pipeline.evaluation.page import write_report
-from viberary_pipeline.evaluation.queries import judged_set
 from viberary_pipeline.evaluation.seed_baseline import seed_vectors
 from viberary_pipeline.evaluation.systems import THIS
 from viberary_pipeline.index.contract import read_pointer, read_record
 from viberary_pipeline.index.gate_result import EVALUATION, GateResult
 from viberary_pipeline.index.publish import record_verdict
-from viberary_pipeline.resources import Encoder, SearchIndex, Storage
 
 _NO_BOUND = 1.0
 
 
-@dg.asset(
-    deps=["search_index", "documents", "books"],
-    group_name="index",
+@stage(
+    group="index",
     kinds={"redis"},
-    check_specs=[dg.AssetCheckSpec(EVALUATION, asset="evaluation_report", blocking=True)],
+    reads=("search_index", "documents", "query_encoder", *TABLES),
+    code=("evaluation", "search"),
+    checks=(EVALUATION,),
 )
-def evaluation_report(
-    context: dg.AssetExecutionContext, config: StageConfig, storage: Storage, encoder: Encoder, index: SearchIndex
-) -> dg.MaterializeResult:
+def evaluation_report(work: Work) -> Result:
     """quality/evaluation/latest.html: known items, weak labels and, on the bundled sample, the golden set."""
-    client = index.client()
-    build = storage.store.current("search_index").facts["build"]
+    pipeline, settings, client = work.pipeline, work.pipeline.settings, work.pipeline.redis
+    build = work.inputs["search_index"].facts["build"]
     record = read_record(client, build)
     if record is None:
         raise IndexBuildError(
@@ -43,48 +42,44 @@ def evaluation_report(
         )
     pointer = read_pointer(client)
     is_live = pointer.live == build
-    before = read_record(client, pointer.previous if is_live else pointer.live)
+    baseline = read_record(client, pointer.previous if is_live else pointer.live)
 
-    def run(out: object) -> dict[str, object]:
-        documents = documents_of(storage.path, record)
-        judged = [judged_set(Path(path)) for path in index.judged]
+    def evaluate(_: Path) -> dict[str, Any]:
+        documents = documents_of(pipeline.home, record)
         evaluated = evaluate_build(
             client,
-            storage.path,
+            pipeline.home,
             record,
-            before,
-            query_sets(storage.path, documents, index.evaluation_items, judged),
-            tuning=index.tuning,
+            baseline,
+            query_sets(pipeline.home, documents, settings.evaluation.items, pipeline.judged),
+            tuning=settings.search,
             # What is live was let through when it was published: it is measured, not refused.
-            most_loss=_NO_BOUND if is_live else index.gate_evaluation,
+            most_loss=_NO_BOUND if is_live else settings.gate.evaluation,
             seed=seed_vectors(
-                *(storage.path, record, documents, encoder.name, encoder.rules, storage.limits), embed=None
+                *(pipeline.home, record, documents, settings.encoder, pipeline.rules, settings.duckdb), embed=None
             ),
         )
-        page = write_report(storage.path, evaluated.result)
+        page = write_report(pipeline.home, evaluated.result)
         return {**{k: v for k, v in evaluated.result.items() if k != "queries"}, "page": str(page)}
 
-    produced = storage.store.produce(
-        "evaluation_report",
-        inputs={"search_index": build, "before": before.build if before else ""},
-        settings={"asked": digest([index.evaluation_items, repr(index.tuning), index.gate_evaluation])},
-        build=run,
-        force=config.force,
+    made = work.produce(
+        evaluate,
+        build=build,
+        baseline=baseline.build if baseline else "",
+        items=settings.evaluation.items,
+        search=repr(settings.search),
+        gate=settings.gate.evaluation,
     )
-    facts = produced.artifact.facts
-    gate = facts["gate"]
-    record_verdict(client, build, GateResult.from_json(gate))
+    facts = made.artifact.facts
+    record_verdict(client, build, GateResult.from_json(facts["gate"]))
     ndcg = {name: judged["systems"][THIS]["ndcg@10"][0] for name, judged in facts["sets"].items()}
-    context.log.info(
-        f"{'refused' if gate['outcome'] == 'failed' else 'fit to be published'}; nDCG@10: "
-        + ", ".join(f"{name} {figure:.3f}" for name, figure in ndcg.items())
-        + (" (unchanged)" if produced.reused else "")
-    )
-    return dg.MaterializeResult(
+    return Result(
+        made,
+        f"{'refused' if facts['gate']['outcome'] == 'failed' else 'fit to be published'}; nDCG@10: "
+        + ", ".join(f"{name} {figure:.3f}" for name, figure in ndcg.items()),
         metadata={
-            **artifact_metadata(produced),
             "report": dg.MetadataValue.path(facts["page"]),
             **{f"ndcg_10_{name.replace(' ', '_')}": figure for name, figure in ndcg.items()},
         },
-        check_results=[gate_check(gate)],
+        checks=[gate_check(facts["gate"])],
     )

@@ -3,68 +3,54 @@
 import dagster as dg
 
 from viberary_pipeline.artifacts import ArtifactStore
-from viberary_pipeline.assets.common import StageConfig, artifact_metadata
+from viberary_pipeline.assets.metadata import table
+from viberary_pipeline.assets.stages import Result, Work, stage
 from viberary_pipeline.errors import ArtifactError
-from viberary_pipeline.resources import Storage
-from viberary_pipeline.sources.raw_files import OPTIONAL, TABLES, RawInput, find
+from viberary_pipeline.sources.file_names import OPTIONAL, TABLES
+from viberary_pipeline.sources.raw_files import RawInput, find
 
 
-def _raw_asset(table: str) -> dg.AssetsDefinition:
-    optional = "; optional" if table in OPTIONAL else ""
+def _raw_asset(name: str) -> dg.AssetsDefinition:
+    optional = "; optional" if name in OPTIONAL else ""
 
-    @dg.asset(
-        name=f"raw_{table}",
-        group_name="raw",
+    @stage(
+        name=f"raw_{name}",
+        group="raw",
         kinds={"gzip", "json"},
-        description=f"The files of {table} of the UCSD Book Graph as they are now: place, size, fingerprint{optional}.",
+        description=f"The files of {name} as they are now: place, size, fingerprint{optional}.",
     )
-    def raw(context: dg.AssetExecutionContext, config: StageConfig, storage: Storage) -> dg.MaterializeResult:
-        store = storage.store
+    def raw(work: Work) -> Result:
+        location = work.pipeline.raw_location
         # `force` means what it says: nothing that was known is believed.
-        known = None if config.force else _known(store, table)
-        found = find(table, storage.raw_location(), known=known)
-        files = found or RawInput(table, parts=())
-        facts = {**files.to_json(), "absent": found is None, "digest": files.digest, "bytes": files.bytes}
-        produced = store.produce(
-            f"raw_{table}", inputs={}, settings=files.to_json(), build=lambda _: facts, force=config.force
-        )
-        for part in files.parts:
-            context.log.info(f"{part.uri}: {part.bytes:,} bytes, {part.version}")
+        known = None if work.force else _known(work.pipeline.store, work.stage)
+        found = find(name, location, known=known)
+        files = found or RawInput(name, parts=())
+        # The bytes determine the table; the folder that they lie in does not.
+        made = work.note(files.digest, {**files.to_json(), "absent": found is None, "bytes": files.bytes})
         for note in files.notes:
-            context.log.warning(f"{table}: {note}")
-        if found is None:
-            context.log.info(f"no {table} at {storage.raw_location()}; the build does without")
-        return dg.MaterializeResult(
+            work.log.warning(f"{name}: {note}")
+        shown = [{"file": part.uri, "bytes": part.bytes, "version": part.version} for part in files.parts]
+        return Result(
+            made,
+            "; ".join(f"{part['file']}: {part['bytes']:,} bytes" for part in shown)
+            or f"no {name} at {location}; the build does without",
             metadata={
-                **artifact_metadata(produced),
-                "files": _parts_table(files),
+                "files": table(shown),
                 "bytes": files.bytes,
-                "digest": files.digest,
                 "absent": found is None,
                 "notes": dg.MetadataValue.md("\n".join(f"- {note}" for note in files.notes) or "none"),
-            }
+            },
         )
 
     return raw
 
 
-def _known(store: ArtifactStore, table: str) -> RawInput | None:
+def _known(store: ArtifactStore, stage_name: str) -> RawInput | None:
     """What the last run found, if any did, and in today's form."""
     try:
-        return RawInput.from_json(store.current(f"raw_{table}").facts)
+        return RawInput.from_json(store.current(stage_name).facts)
     except (ArtifactError, KeyError, TypeError):
         return None
 
 
-def _parts_table(files: RawInput) -> dg.TableMetadataValue:
-    return dg.MetadataValue.table(
-        records=[
-            dg.TableRecord({"file": part.uri, "bytes": part.bytes, "version": part.version}) for part in files.parts
-        ],
-        schema=dg.TableSchema(
-            columns=[dg.TableColumn("file"), dg.TableColumn("bytes", "int"), dg.TableColumn("version")]
-        ),
-    )
-
-
-raw_assets = [_raw_asset(table) for table in (*TABLES, *OPTIONAL)]
+raw_assets = [_raw_asset(name) for name in (*TABLES, *OPTIONAL)]

@@ -1,107 +1,99 @@
 """search_index: a fresh HNSW index under a new name, gated, not yet visible to readers."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import dagster as dg
 import pyarrow.parquet as pq
 
 from viberary_pipeline.artifacts import digest
-from viberary_pipeline.assets.common import StageConfig, artifact_metadata, gate_check
-from viberary_pipeline.assets.data_quality_report import source_of
+from viberary_pipeline.assets.stages import Result, Work, stage
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
 from viberary_pipeline.index.build import IndexSource, build_index
 from viberary_pipeline.index.clean import remove_unneeded
-from viberary_pipeline.index.contract import HnswSettings
 from viberary_pipeline.index.gate_result import INDEX_GATES
 from viberary_pipeline.index.lock import build_lock
 from viberary_pipeline.index.publish import mend_names, standing_build
 from viberary_pipeline.quality.verdict import require_passed
-from viberary_pipeline.resources import Encoder, SearchIndex, Storage, vectors_of
-
-INDEX_VERSION = 2
-"""Raised whenever the same documents and vectors are written to Redis in another way."""
 
 
-@dg.asset(
-    deps=["embeddings", "query_encoder"],
-    group_name="index",
+@stage(
+    group="index",
     kinds={"redis"},
-    check_specs=[dg.AssetCheckSpec(name, asset="search_index", blocking=True) for name in INDEX_GATES],
+    reads=("documents", "embeddings", "query_encoder"),
+    # What is written to Redis; how it is gated changes no index.
+    code=("index/contract.py", "search/name_keys.py"),
+    checks=INDEX_GATES,
 )
-def search_index(
-    context: dg.AssetExecutionContext,
-    config: StageConfig,
-    storage: Storage,
-    encoder: Encoder,
-    index: SearchIndex,
-) -> dg.MaterializeResult:
+def search_index(work: Work) -> Result:
     """A new index in Redis, measured by the gates; where nothing changed, the live one is kept."""
-    store = storage.store
-    documents, onnx, model = store.current("documents"), store.current("query_encoder"), encoder.resolve()
-    vectors_key = str(store.current("embeddings").facts.get("vectors", model.fingerprint))
-    path = documents.file("documents.parquet")
-    hnsw = index.hnsw(pq.read_metadata(path).num_rows, model.spec.dimensions)
-    shaped_by = {
-        "documents": documents.key,
-        "encoder": vectors_key,
-        "query_encoder": onnx.key,
-        "index": _shape(hnsw, measured=index.ef_runtime is None),
-    }
-    wanted = digest(shaped_by)
-    require_passed(store)
-    client = index.client()
+    pipeline, settings = work.pipeline, work.pipeline.settings
+    documents, onnx = work.inputs["documents"], work.inputs["query_encoder"]
+    wanted = digest([work.input_keys, repr(settings.hnsw), work.code])
+    require_passed(pipeline.store)
+    client = pipeline.redis
     with build_lock(client) as check_lock:
         mend_names(client)
-        record = None if config.force else standing_build(client, wanted, index.rules.least_recall)
+        record = None if work.force else standing_build(client, wanted, settings.gate.recall)
         unchanged = record is not None
         if record is None:
             remove_unneeded(client)  # what killed builds left
-            vectors = vectors_of(model, storage.path, key=vectors_key).vectors_for(
-                pq.read_table(path, columns=["text_hash"])["text_hash"]
-            )
+            path = documents.file("documents.parquet")
+            store = pipeline.vectors(str(work.inputs["embeddings"].facts["vectors"]))
             record, _ = build_index(
                 client,
                 IndexSource(
                     path,
-                    vectors,
+                    store.vectors_for(pq.read_table(path, columns=["text_hash"])["text_hash"]),
                     digest=wanted,
-                    encoder=model.spec.name,
-                    fingerprint=model.fingerprint,
+                    encoder=pipeline.encoder.spec.name,
+                    fingerprint=pipeline.encoder.fingerprint,
                     query_encoder=onnx.key,
-                    source=source_of(storage),
+                    source=settings.source,
                     documents_key=documents.key,
                 ),
-                hnsw,
-                index.rules,
+                settings.hnsw,
+                settings.gate,
                 encoder=QueryEncoder(onnx.path, threads=0),
-                measure_ef_runtime=index.ef_runtime is None,
+                canaries=pipeline.canaries,
+                accept_loss=settings.accept_drift,
                 check_lock=check_lock,
-                say=context.log.info,
+                say=work.log.info,
             )
-    facts = {
-        "build": record.build,
-        "unchanged": unchanged,
-        "documents": record.documents,
-        "gates": record.gate_results,
-    }
-    produced = store.produce(
-        "search_index", inputs=shaped_by, settings={"build": record.build}, build=lambda _: facts, force=True
+    made = work.note(
+        wanted,
+        {
+            "build": record.build,
+            "unchanged": unchanged,
+            "documents": record.documents,
+            "gates": record.gate_results,
+        },
     )
-    context.log.info(
+    return Result(
+        made,
         f"build {record.build} stands and nothing changed: no new index"
         if unchanged
-        else f"build {record.build}: {record.documents:,} works, recall@10 {record.recall:.4f}"
-    )
-    return dg.MaterializeResult(
+        else f"build {record.build}: {record.documents:,} works, recall@10 {record.recall:.4f}",
+        rows=record.documents,
         metadata={
-            **artifact_metadata(produced, rows=record.documents),
             "build": record.build,
             "unchanged": unchanged,
             "recall_at_10": record.recall,
             "works_per_second": round(record.documents / max(record.feed_seconds, 1e-3), 1),
         },
-        check_results=[gate_check(gate) for gate in record.gate_results if gate["name"] in INDEX_GATES],
+        checks=[gate_check(gate) for gate in record.gate_results if gate["name"] in INDEX_GATES],
     )
 
 
-def _shape(hnsw: HnswSettings, *, measured: bool) -> str:
-    """Digest of what makes an index another one: an EF_RUNTIME that was set is not one that is to be measured."""
-    return digest([repr(hnsw), measured, INDEX_VERSION])
+def gate_check(gate: Mapping[str, Any]) -> dg.AssetCheckResult:
+    """A gate's verdict (`GateResult.to_json`) as the asset check of its name.
+
+    What was not compared is a warning, which stops nothing: Dagster knows no third outcome.
+    """
+    return dg.AssetCheckResult(
+        check_name=gate["name"],
+        passed=gate["outcome"] == "passed",
+        severity=dg.AssetCheckSeverity.ERROR if gate["outcome"] == "failed" else dg.AssetCheckSeverity.WARN,
+        description=f"{gate['outcome']}: {gate['means']}",
+        metadata={name: gate[name] for name in ("outcome", "figure", "bound", "means") if gate[name] is not None},
+    )

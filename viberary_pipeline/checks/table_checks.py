@@ -1,6 +1,5 @@
 """One asset check per expectation of the bounds file; those of severity ERROR block what is downstream."""
 
-import inspect
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -8,11 +7,10 @@ from typing import Any
 
 import dagster as dg
 
-from viberary_pipeline.artifacts import digest, file_sha256
-from viberary_pipeline.assets.common import StageConfig, current_inputs
-from viberary_pipeline.assets.data_quality_report import make_report, source_of
-from viberary_pipeline.duck import sql
-from viberary_pipeline.quality import metrics
+from viberary_pipeline.artifacts import file_sha256
+from viberary_pipeline.assets.data_quality_report import make_report
+from viberary_pipeline.assets.stages import StageConfig
+from viberary_pipeline.code_digest import code_digest
 from viberary_pipeline.quality.baseline import before
 from viberary_pipeline.quality.bounds import TABLES, ExpectationSpec, expectation_specs
 from viberary_pipeline.quality.drift import drift_metrics
@@ -20,7 +18,7 @@ from viberary_pipeline.quality.metrics import RELATED
 from viberary_pipeline.quality.profile import profiled
 from viberary_pipeline.quality.validation import validate
 from viberary_pipeline.quality.verdict import refused_tables, validation_stage
-from viberary_pipeline.resources import Storage
+from viberary_pipeline.resources import Pipeline
 
 
 def table_checks(bounds: Path, *, accept_drift: bool = False) -> list[dg.AssetChecksDefinition]:
@@ -41,14 +39,17 @@ def _checks_of(table: str, bounds: Path, accept_drift: bool) -> dg.AssetChecksDe
 
     @dg.multi_asset_check(name=validation_stage(table), specs=[_check_spec(spec) for spec in specs])
     def quality(
-        context: dg.AssetCheckExecutionContext, config: StageConfig, storage: Storage
+        context: dg.AssetCheckExecutionContext,
+        config: StageConfig,
+        pipeline: dg.ResourceParam[Pipeline],
+        home_lock: dg.ResourceParam[object],
     ) -> Iterator[dg.AssetCheckResult]:
         report = _report(
-            table, bounds, storage, accept_drift=accept_drift, run_name=context.run.run_id, force=config.force
+            table, bounds, pipeline, accept_drift=accept_drift, run_name=context.run.run_id, force=config.force
         )
         # What is downstream of a refused table does not run, the report's own asset included: it is written here, and
         # again after the check of each further table.
-        page = _partial_report(context, storage) if refused_tables(storage.store) else None
+        page = _partial_report(context, pipeline) if refused_tables(pipeline.store) else None
         for result in report["results"]:
             if not result["success"]:
                 context.log.warning(
@@ -59,45 +60,45 @@ def _checks_of(table: str, bounds: Path, accept_drift: bool) -> dg.AssetChecksDe
     return quality
 
 
-def _partial_report(context: dg.AssetCheckExecutionContext, storage: Storage) -> str | None:
+def _partial_report(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> str | None:
     try:
-        return str(make_report(storage).artifact.facts["page"])
+        return str(make_report(pipeline).artifact.facts["page"])
     except Exception:
         context.log.exception("the report on the refused tables could not be written")
         return None  # the refusal itself must be told
 
 
 def _report(
-    table: str, bounds: Path, storage: Storage, *, accept_drift: bool, run_name: str, force: bool
+    table: str, bounds: Path, pipeline: Pipeline, *, accept_drift: bool, run_name: str, force: bool
 ) -> dict[str, Any]:
     """The validation of the table as it is: found again where neither the table, nor the bounds, nor what it is
     compared with has changed."""
-    store = storage.store
+    store = pipeline.store
     names = (table, *RELATED.get(table, ()))
     artifacts = {name: store.current(name) for name in names}
     paths = {name: artifact.file(f"{name}.parquet") for name, artifact in artifacts.items()}
-    profile = profiled(store, table, storage.limits, force=force)
-    last = before(storage.path, source_of(storage))
+    profile = profiled(store, table, pipeline.settings.duckdb, force=force)
+    last = before(pipeline.home, pipeline.settings.source)
 
     def run(out: Path) -> dict[str, Any]:
         report = validate(
             table,
             paths[table],
-            docs=storage.data_docs,
+            docs=pipeline.home / "quality" / "docs",
             run_name=run_name,
             related={name: path for name, path in paths.items() if name != table},
             works_left_out=sum(artifacts[table].facts.get("filtered", {}).values()),
             drift=drift_metrics(table, profile.facts, last),
             accept_drift=accept_drift,
             bounds=bounds,
-            limits=storage.limits,
+            limits=pipeline.settings.duckdb,
             scratch=out,
         )
         return {"page": str(report.page), "results": [asdict(result) for result in report.results]}
 
-    measured_by = digest([sql("quality", "macros"), sql("quality", table), inspect.getsource(metrics)])
+    measured_by = code_digest("quality/sql/macros.sql", f"quality/sql/{table}.sql", "quality/metrics.py")
     made_from: dict[str, Any] = {
-        "inputs": current_inputs(artifacts),
+        "inputs": {name: artifact.key for name, artifact in artifacts.items()},
         "settings": {
             "bounds": file_sha256(bounds),
             "metrics": measured_by,

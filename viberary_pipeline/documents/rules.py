@@ -1,11 +1,13 @@
 """The rules of the documents: which works become one, and how much of each part is kept."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, replace
+from typing import Any, Self
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from viberary_pipeline.errors import SettingsError
-from viberary_pipeline.settings import Settings
-from viberary_pipeline.sources.languages import normalise_language
+from viberary_pipeline.words import Words
 
 UNKNOWN = "und"
 """What a filter calls an unknown language (ISO 639-2)."""
@@ -28,36 +30,35 @@ LIMITS = {
 
 @dataclass(frozen=True)
 class DocumentRules:
-    """Which works become documents, and whose words they hold.
+    """Which works become documents, and whose words they hold."""
 
-    Attributes:
-        reader_language: BCP 47 primary subtag ('en'): its editions and reviews come first.
-        languages: Works whose shown edition is in one of them stay; 'und' stands for an unknown language. Empty: all.
-        min_ratings: Least ratings of a work, over all its editions.
-        keep_thin: Whether works with neither a description nor a review stay.
-        reviews_per_work: Most reviews that may enter the text of a work.
-    """
+    reader_language: str = Field(
+        default="en", description="The language whose editions and reviews come first: `en`, `eng`, `en-US`."
+    )
+    languages: Words = Field(
+        default=(),
+        description="Languages of works that are kept, such as `en,fr`; `und` stands for unknown. Empty: all.",
+    )
+    min_ratings: int = Field(default=0, ge=0, description="Ratings, over all editions, below which a work is left out.")
+    keep_thin: bool = Field(default=True, description="Whether works with neither a description nor a review are kept.")
+    reviews_per_work: int = Field(default=3, ge=0, le=20, description="Most reviews in the text of a work.")
 
-    reader_language: str = "en"
-    languages: tuple[str, ...] = ()
-    min_ratings: int = 0
-    keep_thin: bool = True
-    reviews_per_work: int = 3
-
-    @classmethod
-    def of(cls, settings: Settings) -> "DocumentRules":
-        """The rules that the settings give. Raises `SettingsError` where one names no language."""
-        return cls(
-            reader_language=language_of_setting(settings.reader_language, "VIBERARY_READER_LANGUAGE"),
-            languages=tuple(language_of_setting(code, "VIBERARY_LANGUAGES") for code in settings.languages),
-            min_ratings=settings.min_ratings,
-            keep_thin=settings.keep_thin,
-            reviews_per_work=settings.reviews_per_work,
+    def resolved(self) -> Self:
+        """The same rules with languages as the tables name them ('en' for 'eng'). Raises `SettingsError`."""
+        return replace(
+            self,
+            reader_language=language_subtag(self.reader_language, "VIBERARY_DOCUMENTS_READER_LANGUAGE"),
+            languages=tuple(language_subtag(code, "VIBERARY_DOCUMENTS_LANGUAGES") for code in self.languages),
         )
 
     @property
+    def filters(self) -> bool:
+        """Whether any work may be left out."""
+        return bool(self.languages or self.min_ratings or not self.keep_thin)
+
+    @property
     def candidates(self) -> int:
-        """How many reviews of a work are cleaned: some turn out to be empty, repeated or of another language. At
+        """How many reviews of a work are cleaned: some turn out to be empty, repeated or in another language. At
         least two, whatever enters the text: a work without one usable review is thin."""
         return self.reviews_per_work + 2
 
@@ -66,7 +67,7 @@ class DocumentRules:
         return {**asdict(self), "languages": list(self.languages), "candidates": self.candidates}
 
 
-def language_of_setting(code: str, setting: str) -> str:
+def language_subtag(code: str, setting: str) -> str:
     """A language as tables name it ('en'), from any of its codes ('eng', 'en-US'), or 'und'.
 
     Raises:
@@ -74,6 +75,8 @@ def language_of_setting(code: str, setting: str) -> str:
     """
     if code.strip().lower() == UNKNOWN:
         return UNKNOWN
+    from viberary_pipeline.sources.languages import normalise_language  # imports duckdb, which a web machine lacks
+
     language = normalise_language(code)
     if language is None:
         raise SettingsError(

@@ -134,7 +134,7 @@ def encoder_of(job: Job) -> TextEncoder:
             "The quantised encoder is not on this machine",
             expected=f"the folder {options.graph} with its graph",
             found="no such folder",
-            todo="run the job where it was written, or use VIBERARY_DTYPE=float32",
+            todo="run the job where it was written, or use VIBERARY_EMBEDDING_DTYPE=float32",
         )
     dtype = choose_dtype(options.device, dtype)
     from viberary_pipeline.embedding.torch_backend import TorchBackend

@@ -30,7 +30,7 @@ def choose_dtype(device: str, wanted: str) -> str:
             "The embedding worker was told to use CUDA and cannot",
             expected="torch.cuda.is_available()",
             found=f"no usable GPU (torch {torch.__version__}, built for CUDA {torch.version.cuda or 'none'})",
-            todo="run it where a GPU, its driver and a CUDA build of torch are, or set VIBERARY_DEVICE=cpu",
+            todo="run it where a GPU, its driver and a CUDA build of torch are, or set VIBERARY_EMBEDDING_DEVICE=cpu",
         )
     capability, built_for = torch.cuda.get_device_capability(), torch.cuda.get_arch_list()
     if not runs_on(capability, built_for):
@@ -45,7 +45,7 @@ def choose_dtype(device: str, wanted: str) -> str:
             "The GPU has no bfloat16",
             expected="compute capability 8.0 or above",
             found=f"{capability[0]}.{capability[1]}",
-            todo="set VIBERARY_DTYPE to auto or float16",
+            todo="set VIBERARY_EMBEDDING_DTYPE to auto or float16",
         )
     if wanted != "auto":
         return wanted

@@ -74,7 +74,7 @@ def require_quality(measured: Int8Quality) -> Int8Quality:
         "The encoder does not bear int8",
         expected=f"a mean cosine of at least {LEAST_MEAN_COSINE} to float32 and nDCG@10 of at least {LEAST_NDCG}",
         found=f"{measured.mean_cosine} and {measured.ndcg_at_10} over {measured.texts} texts",
-        todo="use VIBERARY_DTYPE=float32",
+        todo="use VIBERARY_EMBEDDING_DTYPE=float32",
     )
 
 

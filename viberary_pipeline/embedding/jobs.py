@@ -94,7 +94,7 @@ class JobOptions:
                 "The embedding job cannot be written",
                 expected=f"a device of {', '.join(DEVICES)} and a dtype of {', '.join(DTYPES)}; int8 on a CPU alone",
                 found=f"{self.device}, {self.dtype}",
-                todo="set VIBERARY_DEVICE and VIBERARY_DTYPE to one of these",
+                todo="set VIBERARY_EMBEDDING_DEVICE and VIBERARY_EMBEDDING_DTYPE to one of these",
             )
 
     def key(self, fingerprint: str) -> str:

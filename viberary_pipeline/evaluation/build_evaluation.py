@@ -33,8 +33,8 @@ from viberary_pipeline.evaluation.systems import (
 from viberary_pipeline.evaluation.weak_labels import weak_sets
 from viberary_pipeline.index.contract import BuildRecord, document_prefix, lost_because
 from viberary_pipeline.index.gate_result import GateResult
-from viberary_pipeline.search.retrieval import Tuning
 from viberary_pipeline.search.searcher import encoder_folder
+from viberary_pipeline.search.weights import SearchSettings
 
 _SWEEP_QUERIES = 100
 
@@ -76,7 +76,7 @@ def evaluate_build(
     before: BuildRecord | None,
     sets: Sequence[QuerySet],
     *,
-    tuning: Tuning,
+    tuning: SearchSettings,
     most_loss: float,
     seed: SeedVectors | None,
 ) -> Evaluated:
@@ -89,7 +89,7 @@ def evaluate_build(
     vectors = QueryVectors(QueryEncoder(encoder_folder(home, record)))
     systems = [
         build_system(THIS, client, record, vectors, tuning),
-        build_system(VECTORS, client, record, vectors, Tuning(lexical_weight=0, names=False)),
+        build_system(VECTORS, client, record, vectors, SearchSettings(lexical_weight=0, find_names=False)),
         bm25_system(client, record),
     ]
     if seed is not None and seed.vectors.shape[1] == record.dim:
@@ -119,7 +119,7 @@ def evaluate_build(
 
 
 def _scored_before(
-    client: redis.Redis, home: Path, before: BuildRecord, sets: Sequence[QuerySet], tuning: Tuning
+    client: redis.Redis, home: Path, before: BuildRecord, sets: Sequence[QuerySet], tuning: SearchSettings
 ) -> tuple[list[Scored], str]:
     """The build before on the queries whose right answers it holds: works that are new are no fault of it.
 

@@ -15,7 +15,7 @@ from viberary_pipeline.evaluation.page import write_report
 from viberary_pipeline.evaluation.queries import QuerySet, trec_set
 from viberary_pipeline.evaluation.seed_baseline import SeedVectors
 from viberary_pipeline.index.contract import BuildRecord, lost_because, read_pointer, read_record
-from viberary_pipeline.search.retrieval import Tuning
+from viberary_pipeline.search.weights import SearchSettings
 
 Seed = Callable[[BuildRecord, Artifact], SeedVectors | None]
 
@@ -27,7 +27,7 @@ def evaluate_live(
     own: tuple[Path, Path] | None,
     judged: Sequence[QuerySet],
     most: int,
-    tuning: Tuning,
+    tuning: SearchSettings,
     most_loss: float,
     seed: Seed | None,
 ) -> tuple[dict[str, Any], Path]:

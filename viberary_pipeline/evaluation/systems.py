@@ -15,7 +15,8 @@ from viberary_pipeline.ranking_metrics import RECALL_DEPTH
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.lexical import bm25_words
 from viberary_pipeline.search.replies import read_rows, search_command
-from viberary_pipeline.search.retrieval import Tuning, find, find_like
+from viberary_pipeline.search.retrieval import find, find_like
+from viberary_pipeline.search.weights import SearchSettings
 
 THIS, VECTORS, BM25, PREVIOUS = "this build", "vectors alone", "BM25 alone", "previous build"
 SEED, SEED_ORDER = "seed's recipe", "seed's recipe and order"
@@ -47,7 +48,7 @@ class QueryVectors:
 
 
 def build_system(
-    name: str, client: redis.Redis, record: BuildRecord, vectors: QueryVectors, tuning: Tuning | None = None
+    name: str, client: redis.Redis, record: BuildRecord, vectors: QueryVectors, tuning: SearchSettings | None = None
 ) -> System:
     """A build, published or not, as readers search it."""
 
@@ -59,7 +60,7 @@ def build_system(
             found = find(
                 *(client, record, query.text, partial(vectors, query.text), RECALL_DEPTH),
                 filters=Filters(),
-                tuning=tuning or Tuning(),
+                tuning=tuning or SearchSettings(),
                 if_live=False,
             )
         return [hit.fields["work_id"] for hit in found]

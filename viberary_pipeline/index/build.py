@@ -25,6 +25,7 @@ from redis.commands.search.index_definition import IndexDefinition, IndexType
 
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
 from viberary_pipeline.errors import IndexBuildError, ViberaryError
+from viberary_pipeline.index.canaries import Canary
 from viberary_pipeline.index.clean import remove_build
 from viberary_pipeline.index.contract import (
     PAGE_FIELDS,
@@ -38,9 +39,10 @@ from viberary_pipeline.index.contract import (
     record_key,
     search_fields,
 )
-from viberary_pipeline.index.ef_runtime import AIM, needed_ef_runtime
-from viberary_pipeline.index.gate import GateRules, gate_index, require_encoder
+from viberary_pipeline.index.ef_runtime import AIM, ef_runtime_for, needed_ef_runtime
+from viberary_pipeline.index.gate import gate_index, require_encoder
 from viberary_pipeline.index.gate_result import GateResult
+from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.index.owner import this_process
 from viberary_pipeline.index.preflight import preflight
 from viberary_pipeline.index.progress import Progress
@@ -100,7 +102,8 @@ def build_index(
     rules: GateRules,
     *,
     encoder: QueryEncoder | None = None,
-    measure_ef_runtime: bool = False,
+    canaries: Sequence[Canary] = (),
+    accept_loss: bool = False,
     check_lock: Callable[[], None] = lambda: None,
     say: Callable[[str], None] = log.info,
 ) -> tuple[BuildRecord, list[GateResult]]:
@@ -112,8 +115,7 @@ def build_index(
         hnsw: The index's parameters.
         rules: What the gates ask for.
         encoder: What readers' queries will go through; the gates that read words need it.
-        measure_ef_runtime: Let the record's ef_runtime be what this index needs (`needed_ef_runtime`), not what `hnsw`
-            says.
+        canaries, accept_loss: As for `gate_index`.
         check_lock: Raises once the build lock is lost; called between portions.
         say: Told every ten seconds how far the feed is.
 
@@ -141,7 +143,8 @@ def build_index(
         type=hnsw.vector_type,
         m=hnsw.m,
         ef_construction=hnsw.ef_construction,
-        ef_runtime=hnsw.ef_runtime,
+        # RediSearch wants to know before there is an index: an estimate, for programs that ask for none.
+        ef_runtime=hnsw.ef_runtime or ef_runtime_for(len(source.vectors), source.vectors.shape[1]),
         documents=len(source.vectors),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         owner=this_process(),
@@ -158,14 +161,18 @@ def build_index(
         _wait_until_indexed(client, record.build)
         _wait_until_linked(client, record.build, check_lock)
         record = replace(record, feed_seconds=round(time.monotonic() - created, 3))
-        if measure_ef_runtime:
-            aim = max(AIM, rules.least_recall)
+        if hnsw.ef_runtime is None:
+            aim = max(AIM, rules.recall)
             needed = needed_ef_runtime(
                 *(client, record, source.vectors, source.documents), aim=aim, queries=rules.queries
             )
             say(f"EF_RUNTIME {needed}, to find {aim} of the true ten nearest")
             record = replace(record, ef_runtime=needed)
-        gates = gate_index(client, record, source.vectors, source.documents, rules, encoder)
+        gates = gate_index(
+            *(client, record, source.vectors, source.documents, rules, encoder),
+            canaries=canaries,
+            accept_loss=accept_loss,
+        )
         check_lock()
         record = replace(
             record,

@@ -1,6 +1,6 @@
 """Canary queries: words whose right answer is known, asked of each new index before readers may.
 
-A TOML file (VIBERARY_CANARIES)::
+A TOML file (VIBERARY_GATE_CANARIES)::
 
     [[canary]]
     query = "hitchhiking through space with a depressed robot"
@@ -40,5 +40,5 @@ def load_canaries(path: Path) -> tuple[Canary, ...]:
             "The canary queries cannot be used",
             expected=f"a TOML file at {path} with [[canary]] entries: query, title, and at will within (1 to 100)",
             found=f"{type(error).__name__}: {error}",
-            todo="correct VIBERARY_CANARIES or the file",
+            todo="correct VIBERARY_GATE_CANARIES or the file",
         ) from error

@@ -17,12 +17,13 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
+import pydantic.dataclasses
 import redis
-from redis.commands.search.field import Field, NumericField, TagField, TextField, VectorField
+from pydantic import Field
+from redis.commands.search.field import Field as IndexField
+from redis.commands.search.field import NumericField, TagField, TextField, VectorField
 
 from viberary_pipeline.search.name_keys import KEY_SEPARATOR, author_keys, authors_of, title_keys, words_of
-
-VectorType = Literal["FLOAT32", "FLOAT16"]
 
 ALIAS = "viberary:live"
 POINTER = "viberary:pointer"
@@ -40,6 +41,8 @@ DESCRIPTION = "description"
 LANGUAGE = "language"
 UNKNOWN_LANGUAGE = "und"
 PAGE_FIELDS = ("work_id", "book_id", "title", "author", "description", "link", "review_count", "year")
+
+VectorType = Literal["FLOAT32", "FLOAT16"]
 
 _NUMPY_TYPE = {"FLOAT32": "<f4", "FLOAT16": "<f2"}
 
@@ -75,22 +78,25 @@ def record_key(build: str) -> str:
     return f"{RECORDS}{build}"
 
 
-@dataclass(frozen=True)
+@pydantic.dataclasses.dataclass(frozen=True)
 class HnswSettings:
-    """How the index stores and links vectors.
+    """How the index stores and links vectors."""
 
-    Attributes:
-        vector_type: FLOAT32, or FLOAT16 at half the memory.
-        m: Links per node (RediSearch's default 16; more is better recall, more memory, slower insertion).
-        ef_construction: Candidates looked at on insertion (default 200).
-        ef_runtime: Candidates looked at per query; RediSearch's own default of 10 finds two in three of the
-            true neighbours among 20,000, 200 finds 975 of 1,000.
-    """
-
-    vector_type: VectorType = "FLOAT32"
-    m: int = 16
-    ef_construction: int = 200
-    ef_runtime: int = 200
+    vector_type: VectorType = Field(default="FLOAT32", description="`FLOAT16` halves the index's memory.")
+    m: int = Field(
+        default=16,
+        ge=2,
+        le=512,
+        description="Links per node of the graph: more is better recall, more memory, slower insertion.",
+    )
+    ef_construction: int = Field(default=200, ge=8, le=4096, description="Candidates looked at on insertion.")
+    ef_runtime: int | None = Field(
+        default=None,
+        ge=10,
+        le=6400,
+        description="Candidates looked at per query; unset: as many as the finished index needs (200 to 6,400). "
+        "RediSearch's own default of 10 finds two in three of the true neighbours among 20,000 works.",
+    )
 
     def to_bytes(self, vectors: npt.NDArray[np.float32]) -> list[bytes]:
         """The rows of a (n, dim) array as the blobs that this index stores and queries take."""
@@ -101,7 +107,7 @@ class HnswSettings:
         flat = np.frombuffer(b"".join(blobs), dtype=_NUMPY_TYPE[self.vector_type])
         return flat.reshape(len(blobs), dimensions).astype(np.float32)
 
-    def index_fields(self, dimensions: int) -> list[Field]:
+    def index_fields(self, dimensions: int) -> list[IndexField]:
         """The fields of FT.CREATE: vectors, words (for BM25), keys of names, and what a search is narrowed by."""
         return [
             VectorField(
@@ -113,7 +119,7 @@ class HnswSettings:
                     "DISTANCE_METRIC": "COSINE",
                     "M": self.m,
                     "EF_CONSTRUCTION": self.ef_construction,
-                    "EF_RUNTIME": self.ef_runtime,
+                    **({"EF_RUNTIME": self.ef_runtime} if self.ef_runtime else {}),
                 },
             ),
             TextField(NAMES),

@@ -16,7 +16,6 @@ canaries             queries whose answer is known no longer find it
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +35,7 @@ from viberary_pipeline.index.contract import (
     read_record,
 )
 from viberary_pipeline.index.gate_result import INDEX_GATES, GateResult
+from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.index.recall import K, Probes, work_ids_of
 from viberary_pipeline.index.server import vectors_held
 from viberary_pipeline.search.knn import nearest
@@ -44,27 +44,6 @@ _TEXTS_COMPARED = 24
 # Exports agree with their model to 0.99 and better; vectors of two random works to 0.2.
 LEAST_MATCH = 0.9
 _NO_ENCODER = "no query encoder was given"
-
-
-@dataclass(frozen=True)
-class GateRules:
-    """What the gates ask for.
-
-    Attributes:
-        least_recall: Least recall@10 against exact search, in [0, 1].
-        queries: Over how many queries recall and latency are measured.
-        most_p95_ms: Most milliseconds that 95 of 100 KNN queries may take, one at a time.
-        most_lost: Largest share of the live build's documents by which this one may have fewer.
-        accept_loss: Let a build with fewer documents pass all the same.
-        canaries: Queries with a title that must be among their results.
-    """
-
-    least_recall: float = 0.95
-    queries: int = 300
-    most_p95_ms: float = 100.0
-    most_lost: float = 0.1
-    accept_loss: bool = False
-    canaries: tuple[Canary, ...] = ()
 
 
 def require_encoder(encoder: QueryEncoder | None, fingerprint: str, dimensions: int) -> GateResult:
@@ -93,6 +72,9 @@ def gate_index(
     documents: Path,
     rules: GateRules,
     encoder: QueryEncoder | None = None,
+    *,
+    canaries: Sequence[Canary] = (),
+    accept_loss: bool = False,
 ) -> list[GateResult]:
     """Measure a finished index against exact search over the same vectors, and against what is live.
 
@@ -103,6 +85,8 @@ def gate_index(
         documents: Parquet of the same rows: work_id, and text where there is an encoder.
         rules: What is asked for.
         encoder: What readers' queries go through. Without one, the gates that read words compare nothing.
+        canaries: Queries with a title that must be among their results.
+        accept_loss: Let a build with fewer documents pass all the same.
     """
     info = index_info(client, record.build) or {"num_docs": 0, "failures": record.documents}
     held = vectors_held(client, record.build)
@@ -123,19 +107,19 @@ def gate_index(
             0,
             "no document was left out by Redis",
         ),
-        _documents_kept(client, record, rules),
+        _documents_kept(client, record, rules.loss, accept=accept_loss),
         *_neighbours(client, record, vectors, documents, rules),
         _vectors_match_texts(client, record, documents, encoder),
-        _canaries(client, record, encoder, rules.canaries),
+        _canaries(client, record, encoder, canaries),
     ]
     return sorted(results, key=lambda result: INDEX_GATES.index(result.name))
 
 
-def _documents_kept(client: redis.Redis, record: BuildRecord, rules: GateRules) -> GateResult:
+def _documents_kept(client: redis.Redis, record: BuildRecord, loss: float, *, accept: bool) -> GateResult:
     """Compared with the live build if it came from the same kind of source: the sample is no catalogue's successor."""
     pointer = read_pointer(client)
     live = read_record(client, pointer.live)
-    bound = 1 - rules.most_lost
+    bound = 1 - loss
     if live is None:
         why = f"the record of the live build {pointer.live} is gone" if pointer.live else "no build is live"
         return GateResult.not_compared("documents_kept", bound, why)
@@ -144,9 +128,9 @@ def _documents_kept(client: redis.Redis, record: BuildRecord, rules: GateRules) 
         return GateResult.not_compared("documents_kept", bound, why)
     kept = round(record.documents / max(1, live.documents), 5)
     means = f"at least this share of the live build's {live.documents:,} documents"
-    if rules.accept_loss:
+    if accept:
         means += "; fewer accepted by VIBERARY_ACCEPT_DRIFT"
-    return GateResult.judged("documents_kept", kept >= bound or rules.accept_loss, kept, bound, means)
+    return GateResult.judged("documents_kept", kept >= bound or accept, kept, bound, means)
 
 
 def _neighbours(
@@ -164,9 +148,9 @@ def _neighbours(
     return [
         GateResult.judged(
             "recall_at_10",
-            probed.recall >= rules.least_recall,
+            probed.recall >= rules.recall,
             round(probed.recall, 5),
-            rules.least_recall,
+            rules.recall,
             f"at least this share of the true ten nearest is found with EF_RUNTIME {record.ef_runtime}, {over}",
         ),
         GateResult.judged(
@@ -178,9 +162,9 @@ def _neighbours(
         ),
         GateResult.judged(
             "latency_p95_ms",
-            p95 <= rules.most_p95_ms,
+            p95 <= rules.p95_ms,
             round(p95, 3),
-            rules.most_p95_ms,
+            rules.p95_ms,
             f"at most so many milliseconds for 95 of 100 KNN queries, {over}",
         ),
     ]

@@ -99,7 +99,7 @@ def check_room(client: redis.Redis, documents: int, dimensions: int, hnsw: HnswS
             "Redis has no room for another index",
             expected=f"about {_megabytes(needed)} free for {documents:,} documents of {dimensions} dimensions",
             found=f"{_megabytes(free)} free of {_megabytes(bound)}",
-            todo="run `viberary gc`, give Redis more memory (maxmemory), or store the vectors as FLOAT16",
+            todo="run `viberary gc`, give Redis more memory (maxmemory), or set VIBERARY_HNSW_VECTOR_TYPE=FLOAT16",
         )
 
 

@@ -5,14 +5,13 @@ import logging
 import dagster as dg
 
 from viberary_pipeline.embedding.embed import end_abandoned
-from viberary_pipeline.embedding.executors.choice import jobs_place
-from viberary_pipeline.resources import EmbeddingExecutor, Storage
+from viberary_pipeline.resources import Pipeline
 
 
-def end_machines(storage: Storage, executor: EmbeddingExecutor, log: logging.Logger | None = None) -> list[str]:
+def end_machines(pipeline: Pipeline, log: logging.Logger | None = None) -> list[str]:
     """End what runs for jobs whose process is dead, and machines of ours whose time is over; returns their names."""
-    running = executor.create()
-    ended = end_abandoned(storage.path / "jobs", jobs_place(executor.values), running)
+    running = pipeline.executor
+    ended = end_abandoned(pipeline.home / "jobs", pipeline.jobs, running)
     ended += [machine.id for machine in running.reap()]
     if log is not None and ended:
         log.warning(f"ended after a failed run: {', '.join(ended)}")
@@ -25,9 +24,9 @@ def end_machines(storage: Storage, executor: EmbeddingExecutor, log: logging.Log
     description="After a run that failed: ends machines of AWS that it left, and those whose time is over.",
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
-def machines_of_failed_runs(context: dg.RunStatusSensorContext, storage: Storage, executor: EmbeddingExecutor) -> None:
+def machines_of_failed_runs(context: dg.RunStatusSensorContext, pipeline: dg.ResourceParam[Pipeline]) -> None:
     """See the description."""
-    end_machines(storage, executor, context.log)
+    end_machines(pipeline, context.log)
 
 
 @dg.run_status_sensor(
@@ -36,11 +35,9 @@ def machines_of_failed_runs(context: dg.RunStatusSensorContext, storage: Storage
     description="The same after a run that was cancelled.",
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
-def machines_of_cancelled_runs(
-    context: dg.RunStatusSensorContext, storage: Storage, executor: EmbeddingExecutor
-) -> None:
+def machines_of_cancelled_runs(context: dg.RunStatusSensorContext, pipeline: dg.ResourceParam[Pipeline]) -> None:
     """See the description."""
-    end_machines(storage, executor, context.log)
+    end_machines(pipeline, context.log)
 
 
 ALL_SENSORS = [machines_of_failed_runs, machines_of_cancelled_runs]

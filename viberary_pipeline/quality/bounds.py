@@ -58,7 +58,7 @@ def load_bounds(path: Path = BOUNDS) -> tuple[ExpectationSpec, ...]:
             "The bounds of the data cannot be read",
             expected=f"a TOML file at {path}",
             found=f"{type(error).__name__}: {error.strerror or error}",
-            todo="correct or unset VIBERARY_BOUNDS",
+            todo="correct or unset VIBERARY_QUALITY_BOUNDS",
         ) from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise _refused(path, f"{type(error).__name__}: {error}") from error

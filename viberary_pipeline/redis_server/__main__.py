@@ -18,10 +18,10 @@ def main() -> int:
     parser.parse_args()
     try:
         settings = load_settings()
-        if settings.redis_url:
+        if settings.redis.url:
             print("VIBERARY_REDIS_URL is set: no embedded server is needed")
             return 0
-        server = prepare(settings.redis_server)
+        server = prepare(settings.redis.server)
     except ViberaryError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -21,20 +21,25 @@ ANSWER_SECONDS = 120.0  # far beyond any command of ours; a blocking SAVE of man
 _INSTALL = "point VIBERARY_REDIS_URL at a Redis 8 (image redis:8), or unset it to use the embedded server"
 
 
-class RedisSettings(Protocol):
-    """Which Redis: that of a URL, or the embedded one of a home, by this binary where one is named."""
+class RedisAddress(Protocol):
+    """Which Redis is meant: a URL, or the embedded server, by which binary."""
 
     @property
-    def redis_url(self) -> str | None: ...
+    def url(self) -> str | None: ...
     @property
-    def redis_server(self) -> Path | None: ...
-    def writable_home(self) -> Path:
-        """VIBERARY_HOME, made where it is missing."""
-        ...
+    def server(self) -> Path | None: ...
+
+
+class RedisHome(Protocol):
+    """What of the settings leads to a Redis."""
+
+    @property
+    def redis(self) -> RedisAddress: ...
+    def writable_home(self) -> Path: ...
 
 
 def connect(
-    settings: RedisSettings, *, loading_seconds: float = LOADING_SECONDS, answer_seconds: float = ANSWER_SECONDS
+    settings: RedisHome, *, loading_seconds: float = LOADING_SECONDS, answer_seconds: float = ANSWER_SECONDS
 ) -> redis.Redis:
     """A client of the Redis that these settings name; the embedded server is started if need be.
 
@@ -48,11 +53,11 @@ def connect(
     Raises:
         RedisServerError: one of these does not hold. No message carries the URL's password.
     """
-    if settings.redis_url:
-        url = settings.redis_url
+    if settings.redis.url:
+        url = settings.redis.url
         shown = _shown(url)
     else:
-        url = ensure(settings.writable_home(), binary=settings.redis_server, loading_seconds=loading_seconds).url
+        url = ensure(settings.writable_home(), binary=settings.redis.server, loading_seconds=loading_seconds).url
         shown = f"the embedded server at {url}"
     try:
         with open_client(url, answer_seconds=PROBE_SECONDS) as client:

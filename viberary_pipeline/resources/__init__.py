@@ -1,7 +1,6 @@
-"""Settings as Dagster resources. Built in `definitions.py` alone."""
+"""What Dagster hands to every stage: the pipeline (its settings and what they open), and the lock of the home."""
 
-from viberary_pipeline.resources.encoder import EmbeddingExecutor, Encoder, vectors_of
-from viberary_pipeline.resources.index import SearchIndex
-from viberary_pipeline.resources.storage import Storage
+from viberary_pipeline.resources.home_lock import home_lock
+from viberary_pipeline.resources.pipeline import Pipeline, pipeline_resource
 
-__all__ = ["EmbeddingExecutor", "Encoder", "SearchIndex", "Storage", "vectors_of"]
+__all__ = ["Pipeline", "home_lock", "pipeline_resource"]

@@ -1,10 +1,33 @@
 """The bundled catalogue: real books with texts of this project's own, and dirt like the real files'.
 
-`GOLDEN` holds judged queries of it, `CANARIES` queries whose answers are known: an evaluation and the gates of an index
-take the paths of such files, and no part of the pipeline knows these.
+What it is for: the demo, the tests, and a first look without any data. It is separable: nothing but the choice of the
+raw files knows it (`BundledSample`). `catalogue/` holds the works as TOML, `dirt.toml` what is wrong on purpose,
+`records.py` makes UCSD's records of them, `write.py` the gz files. Works, reviews and dirt may be added freely; ids
+follow from numbers and names, so that a new work changes nobody else's. Judgements in `golden.toml` name works by
+these ids.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
-GOLDEN = Path(__file__).with_name("golden.toml")
 CANARIES = Path(__file__).with_name("canaries.toml")
+GOLDEN = Path(__file__).with_name("golden.toml")
+
+
+@dataclass(frozen=True)
+class BundledSample:
+    """The sample as the input of builds; its files are written to `folder`."""
+
+    folder: Path
+
+    @property
+    def canaries(self) -> Path:
+        """Queries of which the answer is known, over the whole sample."""
+        return CANARIES
+
+    def write(self) -> str:
+        """Write the raw files where they are not right already; returns the folder."""
+        from viberary_pipeline.sample.write import write_sample
+
+        write_sample(self.folder)
+        return str(self.folder)

@@ -14,7 +14,7 @@ the description and, where they say something, of the names (`lexical`). Ties: m
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -51,32 +51,12 @@ from viberary_pipeline.search.name_keys import LONGEST_KEY, Copies, words_of
 from viberary_pipeline.search.named import How, Named, spelt_out
 from viberary_pipeline.search.replies import Command, Row, read_rows, read_spelling
 from viberary_pipeline.search.round_trips import ask, ask_while
-from viberary_pipeline.settings import Settings
+from viberary_pipeline.search.weights import SearchSettings
 
 _TIE_DIGITS = 6
 _MOST_SLIPS = 2  # words that no work has: more of them are no typos but another vocabulary
 _SENTENCES = 5  # works that hold all the words of the query and join the candidates
 _SPARE = 5  # works beyond those asked for that are looked up, to take the places of folded copies
-
-
-@dataclass(frozen=True)
-class Tuning:
-    """How a search weighs what it knows. The defaults are those of the table in docs/search.md.
-
-    Attributes:
-        lexical_weight: What BM25 weighs beside the cosine similarity; 0: nothing.
-        names: Whether works that the query names come first.
-        candidates: Works nearest by vector that are ordered by both.
-    """
-
-    lexical_weight: float = 0.06
-    names: bool = True
-    candidates: int = 50
-
-    @classmethod
-    def of(cls, settings: Settings) -> Self:
-        """As the settings say."""
-        return cls(settings.lexical_weight, settings.find_names, settings.candidates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +89,7 @@ def find(
     k: int,
     *,
     filters: Filters,
-    tuning: Tuning,
+    tuning: SearchSettings,
     if_live: bool = True,
 ) -> list[Found]:
     """The k works that answer a query best, best first; fewer only if there are fewer.
@@ -146,8 +126,8 @@ def find(
 
     asked, names = words_of(text), name_words(text)
     key, most = "".join(asked), k + _SPARE
-    looks_up = tuning.names and 0 < len(key) <= LONGEST_KEY
-    spelling = spelling_command(build, asked) if tuning.names else None
+    looks_up = tuning.find_names and 0 < len(key) <= LONGEST_KEY
+    spelling = spelling_command(build, asked) if tuning.find_names else None
     lookups = (
         pointer_command(),
         key_command(build, TITLE_KEYS, key, most, narrowed) if looks_up else None,
@@ -189,7 +169,7 @@ def find(
     fused = {
         key: score + tuning.lexical_weight * lift(bm25.get(key, 0.0), record.documents) for key, score in near.items()
     }
-    named = spelt_out(asked, slips, _once([*named_rows, *_rows(replies[2])]), k) if tuning.names else []
+    named = spelt_out(asked, slips, _once([*named_rows, *_rows(replies[2])]), k) if tuning.find_names else []
     return _shown(client, record, _ordered(named, fused), near, vector, k, pages=pages)
 
 

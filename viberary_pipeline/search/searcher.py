@@ -27,7 +27,8 @@ from viberary_pipeline.index.contract import (
     read_record,
 )
 from viberary_pipeline.search.filters import Filters
-from viberary_pipeline.search.retrieval import BuildVanishedError, Found, Tuning, find, find_like, key_of_book
+from viberary_pipeline.search.retrieval import BuildVanishedError, Found, find, find_like, key_of_book
+from viberary_pipeline.search.weights import SearchSettings
 
 MOST_CHARACTERS = 2000
 """Characters of a query that are read; encoders cut far earlier."""
@@ -97,10 +98,10 @@ class Searcher:
         tuning: How results are weighed.
     """
 
-    def __init__(self, client: redis.Redis, home: Path, tuning: Tuning | None = None) -> None:
+    def __init__(self, client: redis.Redis, home: Path, tuning: SearchSettings | None = None) -> None:
         self._client = client
         self._home = home
-        self._tuning = tuning or Tuning()
+        self._tuning = tuning or SearchSettings()
         self._loaded: tuple[BuildRecord, QueryEncoder] | None = None
         self._encoders: dict[str, QueryEncoder] = {}
         self._loading = threading.Lock()

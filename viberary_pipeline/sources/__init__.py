@@ -1,0 +1,1 @@
+"""Input files to typed tables: found, fingerprinted, unpacked, parsed, cleaned; every line is a row or a reject."""

@@ -8,7 +8,6 @@ import waitress
 
 from viberary_pipeline.errors import SettingsError
 from viberary_pipeline.redis_server import connect
-from viberary_pipeline.search.retrieval import Tuning
 from viberary_pipeline.search.searcher import Searcher
 from viberary_pipeline.settings import Settings
 from viberary_pipeline.web.app import create_app
@@ -30,10 +29,10 @@ def serve(settings: Settings) -> None:
         SettingsError: the address cannot be listened on.
         RedisServerError: no usable Redis.
     """
-    with listen(settings.host, settings.port) as listener:
+    with listen(settings.web.host, settings.web.port) as listener:
         # Containers are stopped by SIGTERM, which the first process of one ignores unless it says otherwise.
         signal.signal(signal.SIGTERM, _leave)
-        searcher = Searcher(connect(settings, answer_seconds=ANSWER_SECONDS), settings.home_dir, Tuning.of(settings))
+        searcher = Searcher(connect(settings, answer_seconds=ANSWER_SECONDS), settings.home_dir, settings.search)
         state = searcher.readiness()  # loads the model, so that the first reader need not wait for it
         if not state.ready:
             print(f"Not ready to search yet: {state.reason}", file=sys.stderr)

@@ -8,7 +8,6 @@ has a deadline of its own (`base.Limits`).
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import ceil
 from typing import Any
@@ -18,6 +17,7 @@ from viberary_pipeline.embedding.executors.aws import client_of
 from viberary_pipeline.embedding.executors.base import JobStatus, Machine, Submission
 from viberary_pipeline.embedding.heartbeat import failures, forget, heartbeats
 from viberary_pipeline.embedding.jobs import Job
+from viberary_pipeline.embedding.settings import BatchSettings
 from viberary_pipeline.errors import WorkerError
 
 log = logging.getLogger(__name__)
@@ -31,24 +31,6 @@ RETRY = [
     {"onExitCode": "75", "action": "RETRY"},
     {"onReason": "*", "action": "EXIT"},
 ]
-
-
-@dataclass(frozen=True)
-class BatchSettings:
-    """Which queue, and how a job is cut.
-
-    Attributes:
-        queue, definition: Names or ARNs, as the stack of `deploy/aws/batch.yaml` prints them.
-        shards_per_child: How many shards one child computes; more where there would be over 10,000 children.
-        attempts: How often Batch tries a child, spot losses included (1 to 10).
-        deadline_minutes: After which Batch ends a child's attempt, and `reap` a job.
-    """
-
-    queue: str
-    definition: str
-    shards_per_child: int = 4
-    attempts: int = 5
-    deadline_minutes: int = 360
 
 
 class BatchExecutor:

@@ -1,34 +1,53 @@
 """The executor that the settings name, and where its jobs lie."""
 
-from viberary_pipeline.embedding.executors.base import Executor, Limits
-from viberary_pipeline.embedding.executors.batch import BatchExecutor, BatchSettings
+from dataclasses import replace
+from typing import Protocol
+
+from viberary_pipeline.embedding.executors.base import Executor
+from viberary_pipeline.embedding.executors.batch import BatchExecutor
 from viberary_pipeline.embedding.executors.ec2 import Ec2Executor
-from viberary_pipeline.embedding.executors.ec2_machine import Ec2Settings
 from viberary_pipeline.embedding.executors.local import LocalExecutor
+from viberary_pipeline.embedding.settings import BatchSettings, Ec2Settings, EmbeddingSettings
 from viberary_pipeline.errors import SettingsError
-from viberary_pipeline.settings import Settings
 from viberary_pipeline.storage import Bucket, Place
 
 
-def check_executor(settings: Settings) -> None:
+class ExecutorSettings(Protocol):
+    """What of the settings chooses an executor."""
+
+    @property
+    def executor(self) -> str: ...
+    @property
+    def embedding(self) -> EmbeddingSettings: ...
+    @property
+    def ec2(self) -> Ec2Settings: ...
+    @property
+    def batch(self) -> BatchSettings: ...
+
+
+def check_executor(settings: ExecutorSettings) -> None:
     """Refuse, before any work, an executor whose settings are not whole.
 
     Raises:
         SettingsError: the message names the variables.
     """
-    missing = []
-    if settings.executor != "local" and not settings.jobs:
-        missing.append("VIBERARY_JOBS (s3://bucket/prefix)")
+    remote = settings.executor != "local"
+    needed = {
+        "VIBERARY_EMBEDDING_JOBS (s3://bucket/prefix)": not remote or settings.embedding.jobs,
+        "VIBERARY_EMBEDDING_DTYPE other than int8: that is for this machine's CPU": settings.embedding.dtype != "int8"
+        or (not remote and settings.embedding.device == "cpu"),
+    }
     if settings.executor == "ec2":
-        if bool(settings.ec2_image) == bool(settings.ec2_wheel):
-            missing.append("either VIBERARY_EC2_IMAGE or VIBERARY_EC2_WHEEL")
-        if not settings.ec2_instance_profile:
-            missing.append("VIBERARY_EC2_INSTANCE_PROFILE")
+        needed |= {
+            "either VIBERARY_EC2_IMAGE or VIBERARY_EC2_WHEEL": bool(settings.ec2.image) != bool(settings.ec2.wheel),
+            "VIBERARY_EC2_INSTANCE_PROFILE": settings.ec2.instance_profile,
+        }
     if settings.executor == "batch":
-        missing += [f"VIBERARY_BATCH_{name.upper()}" for name in ("queue", "definition") if not _batch(settings, name)]
-    if settings.dtype == "int8" and (settings.executor != "local" or settings.device != "cpu"):
-        missing.append("VIBERARY_DTYPE other than int8: that is for this machine's CPU")
-    if missing:
+        needed |= {
+            "VIBERARY_BATCH_QUEUE": settings.batch.queue,
+            "VIBERARY_BATCH_DEFINITION": settings.batch.definition,
+        }
+    if missing := [name for name, given in needed.items() if not given]:
         raise SettingsError(
             f"The executor {settings.executor} cannot be used as it is set",
             expected="; ".join(missing),
@@ -37,46 +56,17 @@ def check_executor(settings: Settings) -> None:
         )
 
 
-def executor_for(settings: Settings) -> Executor:
+def executor_for(settings: ExecutorSettings) -> Executor:
     """The executor that VIBERARY_EXECUTOR names. Raises `SettingsError` where its settings are not whole."""
     check_executor(settings)
+    deadline = settings.embedding.deadline_minutes
     if settings.executor == "ec2":
-        return Ec2Executor(
-            Ec2Settings(
-                instance_types=settings.ec2_instance_types,
-                markets=settings.ec2_markets,
-                subnets=settings.ec2_subnets,
-                security_groups=settings.ec2_security_groups,
-                ami=settings.ec2_ami,
-                instance_profile=settings.ec2_instance_profile,
-                image=settings.ec2_image,
-                wheel=settings.ec2_wheel,
-                max_price=settings.ec2_max_price,
-                max_machines=settings.ec2_max_machines,
-                deadline_minutes=settings.deadline_minutes,
-            )
-        )
+        return Ec2Executor(replace(settings.ec2, deadline_minutes=deadline))
     if settings.executor == "batch":
-        return BatchExecutor(
-            BatchSettings(
-                queue=settings.batch_queue,
-                definition=settings.batch_definition,
-                shards_per_child=settings.batch_shards_per_child,
-                deadline_minutes=settings.deadline_minutes,
-            )
-        )
+        return BatchExecutor(replace(settings.batch, deadline_minutes=deadline))
     return LocalExecutor()
 
 
-def jobs_place(settings: Settings) -> Place | None:
+def jobs_place(settings: ExecutorSettings) -> Place | None:
     """Where jobs lie that other machines are to reach; None for those of this machine."""
-    return Bucket(settings.jobs) if settings.executor != "local" and settings.jobs else None
-
-
-def limits_of(settings: Settings) -> Limits:
-    """How long a build waits."""
-    return Limits(deadline=settings.deadline_minutes * 60, stall=settings.stall_minutes * 60)
-
-
-def _batch(settings: Settings, name: str) -> str:
-    return str(getattr(settings, f"batch_{name}"))
+    return Bucket(settings.embedding.jobs) if settings.executor != "local" and settings.embedding.jobs else None

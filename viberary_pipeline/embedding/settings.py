@@ -1,0 +1,105 @@
+"""What shapes the embedding of documents: how it is computed, where it runs, how long it may take."""
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+from pydantic.dataclasses import dataclass
+
+from viberary_pipeline.words import Words
+
+Device = Literal["cpu", "cuda"]
+Dtype = Literal["auto", "float32", "float16", "bfloat16", "int8"]
+VectorDtype = Literal["float32", "float16"]
+
+
+def _in_s3(value: str | None) -> str | None:
+    if value and not value.startswith("s3://"):
+        raise ValueError("expected s3://bucket/prefix")
+    return value
+
+
+@dataclass(frozen=True)
+class EmbeddingSettings:
+    """How documents are embedded, whatever the executor."""
+
+    device: Device = Field(
+        default="cpu",
+        description="`cuda` embeds on the GPU, on each where there are several, and fails where there is none.",
+    )
+    dtype: Dtype = Field(
+        default="auto",
+        description="What the encoder computes in: `float32` on a CPU, `bfloat16` or `float16` on a GPU; `int8` "
+        "(CPU) is "
+        "faster and must pass a quality gate.",
+    )
+    stored: VectorDtype = Field(default="float32", description="How the store keeps vectors; `float16` halves it.")
+    vectors: str | None = Field(
+        default=None,
+        description="`s3://bucket/prefix` of an embedding store that machines share; unset: VIBERARY_HOME alone.",
+    )
+    jobs: str | None = Field(default=None, description="`s3://bucket/prefix` for the jobs of `ec2` and `batch`.")
+    shard_rows: int = Field(
+        default=256, ge=1, le=1_000_000, description="Texts per shard: what a killed worker loses at most."
+    )
+    deadline_minutes: int = Field(
+        default=1440, ge=1, description="Embedding that is not done by then fails, and its machines end."
+    )
+    stall_minutes: int = Field(default=30, ge=1, description="Embedding that does not move for so long fails.")
+
+    _places = field_validator("vectors", "jobs")(_in_s3)
+
+
+@dataclass(frozen=True)
+class Ec2Settings:
+    """How GPU machines are asked for in EC2."""
+
+    instance_types: Words = Field(
+        default=("p3.2xlarge", "g6e.xlarge", "g6.xlarge", "g5.xlarge", "g4dn.xlarge"),
+        description="In order of preference; those that a region does not offer are skipped.",
+    )
+    markets: Words = Field(
+        default=("spot", "on-demand"), description="In order of preference; `spot` alone never pays more."
+    )
+    subnets: Words = Field(default=(), description="One per zone, in order; empty: the default VPC's zones in turn.")
+    security_groups: Words = Field(default=(), description="Empty: the VPC's default one. No way in is needed.")
+    ami: str = Field(default="", description="Empty: Amazon's newest deep-learning base image for the type.")
+    instance_profile: str = Field(
+        default="", description="The profile with the rights of `deploy/aws/worker-policy.json`."
+    )
+    image: str = Field(default="", description="The container image of `Dockerfile.gpu`; or `wheel`.")
+    wheel: str = Field(default="", description="`s3://` address of the project's wheel, instead of an image.")
+    max_price: float = Field(
+        default=5.0, gt=0, description="USD per hour for one machine; types beyond it are left out."
+    )
+    max_machines: int = Field(default=1, ge=1, description="Machines of ours at once, over all jobs.")
+    volume_gb: int = Field(default=100, ge=20, description="The root volume.")
+    heartbeat: float = Field(default=15.0, gt=0, description="Seconds between the worker's heartbeats.")
+    deadline_minutes: int = Field(
+        default=1440, ge=1, description="After which a machine ends itself, whoever waits for it."
+    )
+
+    _wheel = field_validator("wheel")(_in_s3)
+
+    @field_validator("markets")
+    @classmethod
+    def _known_markets(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or set(value) - {"spot", "on-demand"}:
+            raise ValueError("expected spot, on-demand, or both in the order of preference")
+        return value
+
+
+@dataclass(frozen=True)
+class BatchSettings:
+    """Which queue of AWS Batch, and how a job is cut."""
+
+    queue: str = Field(default="", description="What the stack of `deploy/aws/batch.yaml` prints.")
+    definition: str = Field(default="", description="The same.")
+    shards_per_child: int = Field(
+        default=4,
+        ge=1,
+        description="Shards that a child of the array computes; more where there would be over 10,000 children.",
+    )
+    attempts: int = Field(default=5, ge=1, le=10, description="How often Batch tries a child, spot losses included.")
+    deadline_minutes: int = Field(
+        default=1440, ge=1, description="After which Batch ends a child's attempt, and `viberary gpu reap` a job."
+    )

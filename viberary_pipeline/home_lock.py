@@ -1,0 +1,82 @@
+"""One home, one build at a time, from its first stage to its last.
+
+The stages of a home share the pointers to what is current, so two builds side by side would mix their inputs. The
+lock is an flock on `VIBERARY_HOME/build.lock`: it goes with its process, however that ends. `build.owner.json` says
+who holds it.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from viberary_pipeline.artifacts import write_atomically
+from viberary_pipeline.errors import HomeBusyError
+
+WAIT_SECONDS = 6 * 3600.0
+_ASK_SECONDS = 1.0
+_REPEAT_SECONDS = 300.0
+
+
+@contextmanager
+def hold_home(
+    home: Path, *, wait_seconds: float = WAIT_SECONDS, say: Callable[[str], object] = lambda _: None
+) -> Iterator[None]:
+    """Hold the home while building in it. Holding it again within one process is harmless.
+
+    Args:
+        home: VIBERARY_HOME.
+        wait_seconds: How long to wait for another build.
+        say: Takes a line when the wait begins, and every five minutes.
+
+    Raises:
+        HomeBusyError: another build still holds it after `wait_seconds`.
+    """
+    lock = FileLock(home / "build.lock", is_singleton=True)
+    started = time.monotonic()
+    said = -_REPEAT_SECONDS
+    while True:
+        try:
+            lock.acquire(timeout=0 if wait_seconds <= 0 else min(_ASK_SECONDS, wait_seconds))
+            break
+        except Timeout:
+            waited = time.monotonic() - started
+            if waited >= wait_seconds:
+                raise HomeBusyError(
+                    "Another build is under way in this VIBERARY_HOME",
+                    expected=f"{home} to be free" + (f" within {wait_seconds:.0f} s" if wait_seconds > 0 else ""),
+                    found=holder(home),
+                    todo="wait for that build, or stop it, then run the command again",
+                ) from None
+            if waited - said >= _REPEAT_SECONDS:
+                said = waited
+                say(f"waiting for another build in {home}: {holder(home)}")
+    try:
+        if lock.lock_counter == 1:
+            owner = {"pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
+            with suppress(OSError):
+                write_atomically(_owner(home), json.dumps(owner))
+        yield
+    finally:
+        if lock.lock_counter == 1:
+            with suppress(OSError):
+                _owner(home).unlink(missing_ok=True)
+        lock.release()
+
+
+def holder(home: Path) -> str:
+    """Who holds the home, for people."""
+    try:
+        owner = json.loads(_owner(home).read_text(encoding="utf-8"))
+        return f"process {owner['pid']}, since {owner['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "a process that has not said who it is"
+
+
+def _owner(home: Path) -> Path:
+    return home / "build.owner.json"

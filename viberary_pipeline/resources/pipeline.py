@@ -1,0 +1,146 @@
+"""The pipeline: the settings, read once, and what they open. Every stage gets this one resource."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import redis
+
+from viberary_pipeline.artifacts import ArtifactStore
+from viberary_pipeline.documents.recipes import Recipe, recipe_named
+from viberary_pipeline.documents.rules import DocumentRules
+from viberary_pipeline.embedding.executors.base import Executor, Limits
+from viberary_pipeline.embedding.executors.choice import executor_for, jobs_place
+from viberary_pipeline.embedding.jobs import JobOptions
+from viberary_pipeline.encoders.files import ResolvedEncoder, resolve
+from viberary_pipeline.evaluation.queries import QuerySet, judged_set
+from viberary_pipeline.index.canaries import Canary, load_canaries
+from viberary_pipeline.quality.bounds import BOUNDS
+from viberary_pipeline.redis_server import connect
+from viberary_pipeline.settings import Settings, reference
+from viberary_pipeline.storage import Place, place
+from viberary_pipeline.vectors.store import EmbeddingStore
+
+if TYPE_CHECKING:
+    from viberary_pipeline.sample import BundledSample
+
+
+class Pipeline:
+    """The settings of the runs of one process, and what they open, each once.
+
+    Raises:
+        SettingsError: a language or a recipe that is none.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.home: Path = settings.writable_home()
+        self.store = ArtifactStore(self.home)
+        self.rules: DocumentRules = settings.documents.resolved()
+        self.recipe: Recipe = recipe_named(settings.recipe)
+        self.sample = _bundled_sample(self.home / "sample") if settings.source == "sample" else None
+
+    @property
+    def raw_location(self) -> str:
+        """Where the raw files lie; the bundled sample is written out first where nothing is set."""
+        return self.settings.raw if self.sample is None else self.sample.write()  # type: ignore[return-value]
+
+    @property
+    def bounds(self) -> Path:
+        """The bounds of the data checks."""
+        return self.settings.quality.bounds or BOUNDS
+
+    @property
+    def canaries(self) -> tuple[Canary, ...]:
+        """Queries whose answer is known. Raises `SettingsError` if their file cannot be read."""
+        path = self.settings.gate.canaries
+        if path is None and self.sample is not None and not self.rules.filters:
+            path = self.sample.canaries
+        return load_canaries(path.expanduser().absolute()) if path is not None else ()
+
+    @property
+    def judged(self) -> list[QuerySet]:
+        """Sets of judgements, for the documents that they judge."""
+        from viberary_pipeline.sample import GOLDEN
+
+        return [judged_set(GOLDEN)]
+
+    @cached_property
+    def encoder(self) -> ResolvedEncoder:
+        """The model's files and fingerprint, with the recipe's token limit. Raises `EncoderError`."""
+        return resolve(self.settings.encoder, max_tokens=self.recipe.max_tokens)
+
+    @cached_property
+    def redis(self) -> redis.Redis:
+        """A connection to a server that was checked. Raises `RedisServerError`."""
+        return connect(self.settings)
+
+    @cached_property
+    def executor(self) -> Executor:
+        """Where the embedding worker runs. Raises `SettingsError` where its settings are not whole."""
+        return executor_for(self.settings)
+
+    @property
+    def embeds_here(self) -> bool:
+        """Whether this machine's CPU embeds."""
+        return (self.settings.executor, self.settings.embedding.device) == ("local", "cpu")
+
+    @property
+    def jobs(self) -> Place | None:
+        """Where jobs lie that other machines are to reach; None for those of this machine."""
+        return jobs_place(self.settings)
+
+    @property
+    def limits(self) -> Limits:
+        """How long a build waits for its embedding."""
+        embedding = self.settings.embedding
+        return Limits(deadline=embedding.deadline_minutes * 60, stall=embedding.stall_minutes * 60)
+
+    def job_options(self, graph: Path | None) -> JobOptions:
+        """How jobs are computed; this machine's CPU runs `graph`, the encoder as ONNX, where there is one."""
+        embedding = self.settings.embedding
+        return JobOptions(
+            device="cuda" if self.settings.executor != "local" else embedding.device,
+            dtype=embedding.dtype,
+            stored=embedding.stored,
+            graph=str(graph) if graph is not None and self.embeds_here else "",
+        )
+
+    def vectors(self, key: str) -> EmbeddingStore:
+        """The store of the encoder's vectors that are kept under `key` (`JobOptions.key`)."""
+        embedding = self.settings.embedding
+        return EmbeddingStore(
+            self.home / "embeddings",
+            key,
+            self.encoder.spec.dimensions,
+            dtype=embedding.stored,
+            shared=place(embedding.vectors) if embedding.vectors else None,
+        )
+
+
+def _bundled_sample(folder: Path) -> "BundledSample":
+    from viberary_pipeline.sample import BundledSample  # nobody else need have it
+
+    return BundledSample(folder)
+
+
+def pipeline_resource(settings: Settings) -> dg.ResourceDefinition:
+    """The resource `pipeline`. Its description, which the UI shows, lists the settings that are not the defaults."""
+    opened = Pipeline(settings)
+
+    @dg.resource(description=f"The settings of this process that differ from docs/settings.md:\n\n{_changed(settings)}")
+    def pipeline(_: dg.InitResourceContext) -> Pipeline:
+        return opened
+
+    return pipeline
+
+
+def _changed(settings: Settings) -> str:
+    lines = []
+    for setting in (setting for _, group in reference() for setting in group):
+        value = setting.value_in(settings)
+        if value not in ("", setting.default) and setting.default != "all cores":
+            # A URL may hold a password.
+            lines.append(f"- `{setting.variable}` = {'***' if setting.variable.endswith('_URL') else value}")
+    return "\n".join(lines) or "none"
