@@ -169,9 +169,7 @@ def test_a_slow_index_is_refused_by_its_latency(client, sample, encoder):
 
 def test_a_canary_that_finds_its_title_no_more_is_named(client, sample, encoder):
     canaries = (Canary("cold-blooded revenge", "best served COLD", within=1), Canary("a", "No Such Title"))
-    _, gates = build_index(
-        client, sample, HnswSettings(ef_runtime=200), replace(RULES, canaries=canaries), encoder=encoder
-    )
+    _, gates = build_index(*(client, sample, HnswSettings(ef_runtime=200), RULES), encoder=encoder, canaries=canaries)
     assert refused(gates) == ["canaries"]
     assert gates[-1].to_json() == {
         "name": "canaries",
