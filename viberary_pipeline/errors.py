@@ -5,6 +5,8 @@ The command line turns every one of them into a message on standard error and an
 """
 
 import errno
+import shutil
+from pathlib import Path
 
 
 class ViberaryError(Exception):
@@ -98,25 +100,38 @@ class GateRefused(ViberaryError):
 
 
 _OUT_OF_ROOM = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota of this user is used up"}
+_FULL_WORDS = ("disk is full", "No space left on device")
+_NEXT_TO_NOTHING = 1 << 20
 
 
-def out_of_room(error: BaseException | None) -> ViberaryError | None:
+def out_of_room(error: BaseException | None, *folders: Path) -> ViberaryError | None:
     """The message for an exception that says, itself or by its causes, that a disk has no room; None for any other.
 
-    Whoever writes raises its own: OSError, sqlite3's and sqlalchemy's "database or disk is full", DuckDB's and Arrow's
-    "No space left on device".
+    Whoever writes raises its own: OSError; "database or disk is full" of sqlite3 and sqlalchemy, or "disk I/O error"
+    where one of the `folders` has less than 1 MB left; "No space left on device" of DuckDB and Arrow.
     """
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        text = str(error)
-        why = _OUT_OF_ROOM.get(error.errno or 0) if isinstance(error, OSError) else None
-        if why or "disk is full" in text or "No space left on device" in text:
-            return ViberaryError(
-                "There is no room left to write",
-                expected="room on the disks of VIBERARY_HOME, DAGSTER_HOME and the temporary folder",
-                found=f"{why or 'the disk is full'} ({type(error).__name__}: {text[:300]})",
-                todo="make room (`viberary gc` removes what nothing needs), then build again: finished stages are kept",
-            )
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        seen.append(error)
+        why = _OUT_OF_ROOM.get(error.errno or 0, "") if isinstance(error, OSError) else ""
+        if why or says_full(str(error), *folders):
+            return no_room(why or "the disk is full", f"{type(error).__name__}: {str(error).splitlines()[0][:200]}")
         error = error.__cause__ or error.__context__
     return None
+
+
+def says_full(text: str, *folders: Path) -> bool:
+    """Whether the text of an exception says that a disk is full (`out_of_room`)."""
+    if "disk I/O error" in text:
+        return any(shutil.disk_usage(folder).free < _NEXT_TO_NOTHING for folder in folders if folder.is_dir())
+    return any(words in text for words in _FULL_WORDS)
+
+
+def no_room(why: str, found: str) -> ViberaryError:
+    """The error for a disk without room."""
+    return ViberaryError(
+        "There is no room left to write",
+        expected="room on the disks of VIBERARY_HOME, DAGSTER_HOME and the temporary folder",
+        found=f"{why} ({found})",
+        todo="make room (`viberary gc` removes what nothing needs), then build again: finished stages are kept",
+    )

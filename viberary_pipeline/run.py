@@ -2,6 +2,7 @@
 
 import os
 import re
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from viberary_pipeline.assets import ALL_ASSETS
 from viberary_pipeline.definitions import build_definitions
 from viberary_pipeline.embedding.executors.choice import check_executor
 from viberary_pipeline.encoders.files import check_encoder
-from viberary_pipeline.errors import GateRefused, out_of_room
+from viberary_pipeline.errors import GateRefused, no_room, out_of_room, says_full
 from viberary_pipeline.home_lock import hold_home
 from viberary_pipeline.index.preflight import check_usable
 from viberary_pipeline.quality.bounds import TABLES
@@ -107,7 +108,7 @@ def run_build(settings: Settings, *, force: bool, say: Callable[[str], object] =
             return _outcome(ArtifactStore(settings.home_dir), result)
         except Exception as error:
             # Dagster's own database: no stage of ours that could have said so.
-            if (full := out_of_room(error)) is not None:
+            if (full := out_of_room(error, settings.home_dir, Path(tempfile.gettempdir()))) is not None:
                 raise full from error
             raise
 
@@ -180,5 +181,7 @@ def _told(stage: str, error: Any, run: str) -> Failure:
     if "what to do:" in message:  # one of ours
         known = getattr(errors, name, errors.ViberaryError)
         return Failure(stage, message, known.exit_code)
+    if says_full(message, Path(os.environ["DAGSTER_HOME"])):
+        return Failure(stage, str(no_room("the disk is full", f"{name}: {message.splitlines()[0][:200]}")), 1)
     where = (error.stack or ["?"])[-1].strip()
     return Failure(stage, f"{name}: {message}\n  at {where}\n  the whole trace: run {run} in the Dagster UI", 1)

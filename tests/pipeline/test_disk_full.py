@@ -1,0 +1,60 @@
+"""A disk without room: the command says so, whoever of Dagster, SQLite, DuckDB and ourselves meets it first."""
+
+import errno
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Cli
+
+from viberary_pipeline.errors import out_of_room
+
+MOUNTED_KB = 30 * 1024
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 30 MB of its own."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={MOUNTED_KB}k", "tmpfs", str(folder)], capture_output=True, text=True
+    )
+    if mount.returncode:
+        pytest.skip(f"a file system cannot be mounted here (root alone may): {mount.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("free_kb", [0, 100, 1500, 6000])
+def test_a_full_disk_is_named_and_what_to_do(small_disk, free_kb):
+    """At the start; in Dagster's database; between two stages; within one."""
+    home = small_disk / "home"
+    home.mkdir()
+    (small_disk / "fill").write_bytes(bytes((MOUNTED_KB - free_kb) * 1024 - 4096 * (free_kb > 0)))
+    done = Cli(home)("build", VIBERARY_REDIS_URL="redis://127.0.0.1:1/0")
+    assert done.returncode == 1
+    last = done.stderr[done.stderr.rindex("\nviberary: ") if "\nviberary: " in done.stderr else 0 :]
+    assert "Traceback" not in last
+    assert "what to do: " in last
+    assert "make room" in last
+
+
+def test_an_error_that_means_a_full_disk_is_told_from_others(tmp_path):
+    full = OSError(errno.ENOSPC, "No space left on device")
+    wrapped = RuntimeError("a stage failed")
+    wrapped.__cause__ = full
+    for error in (full, wrapped, sqlite3.OperationalError("database or disk is full"), OSError(errno.EDQUOT, "quota")):
+        found = out_of_room(error)
+        assert found is not None
+        assert "make room" in found.todo
+    for error in (
+        None,
+        OSError(errno.EACCES, "Permission denied"),
+        ValueError("x"),
+        sqlite3.OperationalError("disk I/O error"),
+    ):
+        assert out_of_room(error, tmp_path) is None
