@@ -34,7 +34,8 @@ from viberary_pipeline.embedding.int8 import quality, quantise
 from viberary_pipeline.embedding.onnx_backend import INT8, OnnxBackend
 from viberary_pipeline.encoders import resolve
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
-from viberary_pipeline.evaluation.queries import golden_set
+from viberary_pipeline.evaluation.queries import judged_set
+from viberary_pipeline.sample import GOLDEN
 from viberary_pipeline.sample.write import write_sample
 
 
@@ -64,8 +65,8 @@ def main() -> None:
         vectors["int8 by onnxruntime alone"] = alone.encode(texts).vectors
         vectors["float16 as stored"] = vectors["float32"].astype(np.float16).astype(np.float32)
         works = [row["work_id"] for row in documents]
-        golden = golden_set(works)
-        assert golden is not None, "the sample's works are not those that were judged"
+        golden = judged_set(GOLDEN)
+        assert golden.judges(works), "the sample's works are not those that were judged"
         judged = [(query.text, query.grades) for query in golden.queries]
         queries = {"golden": judged, **vibe_queries(), **known_item_queries(documents)}
         found: dict[str, dict[str, NDArray[np.float64]]] = {name: {} for name in vectors}

@@ -35,9 +35,8 @@ from redis.commands.search.query import Query
 
 from viberary_pipeline import redis_server
 from viberary_pipeline.index.build import IndexSource, build_index
-from viberary_pipeline.index.contract import PAGE_FIELDS, VECTOR, BuildRecord, HnswSettings, index_name
+from viberary_pipeline.index.contract import PAGE_FIELDS, VECTOR, BuildRecord, HnswSettings, index_name, is_healthy
 from viberary_pipeline.index.gate_rules import GateRules
-from viberary_pipeline.index.publish import is_healthy
 from viberary_pipeline.index.recall import halfway_queries, recall_at_k
 from viberary_pipeline.index.server import describe_server
 from viberary_pipeline.settings import load_settings

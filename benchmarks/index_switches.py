@@ -34,8 +34,9 @@ from viberary_pipeline.encoders.onnx_export import export_query_encoder
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
 from viberary_pipeline.index.build import IndexSource, build_index
 from viberary_pipeline.index.contract import HnswSettings
+from viberary_pipeline.index.gate_result import EVALUATION, GateResult
 from viberary_pipeline.index.gate_rules import GateRules
-from viberary_pipeline.index.publish import publish, rollback
+from viberary_pipeline.index.publish import publish, record_verdict, rollback
 from viberary_pipeline.redis_server import connect
 from viberary_pipeline.search.searcher import Searcher
 from viberary_pipeline.settings import load_settings
@@ -101,6 +102,7 @@ def run(folder: Path, models: list[Path], switches: int, clients: int, pause: fl
             vectors = realistic_vectors(WORKS, encoder.dimensions, seed=number)
             source = IndexSource(documents, vectors, str(number), encoder.spec_name, encoder.fingerprint, model.name)
             record, _ = build_index(server, source, HnswSettings(ef_runtime=200), GateRules(recall=0))
+            record_verdict(server, record.build, GateResult.not_compared(EVALUATION, 0, "a benchmark"))
             publish(server, record.build)
             expected[record.build] = answers(Searcher(server, home))
         context = multiprocessing.get_context("spawn")

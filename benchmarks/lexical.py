@@ -34,11 +34,13 @@ from viberary_pipeline.artifacts import ArtifactStore
 from viberary_pipeline.duck import parquet_glob
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
 from viberary_pipeline.evaluation.build_evaluation import query_sets
-from viberary_pipeline.evaluation.ranking_metrics import bootstrap, ndcg
+from viberary_pipeline.evaluation.queries import judged_set
 from viberary_pipeline.evaluation.systems import QueryVectors
 from viberary_pipeline.index.contract import VECTOR, document_prefix, read_pointer, read_record
 from viberary_pipeline.index.name_keys import Copies, authors_of, words_of
+from viberary_pipeline.ranking_metrics import bootstrap, ndcg
 from viberary_pipeline.redis_server import connect
+from viberary_pipeline.sample import GOLDEN
 from viberary_pipeline.search.query import LEAST_WORDS_OF_A_SENTENCE, ParsedQuery
 from viberary_pipeline.search.replies import read_rows, search_command
 from viberary_pipeline.search.searcher import encoder_folder
@@ -151,7 +153,9 @@ Queries = dict[str, list[tuple[str, dict[str, int]]]]
 def sample_queries(catalogue: Catalogue) -> Queries:
     from recipes import vibe_queries
 
-    sets = {judged.name: judged.queries for judged in query_sets(catalogue.home, NAMES)}
+    documents = ArtifactStore(catalogue.home).current("documents")
+    given = query_sets(catalogue.home, documents, NAMES, [judged_set(GOLDEN)])
+    sets = {judged.name: judged.queries for judged in given}
     queries = {name: [(query.text, dict(query.grades)) for query in sets[name]] for name in ("golden", "shelves")}
     return queries | vibe_queries()
 

@@ -14,7 +14,6 @@ import platform
 import shutil
 import tempfile
 import time
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +25,10 @@ from viberary_pipeline.encoders import resolve
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
 from viberary_pipeline.encoders.precision import in_int8
 from viberary_pipeline.encoders.query_encoder import ENCODER, MODEL, QueryEncoder, read_description
-from viberary_pipeline.sample.records import work_id
-from viberary_pipeline.sample.works import load_works
+from viberary_pipeline.evaluation.queries import judged_set
+from viberary_pipeline.sample import GOLDEN
 from viberary_pipeline.vectors.store import EmbeddingStore
 
-GOLDEN = Path(__file__).parent.parent / "viberary_pipeline" / "evaluation" / "golden" / "sample.toml"
 DISCOUNT = 1 / np.log2(np.arange(2, 12))
 DRAWS = 2000
 
@@ -77,10 +75,8 @@ def main() -> None:
     store = EmbeddingStore(options.home / "embeddings", model.fingerprint, model.spec.dimensions)
     documents = store.vectors_for(table["text_hash"])
     ids = table["work_id"].to_pylist()
-    names = {str(work.id): work_id(work) for work in load_works()}
-    entries = tomllib.loads(options.golden.read_text(encoding="utf-8"))["query"]
-    queries = [entry["text"] for entry in entries]
-    judged = [{names[number]: grade for number, (grade, _) in entry["works"].items()} for entry in entries]
+    given = judged_set(options.golden).queries
+    queries, judged = [query.text for query in given], [dict(query.grades) for query in given]
     with tempfile.TemporaryDirectory() as folder:
         exact = Path(folder) / "fp32"
         export_query_encoder(model, exact)

@@ -21,10 +21,8 @@ import platform
 import sys
 import tempfile
 import time
-import tomllib
 from collections.abc import Callable
 from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +41,10 @@ from viberary_pipeline.documents.rules import DocumentRules  # noqa: E402
 from viberary_pipeline.duck import DuckLimits  # noqa: E402
 from viberary_pipeline.encoders.files import resolve  # noqa: E402
 from viberary_pipeline.encoders.query_encoder import QueryEncoder  # noqa: E402
+from viberary_pipeline.evaluation.queries import judged_set  # noqa: E402
 from viberary_pipeline.index.contract import POINTER, read_pointer  # noqa: E402
 from viberary_pipeline.redis_server import connect, ensure, stop  # noqa: E402
+from viberary_pipeline.sample import GOLDEN  # noqa: E402
 from viberary_pipeline.search.searcher import Searcher  # noqa: E402
 from viberary_pipeline.search.weights import SearchSettings  # noqa: E402
 from viberary_pipeline.settings import load_settings  # noqa: E402
@@ -192,8 +192,7 @@ def main() -> None:
     parser.add_argument("--encoder", type=Path, help="an exported query encoder; else one is exported")
     parser.add_argument("--out", type=Path, help="the JSON to write")
     options = parser.parse_args()
-    golden = files("viberary_pipeline.evaluation") / "golden" / "sample.toml"
-    queries = [table["text"] for table in tomllib.loads(golden.read_text(encoding="utf-8"))["query"]]
+    queries = [query.text for query in judged_set(GOLDEN).queries]
     with tempfile.TemporaryDirectory() as scratch:
         home, model = Path(scratch), resolve(ENCODER)
         exported = home / "artifacts" / "query_encoder" / "benchmark.0"

@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
 from viberary_pipeline.evaluation.build_evaluation import query_sets
-from viberary_pipeline.evaluation.queries import JudgedQuery
-from viberary_pipeline.evaluation.ranking_metrics import bootstrap, ndcg
+from viberary_pipeline.evaluation.inputs import documents_of
+from viberary_pipeline.evaluation.queries import JudgedQuery, judged_set
 from viberary_pipeline.evaluation.systems import QueryVectors, build_system
 from viberary_pipeline.index.contract import VECTOR, document_prefix, read_pointer, read_record
+from viberary_pipeline.ranking_metrics import bootstrap, ndcg
 from viberary_pipeline.redis_server import connect
+from viberary_pipeline.sample import GOLDEN
 from viberary_pipeline.search.query import ParsedQuery
 from viberary_pipeline.search.ranking import normalised_bm25
 from viberary_pipeline.search.replies import read_rows, search_command
@@ -70,7 +72,8 @@ def main() -> None:
     client = connect(load_settings(home=home))
     record = read_record(client, read_pointer(client).live)
     assert record is not None, "nothing is published"
-    sets = {judged.name: judged.queries for judged in query_sets(home, options.items) if judged.name != "similar books"}
+    given = query_sets(home, documents_of(home, record), options.items, [judged_set(GOLDEN)])
+    sets = {judged.name: judged.queries for judged in given if judged.name != "similar books"}
     known = sets.pop("known items")
     sets |= {
         kind: tuple(query for query in known if query.kind == kind) for kind in dict.fromkeys(q.kind for q in known)

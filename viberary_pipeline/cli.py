@@ -19,7 +19,7 @@ from viberary_pipeline.errors import QueryError, SettingsError, ViberaryError, o
 from viberary_pipeline.settings import Settings, load_settings
 
 
-def _redis_errors() -> tuple[type[Exception], ...]:
+def _redis_errors() -> tuple[type[Any], ...]:
     """What redis-py raises, without importing it before it is needed."""
     module = sys.modules.get("redis")
     return (module.RedisError,) if module else ()
@@ -45,11 +45,9 @@ class _Group(click.Group):
             )
             ctx.exit(1)
         except _redis_errors() as error:
-            click.echo(
-                f"viberary: Redis failed\n  expected:   an answer\n  found:      {type(error).__name__}: {error}\n"
-                "  what to do: see `viberary redis status`, or check VIBERARY_REDIS_URL",
-                err=True,
-            )
+            from viberary_pipeline.redis_server.failures import explain
+
+            click.echo(f"viberary: {explain(error)}", err=True)
             ctx.exit(1)
         except BrokenPipeError:
             # The reader of our output left (`viberary search ... | head`): nothing went wrong.
@@ -205,8 +203,20 @@ def evaluate(queries: Path | None, qrels: Path | None, seed: bool, as_json: bool
         raise click.UsageError("--queries and --qrels go together")
     from viberary_pipeline.evaluation.live import evaluate_live
     from viberary_pipeline.evaluation.page import table_lines
+    from viberary_pipeline.evaluation.queries import judged_set
+    from viberary_pipeline.redis_server import connect
+    from viberary_pipeline.sample import GOLDEN
 
-    result, page = evaluate_live(settings, own=(queries, qrels) if queries and qrels else None, seed=seed)
+    result, page = evaluate_live(
+        connect(settings),
+        settings.writable_home(),
+        own=(queries, qrels) if queries and qrels else None,
+        judged=[judged_set(GOLDEN)],
+        most=settings.evaluation.items,
+        tuning=settings.search,
+        most_loss=settings.gate.evaluation,
+        seed=_seed_embedded(settings) if seed else None,
+    )
     if as_json:
         click.echo(json.dumps(result))
         return
@@ -214,6 +224,34 @@ def evaluate(queries: Path | None, qrels: Path | None, seed: bool, as_json: bool
     for line in table_lines(result):
         click.echo(line)
     click.echo(f"report: {page}")
+
+
+def _seed_embedded(settings: Settings) -> Any:
+    """What gives `evaluate_live` the original system's vectors; texts of it that are new are embedded."""
+    from viberary_pipeline.embedding.embed import embed_missing
+    from viberary_pipeline.embedding.executors.base import Limits
+    from viberary_pipeline.embedding.executors.choice import executor_for, jobs_place
+    from viberary_pipeline.embedding.jobs import JobOptions
+    from viberary_pipeline.evaluation.seed_baseline import seed_vectors
+
+    def embed(texts: Any, model: Any, store: Any) -> None:
+        embed_missing(
+            texts,
+            encoder=model,
+            store=store,
+            executor=executor_for(settings),
+            jobs_root=settings.home_dir / "jobs",
+            jobs_at=jobs_place(settings),
+            shard_rows=settings.embedding.shard_rows,
+            # In full precision: int8 has a store of its own.
+            options=JobOptions(device="cuda" if settings.executor != "local" else settings.embedding.device),
+            limits=Limits(settings.embedding.deadline_minutes * 60, settings.embedding.stall_minutes * 60),
+        )
+
+    rules = settings.documents.resolved()
+    return lambda record, documents: seed_vectors(
+        *(settings.home_dir, record, documents, settings.encoder, rules, settings.duckdb), embed=embed
+    )
 
 
 def _lines(stream: Any) -> Iterator[str]:
@@ -265,6 +303,9 @@ def status(as_json: bool) -> None:
         rate = f", {record.documents / record.feed_seconds:,.0f} works/s" if record.feed_seconds else ""
         click.echo(f"  built in   {record.seconds} s{rate}")
         for gate in record.gate_results:
+            if gate["outcome"] == "not compared":
+                click.echo(f"  gate       {gate['name']} not compared: {gate['means']}")
+                continue
             verdict = "passed" if gate["passed"] else "FAILED"
             click.echo(f"  gate       {gate['name']} {verdict}: {gate['figure']} (bound {gate['bound']})")
 

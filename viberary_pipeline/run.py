@@ -18,9 +18,11 @@ from viberary_pipeline.embedding.executors.choice import check_executor
 from viberary_pipeline.encoders.files import check_encoder
 from viberary_pipeline.errors import GateRefused, no_room, out_of_room, says_full
 from viberary_pipeline.home_lock import hold_home
+from viberary_pipeline.index.preflight import check_usable
 from viberary_pipeline.quality.bounds import TABLES
 from viberary_pipeline.quality.report import READ_TABLES
 from viberary_pipeline.quality.verdict import validation_stage
+from viberary_pipeline.redis_server import connect
 from viberary_pipeline.settings import Settings
 
 _DAGSTER_YAML = """\
@@ -91,6 +93,7 @@ def run_build(settings: Settings, *, force: bool, say: Callable[[str], object] =
     # What the executor lacks, or the encoder, or Redis, must not be noticed after hours.
     check_executor(settings)
     check_encoder(settings.encoder)
+    check_usable(connect(settings))
     with hold_home(settings.writable_home(), say=say):
         try:
             dagster_home(settings.home_dir)

@@ -13,22 +13,32 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import redis
+from builds import evaluated
 from tiny_model import DIMENSIONS, WORDS, make_tiny_model
 
 from viberary_pipeline import redis_server
 from viberary_pipeline.encoders import resolve
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
-from viberary_pipeline.errors import IndexBuildError, RedisServerError
+from viberary_pipeline.errors import GateRefused, IndexBuildError, RedisServerError
 from viberary_pipeline.index import build as build_module
 from viberary_pipeline.index.build import IndexSource, build_index
 from viberary_pipeline.index.clean import known_builds, remove_build, remove_unneeded
-from viberary_pipeline.index.contract import ALIAS, HnswSettings, index_name, read_pointer, read_record
+from viberary_pipeline.index.contract import (
+    ALIAS,
+    HnswSettings,
+    aliased_index,
+    index_name,
+    is_healthy,
+    read_pointer,
+    read_record,
+)
 from viberary_pipeline.index.garbage import collect_garbage
+from viberary_pipeline.index.gate_result import EVALUATION, GateResult
 from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.index.lock import build_lock
-from viberary_pipeline.index.preflight import aliased_index, check_names
-from viberary_pipeline.index.publish import is_healthy, publish, save
+from viberary_pipeline.index.preflight import check_names
+from viberary_pipeline.index.publish import publish, record_verdict, save, standing_build
 from viberary_pipeline.redis_server import connect
 from viberary_pipeline.search.knn import nearest
 from viberary_pipeline.search.searcher import Searcher
@@ -69,8 +79,8 @@ def source(tmp_path_factory):
 
 def build(client: redis.Redis, source: IndexSource, **options) -> str:
     record, gates = build_index(client, source, HnswSettings(ef_runtime=200), RULES, **options)
-    assert all(gate.passed for gate in gates)
-    return record.build
+    assert not any(gate.failed for gate in gates)
+    return evaluated(client, record.build).build
 
 
 def assert_answers(client: redis.Redis, vectors: dict[str, np.ndarray]) -> str:
@@ -106,6 +116,7 @@ def _rebuild(url: str, data: IndexSource, commands: int) -> None:
     with build_lock(client):
         remove_unneeded(client)
         record, _ = build_index(client, data, HnswSettings(ef_runtime=200), RULES)
+        evaluated(client, record.build)
         publish(client, record.build)
         remove_unneeded(client)
         save(client, record.build)
@@ -188,7 +199,7 @@ def test_a_vector_that_is_damaged_on_its_way_is_caught_by_a_gate(client, source,
 
     monkeypatch.setattr(build_module, "_document_hash", damaged)
     _, gates = build_index(client, source(), HnswSettings(ef_runtime=200), RULES)
-    refused = [gate.name for gate in gates if not gate.passed]
+    refused = [gate.name for gate in gates if gate.failed]
     expected = {
         "of a wrong dimension": ["document_count", "indexing_failures"],
         "missing": ["document_count"],
@@ -318,3 +329,44 @@ def test_kill_9_of_redis_in_the_feed_fails_the_build_and_leaves_nothing(home, so
     assert assert_answers(client, {live: data.vectors}) == live
     assert collect_garbage(client, home / "nothing").builds == ()
     assert client.dbsize() == WORKS + 2
+
+
+# ---- killed around the verdict of the evaluation
+
+
+def _refuse(url: str, build: str, commands: int) -> None:
+    client = connect(load_settings(redis_url=url))
+    _die_after(commands)
+    record_verdict(client, build, GateResult.judged(EVALUATION, False, 0.2, 0.03, "nDCG@10 lost at most"))
+
+
+def test_killed_around_its_verdict_a_refused_build_never_goes_live(client, source, tmp_path):
+    url = f"redis://127.0.0.1:{client.connection_pool.connection_kwargs['port']}"
+    live = build(client, source(seed=1))
+    publish(client, live)
+    states = set()
+    for commands in range(1, 40):
+        worse, _ = build_index(client, replace(source(seed=2), digest="worse"), HnswSettings(ef_runtime=200), RULES)
+        child = os.fork()
+        if child == 0:
+            try:
+                _refuse(url, worse.build, commands)
+            finally:
+                os._exit(0)
+        _, status = os.waitpid(child, 0)
+        time.sleep(0.01)
+        record = read_record(client, worse.build)
+        states.add(record.state if record else "gone")
+        with pytest.raises((GateRefused, IndexBuildError)):  # the stage published_index, run alone
+            publish(client, worse.build)
+        standing = standing_build(client, "worse", 0)
+        assert standing is None or standing.state == "ready", "one without its verdict is evaluated again"
+        assert read_pointer(client).live == live
+        with build_lock(client):
+            remove_unneeded(client)
+            if standing is not None:
+                remove_build(client, worse.build)
+        assert known_builds(client) == [live]
+        if os.WIFEXITED(status):
+            break
+    assert states == {"ready", "refused", "gone"}

@@ -5,8 +5,7 @@ import pytest
 
 from viberary_pipeline.definitions import build_definitions
 from viberary_pipeline.errors import SettingsError
-from viberary_pipeline.evaluation.evaluation_gate import GATE as EVALUATION_GATE
-from viberary_pipeline.index.gate import GATE_NAMES
+from viberary_pipeline.index.gate_result import EVALUATION, INDEX_GATES
 from viberary_pipeline.quality.bounds import TABLES, expectation_specs
 from viberary_pipeline.settings import load_settings
 
@@ -54,8 +53,8 @@ def test_the_graph_is_the_flow(definitions):
 def test_every_expectation_and_gate_is_a_check_and_errors_block(definitions):
     graph = definitions.resolve_asset_graph()
     found = {(key.asset_key.to_user_string(), key.name): graph.get(key).blocking for key in graph.asset_check_keys}
-    expected = {("search_index", name): True for name in GATE_NAMES}
-    expected[("evaluation_report", EVALUATION_GATE)] = True
+    expected = {("search_index", name): True for name in INDEX_GATES}
+    expected[("evaluation_report", EVALUATION)] = True
     for table in TABLES:
         expected |= {(table, spec.name): spec.severity == "ERROR" for spec in expectation_specs(table)}
     assert found == expected

@@ -11,14 +11,16 @@ import pytest
 from viberary_pipeline.errors import EvaluationError
 from viberary_pipeline.evaluation.build_evaluation import evaluate_build, query_sets
 from viberary_pipeline.evaluation.evaluation_gate import gate_evaluation
+from viberary_pipeline.evaluation.inputs import documents_of
 from viberary_pipeline.evaluation.known_items import KINDS, known_items, with_typo
 from viberary_pipeline.evaluation.page import line_chart, table_lines, write_report
-from viberary_pipeline.evaluation.queries import JudgedQuery, QuerySet, golden_set, trec_set
+from viberary_pipeline.evaluation.queries import JudgedQuery, QuerySet, judged_set, trec_set
 from viberary_pipeline.evaluation.scoring import Scored, by_query, evaluate, summary
 from viberary_pipeline.evaluation.seed_baseline import SeedVectors
 from viberary_pipeline.evaluation.systems import BM25, PREVIOUS, SEED, SEED_ORDER, THIS, VECTORS, System, seed_systems
 from viberary_pipeline.evaluation.weak_labels import weak_sets
 from viberary_pipeline.index.contract import document_prefix, read_record
+from viberary_pipeline.sample import GOLDEN
 from viberary_pipeline.sample.records import work_id
 from viberary_pipeline.sample.works import load_works
 from viberary_pipeline.search.spelling import edits
@@ -28,7 +30,8 @@ SAMPLE = [work_id(work) for work in load_works()]
 
 
 def test_the_golden_set_judges_works_of_the_sample_and_each_query_has_a_best_one():
-    golden = golden_set(SAMPLE)
+    golden = judged_set(GOLDEN)
+    assert golden.name == "golden"
     assert golden.relevant == 2
     assert len(golden.queries) >= 60
     assert len({query.text for query in golden.queries}) == len(golden.queries)
@@ -37,7 +40,8 @@ def test_the_golden_set_judges_works_of_the_sample_and_each_query_has_a_best_one
         assert set(query.grades.values()) <= {0, 1, 2, 3}
         assert 3 in query.grades.values(), query.text
     assert set(Counter(query.kind for query in golden.queries)) == {"feeling", "subject", "people", "place", "style"}
-    assert golden_set(SAMPLE[:100]) is None, "its judgements are of no other catalogue"
+    assert golden.judges(SAMPLE)
+    assert not golden.judges(SAMPLE[:100]), "its judgements are of no other catalogue"
 
 
 def test_trec_files_become_a_set(tmp_path):
@@ -160,13 +164,30 @@ def one(system, asked, figure, name="golden"):
 def test_the_gate_lets_a_small_loss_pass_and_refuses_a_larger_one():
     scored = [one(THIS, "a", 0.50), one(PREVIOUS, "a", 0.52), one(THIS, "new", 0.0)]
     passed = gate_evaluation(scored, {"golden"}, 0.03)
-    assert (passed.passed, passed.figure, passed.bound) == (True, 0.02, 0.03)
+    assert (passed.outcome, passed.figure, passed.bound) == ("passed", 0.02, 0.03)
     worse = [*scored, one(THIS, "b", 0.1, "known items"), one(PREVIOUS, "b", 0.5, "known items")]
     refused = gate_evaluation(worse, {"golden", "known items"}, 0.03)
     assert (refused.passed, refused.figure) == (False, 0.4)
     assert "known items: 0.1000, before 0.5000" in refused.means
     assert gate_evaluation(worse, {"golden"}, 0.03).passed, "a set that guards nothing"
-    assert gate_evaluation([one(THIS, "a", 0.0)], {"golden"}, 0.03).passed, "nothing to compare with"
+
+
+@pytest.mark.parametrize(
+    ("scored", "why_not", "means"),
+    [
+        ([one(THIS, "a", 0.0)], "no build is live", "no build is live"),
+        ([one(THIS, "a", 0.0)], "", "the published build holds the right answers of no query"),
+        ([one(THIS, "a", 0.0), one(PREVIOUS, "b", 0.9)], "", "the published build holds the right answers of no query"),
+        (
+            [one(THIS, "a", 0.0, "shelves"), one(PREVIOUS, "a", 0.9, "shelves")],
+            "",
+            "the published build holds the right answers of no query",
+        ),
+    ],
+)
+def test_where_no_query_was_answered_by_both_builds_nothing_is_compared(scored, why_not, means):
+    result = gate_evaluation(scored, {"golden"}, 0.03, why_not=why_not)
+    assert (result.outcome, result.passed, result.figure, result.means) == ("not compared", None, None, means)
 
 
 def test_the_seeds_order_is_its_fifty_nearest_turned_round():
@@ -190,7 +211,7 @@ def evaluated(published):
         published.home,
         record,
         None,
-        query_sets(published.home, 25),
+        query_sets(published.home, documents_of(published.home, record), 25, [judged_set(GOLDEN)]),
         tuning=SearchSettings(),
         most_loss=0.03,
         seed=seed,
@@ -211,7 +232,9 @@ def test_a_build_is_measured_beside_its_baselines(evaluated, published):
     assert known["title with a typo"]["systems"][THIS]["top3"] >= 0.9
     assert known["author"]["systems"][THIS]["ndcg@10"] >= 0.95
     assert known["sentence"]["systems"][THIS]["top3"] >= 0.95
-    assert [point["ef_runtime"] for point in evaluated["ef_runtime"]] == [10, 20, 50, 100, 200, 400]
+    assert [point["ef_runtime"] for point in evaluated["ef_runtime"]] == [
+        *(10, 20, 50, 100, 200, 400, 800, 1600, 3200, 6400),
+    ]
     assert evaluated["ef_runtime"][-1]["recall"] >= 0.99
     json.dumps(evaluated)
 
@@ -220,15 +243,17 @@ def test_the_report_is_one_page_with_every_figure(evaluated, tmp_path):
     page = write_report(tmp_path, evaluated)
     text = page.read_text(encoding="utf-8")
     assert (tmp_path / "quality" / "evaluation" / "latest.html").read_text(encoding="utf-8") == text
-    assert "Fit to be published" in text
+    assert "Not compared: no build is live." in text
+    assert "Fit to be published" not in text
     assert text.count("<svg") == 2
     assert "http" not in text.replace('http-equiv="', ""), "it needs no network"
     for query in evaluated["queries"]:
         assert query["asked"].split("'")[0].split("&")[0].split('"')[0] in text
     nothing = {**evaluated, "sets": {}, "queries": [], "ef_runtime": []}
     assert "no query to ask" in write_report(tmp_path, nothing).read_text(encoding="utf-8")
-    refused = {**evaluated, "gate": {**evaluated["gate"], "passed": False}}
-    assert "Refused" in write_report(tmp_path, refused).read_text(encoding="utf-8")
+    for outcome, words in (("failed", "Refused: 0.1 (bound 0.03)."), ("passed", "Fit to be published: 0.1")):
+        judged = {**evaluated, "gate": {**evaluated["gate"], "outcome": outcome, "figure": 0.1}}
+        assert words in write_report(tmp_path, judged).read_text(encoding="utf-8")
     lines = table_lines(evaluated)
     assert sum(THIS in line for line in lines) == 4
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from builds import built, evaluated
 from conftest import Cli
 from tiny_model import make_tiny_model
 
@@ -19,19 +20,22 @@ from viberary_pipeline.artifacts import ArtifactStore
 from viberary_pipeline.encoders import resolve
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
-from viberary_pipeline.errors import EncoderError, GateRefused, IndexBuildError, SettingsError
+from viberary_pipeline.errors import EncoderError, GateRefused, SettingsError
 from viberary_pipeline.index.build import IndexSource, build_index
-from viberary_pipeline.index.canaries import SAMPLE_CANARIES, Canary, canaries_of, load_canaries
+from viberary_pipeline.index.canaries import Canary, load_canaries
 from viberary_pipeline.index.clean import known_builds
-from viberary_pipeline.index.contract import HnswSettings, Pointer, read_pointer, read_record, record_key
-from viberary_pipeline.index.gate import GATE_NAMES, GateRules
-from viberary_pipeline.index.gate_result import GateResult
-from viberary_pipeline.index.publish import add_gates, publish, require_query_encoder, rollback
+from viberary_pipeline.index.contract import HnswSettings, Pointer, read_pointer
+from viberary_pipeline.index.gate_result import INDEX_GATES, GateResult
+from viberary_pipeline.index.gate_rules import GateRules
+from viberary_pipeline.index.publish import publish, require_query_encoder, rollback
 from viberary_pipeline.quality.bounds import BOUNDS
+from viberary_pipeline.resources.pipeline import Pipeline
+from viberary_pipeline.sample import CANARIES
 from viberary_pipeline.settings import load_settings
 from viberary_pipeline.vectors.store import EmbeddingStore
 
-RULES = GateRules(queries=50, canaries=load_canaries(SAMPLE_CANARIES))
+RULES = GateRules(queries=50)
+SAMPLE_CANARIES = load_canaries(CANARIES)
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +59,16 @@ def sample(published) -> IndexSource:
 
 
 def refused(gates: list[GateResult]) -> list[str]:
-    return [gate.name for gate in gates if not gate.passed]
+    return [gate.name for gate in gates if gate.failed]
 
 
 def test_a_good_build_passes_every_gate(client, sample, encoder):
-    record, gates = build_index(client, sample, HnswSettings(ef_runtime=200), RULES, encoder=encoder)
-    assert [(gate.name, gate.passed) for gate in gates] == [(name, True) for name in GATE_NAMES]
+    record, gates = build_index(
+        *(client, sample, HnswSettings(ef_runtime=200), RULES), encoder=encoder, canaries=SAMPLE_CANARIES
+    )
+    assert [(gate.name, gate.outcome) for gate in gates] == [
+        (name, "not compared" if name == "documents_kept" else "passed") for name in INDEX_GATES
+    ]
     assert record.gate_results == [gate.to_json() for gate in gates]
     assert (record.state, record.source, record.feed_seconds > 0) == ("ready", "given", True)
     match = next(gate for gate in gates if gate.name == "vectors_match_texts")
@@ -69,7 +77,9 @@ def test_a_good_build_passes_every_gate(client, sample, encoder):
 
 def test_shuffled_vectors_are_refused_by_the_texts_and_by_the_canaries(client, sample, encoder):
     shuffled = replace(sample, vectors=np.random.default_rng(0).permutation(sample.vectors))
-    _, gates = build_index(client, shuffled, HnswSettings(ef_runtime=200), RULES, encoder=encoder)
+    _, gates = build_index(
+        *(client, shuffled, HnswSettings(ef_runtime=200), RULES), encoder=encoder, canaries=SAMPLE_CANARIES
+    )
     assert refused(gates) == ["vectors_match_texts", "canaries"]
     assert next(gate.figure for gate in gates if gate.name == "vectors_match_texts") < 0.4
     assert client.dbsize() == 0
@@ -78,30 +88,49 @@ def test_shuffled_vectors_are_refused_by_the_texts_and_by_the_canaries(client, s
 def test_vectors_of_another_model_under_the_same_name_are_refused_by_the_texts(client, sample, encoder):
     rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(384, 384)))[0]
     turned = replace(sample, vectors=np.ascontiguousarray(sample.vectors @ rotation, dtype=np.float32))
-    _, gates = build_index(client, turned, HnswSettings(ef_runtime=200), replace(RULES, canaries=()), encoder=encoder)
+    _, gates = build_index(client, turned, HnswSettings(ef_runtime=200), RULES, encoder=encoder)
     assert refused(gates) == ["vectors_match_texts"]
 
 
 def test_half_the_documents_are_refused_unless_accepted_or_of_another_source(client, sample, encoder, tmp_path):
     live, _ = build_index(client, sample, HnswSettings(ef_runtime=200), RULES, encoder=encoder)
-    publish(client, live.build)
+    publish(client, evaluated(client, live.build).build)
     table = pq.read_table(sample.documents)
     half = table.num_rows // 2
     pq.write_table(table.slice(0, half), tmp_path / "half.parquet")
     halved = replace(sample, documents=tmp_path / "half.parquet", vectors=sample.vectors[:half])
-    rules = replace(RULES, canaries=())
-    _, gates = build_index(client, halved, HnswSettings(ef_runtime=200), rules, encoder=encoder)
+    _, gates = build_index(client, halved, HnswSettings(ef_runtime=200), RULES, encoder=encoder)
     assert refused(gates) == ["documents_kept"]
     gate = next(gate for gate in gates if gate.name == "documents_kept")
     assert (gate.figure, gate.bound) == (pytest.approx(half / table.num_rows, abs=1e-5), 0.9)
     assert known_builds(client) == [live.build]
-    for pardon in ({"accept_loss": True}, {"most_lost": 0.6}):
-        _, gates = build_index(client, halved, HnswSettings(ef_runtime=200), replace(rules, **pardon), encoder=encoder)
+    for rules, accept in ((RULES, True), (replace(RULES, loss=0.6), False)):
+        _, gates = build_index(
+            *(client, halved, HnswSettings(ef_runtime=200), rules), encoder=encoder, accept_loss=accept
+        )
         assert refused(gates) == []
     _, gates = build_index(
-        client, replace(halved, source="sample"), HnswSettings(ef_runtime=200), rules, encoder=encoder
+        client, replace(halved, source="sample"), HnswSettings(ef_runtime=200), RULES, encoder=encoder
     )
     assert refused(gates) == []
+    assert {gate.name: gate.to_json() for gate in gates if gate.passed is None} == {
+        "documents_kept": {
+            "name": "documents_kept",
+            "outcome": "not compared",
+            "passed": None,
+            "figure": None,
+            "bound": 0.9,
+            "means": f"the live build's {table.num_rows:,} works come from another source (given)",
+        },
+        "canaries": {
+            "name": "canaries",
+            "outcome": "not compared",
+            "passed": None,
+            "figure": None,
+            "bound": 0,
+            "means": "no canaries are set",
+        },
+    }
 
 
 def test_an_encoder_of_another_fingerprint_is_refused_before_anything_is_written(client, sample, tiny_model, tmp_path):
@@ -115,9 +144,7 @@ def test_an_encoder_of_another_fingerprint_is_refused_before_anything_is_written
 
 
 def test_an_encoder_of_another_fingerprint_is_refused_at_publish_and_rollback(client, sample, encoder, tmp_path):
-    first, second = (
-        build_index(client, sample, HnswSettings(ef_runtime=200), RULES, encoder=encoder)[0] for _ in range(2)
-    )
+    first, second = (built(client, sample, RULES, encoder=encoder) for _ in range(2))
     folder = tmp_path / "artifacts" / "query_encoder" / "k.1"
     with pytest.raises(EncoderError, match="is not in this VIBERARY_HOME"):
         publish(client, first.build, home=tmp_path)
@@ -142,12 +169,11 @@ def test_a_slow_index_is_refused_by_its_latency(client, sample, encoder):
 
 def test_a_canary_that_finds_its_title_no_more_is_named(client, sample, encoder):
     canaries = (Canary("cold-blooded revenge", "best served COLD", within=1), Canary("a", "No Such Title"))
-    _, gates = build_index(
-        client, sample, HnswSettings(ef_runtime=200), replace(RULES, canaries=canaries), encoder=encoder
-    )
+    _, gates = build_index(*(client, sample, HnswSettings(ef_runtime=200), RULES), encoder=encoder, canaries=canaries)
     assert refused(gates) == ["canaries"]
     assert gates[-1].to_json() == {
         "name": "canaries",
+        "outcome": "failed",
         "passed": False,
         "figure": 1,
         "bound": 0,
@@ -155,38 +181,19 @@ def test_a_canary_that_finds_its_title_no_more_is_named(client, sample, encoder)
     }
 
 
-def test_gates_measured_after_the_build_are_added_and_may_take_it_away(client, sample):
-    record, gates = build_index(client, sample, HnswSettings(ef_runtime=200), replace(RULES, canaries=()))
-    good = GateResult("ndcg_at_10", True, 0.5, 0.45, "not worse than the live build")
-    add_gates(client, record.build, [good])
-    assert read_record(client, record.build).gate_results == [*(gate.to_json() for gate in gates), good.to_json()]
-    with pytest.raises(GateRefused, match="Refused by the gate ndcg_at_10"):
-        add_gates(client, record.build, [replace(good, passed=False, figure=0.3)])
-    assert client.dbsize() == 0
-    with pytest.raises(IndexBuildError, match="No gate can be added"):
-        add_gates(client, record.build, [good])
-
-
-def test_a_build_with_a_failed_gate_in_its_record_is_never_published(client, sample):
-    record, gates = build_index(client, sample, HnswSettings(ef_runtime=200), replace(RULES, canaries=()))
-    failed = json.dumps([{**gate.to_json(), "passed": gate.name != "full_results"} for gate in gates])
-    client.hset(record_key(record.build), "gates", failed)
-    with pytest.raises(GateRefused, match="refused by full_results"):
-        publish(client, record.build)
-    assert read_pointer(client) == Pointer("", "")
-
-
 # ---- the file of canaries
 
 
 def test_canaries_are_those_set_or_the_samples_own(tmp_path):
-    assert canaries_of(load_settings(home=tmp_path)) == SAMPLE_CANARIES
-    assert canaries_of(load_settings(home=tmp_path, raw="/data")) is None
-    assert canaries_of(load_settings(home=tmp_path, languages="fr")) is None  # a part of the sample lacks some
+    def of(**settings: object) -> tuple[Canary, ...]:
+        return Pipeline(load_settings(home=tmp_path, **settings)).canaries
+
+    assert of() == SAMPLE_CANARIES
+    assert of(raw="/data") == ()
+    assert of(documents_languages="fr") == ()  # a part of the sample lacks some
     own = tmp_path / "own.toml"
-    assert canaries_of(load_settings(home=tmp_path, raw="/data", canaries=own)) == own
     own.write_text('[[canary]]\nquery = "sea"\ntitle = "Moby-Dick"\nwithin = 3\n')
-    assert load_canaries(own) == (Canary("sea", "Moby-Dick", 3),)
+    assert of(raw="/data", gate_canaries=own) == (Canary("sea", "Moby-Dick", 3),)
 
 
 @pytest.mark.parametrize(

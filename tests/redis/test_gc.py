@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from builds import built
 from filelock import FileLock
 
 from viberary_pipeline.artifacts import ArtifactStore
@@ -17,13 +18,13 @@ from viberary_pipeline.embedding.jobs import write_job
 from viberary_pipeline.encoders import REGISTRY, ResolvedEncoder
 from viberary_pipeline.encoders.quantize import int8_name
 from viberary_pipeline.errors import IndexBuildError
-from viberary_pipeline.index.build import IndexSource, build_index
+from viberary_pipeline.index.build import IndexSource
 from viberary_pipeline.index.clean import known_builds
-from viberary_pipeline.index.contract import HnswSettings, document_prefix, index_name, read_record, record_key
+from viberary_pipeline.index.contract import document_prefix, index_name, is_healthy, read_record, record_key
 from viberary_pipeline.index.garbage import collect_garbage
 from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.index.lock import build_lock
-from viberary_pipeline.index.publish import is_healthy, publish
+from viberary_pipeline.index.publish import publish
 from viberary_pipeline.vectors.arrow_files import TEXTS_SCHEMA, table_bytes, vectors_table
 from viberary_pipeline.vectors.store import EmbeddingStore
 
@@ -47,9 +48,9 @@ def build(client, tmp_path):
     pq.write_table(pa.Table.from_pylist(rows), path)
     vectors = np.eye(WORKS, dtype=np.float32)
 
-    def make(key: str = "k" * 16) -> str:
-        source = IndexSource(path, vectors, "d", "e", "f" * 16, key)
-        return build_index(client, source, HnswSettings(ef_runtime=200), GateRules(queries=5))[0].build
+    def make(key: str = "k" * 16, documents: str = "") -> str:
+        source = IndexSource(path, vectors, "d", "e", "f" * 16, key, documents_key=documents)
+        return built(client, source, GateRules(queries=5)).build
 
     return make
 
@@ -118,6 +119,17 @@ def test_artifacts_that_nothing_needs_go(client, build, home):
     for artifact in (books, documents, *encoders[:2], encoders[3]):
         assert artifact.file("file").read_bytes() == b"x" * 1000
     assert ArtifactStore(home).current("documents") == documents
+
+
+def test_documents_of_live_and_previous_builds_stay_with_what_they_were_made_from(client, build, home):
+    made = []
+    for name in ("unneeded", "previous", "live", "last"):
+        books = produce(home, "books", name)
+        made.append((books, produce(home, "documents", name, {"books": books.key})))
+    for _, documents in made[:3]:
+        publish(client, build(documents=documents.key))
+    assert collect_garbage(client, home).folders == tuple(sorted(artifact.path for artifact in made[0]))
+    assert all(artifact.path.exists() for pair in made[1:] for artifact in pair)
 
 
 def test_artifacts_stay_while_a_stage_is_under_way(client, home):

@@ -5,7 +5,7 @@ from redis.commands.search.field import VectorField
 from redis.commands.search.index_definition import IndexDefinition, IndexType
 
 from viberary_pipeline.index.contract import VECTOR, index_name
-from viberary_pipeline.index.effort import ef_runtime_for
+from viberary_pipeline.index.ef_runtime import ef_runtime_for
 from viberary_pipeline.index.progress import Progress
 from viberary_pipeline.index.server import describe_server, vectors_held, vectors_waiting, waiting_in
 
@@ -37,7 +37,7 @@ def test_the_buffer_of_a_server_with_workers_is_waited_for():
 
 
 @pytest.mark.parametrize(
-    ("documents", "dimensions", "effort"),
+    ("documents", "dimensions", "ef_runtime"),
     [
         (3, 384, 200),
         (30_000, 384, 200),
@@ -50,8 +50,8 @@ def test_the_buffer_of_a_server_with_workers_is_waited_for():
         (1_500_000, 768, 6400),
     ],
 )
-def test_a_larger_index_is_searched_further(documents, dimensions, effort):
-    assert ef_runtime_for(documents, dimensions) == effort
+def test_a_larger_index_is_searched_further(documents, dimensions, ef_runtime):
+    assert ef_runtime_for(documents, dimensions) == ef_runtime
 
 
 def test_a_feed_says_rate_and_time_left_every_ten_seconds():

@@ -11,15 +11,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from builds import published
 from tiny_model import make_tiny_model
 
 from viberary_pipeline.encoders import resolve
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
-from viberary_pipeline.index.build import IndexSource, build_index
-from viberary_pipeline.index.contract import HnswSettings
+from viberary_pipeline.index.build import IndexSource
 from viberary_pipeline.index.gate_rules import GateRules
-from viberary_pipeline.index.publish import publish, rollback
+from viberary_pipeline.index.publish import rollback
 from viberary_pipeline.search.searcher import Searcher
 
 WORKS = 400
@@ -59,8 +59,7 @@ def test_switches_under_four_clients(client, encoders, tmp_path, dimensions):
         vectors = np.random.default_rng(number).normal(size=(WORKS, encoder.dimensions)).astype(np.float32)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         source = IndexSource(tmp_path / "documents.parquet", vectors, "d", "e", encoder.fingerprint, key)
-        record, _ = build_index(client, source, HnswSettings(ef_runtime=200), GateRules(queries=5))
-        publish(client, record.build)
+        record = published(client, source, GateRules(queries=5))
         searcher = Searcher(client, home)
         expected[record.build] = {query: searcher.search(query).results for query in QUERIES}
 

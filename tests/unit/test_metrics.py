@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from viberary_pipeline.evaluation.ranking_metrics import bootstrap, ndcg, recall, reciprocal_rank
+from viberary_pipeline.ranking_metrics import bootstrap, ndcg, ndcg_of_scores, recall, reciprocal_rank
 
 GRADES = {"a": 3, "b": 2, "c": 1, "z": 0}
 
@@ -21,6 +21,17 @@ def test_ndcg_is_one_for_the_best_order_and_discounts_by_rank():
 def test_ndcg_against_ideal_lists_longer_than_ten():
     grades = {str(n): 1 for n in range(50)}
     assert ndcg([str(n) for n in range(10)], grades) == pytest.approx(1.0)
+
+
+def test_ndcg_of_many_queries_is_that_of_each():
+    random = np.random.default_rng(0)
+    gains, scores = random.integers(0, 4, size=(20, 30)), random.normal(size=(20, 30))
+    alone = [
+        ndcg([str(n) for n in np.argsort(-row)], {str(n): int(gain) for n, gain in enumerate(of)})
+        for row, of in zip(scores, gains, strict=True)
+    ]
+    assert ndcg_of_scores(scores, gains) == pytest.approx(alone)
+    assert ndcg_of_scores(scores[:, :3], np.zeros((20, 3))) == pytest.approx(np.ones(20))
 
 
 def test_reciprocal_rank_is_that_of_the_first_that_is_good_enough():

@@ -5,18 +5,18 @@ from typing import Any
 
 import dagster as dg
 
-from viberary_pipeline.assets.search_index import check_results
+from viberary_pipeline.assets.search_index import gate_check
 from viberary_pipeline.assets.stages import Result, Work, stage
 from viberary_pipeline.documents.assemble import TABLES
 from viberary_pipeline.errors import IndexBuildError
 from viberary_pipeline.evaluation.build_evaluation import evaluate_build, query_sets
-from viberary_pipeline.evaluation.evaluation_gate import GATE
+from viberary_pipeline.evaluation.inputs import documents_of
 from viberary_pipeline.evaluation.page import write_report
 from viberary_pipeline.evaluation.seed_baseline import seed_vectors
 from viberary_pipeline.evaluation.systems import THIS
-from viberary_pipeline.index.clean import remove_build
 from viberary_pipeline.index.contract import read_pointer, read_record
-from viberary_pipeline.index.lock import build_lock
+from viberary_pipeline.index.gate_result import EVALUATION, GateResult
+from viberary_pipeline.index.publish import record_verdict
 
 _NO_BOUND = 1.0
 
@@ -26,7 +26,7 @@ _NO_BOUND = 1.0
     kinds={"redis"},
     reads=("search_index", "documents", "query_encoder", *TABLES),
     code=("evaluation", "search"),
-    checks=(GATE,),
+    checks=(EVALUATION,),
 )
 def evaluation_report(work: Work) -> Result:
     """quality/evaluation/latest.html: known items, weak labels and, on the bundled sample, the golden set."""
@@ -45,16 +45,19 @@ def evaluation_report(work: Work) -> Result:
     baseline = read_record(client, pointer.previous if is_live else pointer.live)
 
     def evaluate(_: Path) -> dict[str, Any]:
+        documents = documents_of(pipeline.home, record)
         evaluated = evaluate_build(
             client,
             pipeline.home,
             record,
             baseline,
-            query_sets(pipeline.home, settings.evaluation.items),
+            query_sets(pipeline.home, documents, settings.evaluation.items, pipeline.judged),
             tuning=settings.search,
             # What is live was let through when it was published: it is measured, not refused.
             most_loss=_NO_BOUND if is_live else settings.gate.evaluation,
-            seed=seed_vectors(pipeline.home, settings.encoder, pipeline.rules, settings.duckdb, embed=None),
+            seed=seed_vectors(
+                *(pipeline.home, record, documents, settings.encoder, pipeline.rules, settings.duckdb), embed=None
+            ),
         )
         page = write_report(pipeline.home, evaluated.result)
         return {**{k: v for k, v in evaluated.result.items() if k != "queries"}, "page": str(page)}
@@ -68,17 +71,15 @@ def evaluation_report(work: Work) -> Result:
         gate=settings.gate.evaluation,
     )
     facts = made.artifact.facts
-    if not facts["gate"]["passed"]:
-        with build_lock(client):
-            remove_build(client, build)
-    found = {name: judged["systems"][THIS]["ndcg@10"][0] for name, judged in facts["sets"].items()}
+    record_verdict(client, build, GateResult.from_json(facts["gate"]))
+    ndcg = {name: judged["systems"][THIS]["ndcg@10"][0] for name, judged in facts["sets"].items()}
     return Result(
         made,
-        f"{'fit to be published' if facts['gate']['passed'] else 'refused'}; nDCG@10: "
-        + ", ".join(f"{name} {figure:.3f}" for name, figure in found.items()),
+        f"{'refused' if facts['gate']['outcome'] == 'failed' else 'fit to be published'}; nDCG@10: "
+        + ", ".join(f"{name} {figure:.3f}" for name, figure in ndcg.items()),
         metadata={
             "report": dg.MetadataValue.path(facts["page"]),
-            **{f"ndcg_10_{name.replace(' ', '_')}": figure for name, figure in found.items()},
+            **{f"ndcg_10_{name.replace(' ', '_')}": figure for name, figure in ndcg.items()},
         },
-        checks=list(check_results([facts["gate"]])),
+        checks=[gate_check(facts["gate"])],
     )

@@ -7,7 +7,7 @@ from viberary_pipeline.errors import GateRefused
 from viberary_pipeline.index.clean import remove_unneeded
 from viberary_pipeline.index.contract import read_pointer, read_record
 from viberary_pipeline.index.lock import build_lock
-from viberary_pipeline.index.publish import publish, save
+from viberary_pipeline.index.publish import is_published, publish, save
 from viberary_pipeline.quality.baseline import remember_published
 from viberary_pipeline.quality.bounds import TABLES
 from viberary_pipeline.quality.profile import profiled
@@ -27,7 +27,7 @@ def published_index(work: Work) -> Result:
     build = str(work.inputs["search_index"].facts["build"])
     with build_lock(client):
         switched = read_pointer(client).live != build
-        if switched:
+        if not is_published(client, build):
             publish(client, build, home=work.pipeline.home)
         removed = remove_unneeded(client)
         pointer = read_pointer(client)

@@ -1,6 +1,6 @@
 """search_index: a fresh HNSW index under a new name, gated, not yet visible to readers."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -10,11 +10,10 @@ from viberary_pipeline.artifacts import digest
 from viberary_pipeline.assets.stages import Result, Work, stage
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
 from viberary_pipeline.index.build import IndexSource, build_index
-from viberary_pipeline.index.clean import known_builds, remove_unneeded
-from viberary_pipeline.index.contract import BuildRecord, read_record
-from viberary_pipeline.index.gate import GATE_NAMES
+from viberary_pipeline.index.clean import remove_unneeded
+from viberary_pipeline.index.gate_result import INDEX_GATES
 from viberary_pipeline.index.lock import build_lock
-from viberary_pipeline.index.publish import is_healthy
+from viberary_pipeline.index.publish import mend_names, standing_build
 from viberary_pipeline.quality.verdict import require_passed
 
 
@@ -24,7 +23,7 @@ from viberary_pipeline.quality.verdict import require_passed
     reads=("documents", "embeddings", "query_encoder"),
     # What is written to Redis; how it is gated changes no index.
     code=("index/contract.py", "search/name_keys.py"),
-    checks=GATE_NAMES,
+    checks=INDEX_GATES,
 )
 def search_index(work: Work) -> Result:
     """A new index in Redis, measured by the gates; where nothing changed, the live one is kept."""
@@ -34,7 +33,8 @@ def search_index(work: Work) -> Result:
     require_passed(pipeline.store)
     client = pipeline.redis
     with build_lock(client) as check_lock:
-        record = None if work.force else _standing(client, wanted, settings.gate.recall)
+        mend_names(client)
+        record = None if work.force else standing_build(client, wanted, settings.gate.recall)
         unchanged = record is not None
         if record is None:
             remove_unneeded(client)  # what killed builds left
@@ -50,6 +50,7 @@ def search_index(work: Work) -> Result:
                     fingerprint=pipeline.encoder.fingerprint,
                     query_encoder=onnx.key,
                     source=settings.source,
+                    documents_key=documents.key,
                 ),
                 settings.hnsw,
                 settings.gate,
@@ -80,34 +81,19 @@ def search_index(work: Work) -> Result:
             "recall_at_10": record.recall,
             "works_per_second": round(record.documents / max(record.feed_seconds, 1e-3), 1),
         },
-        checks=list(check_results(record.gate_results)),
+        checks=[gate_check(gate) for gate in record.gate_results if gate["name"] in INDEX_GATES],
     )
 
 
-def _standing(client: Any, wanted: str, least_recall: float) -> BuildRecord | None:
-    """A whole build that these inputs would make again and that passes today's bound.
+def gate_check(gate: Mapping[str, Any]) -> dg.AssetCheckResult:
+    """A gate's verdict (`GateResult.to_json`) as the asset check of its name.
 
-    It is the live one, or one that awaits its publish because the run before was killed there.
+    What was not compared is a warning, which stops nothing: Dagster knows no third outcome.
     """
-    for build in reversed(known_builds(client)):
-        record = read_record(client, build)
-        if (
-            record is not None
-            and record.digest == wanted
-            and record.state in ("live", "ready")
-            and record.recall >= least_recall
-            and is_healthy(client, record)
-        ):
-            return record
-    return None
-
-
-def check_results(gates: list[dict[str, Any]]) -> Iterator[dg.AssetCheckResult]:
-    """The verdicts of gates as Dagster shows them."""
-    for gate in gates:
-        yield dg.AssetCheckResult(
-            check_name=gate["name"],
-            passed=gate["passed"],
-            severity=dg.AssetCheckSeverity.ERROR,
-            metadata={"figure": gate["figure"], "bound": gate["bound"], "means": gate["means"]},
-        )
+    return dg.AssetCheckResult(
+        check_name=gate["name"],
+        passed=gate["outcome"] == "passed",
+        severity=dg.AssetCheckSeverity.ERROR if gate["outcome"] == "failed" else dg.AssetCheckSeverity.WARN,
+        description=f"{gate['outcome']}: {gate['means']}",
+        metadata={name: gate[name] for name in ("outcome", "figure", "bound", "means") if gate[name] is not None},
+    )

@@ -22,10 +22,10 @@ from viberary_pipeline.embedding.texts import Texts
 from viberary_pipeline.encoders.files import ResolvedEncoder
 from viberary_pipeline.encoders.quantize import int8_name, quantize
 from viberary_pipeline.errors import EncoderError
+from viberary_pipeline.ranking_metrics import ndcg_of_scores
 
 LEAST_MEAN_COSINE = 0.99
 LEAST_NDCG = 0.99
-_NEAREST = 10
 _GATE_TEXTS = 200
 _QUALITY = "quality.json"
 
@@ -80,21 +80,12 @@ def require_quality(measured: Int8Quality) -> Int8Quality:
 
 def _ndcg(full: NDArray[np.float32], int8: NDArray[np.float32]) -> float:
     """The mean nDCG@10 over all texts as queries, each against all others; gains are float32's cosines."""
-    depth = min(_NEAREST, len(full) - 1)
-    if depth < 1:
+    if len(full) < 2:
         return 1.0
-    gains = np.maximum(full @ full.T, 0)
-    discounts = 1 / np.log2(np.arange(2, depth + 2))
-
-    def gain(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-        scores = scores.copy()
-        np.fill_diagonal(scores, -np.inf)
-        best = np.argsort(-scores, axis=1)[:, :depth]
-        return np.asarray((np.take_along_axis(gains, best, axis=1) * discounts).sum(axis=1))
-
-    ideal = gain(gains)
-    found = gain(int8 @ int8.T)
-    return float(np.mean(np.divide(found, ideal, out=np.ones_like(found), where=ideal > 0)))
+    gains, scores = np.maximum(full @ full.T, 0), int8 @ int8.T
+    np.fill_diagonal(gains, 0)
+    np.fill_diagonal(scores, -np.inf)
+    return float(ndcg_of_scores(scores, gains).mean())
 
 
 def measure(encoders: tuple[TextEncoder, TextEncoder], texts: Sequence[str]) -> Int8Quality:

@@ -1,6 +1,5 @@
 """The evaluation of one build: its sets, what it is compared with, and everything that the report shows."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -11,12 +10,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import redis
 
-from viberary_pipeline.artifacts import ArtifactStore
+from viberary_pipeline.artifacts import Artifact
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
 from viberary_pipeline.errors import EncoderError
 from viberary_pipeline.evaluation.evaluation_gate import gate_evaluation
+from viberary_pipeline.evaluation.inputs import table_of
 from viberary_pipeline.evaluation.known_items import known_items
-from viberary_pipeline.evaluation.queries import QuerySet, golden_set
+from viberary_pipeline.evaluation.queries import QuerySet
 from viberary_pipeline.evaluation.scoring import Scored, by_query, evaluate, summary
 from viberary_pipeline.evaluation.seed_baseline import SeedVectors
 from viberary_pipeline.evaluation.sweep import sweep
@@ -31,12 +31,11 @@ from viberary_pipeline.evaluation.systems import (
     seed_systems,
 )
 from viberary_pipeline.evaluation.weak_labels import weak_sets
-from viberary_pipeline.index.contract import BuildRecord, document_prefix, index_info
-from viberary_pipeline.index.gate import GateResult
+from viberary_pipeline.index.contract import BuildRecord, document_prefix, lost_because
+from viberary_pipeline.index.gate_result import GateResult
 from viberary_pipeline.search.searcher import encoder_folder
 from viberary_pipeline.search.weights import SearchSettings
 
-log = logging.getLogger(__name__)
 _SWEEP_QUERIES = 100
 
 
@@ -48,19 +47,26 @@ class Evaluated:
     gate: GateResult
 
 
-def query_sets(home: Path, most: int) -> list[QuerySet]:
-    """The sets that the documents and books of a home give: the golden one (bundled sample), known items, weak labels.
+def query_sets(home: Path, documents: Artifact, most: int, judged: Sequence[QuerySet] = ()) -> list[QuerySet]:
+    """The sets that the documents of a build give, and their books: known items, weak labels.
 
     Args:
         home: VIBERARY_HOME.
+        documents: As `documents_of` finds them.
         most: Queries per kind of known item, and per weak set.
+        judged: Sets of judgements, each used where it judges works of these documents alone.
+
+    Raises:
+        EvaluationError: the books that the documents were made from are not in this home.
     """
-    store = ArtifactStore(home)
-    documents = store.current("documents").file("documents.parquet")
-    works = pq.read_table(documents, columns=["work_id"])["work_id"].to_pylist()
-    golden = golden_set(works)
-    books = store.current("books").file("books.parquet")
-    return [*([golden] if golden else []), known_items(documents, most), *weak_sets(books, works, most)]
+    path = documents.file("documents.parquet")
+    works = pq.read_table(path, columns=["work_id"])["work_id"].to_pylist()
+    books = table_of(home, documents, "books")
+    return [
+        *(given for given in judged if given.judges(works)),
+        known_items(path, most),
+        *weak_sets(books.file("books.parquet"), works, most),
+    ]
 
 
 def evaluate_build(
@@ -74,7 +80,8 @@ def evaluate_build(
     most_loss: float,
     seed: SeedVectors | None,
 ) -> Evaluated:
-    """Evaluate a build, published or not, beside BM25, its vectors alone, the seed's recipe and the build before.
+    """Evaluate a build, published or not, beside BM25, its vectors alone, the seed's recipe and `before`, the build
+    that is compared with.
 
     Raises:
         EncoderError: the query encoder of the build is not in this home.
@@ -87,10 +94,12 @@ def evaluate_build(
     ]
     if seed is not None and seed.vectors.shape[1] == record.dim:
         systems += seed_systems(seed.works, seed.vectors, vectors)
-    scored = evaluate(systems, sets)
-    if before is not None and index_info(client, before.build) is not None:
-        scored += _scored_before(client, home, before, sets, tuning)
-    gate = gate_evaluation(scored, {judged.name for judged in sets if judged.guards}, most_loss)
+    scored, why_not = evaluate(systems, sets), "no build is live"
+    if before is not None:
+        of_before, why_not = _scored_before(client, home, before, sets, tuning)
+        scored += of_before
+    guards = {judged.name for judged in sets if judged.guards}
+    gate = gate_evaluation(scored, guards, most_loss, why_not=why_not)
     asked = [vectors(query.text) for judged in sets for query in judged.queries if query.text][:_SWEEP_QUERIES]
     return Evaluated(
         {
@@ -111,16 +120,18 @@ def evaluate_build(
 
 def _scored_before(
     client: redis.Redis, home: Path, before: BuildRecord, sets: Sequence[QuerySet], tuning: SearchSettings
-) -> list[Scored]:
+) -> tuple[list[Scored], str]:
     """The build before on the queries whose right answers it holds: works that are new are no fault of it.
 
-    Nothing if its query encoder is not in this home: then it cannot be asked.
+    Returns:
+        Its figures; or none, and why it cannot be asked.
     """
+    if lost := lost_because(client, before.build):
+        return [], f"the build {before.build} cannot be asked: {lost}"
     try:
         encoder = QueryEncoder(encoder_folder(home, before))
     except EncoderError as error:
-        log.warning("the build before is not compared with: %s", error.what)
-        return []
+        return [], f"the build {before.build} cannot be asked: {error.what}"
     system: System = build_system(PREVIOUS, client, before, QueryVectors(encoder), tuning)
     prefix = document_prefix(before.build)
     fair = []
@@ -130,8 +141,6 @@ def _scored_before(
         for work in works:
             pipeline.exists(f"{prefix}{work}")
         held = {work for work, there in zip(works, pipeline.execute(), strict=True) if there}
-        queries = tuple(
-            query for query in judged.queries if {*query.grades, *([query.like] if query.like else [])} <= held
-        )
+        queries = tuple(query for query in judged.queries if {*query.grades, query.like} - {""} <= held)
         fair.append(QuerySet(judged.name, queries, judged.relevant))
-    return evaluate([system], fair)
+    return evaluate([system], fair), ""

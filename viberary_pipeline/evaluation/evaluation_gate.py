@@ -1,40 +1,41 @@
 """The gate of an evaluation: a build that finds worse than the live one is not published."""
 
-import math
 from collections.abc import Collection, Sequence
 
 from viberary_pipeline.evaluation.scoring import Scored
 from viberary_pipeline.evaluation.systems import PREVIOUS, THIS
-from viberary_pipeline.index.gate import GateResult
-
-GATE = "evaluation"
+from viberary_pipeline.index.gate_result import EVALUATION, GateResult
 
 
-def gate_evaluation(scored: Sequence[Scored], guards: Collection[str], most_loss: float) -> GateResult:
+def gate_evaluation(
+    scored: Sequence[Scored], guards: Collection[str], most_loss: float, *, why_not: str = ""
+) -> GateResult:
     """Whether nDCG@10 fell by at most `most_loss` below that of the build before, in the set where it fell most.
 
-    Each set of `guards` counts by its mean over the queries that both builds answered; without a build before, the
-    gate passes.
+    Args:
+        scored: What both builds answered.
+        guards: The sets that count, each by its mean over the queries that both builds answered.
+        most_loss: In [0, 1].
+        why_not: Why no build is compared with, where that is known.
     """
-    compared = [name for name in _compared(scored) if name in guards]
-    losses = {name: _mean(scored, name, PREVIOUS) - _mean(scored, name, THIS) for name in compared}
-    worst = max(losses, key=lambda name: losses[name], default="")
-    loss = losses.get(worst, 0.0)
-    where = f"{worst}: {_mean(scored, worst, THIS):.4f}, before {_mean(scored, worst, PREVIOUS):.4f}" if worst else ""
-    return GateResult(
-        GATE,
-        not math.isnan(loss) and loss <= most_loss,
-        round(loss, 5),
+    figures: dict[str, dict[str, dict[tuple[str, str], float]]] = {}
+    for one in scored:
+        if one.set in guards and one.system in (THIS, PREVIOUS):
+            figures.setdefault(one.set, {THIS: {}, PREVIOUS: {}})[one.system][one.kind, one.asked] = one.figures[0]
+    means: dict[str, tuple[float, float]] = {}
+    for name, answered in figures.items():
+        if both := answered[THIS].keys() & answered[PREVIOUS].keys():
+            now, then = (sum(answered[system][asked] for asked in both) / len(both) for system in (THIS, PREVIOUS))
+            means[name] = (now, then)
+    if not means:
+        why = why_not or "the published build holds the right answers of no query"
+        return GateResult.not_compared(EVALUATION, most_loss, why)
+    worst = max(means, key=lambda name: means[name][1] - means[name][0])
+    now, then = means[worst]
+    return GateResult.judged(
+        EVALUATION,
+        then - now <= most_loss,
+        round(then - now, 5),
         most_loss,
-        f"nDCG@10 lost at most against the published build ({where or 'there is none to compare with'})",
+        f"nDCG@10 lost at most against the published build ({worst}: {now:.4f}, before {then:.4f})",
     )
-
-
-def _compared(scored: Sequence[Scored]) -> list[str]:
-    return list(dict.fromkeys(one.set for one in scored if one.system == PREVIOUS))
-
-
-def _mean(scored: Sequence[Scored], name: str, system: str) -> float:
-    both = {one.asked for one in scored if one.set == name and one.system == PREVIOUS}
-    figures = [one.figures[0] for one in scored if one.set == name and one.system == system and one.asked in both]
-    return sum(figures) / len(figures) if figures else math.nan

@@ -34,7 +34,7 @@ def write_report(home: Path, result: Mapping[str, Any]) -> Path:
             "latency": line_chart([(p["recall"], p["p50_ms"]) for p in points], "recall@10", "ms, median"),
         }
     page = environment.get_template("evaluation.html").render(
-        result=result, charts=charts, this=THIS, worst=_worst(result["queries"])
+        result=result, charts=charts, this=THIS, worst=_worst(result["queries"]), verdict=_verdict(result["gate"])
     )
     out = home / "quality" / "evaluation" / f"{result['build']}.html"
     write_atomically(out, page)
@@ -45,23 +45,33 @@ def write_report(home: Path, result: Mapping[str, Any]) -> Path:
     return out
 
 
+def _verdict(gate: Mapping[str, Any]) -> tuple[str, str]:
+    """The class and the words of the page's verdict."""
+    compared = f"{gate['figure']} (bound {gate['bound']}). {gate['means']}."
+    return {
+        "passed": ("passed", f"Fit to be published: {compared}"),
+        "failed": ("error", f"Refused: {compared}"),
+        "not compared": ("warning", f"Not compared: {gate['means']}."),
+    }[gate["outcome"]]
+
+
 def line_chart(points: Sequence[tuple[float, float]], x_name: str, y_name: str) -> str:
     """Points joined by a line as an SVG element; x at even steps (its values double), y from 0 or near its least."""
     lows, highs = min(y for _, y in points), max(y for _, y in points)
     floor = 0.0 if lows < 0.5 * highs else lows - 0.2 * ((highs - lows) or highs)
     step = (_WIDTH - _LEFT - 20) / max(len(points) - 1, 1)
 
-    def at(place: int, y: float) -> tuple[float, float]:
+    def at(number: int, y: float) -> tuple[float, float]:
         share = (y - floor) / ((highs - floor) or 1)
-        return round(_LEFT + place * step, 1), round(_HEIGHT - _BOTTOM - share * (_HEIGHT - _BOTTOM - 20), 1)
+        return round(_LEFT + number * step, 1), round(_HEIGHT - _BOTTOM - share * (_HEIGHT - _BOTTOM - 20), 1)
 
-    places = [at(place, y) for place, (_, y) in enumerate(points)]
+    drawn_at = [at(number, y) for number, (_, y) in enumerate(points)]
     label = 'font-size="11" fill="var(--soft)"'
     drawn = [
-        f'<polyline points="{" ".join(f"{x},{y}" for x, y in places)}" fill="none" stroke="var(--bar)" '
+        f'<polyline points="{" ".join(f"{x},{y}" for x, y in drawn_at)}" fill="none" stroke="var(--bar)" '
         'stroke-width="2"/>'
     ]
-    for (x, y), (x_value, y_value) in zip(places, points, strict=True):
+    for (x, y), (x_value, y_value) in zip(drawn_at, points, strict=True):
         drawn.append(f'<circle cx="{x}" cy="{y}" r="3.5" fill="var(--bar)"/>')
         drawn.append(f'<text x="{x}" y="{y - 8}" text-anchor="middle" {label}>{y_value:.4g}</text>')
         drawn.append(f'<text x="{x}" y="{_HEIGHT - 16}" text-anchor="middle" {label}>{x_value:g}</text>')

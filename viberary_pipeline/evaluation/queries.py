@@ -1,19 +1,17 @@
 """Queries with their judgements: what an evaluation asks, and which works answer it.
 
-Four sources: the golden set, known items drawn from a catalogue (`known_items`), weak labels of the data
-(`weak_labels`), and files in TREC's form.
+Three sources: known items drawn from a catalogue (`known_items`), weak labels of the data (`weak_labels`), and files
+of judgements, in TOML (the sample's golden set) or in TREC's form.
 """
 
 import csv
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 from viberary_pipeline.errors import EvaluationError
-from viberary_pipeline.evaluation.ranking_metrics import Grades
-from viberary_pipeline.sample.records import WORK_ID_BASE
+from viberary_pipeline.ranking_metrics import Grades
 
 
 @dataclass(frozen=True)
@@ -50,21 +48,38 @@ class QuerySet:
     relevant: int = 1
     guards: bool = True
 
+    def judges(self, works: Collection[str]) -> bool:
+        """Whether every work of its judgements is among these: it says nothing of another catalogue."""
+        return {work for query in self.queries for work in query.grades} <= set(works)
 
-def golden_set(works: Sequence[str]) -> QuerySet | None:
-    """The golden set, if these are the works of the bundled sample; else None: its judgements hold for no other."""
-    path = files("viberary_pipeline.evaluation") / "golden" / "sample.toml"
-    tables = tomllib.loads(path.read_text(encoding="utf-8"))["query"]
-    queries = tuple(
-        JudgedQuery(
-            text=table["text"],
-            kind=table["kind"],
-            grades={str(WORK_ID_BASE + int(number)): grade for number, (grade, _) in table["works"].items()},
+
+def judged_set(path: Path) -> QuerySet:
+    """A set from a TOML file, named after it.
+
+    The form: `relevant`, a grade, and [[query]] entries with `text`, `kind` and the table `works` of work_ids, each
+    [grade from 0 to 3, why].
+
+    Raises:
+        EvaluationError: the file cannot be read, or has another form.
+    """
+    try:
+        file = tomllib.loads(_text(path))
+        queries = tuple(
+            JudgedQuery(
+                str(entry["text"]),
+                str(entry["kind"]),
+                {work: int(grade) for work, (grade, _) in entry["works"].items()},
+            )
+            for entry in file["query"]
         )
-        for table in tables
-    )
-    judged = {work for query in queries for work in query.grades}
-    return QuerySet("golden", queries, relevant=2) if judged <= set(works) else None
+        return QuerySet(path.stem, queries, relevant=int(file["relevant"]))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise EvaluationError(
+            f"{path} holds no judged queries",
+            expected="`relevant`, and [[query]] entries with text, kind and works (work_id = [grade, why])",
+            found=f"{type(error).__name__}: {error}",
+            todo="correct the file",
+        ) from error
 
 
 def trec_set(queries: Path, qrels: Path) -> QuerySet:
@@ -98,8 +113,12 @@ def trec_set(queries: Path, qrels: Path) -> QuerySet:
 
 
 def _lines(path: Path) -> list[str]:
+    return [line for line in _text(path).splitlines() if line.strip()]
+
+
+def _text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise EvaluationError(
             f"{path} cannot be read",
@@ -107,7 +126,6 @@ def _lines(path: Path) -> list[str]:
             found=f"{type(error).__name__}: {error}",
             todo="correct the path or the file",
         ) from error
-    return [line for line in text.splitlines() if line.strip()]
 
 
 def _wrong_line(path: Path, number: int, expected: str, found: str) -> EvaluationError:

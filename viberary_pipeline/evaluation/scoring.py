@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from viberary_pipeline.evaluation.queries import QuerySet
-from viberary_pipeline.evaluation.ranking_metrics import bootstrap, ndcg, recall, reciprocal_rank
 from viberary_pipeline.evaluation.systems import System
+from viberary_pipeline.ranking_metrics import bootstrap, ndcg, recall, reciprocal_rank
 
 METRICS = ("ndcg@10", "mrr@10", "recall@100", "top3")
 _DIGITS = 4

@@ -9,12 +9,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from viberary_pipeline.artifacts import ArtifactStore
+from viberary_pipeline.artifacts import Artifact, ArtifactStore
 from viberary_pipeline.documents.assemble import TABLES, build_documents, statements_digest
 from viberary_pipeline.documents.recipes import recipe_named
 from viberary_pipeline.documents.rules import DocumentRules
 from viberary_pipeline.duck import DuckLimits
 from viberary_pipeline.encoders.files import ResolvedEncoder, resolve
+from viberary_pipeline.evaluation.inputs import table_of
+from viberary_pipeline.index.contract import BuildRecord
 from viberary_pipeline.vectors.store import EmbeddingStore
 
 STAGE = "documents_seed"
@@ -30,24 +32,38 @@ class SeedVectors:
 
 
 def seed_vectors(
-    home: Path, encoder: str, rules: DocumentRules, limits: DuckLimits, *, embed: Embed | None
+    home: Path,
+    record: BuildRecord,
+    documents: Artifact,
+    encoder: str,
+    rules: DocumentRules,
+    limits: DuckLimits,
+    *,
+    embed: Embed | None,
 ) -> SeedVectors | None:
-    """The seed's documents of the tables as they are, with their vectors.
+    """The seed's documents of the tables that a build was made from, with their vectors.
 
     Args:
         home: VIBERARY_HOME.
-        encoder: The encoder's name or folder.
+        record: The build.
+        documents: Its documents (`evaluation.inputs.documents_of`).
+        encoder: The encoder's name or folder; where it is not the build's, the answer is None.
         rules: Which works become documents.
         limits: What DuckDB may use.
         embed: Embeds the texts that the store does not know; None: if there are any, the answer is None.
+
+    Raises:
+        EvaluationError: a table is not in this home.
     """
-    store, recipe = ArtifactStore(home), recipe_named("seed")
-    tables = {table: store.current(table) for table in TABLES}
+    recipe = recipe_named("seed")
     model = resolve(encoder, max_tokens=recipe.max_tokens)
+    if model.spec.name != record.encoder:
+        return None
     vectors = EmbeddingStore(home / "embeddings", model.fingerprint, model.spec.dimensions)
     if embed is None and not len(vectors.known()):
         return None
-    produced = store.produce(
+    tables = {table: table_of(home, documents, table) for table in TABLES}
+    produced = ArtifactStore(home).produce(
         STAGE,
         inputs={table: artifact.key for table, artifact in tables.items()},
         settings={"sql": statements_digest(recipe), "rules": repr(rules)},
@@ -58,7 +74,7 @@ def seed_vectors(
     path = produced.artifact.file("documents.parquet")
     if embed is not None:
         embed(pq.read_table(path, columns=["text_hash", "text"]), model, vectors)
-    documents = pq.read_table(path, columns=["work_id", "text_hash"])
-    if len(vectors.missing(documents["text_hash"])):
+    texts = pq.read_table(path, columns=["work_id", "text_hash"])
+    if len(vectors.missing(texts["text_hash"])):
         return None
-    return SeedVectors(documents["work_id"].to_pylist(), vectors.vectors_for(documents["text_hash"]))
+    return SeedVectors(texts["work_id"].to_pylist(), vectors.vectors_for(texts["text_hash"]))

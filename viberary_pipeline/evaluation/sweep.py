@@ -1,17 +1,16 @@
 """Recall and latency of one index over EF_RUNTIME: what more candidates per query buy, and what they cost."""
 
-import time
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import redis
 
 from viberary_pipeline.index.contract import VECTOR, BuildRecord, document_prefix
-from viberary_pipeline.search.knn import knn_command
-from viberary_pipeline.search.replies import read_rows
+from viberary_pipeline.index.ef_runtime import EF_RUNTIMES
+from viberary_pipeline.index.recall import Probes
 
-EF_RUNTIMES = (10, 20, 50, 100, 200, 400)
-_K = 10
+_BELOW = (10, 20, 50, 100)
 _KEYS_AT_ONCE = 500
 MOST_WORKS = 50_000
 """Beyond, the exact search that recall is measured against is left to the build's own gate."""
@@ -27,30 +26,26 @@ class SweepPoint:
     p95_ms: float
 
 
-def sweep(client: redis.Redis, record: BuildRecord, queries: np.ndarray) -> list[SweepPoint]:
-    """One point per EF_RUNTIME over these query vectors, float32 (n, dim); none for an index beyond `MOST_WORKS`."""
+def sweep(client: redis.Redis, record: BuildRecord, queries: npt.NDArray[np.float32]) -> list[SweepPoint]:
+    """One point per EF_RUNTIME over these query vectors, float32 (n, dim); none for an index beyond `MOST_WORKS`.
+
+    The values are those that a build chooses from, some below, and the build's own.
+    """
     if not len(queries) or record.documents > MOST_WORKS:
         return []
-    keys = sorted(client.scan_iter(f"{document_prefix(record.build)}*", count=_KEYS_AT_ONCE))
+    prefix = document_prefix(record.build)
+    keys = sorted(client.scan_iter(f"{prefix}*", count=_KEYS_AT_ONCE))
     blobs: list[bytes] = []
     for start in range(0, len(keys), _KEYS_AT_ONCE):
         pipeline = client.pipeline(transaction=False)
         for key in keys[start : start + _KEYS_AT_ONCE]:
             pipeline.hget(key, VECTOR)
         blobs += pipeline.execute()
-    vectors = record.hnsw.from_bytes(blobs, record.dim)
-    row_of = {key: row for row, key in enumerate(keys)}
-    exact = [set(np.argsort(-(vectors @ query), kind="stable")[:_K]) for query in queries]
-    asked = record.hnsw.to_bytes(queries)
+    work_ids = [key.decode().removeprefix(prefix) for key in keys]
+    probes = Probes.of(record, record.hnsw.from_bytes(blobs, record.dim), work_ids, queries)
     points = []
-    for ef in EF_RUNTIMES:
-        found, milliseconds = 0, []
-        for blob, wanted in zip(asked, exact, strict=True):
-            started = time.perf_counter()
-            rows = read_rows(client.execute_command(*knn_command(record.build, blob, _K, ef_runtime=ef)))
-            milliseconds.append(1000 * (time.perf_counter() - started))
-            found += len(wanted & {row_of[row.key] for row in rows})
-        p50, p95 = np.percentile(milliseconds, (50, 95))
-        recall = found / sum(map(len, exact))
-        points.append(SweepPoint(ef, round(recall, 4), round(float(p50), 3), round(float(p95), 3)))
+    for ef_runtime in sorted({*_BELOW, *EF_RUNTIMES, record.ef_runtime}):
+        probed = probes.ask(client, ef_runtime)
+        p50, p95 = np.percentile(probed.milliseconds, (50, 95))
+        points.append(SweepPoint(ef_runtime, round(probed.recall, 4), round(float(p50), 3), round(float(p95), 3)))
     return points

@@ -10,8 +10,8 @@ import redis
 
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
 from viberary_pipeline.evaluation.queries import JudgedQuery
-from viberary_pipeline.evaluation.ranking_metrics import RECALL_DEPTH
 from viberary_pipeline.index.contract import BuildRecord, document_prefix
+from viberary_pipeline.ranking_metrics import RECALL_DEPTH
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.query import ParsedQuery
 from viberary_pipeline.search.replies import read_rows, search_command
@@ -97,14 +97,14 @@ def seed_systems(
         documents: float32 (works, dim), norm 1: its sentence of each work.
         vectors: Of the queries, by the same model.
     """
-    place_of = {work: place for place, work in enumerate(works)}
+    row_of = {work: row for row, work in enumerate(works)}
 
     def nearest(query: JudgedQuery) -> list[str]:
-        if query.like and query.like not in place_of:
+        if query.like and query.like not in row_of:
             return []
-        asked = documents[place_of[query.like]] if query.like else vectors(query.text)
+        asked = documents[row_of[query.like]] if query.like else vectors(query.text)
         order = np.argsort(-(documents @ asked), kind="stable")[: RECALL_DEPTH + 1]
-        return [works[place] for place in order if works[place] != query.like][:RECALL_DEPTH]
+        return [works[row] for row in order if works[row] != query.like][:RECALL_DEPTH]
 
     def as_shown(query: JudgedQuery) -> list[str]:
         return nearest(query)[:_SEED_DEPTH][::-1]

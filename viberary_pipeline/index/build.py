@@ -39,13 +39,15 @@ from viberary_pipeline.index.contract import (
     record_key,
     search_fields,
 )
-from viberary_pipeline.index.effort import AIM, ef_runtime_for, needed_ef_runtime
-from viberary_pipeline.index.gate import GateResult, gate_index, require_encoder
+from viberary_pipeline.index.ef_runtime import AIM, ef_runtime_for, needed_ef_runtime
+from viberary_pipeline.index.gate import gate_index, require_encoder
+from viberary_pipeline.index.gate_result import GateResult
 from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.index.owner import this_process
 from viberary_pipeline.index.preflight import preflight
 from viberary_pipeline.index.progress import Progress
 from viberary_pipeline.index.server import describe_server, vectors_waiting
+from viberary_pipeline.vectors.arrow_files import problem_with
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +77,7 @@ class IndexSource:
         documents: Parquet of the documents stage.
         vectors: float32 (documents, dim), norm 1.
         digest: Of everything that shaped the index.
-        encoder, fingerprint, query_encoder, source: As in `BuildRecord`.
+        encoder, fingerprint, query_encoder, source, documents_key: As in `BuildRecord`.
     """
 
     documents: Path
@@ -85,6 +87,7 @@ class IndexSource:
     fingerprint: str
     query_encoder: str
     source: str = ""
+    documents_key: str = ""
 
 
 def new_build_name() -> str:
@@ -117,8 +120,8 @@ def build_index(
         say: Told every ten seconds how far the feed is.
 
     Returns:
-        Its record and the gates' results. The state is 'ready' if every gate passed; otherwise the index is
-        gone already and the record only says what it was.
+        Its record and the gates' results. The state is 'ready' if no gate failed; otherwise 'refused': the record in
+        Redis says so before anything is removed, and what cannot be removed now is left to the next build.
 
     Raises:
         GateRefused: the encoder is not the one that embedded the documents. Nothing was written.
@@ -147,6 +150,7 @@ def build_index(
         owner=this_process(),
         search_fields=SEARCH_FIELDS,
         source=source.source,
+        documents_key=source.documents_key,
     )
     try:
         # The record comes first and goes last, so that whatever a killed build leaves can be found by it.
@@ -172,15 +176,14 @@ def build_index(
         check_lock()
         record = replace(
             record,
-            recall=next(gate.figure for gate in gates if gate.name == "recall_at_10"),
+            state="refused" if any(gate.failed for gate in gates) else "ready",
+            recall=next(gate.figure or 0.0 for gate in gates if gate.name == "recall_at_10"),
             gates=json.dumps([gate.to_json() for gate in gates]),
             seconds=round(time.monotonic() - started, 3),
         )
-        if all(gate.passed for gate in gates):
-            record = replace(record, state="ready")
-            client.hset(record_key(record.build), mapping=record.to_hash())
-        else:
-            remove_build(client, record.build)
+        client.hset(record_key(record.build), mapping=record.to_hash())
+        if record.state == "refused":
+            _clean_up(client, record.build)
     except BaseException as error:
         _clean_up(client, record.build)
         if isinstance(error, redis.RedisError):
@@ -202,14 +205,7 @@ def check_vectors(vectors: npt.NDArray[np.float32], documents: int) -> None:
     Raises:
         IndexBuildError: not one finite vector of norm 1 (within 0.001) per document.
     """
-    problem = ""
-    if vectors.ndim != 2 or len(vectors) != documents:
-        problem = f"an array of shape {vectors.shape}"
-    else:
-        norms = np.linalg.norm(vectors, axis=1)
-        wrong = np.flatnonzero(~(np.abs(norms - 1) < 1e-3))  # NaN compares false, so it is wrong too
-        if len(wrong):
-            problem = f"{len(wrong)} vectors of another norm, the first in row {wrong[0]}: {norms[wrong[0]]}"
+    problem = problem_with(vectors, rows=documents, dimensions=vectors.shape[-1])
     if problem:
         raise IndexBuildError(
             "The vectors cannot be indexed",
@@ -318,8 +314,6 @@ def _wait_until_indexed(client: redis.Redis, build: str) -> None:
 
 def _wait_until_linked(client: redis.Redis, build: str, check_lock: Callable[[], None]) -> None:
     """Where workers link vectors in the background (Redis 8), wait until they have linked all of them."""
-    if describe_server(client).workers == 0:
-        return
     deadline = time.monotonic() + _INDEXING_TIMEOUT_SECONDS
     while waiting := vectors_waiting(client, build):
         if time.monotonic() > deadline:
@@ -331,9 +325,9 @@ def _wait_until_linked(client: redis.Redis, build: str, check_lock: Callable[[],
             )
         check_lock()
         time.sleep(0.5)
-    if waiting is None:
+    if waiting is None and describe_server(client).workers != 0:
         log.warning(
-            "Redis links vectors in the background and does not say how many wait: the recall of the gate may "
+            "Redis may link vectors in the background and does not say how many wait: the recall of the gate may "
             "be that of its buffer"
         )
 

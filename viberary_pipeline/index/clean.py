@@ -9,6 +9,7 @@ import redis
 from viberary_pipeline.errors import IndexBuildError
 from viberary_pipeline.index.contract import (
     RECORDS,
+    as_text,
     document_prefix,
     index_is_missing,
     index_name,
@@ -89,20 +90,15 @@ def remove_unneeded(client: redis.Redis) -> list[str]:
 def orphaned_builds(client: redis.Redis) -> list[str]:
     """Builds without a record of which an index or documents are there: no killed build leaves such, a hand may.
 
-    Walks the whole keyspace. Ask under the build lock: a build's record is written first and removed last.
+    Those that the pointer names are none: readers may be answered from them. Walks the whole keyspace. Ask under the
+    build lock: a build's record is written first and removed last.
     """
-    names = {_text(name).removeprefix(INDEXES) for name in client.execute_command("FT._LIST") if _is_index(name)}
+    indexes = map(as_text, client.execute_command("FT._LIST"))
+    names = {name.removeprefix(INDEXES) for name in indexes if name.startswith(INDEXES)}
     for key in client.scan_iter(match=f"{document_prefix('*')}*", count=_PORTION):
-        names.add(_text(key).removeprefix("viberary:").split(":doc:")[0])
-    return sorted(names - set(known_builds(client)))
-
-
-def _is_index(name: bytes | str) -> bool:
-    return _text(name).startswith(INDEXES)
-
-
-def _text(name: bytes | str) -> str:
-    return name.decode() if isinstance(name, bytes) else name
+        names.add(as_text(key).removeprefix("viberary:").split(":doc:")[0])
+    pointer = read_pointer(client)
+    return sorted(names - set(known_builds(client)) - {pointer.live, pointer.previous})
 
 
 def _awaits_publish(client: redis.Redis, build: str) -> bool:

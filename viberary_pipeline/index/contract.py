@@ -30,6 +30,9 @@ POINTER = "viberary:pointer"
 LOCK = "viberary:lock"
 RECORDS = "viberary:build:"
 
+OOM_ALLOWED = "#!lua flags=allow-oom\n"
+"""First line of a script that writes a few bytes and must run beyond maxmemory, so that `gc` can free some."""
+
 VECTOR = "vector"
 TITLE_KEYS = "title_keys"
 AUTHOR_KEYS = "author_keys"
@@ -47,7 +50,7 @@ SEARCH_FIELDS = 1
 """What the index holds beside vectors, in `BuildRecord.search_fields`: 0 nothing (builds of older versions), 1 words,
 keys of names, filters."""
 
-BuildState = Literal["building", "ready", "live", "previous"]
+BuildState = Literal["building", "refused", "ready", "live", "previous"]
 
 
 def document_prefix(build: str) -> str:
@@ -136,17 +139,19 @@ class BuildRecord:
 
     Attributes:
         build: Its name, which sorts by time.
-        state: building, ready (gated, not published), live or previous.
+        state: building, refused (by a gate; never published, and removed soon), ready (passed the gates of the index,
+            not published), live or previous.
         digest: Of everything that shaped it; an equal digest means an equal index.
         encoder: The encoder's name.
         fingerprint: The encoder's fingerprint: queries must be encoded by the same.
         query_encoder: The key of the artifact that holds the ONNX encoder.
+        documents_key: The key of the artifact that it was built from, whose inputs name the tables; '' if unknown.
         dim, type, m, ef_construction: The index's parameters.
         ef_runtime: What a query should ask for (`EF_RUNTIME` in KNN); the index's own is an estimate made before it was
             built, and may be lower or higher.
         documents: Works in it.
         recall: recall@10 against exact search, in [0, 1].
-        gates: JSON list of the gates with their figures.
+        gates: JSON list of the gates' verdicts (`GateResult.to_json`).
         seconds: What building took, gates and all.
         feed_seconds: Of these, from the first document sent to the last vector linked.
         created, published: UTC, ISO 8601; published is "" until it was.
@@ -178,6 +183,7 @@ class BuildRecord:
     search_fields: int = 0
     source: str = ""
     feed_seconds: float = 0.0
+    documents_key: str = ""
 
     @property
     def hnsw(self) -> HnswSettings:
@@ -200,7 +206,7 @@ class BuildRecord:
         Raises:
             TypeError, ValueError: it is none of ours.
         """
-        text = {to_text(name): to_text(value) for name, value in stored.items()}
+        text = {as_text(name): as_text(value) for name, value in stored.items()}
         return cls(**{f.name: _parse(f.type, text[f.name]) for f in fields(cls) if f.name in text})
 
 
@@ -208,17 +214,19 @@ def _parse(kind: Any, text: str) -> Any:
     return kind(text) if kind in (int, float) else text
 
 
-def to_text(value: Any) -> str:
-    """What Redis stores, as text: bytes are UTF-8, of which what is damaged becomes U+FFFD; None is ""."""
+def as_text(value: Any) -> str:
+    """What Redis stores or answers, as text: bytes are UTF-8, of which what is damaged becomes U+FFFD; None is ""."""
     if isinstance(value, bytes):
         return value.decode(errors="replace")
     return "" if value is None else str(value)
 
 
 def read_record(client: redis.Redis, build: str) -> BuildRecord | None:
-    """What is known of a build, or None."""
-    stored = client.hgetall(record_key(build))
-    return BuildRecord.from_hash(stored) if stored else None
+    """What is known of a build, or None where there is no record, or one that was damaged by hand."""
+    try:
+        return BuildRecord.from_hash(client.hgetall(record_key(build)))
+    except (TypeError, ValueError):
+        return None
 
 
 @dataclass(frozen=True)
@@ -244,7 +252,7 @@ def read_pointer_reply(reply: Any) -> Pointer:
     if isinstance(reply, Exception):
         raise reply
     live, previous = reply
-    return Pointer(to_text(live), to_text(previous))
+    return Pointer(as_text(live), as_text(previous))
 
 
 def index_is_missing(error: redis.ResponseError) -> bool:
@@ -253,13 +261,43 @@ def index_is_missing(error: redis.ResponseError) -> bool:
     return any(words in text for words in ("no such index", "unknown index", "index not found"))
 
 
+def aliased_index(client: redis.Redis) -> str:
+    """The name of the index that the alias stands for; '' if there is no such alias."""
+    try:
+        info = client.ft(ALIAS).info()
+    except redis.ResponseError as error:
+        if index_is_missing(error):
+            return ""
+        raise
+    return as_text(info["index_name"] if "index_name" in info else info[b"index_name"])
+
+
+def is_healthy(client: redis.Redis, record: BuildRecord) -> bool:
+    """Whether a build's index is there, whole and not being rebuilt (as it is after a restart of Redis)."""
+    info = index_info(client, record.build)
+    return info is not None and not info["indexing"] and info["failures"] == 0 and info["num_docs"] == record.documents
+
+
+def lost_because(client: redis.Redis, build: str) -> str:
+    """Why readers can never be answered from a build that the pointer names, in words; '' if they can.
+
+    An index that Redis still loads is not lost.
+    """
+    record, info = read_record(client, build), index_info(client, build)
+    if record is None or info is None:
+        return "its record is gone" if record is None else "its index is gone"
+    if info["indexing"] or is_healthy(client, record):
+        return ""
+    return f"its index holds {info['num_docs']:,} of {record.documents:,} documents"
+
+
 def index_info(client: redis.Redis, build: str) -> dict[str, Any] | None:
     """The figures of FT.INFO that gates and readiness use, or None if there is no such index.
 
     Keys: num_docs, indexing (bool), failures (documents left out by an indexing error).
     """
     try:
-        info = {to_text(name): value for name, value in client.ft(index_name(build)).info().items()}
+        info = {as_text(name): value for name, value in client.ft(index_name(build)).info().items()}
     except redis.ResponseError as error:
         if index_is_missing(error):
             return None

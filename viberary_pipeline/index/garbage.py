@@ -1,14 +1,14 @@
 """`viberary gc`: what nothing needs any more, in Redis and under VIBERARY_HOME.
 
-Kept are the live build and the previous one, builds that await their publish, the current artifact of each stage with
-what it was made from, and the query encoders of all these builds. Vectors are touched only where that is asked for,
-since texts come back; those of texts in kept documents stay then, whoever encoded them.
+Kept are the live build and the previous one, builds that await their publish, and the current artifact of each stage;
+of all these the query encoders, the documents, and what they were made from. Vectors are touched only where that is
+asked for, since texts come back; those of texts in kept documents stay then, whoever encoded them.
 """
 
 import contextlib
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from viberary_pipeline.encoders.files import float32_graphs, int8_graphs
 from viberary_pipeline.encoders.quantize import int8_name
 from viberary_pipeline.errors import ArtifactError
 from viberary_pipeline.index.clean import known_builds, orphaned_builds, remove_build, unneeded_builds
-from viberary_pipeline.index.contract import read_pointer, read_record
+from viberary_pipeline.index.contract import BuildRecord, read_pointer, read_record
 from viberary_pipeline.index.lock import build_lock
 from viberary_pipeline.index.publish import save
 
@@ -63,11 +63,7 @@ def collect_garbage(client: redis.Redis, home: Path, *, dry_run: bool = False, v
         kept = [
             record for build in known_builds(client) if build not in builds and (record := read_record(client, build))
         ]
-        folders, left = _folders(
-            home,
-            encoders={record.query_encoder for record in kept},
-            fingerprints={record.fingerprint for record in kept},
-        )
+        folders, left = _folders(home, kept)
         garbage = Garbage(tuple(builds), tuple(folders), sum(map(_size, folders)), left)
         if vectors and not left:
             garbage = _with_vectors(garbage, home, dry_run=dry_run)
@@ -84,15 +80,19 @@ def collect_garbage(client: redis.Redis, home: Path, *, dry_run: bool = False, v
     return garbage
 
 
-def _folders(home: Path, *, encoders: set[str], fingerprints: set[str]) -> tuple[list[Path], str]:
-    store = ArtifactStore(home)
+def _folders(home: Path, kept: Sequence[BuildRecord]) -> tuple[list[Path], str]:
+    store, fingerprints = ArtifactStore(home), {record.fingerprint for record in kept}
     dead, living = store.half_made()
     jobs = list(_dead_jobs(home / "jobs", fingerprints))
     if living:
         # Its stage reads artifacts that need not be the current ones any more.
         return [*dead, *jobs], f"artifacts and vectors, because a stage is under way ({living[0].parent.name})"
     graphs = _unneeded_graphs(home, fingerprints)
-    return [*store.unneeded({"query_encoder": encoders}), *graphs, *dead, *jobs], ""
+    needed = {
+        "query_encoder": {record.query_encoder for record in kept},
+        "documents": {record.documents_key for record in kept},
+    }
+    return [*store.unneeded(needed), *graphs, *dead, *jobs], ""
 
 
 def _unneeded_graphs(home: Path, fingerprints: set[str]) -> Iterator[Path]:
@@ -116,8 +116,8 @@ def _with_vectors(garbage: Garbage, home: Path, *, dry_run: bool) -> Garbage:
 
     if _job_under_way(home / "jobs"):
         return replace(garbage, left="vectors, because texts are being embedded")
-    found = (home / "artifacts").glob("*/*/documents.parquet")
-    documents = [path for path in found if path.parent not in garbage.folders]
+    paths = (home / "artifacts").glob("*/*/documents.parquet")
+    documents = [path for path in paths if path.parent not in garbage.folders]
     try:
         ArtifactStore(home).current("documents")
     except ArtifactError:

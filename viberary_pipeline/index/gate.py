@@ -1,4 +1,4 @@
-"""Gates on a finished index: it is published only if every one of them passes.
+"""Gates on a finished index: it is published only if none of them fails.
 
 The figures are measured in Redis on the index itself, as readers will query it. What each gate is there for:
 
@@ -34,31 +34,20 @@ from viberary_pipeline.index.contract import (
     read_pointer,
     read_record,
 )
-from viberary_pipeline.index.gate_result import GateResult
+from viberary_pipeline.index.gate_result import INDEX_GATES, GateResult
 from viberary_pipeline.index.gate_rules import GateRules
-from viberary_pipeline.index.recall import K, Probes
+from viberary_pipeline.index.recall import K, Probes, work_ids_of
 from viberary_pipeline.index.server import vectors_held
 from viberary_pipeline.search.knn import nearest
 
 _TEXTS_COMPARED = 24
 # Exports agree with their model to 0.99 and better; vectors of two random works to 0.2.
 LEAST_MATCH = 0.9
-
-GATE_NAMES = (
-    "encoder_match",
-    "document_count",
-    "indexing_failures",
-    "documents_kept",
-    "vectors_match_texts",
-    "recall_at_10",
-    "full_results",
-    "latency_p95_ms",
-    "canaries",
-)
+_NO_ENCODER = "no query encoder was given"
 
 
 def require_encoder(encoder: QueryEncoder | None, fingerprint: str, dimensions: int) -> GateResult:
-    """The gate encoder_match, before anything is built; without an encoder (tests) there is none to differ.
+    """The gate encoder_match, before anything is built; without an encoder there is none to compare with.
 
     Raises:
         GateRefused: queries would be encoded by another model than the documents were.
@@ -71,7 +60,9 @@ def require_encoder(encoder: QueryEncoder | None, fingerprint: str, dimensions: 
             todo="materialize query_encoder and embeddings with the same VIBERARY_ENCODER, or run `viberary build`; "
             "the live index is untouched",
         )
-    return GateResult("encoder_match", True, 0, 0, "differences between the fingerprints of both encoders")
+    if encoder is None:
+        return GateResult.not_compared("encoder_match", 0, _NO_ENCODER)
+    return GateResult.judged("encoder_match", True, 0, 0, "differences between the fingerprints of both encoders")
 
 
 def gate_index(
@@ -93,7 +84,7 @@ def gate_index(
         vectors: float32 (documents, dim), norm 1, as they were sent.
         documents: Parquet of the same rows: work_id, and text where there is an encoder.
         rules: What is asked for.
-        encoder: What readers' queries go through. Without one, the gates that read words are left out.
+        encoder: What readers' queries go through. Without one, the gates that read words compare nothing.
         canaries: Queries with a title that must be among their results.
         accept_loss: Let a build with fewer documents pass all the same.
     """
@@ -102,14 +93,14 @@ def gate_index(
     whole = info["num_docs"] if held is None else min(held, info["num_docs"])
     results = [
         require_encoder(encoder, record.fingerprint, record.dim),
-        GateResult(
+        GateResult.judged(
             "document_count",
             whole == record.documents,
             whole,
             record.documents,
             "documents in the index, with their vectors, equal documents built",
         ),
-        GateResult(
+        GateResult.judged(
             "indexing_failures",
             info["failures"] == 0,
             info["failures"],
@@ -118,27 +109,28 @@ def gate_index(
         ),
         _documents_kept(client, record, rules.loss, accept=accept_loss),
         *_neighbours(client, record, vectors, documents, rules),
+        _vectors_match_texts(client, record, documents, encoder),
+        _canaries(client, record, encoder, canaries),
     ]
-    if encoder is not None:
-        results += [
-            _vectors_match_texts(client, record, documents, encoder),
-            _canaries(client, record, encoder, canaries),
-        ]
-    return sorted(results, key=lambda result: GATE_NAMES.index(result.name))
+    return sorted(results, key=lambda result: INDEX_GATES.index(result.name))
 
 
 def _documents_kept(client: redis.Redis, record: BuildRecord, loss: float, *, accept: bool) -> GateResult:
     """Compared with the live build if it came from the same kind of source: the sample is no catalogue's successor."""
-    live = read_record(client, read_pointer(client).live)
+    pointer = read_pointer(client)
+    live = read_record(client, pointer.live)
     bound = 1 - loss
-    if live is None or live.source != record.source:
-        why = "none is live" if live is None else f"the live one is from another source ({live.source or 'unknown'})"
-        return GateResult("documents_kept", True, 1.0, bound, f"nothing to compare with: {why}")
+    if live is None:
+        why = f"the record of the live build {pointer.live} is gone" if pointer.live else "no build is live"
+        return GateResult.not_compared("documents_kept", bound, why)
+    if live.source != record.source:
+        why = f"the live build's {live.documents:,} works come from another source ({live.source or 'unknown'})"
+        return GateResult.not_compared("documents_kept", bound, why)
     kept = round(record.documents / max(1, live.documents), 5)
     means = f"at least this share of the live build's {live.documents:,} documents"
     if accept:
         means += "; fewer accepted by VIBERARY_ACCEPT_DRIFT"
-    return GateResult("documents_kept", kept >= bound or accept, kept, bound, means)
+    return GateResult.judged("documents_kept", kept >= bound or accept, kept, bound, means)
 
 
 def _neighbours(
@@ -149,26 +141,26 @@ def _neighbours(
     rules: GateRules,
 ) -> list[GateResult]:
     """Recall, full lists and latency."""
-    probes = Probes.of(record, vectors, documents, rules.queries)
+    probes = Probes.halfway(record, vectors, work_ids_of(documents), rules.queries)
     probed = probes.ask(client, record.ef_runtime)
     p95 = float(np.percentile(probed.milliseconds, 95))
     over = f"over {len(probes.queries)} queries"
     return [
-        GateResult(
+        GateResult.judged(
             "recall_at_10",
             probed.recall >= rules.recall,
             round(probed.recall, 5),
             rules.recall,
             f"at least this share of the true ten nearest is found with EF_RUNTIME {record.ef_runtime}, {over}",
         ),
-        GateResult(
+        GateResult.judged(
             "full_results",
             probed.full == 1.0,
             round(probed.full, 5),
             1.0,
             f"share of queries with {min(K, len(vectors))} results, {over}",
         ),
-        GateResult(
+        GateResult.judged(
             "latency_p95_ms",
             p95 <= rules.p95_ms,
             round(p95, 3),
@@ -179,9 +171,11 @@ def _neighbours(
 
 
 def _vectors_match_texts(
-    client: redis.Redis, record: BuildRecord, documents: Path, encoder: QueryEncoder
+    client: redis.Redis, record: BuildRecord, documents: Path, encoder: QueryEncoder | None
 ) -> GateResult:
     """Texts of some works encoded again, and compared with the vectors that Redis holds for these works."""
+    if encoder is None:
+        return GateResult.not_compared("vectors_match_texts", LEAST_MATCH, _NO_ENCODER)
     work_ids, texts = _some_texts(documents)
     pipeline = client.pipeline(transaction=False)
     for work_id in work_ids:
@@ -190,7 +184,7 @@ def _vectors_match_texts(
     expected = encoder.encode(texts, prefix=encoder.document_prefix)
     norms = np.maximum(np.linalg.norm(stored, axis=1), 1e-9)
     match = float(np.mean(np.sum(stored * expected, axis=1) / norms))
-    return GateResult(
+    return GateResult.judged(
         "vectors_match_texts",
         match >= LEAST_MATCH,
         round(match, 5),
@@ -211,13 +205,15 @@ def _some_texts(documents: Path) -> tuple[list[str], list[str]]:
 
 
 def _canaries(
-    client: redis.Redis, record: BuildRecord, encoder: QueryEncoder, canaries: Sequence[Canary]
+    client: redis.Redis, record: BuildRecord, encoder: QueryEncoder | None, canaries: Sequence[Canary]
 ) -> GateResult:
+    if encoder is None or not canaries:
+        return GateResult.not_compared("canaries", 0, "no canaries are set" if encoder else _NO_ENCODER)
     missed = []
     for canary in canaries:
         blob = record.hnsw.to_bytes(encoder.encode([canary.query]))[0]
         hits = nearest(*(client, record.build, blob, canary.within), fields=("title",), ef_runtime=record.ef_runtime)
         if canary.title.casefold() not in (hit["title"].casefold() for hit in hits):
             missed.append(f"{canary.query!r} does not find {canary.title!r} among {canary.within}")
-    means = f"canaries that do not find their title, of {len(canaries)}" if canaries else "no canaries are set"
-    return GateResult("canaries", not missed, len(missed), 0, "; ".join([means, *missed]))
+    means = f"canaries that do not find their title, of {len(canaries)}"
+    return GateResult.judged("canaries", not missed, len(missed), 0, "; ".join([means, *missed]))

@@ -12,20 +12,25 @@ from typing import cast
 import redis
 
 from viberary_pipeline.errors import IndexBuildError
-from viberary_pipeline.index.contract import LOCK
+from viberary_pipeline.index.contract import LOCK, OOM_ALLOWED
 from viberary_pipeline.index.owner import is_dead, read_owner, this_process
+from viberary_pipeline.redis_server.failures import explained
 
 log = logging.getLogger(__name__)
 
 _LEASE_SECONDS = 60
 _HEARTBEAT_SECONDS = 15
+# Takes a free lock, or one whose holder (ARGV[3]) is known to be dead. Allowed beyond maxmemory: gc needs the lock to
+# free memory, and a build is told by its preflight what it lacks.
+_ACQUIRE = f"""{OOM_ALLOWED}
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[3] then return holder end
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+return ''
+"""
 # Compare-and-act, so that a lock which ran out and went to another builder is neither renewed nor removed.
 _RENEW = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('EXPIRE', KEYS[1], ARGV[2]) end return 0"
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
-_TAKE_OVER = (
-    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3]) end "
-    "return false"
-)
 
 
 @contextmanager
@@ -37,9 +42,11 @@ def build_lock(client: redis.Redis, *, wait_seconds: float = 120) -> Iterator[Ca
 
     Raises:
         IndexBuildError: another builder holds it for longer than `wait_seconds`, or it was lost meanwhile.
+        RedisServerError: Redis refuses a command, here or in the body, or does not answer.
     """
     token = json.dumps({**read_owner(this_process()), "id": uuid.uuid4().hex})
-    _acquire(client, token, wait_seconds)
+    with explained():
+        _acquire(client, token, wait_seconds)
     lost = threading.Event()
     done = threading.Event()
 
@@ -68,7 +75,8 @@ def build_lock(client: redis.Redis, *, wait_seconds: float = 120) -> Iterator[Ca
     heartbeat = threading.Thread(target=beat, name="index lock", daemon=True)
     heartbeat.start()
     try:
-        yield check
+        with explained():
+            yield check
     finally:
         done.set()
         heartbeat.join()
@@ -80,13 +88,13 @@ def build_lock(client: redis.Redis, *, wait_seconds: float = 120) -> Iterator[Ca
 
 def _acquire(client: redis.Redis, token: str, wait_seconds: float) -> None:
     deadline = time.monotonic() + wait_seconds
-    while not client.set(LOCK, token, nx=True, ex=_LEASE_SECONDS):
-        holder = cast("bytes | None", client.get(LOCK))
-        if holder is not None and is_dead(holder) and client.eval(_TAKE_OVER, 1, LOCK, holder, token, _LEASE_SECONDS):
-            log.info("took the lock over from a builder that died")
-            return
+    dead = b""
+    while holder := cast(bytes, client.eval(_ACQUIRE, 1, LOCK, token, _LEASE_SECONDS, dead)):
+        if is_dead(holder) and holder != dead:
+            dead = holder  # the next attempt takes it over, unless another builder has done so
+            continue
         if time.monotonic() > deadline:
-            owner = read_owner(holder or b"")
+            owner = read_owner(holder)
             raise IndexBuildError(
                 "Another build holds the lock of the index",
                 expected=f"{LOCK} to be free within {wait_seconds:.0f} s",
@@ -94,3 +102,5 @@ def _acquire(client: redis.Redis, token: str, wait_seconds: float) -> None:
                 todo="wait for that build, or stop it; a dead one's lock runs out within a minute",
             )
         time.sleep(0.25)
+    if dead:
+        log.info("took the lock over from a builder that died")

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -10,8 +11,7 @@ import psutil
 
 def this_process() -> str:
     """This process as JSON: host, pid and start (a pid alone is used again)."""
-    process = psutil.Process()
-    return json.dumps({"host": platform.node(), "pid": process.pid, "started": process.create_time()})
+    return json.dumps({"host": platform.node(), "pid": os.getpid(), "started": _started(os.getpid())})
 
 
 def read_owner(text: str | bytes) -> dict[str, Any]:
@@ -26,11 +26,31 @@ def read_owner(text: str | bytes) -> dict[str, Any]:
 def is_dead(text: str | bytes) -> bool:
     """Whether the owner is a process of this machine that no longer lives. Of other machines nothing is known."""
     owner = read_owner(text)
-    if owner.get("host") != platform.node() or owner.get("pid") == os.getpid():
+    if owner.get("host") != platform.node() or not isinstance(owner.get("pid"), int):
         return False
     try:
-        return abs(psutil.Process(owner["pid"]).create_time() - owner["started"]) > 1
+        return _started(owner["pid"]) != owner.get("started")
     except psutil.NoSuchProcess:
         return True
-    except (KeyError, TypeError, psutil.Error):
+    except psutil.Error:
         return False
+
+
+def _started(pid: int) -> str:
+    """When a process started, in a form that is only compared: of Linux, the boot and the kernel's ticks since then.
+
+    Not as a time of day (`create_time`): that moves with every correction of the machine's clock.
+
+    Raises:
+        psutil.Error: there is no such process (a zombie is none), or it may not be looked at.
+    """
+    process = psutil.Process(pid)
+    if process.status() == psutil.STATUS_ZOMBIE:
+        raise psutil.NoSuchProcess(pid)
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        # The program's name, in brackets, may hold blanks and brackets; the 22nd field is the 20th after it.
+        ticks = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[19].decode()
+    except (OSError, IndexError):
+        return str(process.create_time())  # other systems note it when the process starts, and keep it
+    return f"{boot} {ticks}"

@@ -3,8 +3,17 @@
 import redis
 
 from viberary_pipeline.errors import IndexBuildError
-from viberary_pipeline.index.contract import ALIAS, HnswSettings, index_is_missing, index_name, read_pointer
+from viberary_pipeline.index.contract import (
+    ALIAS,
+    POINTER,
+    HnswSettings,
+    aliased_index,
+    as_text,
+    index_name,
+    read_pointer,
+)
 from viberary_pipeline.redis_server.connection import check_server
+from viberary_pipeline.redis_server.failures import explained
 
 # Beside the vector, which is stored twice (in the hash and in the graph): the hash's fields (title, author, 600
 # characters of description, link), its key, and its words' postings. Measured on RediSearch 2.10.5 with 20,000 works of
@@ -24,22 +33,41 @@ def preflight(client: redis.Redis, documents: int, dimensions: int, hnsw: HnswSe
     check_room(client, documents, dimensions, hnsw)
 
 
-def check_names(client: redis.Redis) -> None:
-    """Raises `IndexBuildError` if an index bears the alias's name, or the alias names another index than the pointer.
+def check_usable(client: redis.Redis) -> list[str]:
+    """What is asked before the first stage runs: that we may do what a build does, and no index bears the alias's name.
 
-    FT.CREATE under the alias's name shadows the alias: readers would see that index whatever is published. An alias
-    that was moved by hand would hide from other programs what `viberary status` says is live.
+    FT.CREATE under the alias's name shadows the alias: readers would see that index whatever is published.
+
+    Returns:
+        The names of all indexes.
+
+    Raises:
+        RedisServerError: the user of VIBERARY_REDIS_URL lacks a right.
+        IndexBuildError: there is such an index.
     """
-    indexes = [name.decode() if isinstance(name, bytes) else str(name) for name in client.execute_command("FT._LIST")]
+    with explained():
+        client.eval("return redis.call('EXISTS', KEYS[1])", 1, POINTER)
+        indexes = sorted(map(as_text, client.execute_command("FT._LIST")))
     if ALIAS in indexes:
         raise IndexBuildError(
             "An index bears the name of the alias",
             expected=f"{ALIAS} to be an alias, never an index's own name",
-            found=f"an index of that name among {', '.join(sorted(indexes))}",
+            found=f"an index of that name among {', '.join(indexes)}",
             todo=f"`FT.DROPINDEX {ALIAS}` there (it keeps the documents), then build again",
         )
+    return indexes
+
+
+def check_names(client: redis.Redis) -> None:
+    """Raises `IndexBuildError` if the alias names another index than the pointer, or as `check_usable`.
+
+    An alias that was moved by hand would hide from other programs what `viberary status` says is live. A pointer to a
+    build whose index is gone names nothing: the next publish replaces it.
+    """
+    indexes = check_usable(client)
     live = read_pointer(client).live
-    expected, found = index_name(live) if live else "", aliased_index(client)
+    expected = index_name(live) if live and index_name(live) in indexes else ""
+    found = aliased_index(client)
     if found != expected:
         raise IndexBuildError(
             "The alias and the pointer disagree on which index is live",
@@ -47,18 +75,6 @@ def check_names(client: redis.Redis) -> None:
             found=found or "no such alias",
             todo=f"`{f'FT.ALIASUPDATE {ALIAS} {expected}' if expected else f'FT.ALIASDEL {ALIAS}'}`, then build again",
         )
-
-
-def aliased_index(client: redis.Redis) -> str:
-    """The name of the index that the alias stands for; '' if there is no such alias."""
-    try:
-        info = client.ft(ALIAS).info()
-    except redis.ResponseError as error:
-        if index_is_missing(error):
-            return ""
-        raise
-    name = info["index_name"] if "index_name" in info else info[b"index_name"]
-    return name.decode() if isinstance(name, bytes) else str(name)
 
 
 def estimated_bytes(documents: int, dimensions: int, hnsw: HnswSettings) -> int:
@@ -83,7 +99,7 @@ def check_room(client: redis.Redis, documents: int, dimensions: int, hnsw: HnswS
             "Redis has no room for another index",
             expected=f"about {_megabytes(needed)} free for {documents:,} documents of {dimensions} dimensions",
             found=f"{_megabytes(free)} free of {_megabytes(bound)}",
-            todo="give Redis more memory (maxmemory), or set VIBERARY_HNSW_VECTOR_TYPE=FLOAT16",
+            todo="run `viberary gc`, give Redis more memory (maxmemory), or set VIBERARY_HNSW_VECTOR_TYPE=FLOAT16",
         )
 
 

@@ -3,7 +3,6 @@
 import json
 import logging
 import time
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -11,64 +10,100 @@ from pathlib import Path
 
 import redis
 
-from viberary_pipeline.encoders.query_encoder import read_description
-from viberary_pipeline.errors import EncoderError, GateRefused, IndexBuildError
-from viberary_pipeline.index.clean import remove_build
+from viberary_pipeline.encoders.query_encoder import QueryEncoder
+from viberary_pipeline.errors import EncoderError, GateRefused, IndexBuildError, ViberaryError
+from viberary_pipeline.index.clean import known_builds, remove_build
 from viberary_pipeline.index.contract import (
     ALIAS,
+    OOM_ALLOWED,
     POINTER,
     BuildRecord,
+    aliased_index,
+    as_text,
     index_info,
     index_name,
+    is_healthy,
+    lost_because,
     read_pointer,
     read_record,
     record_key,
 )
-from viberary_pipeline.index.gate_result import GateResult
+from viberary_pipeline.index.gate_result import INDEX_GATES, REQUIRED_GATES, GateResult, unmet_gates
+from viberary_pipeline.index.lock import build_lock
 from viberary_pipeline.search.searcher import encoder_folder
 
 log = logging.getLogger(__name__)
 
 _SAVE_TIMEOUT_SECONDS = 3600
+_PUBLISHABLE = ("ready", "previous", "live")
+# Only a build that awaits its publish, or one to go back to, gets a verdict: the live one passed when it was published.
+_NOTE_VERDICT = f"""{OOM_ALLOWED}
+local state = redis.call('HGET', KEYS[1], 'state')
+if state ~= 'ready' and state ~= 'previous' then return state or 'absent' end
+redis.call('HSET', KEYS[1], 'gates', ARGV[1], 'state', ARGV[2] == 'failed' and 'refused' or state)
+return ''
+"""
+_NOTE_SAVED = f"""{OOM_ALLOWED}
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'saved', ARGV[1]) end
+"""
+_MOVE_ALIAS = f"""{OOM_ALLOWED}
+if redis.call('HGET', KEYS[1], 'live') ~= ARGV[1] then return 0 end
+redis.call('FT.ALIASUPDATE', ARGV[2], ARGV[3])
+return 1
+"""
 
 
-def is_healthy(client: redis.Redis, record: BuildRecord) -> bool:
-    """Whether a build's index is there, whole and not being rebuilt (as it is after a restart of Redis)."""
-    info = index_info(client, record.build)
-    return info is not None and not info["indexing"] and info["failures"] == 0 and info["num_docs"] == record.documents
+def standing_build(client: redis.Redis, digest: str, least_recall: float) -> BuildRecord | None:
+    """A whole build of that digest that passes the gates of the index and today's bound of recall, the newest.
+
+    It is the live one, or one that awaits its publish because the run before was killed there; never a refused one.
+    """
+    for build in reversed(known_builds(client)):
+        record = read_record(client, build)
+        if (
+            record is not None
+            and (record.digest, record.state in ("live", "ready")) == (digest, True)
+            and unmet_gates(record.gate_results, INDEX_GATES) == ([], [])
+            and record.recall >= least_recall
+            and is_healthy(client, record)
+        ):
+            return record
+    return None
 
 
-def require_query_encoder(home: Path, record: BuildRecord) -> None:
-    """Raise unless queries to this build would be encoded by the model that embedded its documents.
+def record_verdict(client: redis.Redis, build: str, result: GateResult) -> None:
+    """Write the verdict of a gate that was measured after the build into its record, where `publish` reads it.
+
+    A failed one makes the build 'refused', whatever happens next; then it is removed, now if no other builder holds
+    the lock, else by the next build or `viberary gc`. The live build's record stays as it is.
 
     Raises:
-        GateRefused: another model's export is in this home under that name.
-        EncoderError: there is none, or it cannot be read.
+        IndexBuildError: there is no such build, or none that could be published.
     """
-    folder = encoder_folder(home, record)
-    description = read_description(folder)
-    try:
-        found = (str(description["fingerprint"]), int(description["spec"]["dimensions"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise EncoderError(
-            "The query encoder's files are damaged",
-            expected=f"fingerprint and dimensions in {folder}/encoder.json",
-            found=f"{type(error).__name__}: {error}",
-            todo="build again, which exports the encoder anew",
-        ) from error
-    if found != (record.fingerprint, record.dim):
-        raise GateRefused(
-            f"Build {record.build} is not fit to be published: its query encoder is not the one that embedded it",
-            expected=f"fingerprint {record.fingerprint} with {record.dim} dimensions",
-            found=f"fingerprint {found[0]} with {found[1]} dimensions in {folder}",
-            todo="run `viberary build --force`; the live index is untouched",
+    record = read_record(client, build)
+    others = [gate for gate in record.gate_results if gate["name"] != result.name] if record else []
+    gates = json.dumps([*others, result.to_json()])
+    state = as_text(client.eval(_NOTE_VERDICT, 1, record_key(build), gates, result.outcome))
+    if state not in ("", "live") and not (state == "refused" and result.failed):
+        raise IndexBuildError(
+            f"No verdict can be added to build {build}",
+            expected="a build that awaits its publish",
+            found="no record of it" if state == "absent" else f"state {state}",
+            todo="run `viberary build`; the live index is untouched",
         )
+    if result.failed and state != "live":
+        try:
+            with build_lock(client, wait_seconds=0):
+                remove_build(client, build)
+        except (redis.RedisError, ViberaryError) as error:
+            log.warning("the refused build %s is left to the next build or `viberary gc`: %s", build, error)
 
 
 def publish(client: redis.Redis, build: str, *, home: Path | None = None) -> BuildRecord:
     """Make a gated build the live one; the live one becomes the previous. The caller saves (`save`).
 
-    Safe without the build lock: the script switches only if the live build still is the one that was seen.
+    Safe without the build lock: the script switches only if the live build still is the one that was seen. The
+    published build itself may be given again: then the alias is put back where somebody moved it.
 
     Args:
         client: The server.
@@ -76,8 +111,9 @@ def publish(client: redis.Redis, build: str, *, home: Path | None = None) -> Bui
         home: VIBERARY_HOME, whose query encoder is checked against the build; None: no reader is served from here.
 
     Raises:
-        GateRefused: the build did not pass its gates, is no longer whole, or its query encoder is another model's.
-        EncoderError: there is no query encoder for it.
+        GateRefused: a gate refused the build or left no verdict, it is no longer whole, or its query encoder is another
+            model's.
+        EncoderError: its query encoder is not there, is damaged, or does not work here.
         IndexBuildError: another build was published meanwhile.
     """
     record = read_record(client, build)
@@ -86,17 +122,9 @@ def publish(client: redis.Redis, build: str, *, home: Path | None = None) -> Bui
             f"Build {build} is gone",
             expected="a build that passed its gates, in Redis",
             found="no record of it: its gates refused it, or another build removed it",
-            todo="build again; the live index is untouched",
+            todo="run `viberary build`; the live index is untouched",
         )
-    failed = [gate["name"] for gate in record.gate_results if not gate["passed"]]
-    if failed or record.state not in ("ready", "previous") or not is_healthy(client, record):
-        raise GateRefused(
-            f"Build {build} is not fit to be published",
-            expected=f"a build that passed its gates, with all its {record.documents:,} documents indexed",
-            found=f"state {record.state}, index {index_info(client, build)}"
-            + (f", refused by {', '.join(failed)}" if failed else ""),
-            todo="build again; the live index is untouched",
-        )
+    _require_fit(client, record)
     if home is not None:
         require_query_encoder(home, record)
     _switch(client, build)
@@ -104,73 +132,123 @@ def publish(client: redis.Redis, build: str, *, home: Path | None = None) -> Bui
 
 
 def rollback(client: redis.Redis, *, home: Path | None = None) -> BuildRecord:
-    """Back to the previous build, which is checked first; the live one becomes the previous. The caller saves.
+    """Back to the previous build, which is checked as by `publish`; the live one becomes the previous.
 
     Raises:
         IndexBuildError: there is no previous build.
-        GateRefused, EncoderError: it is no longer whole, or its query encoder does not fit or is gone.
+        GateRefused, EncoderError: it is not fit to be published, or its query encoder does not work.
     """
-    previous = read_pointer(client).previous
-    if not previous:
+    pointer = read_pointer(client)
+    if not pointer.previous:
+        lost = lost_because(client, pointer.live) if pointer.live else "nothing is published"
         raise IndexBuildError(
             "There is no build to go back to",
-            expected="a build that was published before the live one",
-            found="none",
-            todo="build once more; from the second publish on, the one before is kept",
+            expected="a previous build in viberary:pointer",
+            found="none" + (f", and the live build {pointer.live} is lost: {lost}" if lost and pointer.live else ""),
+            todo="run `viberary build`" + ("" if lost else " to replace the live build"),
         )
-    return publish(client, previous, home=home)
+    return publish(client, pointer.previous, home=home)
+
+
+def _require_fit(client: redis.Redis, record: BuildRecord) -> None:
+    failed, missing = unmet_gates(record.gate_results)
+    if not failed and not missing and record.state in _PUBLISHABLE and is_healthy(client, record):
+        return
+    found = [f"state {record.state}", f"index {index_info(client, record.build) or 'gone'}"]
+    found += [f"refused by {', '.join(failed)}"] * bool(failed)
+    found += [f"no verdict of {', '.join(missing)}"] * bool(missing)
+    todo = "run `viberary build`"
+    if failed:
+        todo = "mend the input or, if it is right, the bound; then run `viberary build`"
+    elif missing and record.state == "ready":
+        todo = "materialize evaluation_report, then published_index; or run `viberary build`"
+    raise GateRefused(
+        f"Build {record.build} is not fit to be published",
+        expected=f"no gate that refused it or is missing, and all its {record.documents:,} documents indexed",
+        found=", ".join(found),
+        todo=f"{todo}; the live index is untouched",
+    )
+
+
+def require_query_encoder(home: Path, record: BuildRecord) -> None:
+    """Load the query encoder of a build and prove that it works here and is the one that embedded the documents.
+
+    Raises:
+        GateRefused: another model's export is in this home under that name.
+        EncoderError: there is none, it is damaged, or it computes other vectors on this machine.
+    """
+    try:
+        encoder = QueryEncoder(encoder_folder(home, record))
+    except EncoderError as error:
+        raise EncoderError(
+            f"Build {record.build} cannot be searched from here: {error.what}",
+            expected=error.expected,
+            found=error.found,
+            todo="put its query encoder back, or run `viberary build`, which makes a new one; "
+            "the live index is untouched",
+        ) from error
+    if (encoder.fingerprint, encoder.dimensions) != (record.fingerprint, record.dim):
+        raise GateRefused(
+            f"Build {record.build} is not fit to be published: its query encoder is not the one that embedded it",
+            expected=f"fingerprint {record.fingerprint} with {record.dim} dimensions",
+            found=f"fingerprint {encoder.fingerprint} with {encoder.dimensions} dimensions in {encoder.folder}",
+            todo="run `viberary build --force`; the live index is untouched",
+        )
 
 
 def _switch(client: redis.Redis, build: str) -> None:
-    live = read_pointer(client).live
+    pointer = read_pointer(client)
+    live, previous = pointer.live, pointer.previous
+    if live not in ("", build) and not lost_because(client, live):
+        previous = live  # a lost one is nothing to go back to: the one before it stays
     script = (files("viberary_pipeline.index") / "publish.lua").read_text(encoding="utf-8")
     now = datetime.now(UTC).isoformat(timespec="seconds")
     keys = [POINTER, record_key(build), record_key(live or build)]
+    values = [ALIAS, index_name(build), build, live, "" if previous == build else previous, now, *REQUIRED_GATES]
     try:
-        client.eval(script, len(keys), *keys, ALIAS, index_name(build), build, live, now)
+        client.eval(script, len(keys), *keys, *values)
     except redis.OutOfMemoryError as error:
         raise IndexBuildError(
             f"Build {build} could not be published: Redis is out of memory",
             expected="room for a few bytes below maxmemory",
             found=str(error),
-            todo="raise maxmemory, then build again; the live index is untouched",
+            todo="run `viberary gc`, or raise maxmemory; then try again. The live index is untouched",
         ) from error
     except redis.ResponseError as error:
-        raise IndexBuildError(
+        refused = str(error).startswith("REFUSED")
+        raise (GateRefused if refused else IndexBuildError)(
             f"Build {build} could not be published",
-            expected=f"{live or 'nothing'} to be live still, and the alias to be free to move",
+            expected="every required gate to let it pass" if refused else f"{live or 'nothing'} to be live still",
             found=str(error),
-            todo="see whether another build was published meanwhile (`viberary status`), then build again",
+            todo="see what happened to it meanwhile (`viberary status`), then build again",
         ) from error
 
 
-def add_gates(client: redis.Redis, build: str, results: Iterable[GateResult]) -> None:
-    """Add gates that were measured after the build (the evaluation) to its record; one that failed takes it away.
+def mend_names(client: redis.Redis) -> None:
+    """Before a build: make alias and pointer agree again where one of them was removed or moved by hand.
 
-    Raises:
-        GateRefused: one failed. The build is gone.
-        IndexBuildError: there is no such build, or it is the live one.
+    The pointer decides where its build is there; where it is gone, so does an alias on a build that may be published.
+    An alias on an index that is none of ours is left alone: `preflight` refuses it.
     """
-    record = read_record(client, build)
-    if record is None or record.state != "ready":
-        raise IndexBuildError(
-            f"No gate can be added to build {build}",
-            expected="a build that awaits its publish",
-            found="no record of it" if record is None else f"state {record.state}",
-            todo="build again",
-        )
-    added = list(results)
-    known = [gate for gate in record.gate_results if gate["name"] not in {result.name for result in added}]
-    client.hset(record_key(build), "gates", json.dumps([*known, *(result.to_json() for result in added)]))
-    failed = next((result for result in added if not result.passed), None)
-    if failed is not None:
-        remove_build(client, build)
-        raise GateRefused(
-            f"Refused by the gate {failed.name}; the live index is untouched",
-            expected=f"{failed.bound}: {failed.means}",
-            found=str(failed.figure),
-            todo="mend the input or, if it is right, the bound; then build again",
-        )
+    live, aliased = read_pointer(client).live, aliased_index(client)
+    build = aliased.removeprefix(index_name(""))
+    if aliased and build == aliased:
+        return
+    if live and index_info(client, live) is not None:
+        if build != live and client.eval(_MOVE_ALIAS, 1, POINTER, live, ALIAS, index_name(live)):
+            log.warning("the alias %s was on %s; it is on the live build %s again", ALIAS, aliased or "nothing", live)
+    elif aliased:
+        try:
+            publish(client, build)
+            log.warning("the pointer named %s; it names the build of the alias again, %s", live or "nothing", build)
+        except ViberaryError:
+            client.ft().aliasdel(ALIAS)
+            log.warning("the alias %s was on %s, which is not fit to be published; it was removed", ALIAS, aliased)
+
+
+def is_published(client: redis.Redis, build: str) -> bool:
+    """Whether pointer and alias both say that a build is live."""
+    return read_pointer(client).live == build and aliased_index(client) == index_name(build)
 
 
 def save(client: redis.Redis, build: str) -> bool:
@@ -180,7 +258,8 @@ def save(client: redis.Redis, build: str) -> bool:
     alias served a part of its index after a restart.)
     """
     saved = _save(client)
-    client.hset(record_key(build), "saved", datetime.now(UTC).isoformat(timespec="seconds") if saved else "")
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    client.eval(_NOTE_SAVED, 1, record_key(build), now if saved else "")
     return saved
 
 
@@ -195,7 +274,7 @@ def _save(client: redis.Redis) -> bool:
         except redis.ResponseError as error:
             if "in progress" not in str(error).lower():
                 # Managed servers forbid BGSAVE and look after persistence themselves.
-                log.warning("Redis did not save after the publish: %s", error)
+                log.warning("Redis did not save: %s", error)
                 return False
         state = client.info("persistence")
         if started and not state["rdb_bgsave_in_progress"]:

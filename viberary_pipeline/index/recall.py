@@ -1,7 +1,7 @@
 """Recall of an index against exact search over the same vectors."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -32,7 +32,7 @@ class Probed:
 
 @dataclass(frozen=True)
 class Probes:
-    """Queries half-way between two works, which a reader's words are too, and what exact search finds for them.
+    """Queries, and what exact search finds for them.
 
     Attributes:
         record: The build that is asked.
@@ -50,26 +50,47 @@ class Probes:
 
     @classmethod
     def of(
-        cls, record: BuildRecord, vectors: npt.NDArray[np.float32], documents: Path, count: int, *, seed: int = 0
+        cls,
+        record: BuildRecord,
+        vectors: npt.NDArray[np.float32],
+        work_ids: Sequence[str],
+        queries: npt.NDArray[np.float32],
     ) -> Self:
-        """`count` probes of a build; `documents` is the Parquet of the vectors' rows, with work_id."""
-        work_ids = pq.read_table(documents, columns=["work_id"])["work_id"].to_pylist()
-        queries = halfway_queries(vectors, count, seed=seed)
+        """Probes of a build by these queries; `work_ids` are those of the vectors' rows."""
         threshold = _kth_similarity(queries, vectors, min(K, len(vectors)))
         return cls(record, vectors, {work_id: row for row, work_id in enumerate(work_ids)}, queries, threshold)
+
+    @classmethod
+    def halfway(
+        cls,
+        record: BuildRecord,
+        vectors: npt.NDArray[np.float32],
+        work_ids: Sequence[str],
+        count: int,
+        *,
+        seed: int = 0,
+    ) -> Self:
+        """`count` probes half-way between two works, which a reader's words are too."""
+        return cls.of(record, vectors, work_ids, halfway_queries(vectors, count, seed=seed))
 
     def ask(self, client: redis.Redis, ef_runtime: int) -> Probed:
         """The index's answers, one query at a time, each looking at `ef_runtime` candidates."""
         expected = min(K, len(self.vectors))
         milliseconds: list[float] = []
-        found: list[list[int]] = []
+        results: list[list[int]] = []
         for blob in self.record.hnsw.to_bytes(self.queries):
             started = time.perf_counter()
             hits = nearest(client, self.record.build, blob, K, fields=("work_id",), ef_runtime=ef_runtime)
             milliseconds.append((time.perf_counter() - started) * 1000)
-            found.append([self.row_of[hit["work_id"]] for hit in hits])
-        recall = _share_found(self.queries, self.vectors, found, self.threshold, _TIE[self.record.type], expected)
-        return Probed(recall, sum(len(rows) == expected for rows in found) / len(found), milliseconds)
+            results.append([self.row_of[hit["work_id"]] for hit in hits])
+        recall = _share_within(self.queries, self.vectors, results, self.threshold, _TIE[self.record.type], expected)
+        return Probed(recall, sum(len(rows) == expected for rows in results) / len(results), milliseconds)
+
+
+def work_ids_of(documents: Path) -> list[str]:
+    """The work_ids of a Parquet file of documents, in its order."""
+    work_ids: list[str] = pq.read_table(documents, columns=["work_id"])["work_id"].to_pylist()
+    return work_ids
 
 
 def halfway_queries(vectors: npt.NDArray[np.float32], count: int, *, seed: int = 0) -> npt.NDArray[np.float32]:
@@ -99,10 +120,10 @@ def recall_at_k(
     k = min(k, len(work_ids))
     row_of = {work_id: row for row, work_id in enumerate(work_ids)}
     rows = [[row_of[work_id] for work_id in results] for results in found]
-    return _share_found(queries, vectors, rows, _kth_similarity(queries, vectors, k), tie, k)
+    return _share_within(queries, vectors, rows, _kth_similarity(queries, vectors, k), tie, k)
 
 
-def _share_found(
+def _share_within(
     queries: npt.NDArray[np.float32],
     vectors: npt.NDArray[np.float32],
     found: list[list[int]],

@@ -13,7 +13,7 @@ from typing import Any
 
 import redis
 
-from viberary_pipeline.index.contract import VECTOR, index_name
+from viberary_pipeline.index.contract import VECTOR, as_text, index_name
 
 log = logging.getLogger(__name__)
 
@@ -23,22 +23,23 @@ _DEBUG_COMMANDS = ("FT.DEBUG", "_FT.DEBUG")
 
 @dataclass(frozen=True)
 class SearchServer:
-    """A server's versions, and how many threads link vectors beside the main one (0: none, as in Redis 7.4)."""
+    """A server's versions, and how many threads link vectors beside the main one (0: none, as in Redis 7.4; None: it
+    does not say)."""
 
     redis: str
     search: str
-    workers: int
+    workers: int | None
 
 
 def describe_server(client: redis.Redis) -> SearchServer:
-    """What this server says of itself; what it does not say is '' or 0."""
+    """What this server says of itself; what it does not say is '' or None."""
     modules = [_named(module) for module in _ask(client, "MODULE", "LIST") or []]
     number = next((int(module["ver"]) for module in modules if module.get("name") in ("search", "searchlight")), 0)
-    workers = _named(_ask(client, "CONFIG", "GET", "search-workers") or {}).get("search-workers", 0)
+    config = _ask(client, "CONFIG", "GET", "search-workers")
     return SearchServer(
         redis=str(client.info("server")["redis_version"]),
         search=f"{number // 10_000}.{number // 100 % 100}.{number % 100}" if number else "",
-        workers=int(workers),
+        workers=None if config is None else int(_named(config).get("search-workers", 0)),
     )
 
 
@@ -86,8 +87,4 @@ def _ask(client: redis.Redis, *command: str) -> Any:
 def _named(reply: Any) -> dict[str, Any]:
     """A reply of names and values, flat or a map, with names as text."""
     pairs = reply.items() if isinstance(reply, Mapping) else zip(reply[::2], reply[1::2], strict=False)
-    return {_text(name): _text(value) for name, value in pairs}
-
-
-def _text(value: Any) -> Any:
-    return value.decode() if isinstance(value, bytes) else value
+    return {as_text(name): value.decode() if isinstance(value, bytes) else value for name, value in pairs}

@@ -10,6 +10,7 @@ import redis
 
 from viberary_pipeline.errors import RedisServerError
 from viberary_pipeline.redis_server.candidates import MINIMUM_VERSION
+from viberary_pipeline.redis_server.failures import explain
 from viberary_pipeline.redis_server.instance import ensure, stop
 from viberary_pipeline.redis_server.probe import PROBE_SECONDS, open_client, wait_until_loaded
 from viberary_pipeline.redis_server.state import Server
@@ -42,9 +43,9 @@ def connect(
 ) -> redis.Redis:
     """A client of the Redis that these settings name; the embedded server is started if need be.
 
-    Checked first: it answers, has read its data (waits up to `loading_seconds`), is new enough, has search,
-    and never evicts keys. Whether its indexes are complete is for the caller to ask. A command that is not
-    answered within `answer_seconds` fails; readers want a short one, builders a long one.
+    Checked first: the database is 0, the server answers, has read its data (waits up to `loading_seconds`), is new
+    enough, has search, and never evicts keys. Whether its indexes are complete is for the caller to ask. A command that
+    is not answered within `answer_seconds` fails; readers want a short one, builders a long one.
 
     Returns:
         A client that answers in bytes (`decode_responses=False`) and repeats no command by itself.
@@ -61,13 +62,10 @@ def connect(
     try:
         with open_client(url, answer_seconds=PROBE_SECONDS) as client:
             check_server(client, shown, loading_seconds)
-    except (redis.RedisError, OSError, ValueError, TypeError) as error:  # the last two: options in the URL
-        raise RedisServerError(
-            "Redis cannot be used",
-            expected=f"an answer from {shown}",
-            found=f"{type(error).__name__}: {error}",
-            todo="start that server, or correct VIBERARY_REDIS_URL, or unset it to use the embedded server",
-        ) from error
+    except redis.RedisError as error:
+        raise explain(error, shown) from error
+    except (OSError, ValueError, TypeError) as error:  # the last two: options in the URL
+        raise explain(redis.ConnectionError(f"{type(error).__name__}: {error}"), shown) from error
     return open_client(url, answer_seconds=answer_seconds)
 
 
@@ -89,7 +87,17 @@ def prepare(binary: Path | None = None) -> Server:
 
 
 def check_server(client: redis.Redis, shown: str = "this server", loading_seconds: float = LOADING_SECONDS) -> None:
-    """Raise `RedisServerError` unless the server is loaded, new enough, has search and never evicts keys."""
+    """Raise `RedisServerError` unless the server is loaded, new enough, has search, never evicts keys, and this is its
+    database 0, the only one that search indexes."""
+    database = client.connection_pool.connection_kwargs.get("db") or 0
+    if database != 0:
+        raise RedisServerError(
+            "The index must be in database 0 of Redis",
+            expected="database 0, the only one that search indexes",
+            found=f"database {database} of {shown}",
+            todo="give this pipeline a Redis of its own, or unset VIBERARY_REDIS_URL to use the embedded server; "
+            "leave the database out of the URL only if no other pipeline uses that server's database 0",
+        )
     wait_until_loaded(client, shown, loading_seconds)
     version = str(client.info("server")["redis_version"])
     if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < MINIMUM_VERSION:
@@ -101,6 +109,8 @@ def check_server(client: redis.Redis, shown: str = "this server", loading_second
         )
     try:
         client.execute_command("FT._LIST")
+    except redis.exceptions.NoPermissionError as error:  # Redis knows the command: it has search
+        raise explain(error, shown) from error
     except redis.ResponseError as error:
         raise RedisServerError(
             "Redis has no search",

@@ -14,6 +14,7 @@ from viberary_pipeline.embedding.executors.base import Executor, Limits
 from viberary_pipeline.embedding.executors.choice import executor_for, jobs_place
 from viberary_pipeline.embedding.jobs import JobOptions
 from viberary_pipeline.encoders.files import ResolvedEncoder, resolve
+from viberary_pipeline.evaluation.queries import QuerySet, judged_set
 from viberary_pipeline.index.canaries import Canary, load_canaries
 from viberary_pipeline.quality.bounds import BOUNDS
 from viberary_pipeline.redis_server import connect
@@ -57,6 +58,13 @@ class Pipeline:
         if path is None and self.sample is not None and not self.rules.filters:
             path = self.sample.canaries
         return load_canaries(path.expanduser().absolute()) if path is not None else ()
+
+    @property
+    def judged(self) -> list[QuerySet]:
+        """Sets of judgements, for the documents that they judge."""
+        from viberary_pipeline.sample import GOLDEN
+
+        return [judged_set(GOLDEN)]
 
     @cached_property
     def encoder(self) -> ResolvedEncoder:

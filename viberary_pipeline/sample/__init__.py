@@ -10,6 +10,9 @@ these ids.
 from dataclasses import dataclass
 from pathlib import Path
 
+CANARIES = Path(__file__).with_name("canaries.toml")
+GOLDEN = Path(__file__).with_name("golden.toml")
+
 
 @dataclass(frozen=True)
 class BundledSample:
@@ -20,7 +23,7 @@ class BundledSample:
     @property
     def canaries(self) -> Path:
         """Queries of which the answer is known, over the whole sample."""
-        return Path(__file__).with_name("canaries.toml")
+        return CANARIES
 
     def write(self) -> str:
         """Write the raw files where they are not right already; returns the folder."""

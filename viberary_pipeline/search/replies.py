@@ -10,7 +10,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from viberary_pipeline.errors import SearchError
-from viberary_pipeline.index.contract import index_name, to_text
+from viberary_pipeline.index.contract import as_text, index_name
 
 Command = tuple[str | bytes | int, ...]
 
@@ -43,7 +43,7 @@ class Row:
 
     def text(self, name: str) -> str:
         """A field as text; "" if the document has none."""
-        return to_text(self.fields.get(name.encode()))
+        return as_text(self.fields.get(name.encode()))
 
 
 def search_command(build: str, query: str, *options: str | bytes | int) -> Command:
@@ -94,7 +94,7 @@ def read_rows(reply: Any, *, scores: bool = False, contents: bool = True) -> lis
             raise SearchError(
                 "The search returned only a part of its results",
                 expected="all that were asked for",
-                found="; ".join(map(to_text, reply[b"warning"])),
+                found="; ".join(map(as_text, reply[b"warning"])),
                 todo="try again; if it comes back, see Redis' load and its search TIMEOUT",
             )
         # A document that was removed in the meantime has a key and no fields.
@@ -128,7 +128,7 @@ def read_spelling(reply: Any) -> dict[str, list[str]]:
         scored = {word: [(float(score), term) for score, term in near or ()] for _, word, near in reply}
     return {
         # A stem, "+reveng", is no word.
-        to_text(word): [to_text(term) for _, term in sorted(near, reverse=True) if not term.startswith(b"+")]
+        as_text(word): [as_text(term) for _, term in sorted(near, reverse=True) if not term.startswith(b"+")]
         for word, near in scored.items()
     }
 

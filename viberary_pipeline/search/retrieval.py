@@ -17,7 +17,7 @@ import numpy.typing as npt
 import redis
 
 from viberary_pipeline.errors import SearchError
-from viberary_pipeline.index.contract import PAGE_FIELDS, VECTOR, BuildRecord, document_prefix, to_text
+from viberary_pipeline.index.contract import PAGE_FIELDS, VECTOR, BuildRecord, as_text, document_prefix
 from viberary_pipeline.index.name_keys import Copies
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.knn import knn_command, similarity
@@ -132,7 +132,7 @@ def find_like(client: redis.Redis, record: BuildRecord, key: bytes, k: int, *, f
     cosines = _nearest(client, record, vector, k + 1 + _SPARE, where=filters.to_query())
     cosines.pop(key, None)
     copies = Copies()
-    copies.add(to_text(stored["title"]), to_text(stored["author"]))
+    copies.add(as_text(stored["title"]), as_text(stored["author"]))
     ranked = [Ranked(other, cosine, cosine=cosine) for other, cosine in cosines.items()]
     return _results(client, record, ranked, vector, k, copies=copies)
 
@@ -212,7 +212,7 @@ def _results(
         pages = {work.key: _read_page(fetched[work.key], record) for work in batch}
         for work in break_ties(batch, {key: int(page["review_count"] or 0) for key, page in pages.items()}):
             page = pages[work.key]
-            fields = {name: to_text(page[name]) for name in PAGE_FIELDS}
+            fields = {name: as_text(page[name]) for name in PAGE_FIELDS}
             if not copies.add(fields["title"], fields["author"]):
                 cosine = _cosine(record, page.get(VECTOR), vector) if work.cosine is None else work.cosine
                 results.append(Result(cosine, work.named, fields))

@@ -216,7 +216,8 @@ class Searcher:
             "The live index does not answer",
             expected="results from the published index",
             found=str(failure.found if isinstance(failure, ViberaryError) else failure),
-            todo="see `viberary status`; if the index is gone, run `viberary build`",
+            todo="see `viberary status`; if the index is gone, run `viberary build`, or `viberary rollback` to the "
+            "previous one",
         ) from failure
 
     def readiness(self) -> Readiness:
@@ -257,6 +258,13 @@ class Searcher:
                     found=f"{type(error).__name__}: {error}",
                     todo="run `viberary build`, or `viberary rollback` to go back to the previous build",
                 ) from error
+            if record is None and build:
+                raise SearchUnavailable(
+                    f"The live build {build} is lost",
+                    expected="its record in Redis",
+                    found="none, though viberary:pointer names it",
+                    todo="run `viberary build`, or `viberary rollback` if a previous build is there",
+                )
             if record is None:
                 raise SearchUnavailable(
                     "Nothing is published yet",

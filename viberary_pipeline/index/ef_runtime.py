@@ -16,9 +16,9 @@ works    dim   100  200  400  800  1600  3200  median ms at 200 to 800
 =======  ====  ===  ===  ===  ===  ====  ====  =======================
 
 M 32 at 20,000 works gained .01 at 200 and .003 at 400 and took up to twice as long to build. So the build stays cheap,
-and the query looks further. How far cannot be known before: an index says its own EF_RUNTIME when it is created, which
-serves programs that ask for none (`ef_runtime_for`, by the table); ours ask for what was found when it was whole
-(`needed_ef_runtime`, in the build's record).
+and each query looks at more candidates. The right EF_RUNTIME is unknown until the index is built. The value set at
+creation is an estimate by this table (`ef_runtime_for`), for clients that do not pass their own. Ours pass what was
+measured on the finished index (`needed_ef_runtime`, in the build's record).
 """
 
 from pathlib import Path
@@ -28,7 +28,7 @@ import numpy.typing as npt
 import redis
 
 from viberary_pipeline.index.contract import BuildRecord
-from viberary_pipeline.index.recall import Probes
+from viberary_pipeline.index.recall import Probes, work_ids_of
 
 AIM = 0.97
 """The recall@10 that is aimed at: what 200 give in an index of 20,000 works."""
@@ -36,15 +36,16 @@ AIM = 0.97
 _STEPS = ((30_000, 200), (60_000, 400), (150_000, 800), (400_000, 1_600))
 _BEYOND = 3_200
 _LONG = 512  # from here on the next step up: 768 dimensions at 400 recall what 384 do at 200
-_LADDER = (200, 400, 800, 1_600, 3_200, 6_400)
+EF_RUNTIMES = (200, 400, 800, 1_600, 3_200, 6_400)
+"""What a build chooses from."""
 _WORTHLESS = 0.002  # recall that is not worth looking further for
 _SEED = 1
 
 
 def ef_runtime_for(documents: int, dimensions: int) -> int:
     """An estimate of the EF_RUNTIME for an index of that size, 200 to 6,400."""
-    effort = next((effort for most, effort in _STEPS if documents <= most), _BEYOND)
-    return effort * 2 if dimensions > _LONG else effort
+    ef_runtime = next((ef for most, ef in _STEPS if documents <= most), _BEYOND)
+    return ef_runtime * 2 if dimensions > _LONG else ef_runtime
 
 
 def needed_ef_runtime(
@@ -68,10 +69,10 @@ def needed_ef_runtime(
         aim: recall@10, in [0, 1].
         queries: Over how many queries it is measured; others than the gate's, which judges what was chosen.
     """
-    probes = Probes.of(record, vectors, documents, queries, seed=_SEED)
+    probes = Probes.halfway(record, vectors, work_ids_of(documents), queries, seed=_SEED)
     recalls: dict[int, float] = {}
-    for effort in _LADDER:
-        recalls[effort] = probes.ask(client, effort).recall
-        if recalls[effort] >= aim:
-            return effort
-    return next(effort for effort, recall in recalls.items() if recall >= max(recalls.values()) - _WORTHLESS)
+    for ef_runtime in EF_RUNTIMES:
+        recalls[ef_runtime] = probes.ask(client, ef_runtime).recall
+        if recalls[ef_runtime] >= aim:
+            return ef_runtime
+    return next(ef for ef, recall in recalls.items() if recall >= max(recalls.values()) - _WORTHLESS)

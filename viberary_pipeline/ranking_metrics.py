@@ -25,6 +25,27 @@ def ndcg(found: Sequence[str], grades: Grades, depth: int = DEPTH) -> float:
     return _discounted([max(grades.get(work, 0), 0) for work in found[:depth]]) / ideal if ideal else 0.0
 
 
+def ndcg_of_scores(
+    scores: npt.NDArray[np.floating], gains: npt.NDArray[np.floating], depth: int = DEPTH
+) -> npt.NDArray[np.float64]:
+    """The same for many queries at once and gains of any size: float (queries,), in [0, 1].
+
+    Args:
+        scores: (queries, items): what ranks them, largest first.
+        gains: (queries, items), 0 or more: what each is worth. A query without any has 1.0.
+        depth: Items of each ranking that count.
+    """
+    depth = min(depth, scores.shape[1])
+    discounts = 1 / np.log2(np.arange(2, depth + 2))
+
+    def gained(ranked_by: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        best = np.argsort(-ranked_by, axis=1)[:, :depth]
+        return np.asarray((np.take_along_axis(gains, best, axis=1) * discounts).sum(axis=1), dtype=np.float64)
+
+    ideal = gained(gains)
+    return np.divide(gained(scores), ideal, out=np.ones_like(ideal), where=ideal > 0)
+
+
 def reciprocal_rank(found: Sequence[str], grades: Grades, least: int = 1, depth: int = DEPTH) -> float:
     """1 / rank of the first result with at least that grade, 0 if none is among the first `depth`."""
     ranks = (rank for rank, work in enumerate(found[:depth], start=1) if grades.get(work, 0) >= least)

@@ -1,0 +1,42 @@
+"""What a build was made from: evaluated are its own documents and tables, not those that were made last."""
+
+from pathlib import Path
+
+from viberary_pipeline.artifacts import Artifact, ArtifactStore
+from viberary_pipeline.errors import EvaluationError
+from viberary_pipeline.index.contract import BuildRecord
+
+
+def documents_of(home: Path, record: BuildRecord) -> Artifact:
+    """The very documents that a build was made from; its `inputs` name their tables.
+
+    Raises:
+        EvaluationError: they are not in this home.
+    """
+    store = ArtifactStore(home)
+    documents = store.find("documents", record.documents_key) if record.documents_key else None
+    if documents is not None:
+        return documents
+    raise EvaluationError(
+        f"The documents of build {record.build} are not in this VIBERARY_HOME",
+        expected=f"the artifact documents {record.documents_key} under {store.root}"
+        if record.documents_key
+        else "a record that names its documents",
+        found="no such artifact" if record.documents_key else "one of an older version",
+        todo="set VIBERARY_HOME to the home that built it, or evaluate on judgements of your own (--queries, --qrels); "
+        "`viberary build` publishes a build whose documents are here",
+    )
+
+
+def table_of(home: Path, documents: Artifact, table: str) -> Artifact:
+    """The table that documents were made from. Raises `EvaluationError` if it is not in this home."""
+    key = documents.inputs.get(table, "")
+    found = ArtifactStore(home).find(table, key) if key else None
+    if found is None:
+        raise EvaluationError(
+            f"The table {table} from which the documents were made is not in this VIBERARY_HOME",
+            expected=f"the artifact {table} {key}, which the documents {documents.key} name",
+            found="no such artifact",
+            todo="run `viberary build`, or evaluate on judgements of your own (--queries, --qrels)",
+        )
+    return found
