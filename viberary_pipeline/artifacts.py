@@ -27,6 +27,7 @@ from typing import Any
 import psutil
 
 from viberary_pipeline.errors import ArtifactError
+from viberary_pipeline.storage import write_atomically
 
 MANIFEST = "manifest.json"
 CURRENT = "current.json"
@@ -42,17 +43,6 @@ def file_sha256(path: Path) -> str:
     """The hex SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write `text` so that a reader sees the old file or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 @dataclass(frozen=True)

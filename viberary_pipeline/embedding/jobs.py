@@ -31,7 +31,7 @@ from viberary_pipeline.encoders.files import ResolvedEncoder
 from viberary_pipeline.encoders.quantize import int8_name
 from viberary_pipeline.encoders.spec import ModelSpec
 from viberary_pipeline.errors import ArtifactError, SettingsError
-from viberary_pipeline.storage import Place, place
+from viberary_pipeline.storage import Place, open_place
 from viberary_pipeline.vectors.arrow_files import TEXTS_SCHEMA, VectorDtype, map_table, table_bytes
 
 FORMAT = 2
@@ -219,7 +219,7 @@ def write_job(
     """
     options = options or JobOptions()
     options.check()
-    target = place(at) if isinstance(at, Path) else at
+    target = open_place(at) if isinstance(at, Path) else at
     if carry_model:
         for path in encoder.model_files():
             target.put(f"model/{path.relative_to(encoder.folder)}", path)
@@ -249,7 +249,7 @@ def read_job(at: Place | Path | str) -> Job:
         ArtifactError: there is no job that this version can read.
         StorageError: its place cannot be reached.
     """
-    source = place(at) if isinstance(at, (Path, str)) else at
+    source = open_place(at) if isinstance(at, (Path, str)) else at
     try:
         values: dict[str, Any] = json.loads(source.read(JOB))
         if values["format"] != FORMAT:

@@ -14,7 +14,7 @@ from viberary_pipeline.embedding.jobs import JobOptions
 from viberary_pipeline.encoders.files import ResolvedEncoder, resolve
 from viberary_pipeline.encoders.precision import Precision
 from viberary_pipeline.settings import Settings, load_settings
-from viberary_pipeline.storage import place
+from viberary_pipeline.storage import open_place
 from viberary_pipeline.vectors.store import EmbeddingStore
 
 _OURS = {
@@ -109,7 +109,7 @@ class EmbeddingExecutor(dg.ConfigurableResource):
             options.key(model.fingerprint),
             model.spec.dimensions,
             dtype=values.stored_vectors,
-            shared=place(values.vectors) if values.vectors else None,
+            shared=open_place(values.vectors) if values.vectors else None,
         )
 
 
