@@ -408,7 +408,7 @@ def _executor() -> Any:
         )
     from viberary_pipeline.embedding.executors.choice import executor_for
 
-    return executor_for(settings)
+    return executor_for(settings, settings.ec2, settings.batch)
 
 
 @main.command()

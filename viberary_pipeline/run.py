@@ -79,7 +79,7 @@ def dagster_home(home: Path) -> Path:
 def run_build(settings: Settings, *, force: bool) -> BuildOutcome:
     """Run the rebuild job; a failure comes back in the outcome, after Dagster has recorded it."""
     # What the executor lacks, or the encoder, must not be noticed after hours.
-    check_executor(settings)
+    check_executor(settings, settings.ec2, settings.batch)
     check_encoder(settings.encoder)
     dagster_home(settings.home_dir)
     job = build_definitions(settings).resolve_job_def("rebuild")

@@ -5,7 +5,6 @@ needs). Nothing else in the package looks at the environment, apart from what li
 (`AWS_*`, `HF_*`, `DAGSTER_HOME`).
 """
 
-import os
 import re
 import tempfile
 from pathlib import Path
@@ -14,7 +13,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from viberary_pipeline.embedding.options import BatchSettings, Ec2Settings
 from viberary_pipeline.errors import SettingsError
+from viberary_pipeline.machine import usable_cores
 
 VectorType = Literal["FLOAT32", "FLOAT16"]
 
@@ -25,11 +26,6 @@ def _split(value: Any) -> Any:
 
 # "en, fr" in the environment; without NoDecode pydantic-settings would expect JSON.
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
-
-
-def _usable_cores() -> int:
-    # Those that this process may run on: a container, or taskset, may leave it few of the machine's.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
 
 
 # What DuckDB takes as an amount of memory; anything else it refuses in the middle of a run.
@@ -90,7 +86,7 @@ class Settings(BaseSettings):
     keep_thin: bool = Field(True, description="Whether works with neither description nor review are kept.")
 
     duckdb_memory_limit: str = Field("4GB", description="DuckDB's memory limit; it spills to disk beyond.")
-    duckdb_threads: int = Field(default_factory=_usable_cores, ge=1)
+    duckdb_threads: int = Field(default_factory=usable_cores, ge=1)
     reject_ceiling: float = Field(
         0.001, ge=0, le=1, description="Largest share of a file's lines that may be rejected before the run fails."
     )
@@ -150,6 +146,22 @@ class Settings(BaseSettings):
         if not _MEMORY.fullmatch(value.strip()):
             raise ValueError("expected a number and a unit, such as 512MB, 4GB or 1.5GiB")
         return value.strip()
+
+    @property
+    def ec2(self) -> Ec2Settings:
+        """How machines of EC2 are asked for."""
+        names = [
+            *("instance_types", "markets", "subnets", "security_groups", "ami", "instance_profile"),
+            *("image", "wheel", "max_price", "max_machines"),
+        ]
+        values = {name: getattr(self, f"ec2_{name}") for name in names}
+        return Ec2Settings(**values, deadline_minutes=self.deadline_minutes)
+
+    @property
+    def batch(self) -> BatchSettings:
+        """The queue of AWS Batch, and how a job is cut."""
+        values = {name: getattr(self, f"batch_{name}") for name in ("queue", "definition", "shards_per_child")}
+        return BatchSettings(**values, deadline_minutes=self.deadline_minutes)
 
     @property
     def home_dir(self) -> Path:

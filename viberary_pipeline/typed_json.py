@@ -21,5 +21,5 @@ def parse_json(kind: type[T], data: bytes | str) -> T:
     Raises:
         ValueError: not JSON, or JSON of another shape (`[]`, `null`, a number as text, a missing key).
     """
-    value: T = _adapter(kind).validate_json(data, strict=True)
-    return value
+    adapter: TypeAdapter[T] = _adapter(kind)  # type: ignore[arg-type]  # dict[str, int] is hashable
+    return adapter.validate_json(data, strict=True)

@@ -27,13 +27,17 @@ from viberary_pipeline.embedding import worker
 from viberary_pipeline.embedding.devices import choose_dtype, runs_on
 from viberary_pipeline.embedding.embed import EmbedCounts, embed_missing
 from viberary_pipeline.embedding.executors import JobStatus, LocalExecutor, run_job
-from viberary_pipeline.embedding.jobs import Job, JobOptions, Shard, ShardManifest, int8_name, read_job, write_job
+from viberary_pipeline.embedding.heartbeat import Pulse, heartbeats
+from viberary_pipeline.embedding.jobs import Job, JobOptions, Shard, read_job, write_job
 from viberary_pipeline.encoders import ResolvedEncoder, resolve
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
+from viberary_pipeline.encoders.quantize import int8_name
 from viberary_pipeline.encoders.torch_model import load_sentence_transformer
 from viberary_pipeline.errors import ArtifactError, SettingsError, WorkerError
+from viberary_pipeline.storage import Folder
 from viberary_pipeline.vectors.arrow_files import (
     TEXTS_SCHEMA,
+    ShardManifest,
     map_table,
     problem_with,
     table_bytes,
@@ -222,7 +226,47 @@ def damage_manifest_of_another_encoder(job: Job) -> None:
     at(job, job.manifest(1)).write_text(json.dumps(values | {"fingerprint": "0" * 16}))
 
 
+def manifest_of(content: bytes) -> Callable[[Job], None]:
+    return lambda job: at(job, job.manifest(1)).write_bytes(content) and None
+
+
+OTHER_JSON = [b"", b"[]", b"null", b"7", b'"x"', b"{}", b"[[]]", b"\xff"]
 DAMAGES = [value for name, value in list(globals().items()) if name.startswith("damage_")]
+DAMAGES += [manifest_of(content) for content in OTHER_JSON]
+
+
+@pytest.mark.parametrize("content", OTHER_JSON)
+def test_a_job_of_another_shape_is_no_job(own_job, content, capsys):
+    at(own_job, "job.json").write_bytes(content)
+    assert worker.main(["--job", str(root(own_job))]) == 78
+    assert "There is no embedding job" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("spec", value) for value in ([], None, 7, "x", {"name": 1})),
+        *(("options", value) for value in ([], None, {"device": 1}, {"threads": "two"}, {"stored": "float8"})),
+        *(("shards", value) for value in ({}, None, [1], [{"index": "0", "rows": 1, "sha256": ""}], [[]])),
+        *(("format", value) for value in (None, "2", [], 1)),
+        *(("fingerprint", value) for value in (None, 7)),
+        ("carries_model", "no"),
+    ],
+)
+def test_a_job_with_a_value_of_another_kind_is_no_job(own_job, key, value):
+    path = at(own_job, "job.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises(ArtifactError, match="There is no embedding job"):
+        read_job(root(own_job))
+
+
+@pytest.mark.parametrize("content", [*OTHER_JSON, b'{"worker": 1}', b'{"worker": "w", "host": "h", "pid": "1"}'])
+def test_a_heartbeat_of_another_shape_is_left_out(tmp_path, content):
+    place = Folder(tmp_path)
+    pulse = Pulse(place, name="alive")
+    pulse.end(0)
+    place.write("workers/other.json", content)
+    assert [beat.worker for beat in heartbeats(place)] == ["alive"]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

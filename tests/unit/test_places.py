@@ -21,7 +21,7 @@ from tiny_model import DIMENSIONS, make_tiny_model
 
 from viberary_pipeline.embedding import worker
 from viberary_pipeline.embedding.heartbeat import heartbeats
-from viberary_pipeline.embedding.jobs import Job, JobOptions, ShardManifest, write_job
+from viberary_pipeline.embedding.jobs import Job, JobOptions, write_job
 from viberary_pipeline.encoders import ResolvedEncoder, resolve
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
 from viberary_pipeline.errors import EncoderError, StorageError
@@ -36,7 +36,7 @@ from viberary_pipeline.storage import (
     replacing_folder,
     write_atomically,
 )
-from viberary_pipeline.vectors.arrow_files import TEXTS_SCHEMA, table_bytes, vectors_table
+from viberary_pipeline.vectors.arrow_files import TEXTS_SCHEMA, ShardManifest, table_bytes, vectors_table
 from viberary_pipeline.vectors.store import EmbeddingStore
 
 BUCKET = "viberary-places"

@@ -12,9 +12,7 @@ from viberary_pipeline.embedding.int8 import gated_graph
 from viberary_pipeline.embedding.jobs import JobOptions
 from viberary_pipeline.embedding.texts import ParquetTexts
 from viberary_pipeline.encoders.files import ResolvedEncoder, float32_graphs, int8_graphs
-from viberary_pipeline.encoders.onnx_export import export_query_encoder
-from viberary_pipeline.encoders.query_encoder import read_description, verify_files
-from viberary_pipeline.errors import EncoderError
+from viberary_pipeline.encoders.onnx_export import float32_graph
 from viberary_pipeline.resources import EmbeddingExecutor, Encoder, Storage
 
 
@@ -30,10 +28,7 @@ def embeddings(
     documents = storage.store.current("documents")
     model, values = encoder.resolve(), executor.values
     texts = ParquetTexts(documents.file("documents.parquet"))
-    graph = _graph(storage, model) if executor.on_cpu else None
-    if graph is None and values.dtype == "int8":
-        graph = float32_graphs(storage.path) / model.fingerprint
-        export_query_encoder(model, graph)
+    graph = _graph(storage, model, make=values.dtype == "int8") if executor.on_cpu else None
     options = executor.options(graph)
     if options.dtype == "int8":
         options = gated_graph(options, model, texts, int8_graphs(storage.path))
@@ -75,17 +70,12 @@ def embeddings(
     )
 
 
-def _graph(storage: Storage, model: ResolvedEncoder) -> Path | None:
+def _graph(storage: Storage, model: ResolvedEncoder, *, make: bool) -> Path | None:
     """The encoder as ONNX in float32: what `query_encoder` exported, or what it left beside int8; None: nothing."""
     exported = storage.store.current("query_encoder")
     if (exported.facts.get("fingerprint"), exported.facts.get("precision")) == (model.fingerprint, "fp32"):
         return exported.path
-    folder = float32_graphs(storage.path) / model.fingerprint
-    try:
-        verify_files(folder, read_description(folder)["files"])
-    except (EncoderError, KeyError):  # there is none, or a part of one
-        return None
-    return folder
+    return float32_graph(model, float32_graphs(storage.path) / model.fingerprint, make=make)
 
 
 def _run_facts(counts: EmbedCounts, options: JobOptions) -> dict[str, Any]:

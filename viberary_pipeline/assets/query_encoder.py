@@ -10,7 +10,7 @@ from viberary_pipeline.encoders.onnx_export import export_query_encoder
 from viberary_pipeline.encoders.quantize import METHOD
 from viberary_pipeline.resources import Encoder, Storage
 
-EXPORT_VERSION = 3
+EXPORT_VERSION = 4
 """Raised whenever the export writes something else for the same model."""
 
 

@@ -1,6 +1,5 @@
 """The device that a worker may use, and the dtype that it computes in there."""
 
-import os
 import re
 from collections.abc import Sequence
 
@@ -73,10 +72,3 @@ def runs_on(capability: tuple[int, int], built_for: Sequence[str]) -> bool:
         ):
             return True
     return False
-
-
-def usable_cpus() -> int:
-    """The processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -20,11 +20,12 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 
 from viberary_pipeline.embedding.executors.base import Executor, Limits, Say, run_job
-from viberary_pipeline.embedding.jobs import Job, JobOptions, ShardManifest, read_job, write_job
+from viberary_pipeline.embedding.jobs import Job, JobOptions, read_job, write_job
 from viberary_pipeline.embedding.texts import TableTexts, Texts, take_rows
 from viberary_pipeline.encoders.files import ResolvedEncoder
 from viberary_pipeline.errors import ArtifactError, WorkerError
 from viberary_pipeline.storage import Folder, Place
+from viberary_pipeline.vectors.arrow_files import ShardManifest
 from viberary_pipeline.vectors.rows import distinct_keys
 from viberary_pipeline.vectors.store import EmbeddingStore
 

@@ -1,6 +1,5 @@
 """The encoders that the pipeline knows: one frozen `ModelSpec` shared by worker, exporter and search."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -61,11 +60,6 @@ class ModelSpec:
     def to_json(self) -> dict[str, Any]:
         """The spec as JSON values."""
         return asdict(self) | {"languages": list(self.languages)}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "ModelSpec":
-        """The spec that `to_json` wrote. Raises TypeError or KeyError on other values."""
-        return cls(**{**values, "languages": tuple(values["languages"])})
 
 
 # Those of XLM-R's training data, as the model's card lists them.

@@ -48,7 +48,7 @@ def evaluate_live(settings: Settings, *, own: tuple[Path, Path] | None, seed: bo
             texts,
             encoder=model,
             store=store,
-            executor=executor_for(settings),
+            executor=executor_for(settings, settings.ec2, settings.batch),
             jobs_root=home / "jobs",
             jobs_at=jobs_place(settings),
             shard_rows=settings.shard_rows,

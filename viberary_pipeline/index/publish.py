@@ -11,7 +11,7 @@ from pathlib import Path
 
 import redis
 
-from viberary_pipeline.encoders.query_encoder import read_description
+from viberary_pipeline.encoders.onnx_files import read_description
 from viberary_pipeline.errors import EncoderError, GateRefused, IndexBuildError
 from viberary_pipeline.index.clean import remove_build
 from viberary_pipeline.index.contract import (

@@ -84,7 +84,8 @@ class EmbeddingExecutor(dg.ConfigurableResource):
 
     def create(self) -> Executor:
         """The executor. Raises `SettingsError` where its settings are not whole."""
-        return executor_for(self.values)
+        values = self.values
+        return executor_for(values, values.ec2, values.batch)
 
     @property
     def on_cpu(self) -> bool:

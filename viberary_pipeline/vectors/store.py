@@ -5,8 +5,13 @@ changed; a part whose bytes do not give its name is set aside as `{sha256}.damag
 again. The same hash in several parts is harmless: the first found serves. Every write is a rename, so a kill at any
 moment leaves the parts that were there and at most a hidden file, which the next compaction removes.
 
-Parts are memory-mapped. `compact` makes few large ones of many small ones, so that reading is bound by the disk;
-`verified.json` remembers which files were hashed, by size and time of change, so that opening costs no second read.
+Parts are memory-mapped. `compact` makes few large ones of many small ones, so that reading is bound by the disk.
+
+`verified.json` remembers the files that were hashed, so that opening costs no second read: by size, inode, and the
+times of modification and of change (ctime), as stat gives them. No program can set ctime back, so a file that was
+written to, replaced, or given its old mtime again is hashed anew. What this cannot see: a write within the tick of the
+file system's clock (milliseconds; a second or more on some network file systems) in which the file was hashed; a clock
+of the machine that was set back; bits that the disk itself lost. Without `verified.json` everything is hashed again.
 
 With a `shared` place in S3, that is the store, and the folder a copy of it on this machine: parts are fetched once,
 and new ones are put there first.
@@ -29,11 +34,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from viberary_pipeline.artifacts import file_sha256
-from viberary_pipeline.embedding.jobs import ShardManifest
 from viberary_pipeline.errors import ArtifactError
 from viberary_pipeline.storage import Folder, Place
+from viberary_pipeline.typed_json import parse_json
+from viberary_pipeline.vectors import VectorDtype
 from viberary_pipeline.vectors.arrow_files import (
-    VectorDtype,
+    ShardManifest,
     as_matrix,
     map_table,
     problem_with,
@@ -51,7 +57,7 @@ PART_ROWS = 65_536
 _SMALL = PART_ROWS // 2
 _MANY_SMALL = 16
 _LEFTOVER_SECONDS = 24 * 3600
-_SEEN = "verified.json"
+_VERIFIED = "verified.json"
 _LISTINGS = 5
 
 
@@ -83,7 +89,7 @@ class EmbeddingStore:
         self._shared = shared.inside(fingerprint) if shared is not None else None
         # A part is mapped while somebody reads it and no longer: what was read of it counts as memory of this process.
         self._tables: WeakValueDictionary[str, pa.Table] = WeakValueDictionary()
-        self._seen: dict[str, list[int]] | None = None
+        self._verified: dict[str, list[int]] | None = None
 
     @classmethod
     def all_under(cls, root: Path) -> "list[EmbeddingStore]":
@@ -336,49 +342,47 @@ class EmbeddingStore:
             self._here.delete(name)
 
     def _open(self, path: Path) -> pa.Table | None:
+        """The table of a part, mapped; None if it is damaged (then it is set aside) or cannot be read."""
         try:
-            stat = path.stat()
-            if self._seen is None:
-                self._seen = self._read_seen()
-            if self._seen.get(path.name) != [stat.st_size, stat.st_mtime_ns]:
+            identity = _identity(path)
+            if self._verified is None:
+                self._verified = self._read_verified()
+            if self._verified.get(path.name) != identity:
                 self._tables.pop(path.name, None)
-                if file_sha256(path) != path.stem:
-                    raise ArtifactError(
-                        "A part of the embedding store is damaged",
-                        expected=f"SHA-256 {path.stem}",
-                        found="another",
-                        todo="nothing: its texts are embedded again",
-                    )
-                self._seen[path.name] = [stat.st_size, stat.st_mtime_ns]
+                if (found := file_sha256(path)) != path.stem:
+                    self._set_aside(path, f"its SHA-256 is {found}")
+                    return None
+                self._verified[path.name] = identity
             table = self._tables.get(path.name)
             if table is None:
                 table = self._tables[path.name] = map_table(path, *self._schemas)
             return table
         except ArtifactError as error:
-            log.warning("set aside %s (%s); its texts are embedded again", path, error.what)
-            aside = path.with_suffix(f".damaged-{uuid.uuid4().hex[:8]}")
+            self._set_aside(path, error.found)
         except OSError as error:  # unreadable: nothing to set aside, and another process may have done it
             log.warning("left out %s: %s", path, error)
-            return None
+        return None
+
+    def _set_aside(self, path: Path, problem: str) -> None:
+        log.warning("the part %s is damaged (%s): it is set aside, and its texts are embedded again", path, problem)
         try:
-            path.rename(aside)
+            path.rename(path.with_suffix(f".damaged-{uuid.uuid4().hex[:8]}"))
             if self._shared is not None:
                 self._shared.delete(path.name)
         except OSError as error:
             log.warning("could not set aside %s: %s", path, error)
-        return None
 
-    def _read_seen(self) -> dict[str, list[int]]:
+    def _read_verified(self) -> dict[str, list[int]]:
         try:
-            return dict(json.loads((self.folder / _SEEN).read_text()))
-        except (OSError, ValueError):
+            return parse_json(dict[str, list[int]], (self.folder / _VERIFIED).read_bytes())
+        except (OSError, ValueError):  # absent, or damaged: everything is hashed again
             return {}
 
     def _remember(self) -> None:
         """Write down which parts were hashed, where that is new; a reader without the right to write goes without."""
-        if self._seen is not None and self._seen != self._read_seen():
+        if self._verified is not None and self._verified != self._read_verified():
             with contextlib.suppress(OSError):
-                self._here.write(_SEEN, json.dumps(self._seen).encode())
+                self._here.write(_VERIFIED, json.dumps(self._verified).encode())
 
     def _sweep(self) -> None:
         """Remove the hidden files of writes that were killed a day ago or more, and parts set aside as long ago."""
@@ -387,6 +391,12 @@ class EmbeddingStore:
             with contextlib.suppress(OSError):
                 if path.stat().st_mtime < before:
                     path.unlink()
+
+
+def _identity(path: Path) -> list[int]:
+    """What changes with every write to a file: see the module's text for the limits."""
+    stat = path.stat()
+    return [stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns]
 
 
 def _joined(keep: Iterable[Hashes]) -> pa.Array:

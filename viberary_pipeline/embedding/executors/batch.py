@@ -8,17 +8,16 @@ has a deadline of its own (`base.Limits`).
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import ceil
 from typing import Any
 
 from viberary_pipeline.artifacts import digest
-from viberary_pipeline.embedding.executors.aws import client_of
+from viberary_pipeline.embedding.executors.aws import client_of, refusals
 from viberary_pipeline.embedding.executors.base import JobStatus, Machine, Submission
 from viberary_pipeline.embedding.heartbeat import failures, forget, heartbeats
 from viberary_pipeline.embedding.jobs import Job
-from viberary_pipeline.errors import WorkerError
+from viberary_pipeline.embedding.options import BatchSettings
 
 log = logging.getLogger(__name__)
 MOST_CHILDREN = 10_000
@@ -31,24 +30,6 @@ RETRY = [
     {"onExitCode": "75", "action": "RETRY"},
     {"onReason": "*", "action": "EXIT"},
 ]
-
-
-@dataclass(frozen=True)
-class BatchSettings:
-    """Which queue, and how a job is cut.
-
-    Attributes:
-        queue, definition: Names or ARNs, as the stack of `deploy/aws/batch.yaml` prints them.
-        shards_per_child: How many shards one child computes; more where there would be over 10,000 children.
-        attempts: How often Batch tries a child, spot losses included (1 to 10).
-        deadline_minutes: After which Batch ends a child's attempt, and `reap` a job.
-    """
-
-    queue: str
-    definition: str
-    shards_per_child: int = 4
-    attempts: int = 5
-    deadline_minutes: int = 360
 
 
 class BatchExecutor:
@@ -188,19 +169,9 @@ class BatchExecutor:
         )
 
     def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
+        with refusals("batch", operation):
             answer: dict[str, Any] = getattr(self._batch, operation)(**arguments)
-        except (ClientError, BotoCoreError) as error:
-            raise WorkerError(
-                "AWS Batch refused",
-                expected=f"the queue {self.settings.queue}, the definition {self.settings.definition}, and the rights "
-                "of deploy/aws/pipeline-policy.json",
-                found=f"{operation}: {error}",
-                todo="mend the rights or the VIBERARY_BATCH_* settings; see docs/operations.md",
-            ) from error
-        return answer
+            return answer
 
 
 def _name(job: Job) -> str:

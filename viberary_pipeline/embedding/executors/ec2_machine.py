@@ -7,11 +7,11 @@ done, another one follows the worker's end however that comes, and a shutdown te
 
 import shlex
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from viberary_pipeline.embedding.jobs import Job
+from viberary_pipeline.embedding.options import Ec2Settings
 
 TAG = "viberary"
 TAG_JOB = "viberary:job"
@@ -20,41 +20,6 @@ TAG_MARKET = "viberary:market"
 _TORCH = "torch==2.8.0+cu126"
 # Spare time on the machine beyond the deadline of whoever waits, who is to end it first, in minutes.
 _MARGIN_MINUTES = 15
-
-
-@dataclass(frozen=True)
-class Ec2Settings:
-    """How machines are asked for.
-
-    Attributes:
-        instance_types: In order of preference.
-        markets: `spot` and `on-demand`, in order.
-        subnets: One per zone, in order; empty: the default VPC's, one zone after the other.
-        security_groups: Empty: the VPC's default one. No way in is needed.
-        ami: An image's id; "": the newest of Amazon's deep-learning base images with an NVIDIA driver.
-        instance_profile: The name of the profile with the rights of `deploy/aws/worker-policy.json`.
-        image: The container image of `Dockerfile.gpu`; or
-        wheel: s3:// address of the project's wheel, installed on the machine instead.
-        max_price: The most that a machine may cost per hour, in USD; types beyond it are left out.
-        max_machines: The most machines of ours that may run at once, over all jobs.
-        volume_gb: The root volume.
-        deadline_minutes: After which a machine ends itself.
-        heartbeat: Seconds between the worker's heartbeats.
-    """
-
-    instance_types: tuple[str, ...]
-    markets: tuple[str, ...] = ("spot", "on-demand")
-    subnets: tuple[str, ...] = ()
-    security_groups: tuple[str, ...] = ()
-    ami: str = ""
-    instance_profile: str = ""
-    image: str = ""
-    wheel: str = ""
-    max_price: float = 5.0
-    max_machines: int = 1
-    volume_gb: int = 100
-    deadline_minutes: int = 360
-    heartbeat: float = 15.0
 
 
 # USD per hour on demand in us-east-1, November 2026 or the last price published; for ceilings and estimates alone.
