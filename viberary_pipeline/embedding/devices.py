@@ -26,7 +26,7 @@ def choose_dtype(device: str, wanted: str) -> str:
 
     if not torch.cuda.is_available():
         raise SettingsError(
-            "The embedding worker was told to use CUDA and cannot",
+            "The embedding worker cannot use CUDA",
             expected="torch.cuda.is_available()",
             found=f"no usable GPU (torch {torch.__version__}, built for CUDA {torch.version.cuda or 'none'})",
             todo="run it where a GPU, its driver and a CUDA build of torch are, or set VIBERARY_DEVICE=cpu",

@@ -137,7 +137,7 @@ class Job(JobFile):
         return manifest if found == manifest.sha256 else None
 
     def declared_done(self) -> int:
-        """How many shards have a manifest. One listing and no proof: what progress is told by."""
+        """How many shards have a manifest. One listing, and no proof: it is what progress reports use."""
         return len(self.place.names("done/"))
 
     def declared_rows(self) -> int:

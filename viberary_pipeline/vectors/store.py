@@ -1,7 +1,7 @@
 """The embedding store: every vector once, under the encoder's fingerprint and the text's hash.
 
 Layout: `{root}/{fingerprint}/{sha256}.arrow`, each part named by the SHA-256 of its own bytes. Parts are never
-changed; a part whose bytes do not give its name is set aside as `{sha256}.damaged-...`, and its texts count as missing
+changed; a part whose bytes do not give its name is renamed to `{sha256}.damaged-...`, and its texts count as missing
 again. The same hash in several parts is harmless: the first found serves. Every write is a rename, so a kill at any
 moment leaves the parts that were there and at most a hidden file, which the next compaction removes.
 
@@ -97,7 +97,7 @@ class EmbeddingStore:
         found = []
         for folder in sorted(path for path in root.glob("*") if path.is_dir()):
             for part in sorted(folder.glob("*.arrow")):
-                # A damaged part does not tell; its store sets it aside when it is opened.
+                # A damaged part is skipped here: its store quarantines it when it opens it.
                 with contextlib.suppress(OSError, pa.ArrowInvalid, KeyError), pa.memory_map(str(part)) as source:
                     vector = pa.ipc.open_file(source).schema.field("vector")
                     dtype: VectorDtype = "float16" if vector.type.value_type == pa.float16() else "float32"
@@ -121,9 +121,9 @@ class EmbeddingStore:
         lacking = np.ones(len(keys), dtype=bool)
         for part in self.each_part() if len(keys) else ():
             here = np.sort(keys_of(part["text_hash"]))  # sorted: searched several times as fast
-            places = np.searchsorted(keys, here)
-            places[places == len(keys)] = 0
-            lacking[places[keys[places] == here]] = False
+            positions = np.searchsorted(keys, here)
+            positions[positions == len(keys)] = 0
+            lacking[positions[keys[positions] == here]] = False
         return lacking
 
     def parts(self) -> list[pa.Table]:
@@ -170,11 +170,11 @@ class EmbeddingStore:
         result = np.empty((len(wanted), self.dimensions), dtype=np.float32)
         scatter, filled = Scatter(codes, len(distinct)), np.zeros(len(distinct), dtype=bool)
         parts = self.parts()
-        places = np.asarray(pc.index_in(_hashes(parts), value_set=distinct).fill_null(-1))
+        wanted_codes = np.asarray(pc.index_in(_hashes(parts), value_set=distinct).fill_null(-1))
         starts = np.cumsum([0, *(len(part) for part in parts)])
         for part, start in zip(parts, starts[:-1], strict=True):
             matrix = as_matrix(part["vector"], self.dimensions)
-            codes_here = places[start : start + len(part)]
+            codes_here = wanted_codes[start : start + len(part)]
             here = np.flatnonzero(codes_here >= 0)
             code = codes_here[here]
             new = ~filled[code]
@@ -342,7 +342,7 @@ class EmbeddingStore:
             self._here.delete(name)
 
     def _open(self, path: Path) -> pa.Table | None:
-        """The table of a part, mapped; None if it is damaged (then it is set aside) or cannot be read."""
+        """The table of a part, mapped; None if it is damaged (then it is quarantined) or cannot be read."""
         try:
             identity = _identity(path)
             if self._verified is None:
@@ -350,7 +350,7 @@ class EmbeddingStore:
             if self._verified.get(path.name) != identity:
                 self._tables.pop(path.name, None)
                 if (found := file_sha256(path)) != path.stem:
-                    self._set_aside(path, f"its SHA-256 is {found}")
+                    self._quarantine(path, f"its SHA-256 is {found}")
                     return None
                 self._verified[path.name] = identity
             table = self._tables.get(path.name)
@@ -358,19 +358,21 @@ class EmbeddingStore:
                 table = self._tables[path.name] = map_table(path, *self._schemas)
             return table
         except ArtifactError as error:
-            self._set_aside(path, error.found)
-        except OSError as error:  # unreadable: nothing to set aside, and another process may have done it
+            self._quarantine(path, error.found)
+        except OSError as error:  # unreadable, or another process was first
             log.warning("left out %s: %s", path, error)
         return None
 
-    def _set_aside(self, path: Path, problem: str) -> None:
-        log.warning("the part %s is damaged (%s): it is set aside, and its texts are embedded again", path, problem)
+    def _quarantine(self, path: Path, problem: str) -> None:
+        log.warning(
+            "the part %s is damaged (%s): it is renamed to *.damaged-*, and its texts are embedded again", path, problem
+        )
         try:
             path.rename(path.with_suffix(f".damaged-{uuid.uuid4().hex[:8]}"))
             if self._shared is not None:
                 self._shared.delete(path.name)
         except OSError as error:
-            log.warning("could not set aside %s: %s", path, error)
+            log.warning("could not rename %s: %s", path, error)
 
     def _read_verified(self) -> dict[str, list[int]]:
         try:
@@ -385,7 +387,7 @@ class EmbeddingStore:
                 self._here.write(_VERIFIED, json.dumps(self._verified).encode())
 
     def _sweep(self) -> None:
-        """Remove the hidden files of writes that were killed a day ago or more, and parts set aside as long ago."""
+        """Remove the hidden files of writes that were killed a day ago or more, and parts quarantined as long ago."""
         before = time.time() - _LEFTOVER_SECONDS
         for path in [*self.folder.glob(".*"), *self.folder.glob("*.damaged-*")]:
             with contextlib.suppress(OSError):
