@@ -59,17 +59,19 @@ def write_atomically(path: Path, content: str | bytes, *, durable: bool = True) 
 
 
 @contextmanager
-def replacing_folder(folder: Path) -> Iterator[Path]:
-    """An empty temporary folder beside `folder`, which takes its place at the end of the block."""
+def replacing_folder(folder: Path, *, keep: bool = False) -> Iterator[Path]:
+    """An empty temporary folder beside `folder`, which takes its place at the end of the block; with `keep`, one that
+    another process made in the meantime stays."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
     temporary.mkdir()
     old = temporary.with_name(f"{temporary.name}.old")
     try:
         yield temporary
-        if folder.exists():
-            folder.rename(old)
-        temporary.rename(folder)
+        if not (keep and folder.exists()):
+            if folder.exists():
+                folder.rename(old)
+            temporary.rename(folder)
     finally:
         for leftover in (temporary, old):
             shutil.rmtree(leftover, ignore_errors=True)

@@ -38,7 +38,7 @@ def s3_folder(uri: str) -> Path:
         )
     folder = Path(HF_HOME) / "viberary-s3" / digest([uri, versions]) / uri.rstrip("/").rpartition("/")[2]
     if not folder.is_dir():
-        with replacing_folder(folder.parent) as scratch:
+        with replacing_folder(folder.parent, keep=True) as scratch:
             for name in versions:
                 bucket.local(name, scratch / folder.name)
     return folder

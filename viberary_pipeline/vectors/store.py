@@ -364,9 +364,7 @@ class EmbeddingStore:
         return None
 
     def _quarantine(self, path: Path, problem: str) -> None:
-        log.warning(
-            "the part %s is damaged (%s): it is renamed to *.damaged-*, and its texts are embedded again", path, problem
-        )
+        log.warning("the part %s is damaged (%s): renamed to *.damaged-*; its texts are embedded again", path, problem)
         try:
             path.rename(path.with_suffix(f".damaged-{uuid.uuid4().hex[:8]}"))
             if self._shared is not None:
