@@ -308,7 +308,7 @@ class Bucket:
             yield
         except (BotoCoreError, ClientError, S3UploadFailedError, ValueError) as error:  # ValueError: an endpoint
             cause = error.__context__ if isinstance(error, S3UploadFailedError) else error
-            code = _code(cause)
+            code = error_code(cause)
             if code in ("NoSuchKey", "404"):
                 raise FileNotFoundError(f"{self.uri}/{name}") from error
             if code == "PreconditionFailed":
@@ -337,7 +337,8 @@ class Bucket:
         )
 
 
-def _code(error: BaseException | None) -> str:
+def error_code(error: BaseException | None) -> str:
+    """The code of AWS in a ClientError of boto3, such as `NoSuchKey`; "" for any other exception."""
     answer = getattr(error, "response", None)  # of a ClientError a dict; of a broken connection None
     return str(answer.get("Error", {}).get("Code", "")) if isinstance(answer, dict) else ""
 
@@ -348,7 +349,7 @@ def is_transient(error: BaseException | None) -> bool:
 
     if isinstance(error, boto.ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return status >= 500 or _code(error) in _TRANSIENT
+        return status >= 500 or error_code(error) in _TRANSIENT
     return isinstance(
         error,
         (

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from viberary_pipeline.errors import SettingsError, WorkerError
+from viberary_pipeline.storage import error_code
 
 _SERVICES = {"ec2": "EC2", "batch": "AWS Batch"}
 
@@ -45,9 +46,3 @@ def refusals(service: str, operation: str, *, harmless: str = "") -> Iterator[No
     except (ClientError, BotoCoreError) as error:
         if not harmless or not error_code(error).startswith(harmless):
             raise refused(service, f"{operation}: {type(error).__name__}: {error}") from error
-
-
-def error_code(error: BaseException | None) -> str:
-    """The code of a ClientError, such as `InsufficientInstanceCapacity`; "" for any other exception."""
-    answer = getattr(error, "response", None)
-    return str(answer.get("Error", {}).get("Code", "")) if isinstance(answer, dict) else ""

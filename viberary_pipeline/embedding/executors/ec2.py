@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from viberary_pipeline.artifacts import digest
-from viberary_pipeline.embedding.executors.aws import client_of, error_code, refusals, refused
+from viberary_pipeline.embedding.executors.aws import client_of, refusals, refused
 from viberary_pipeline.embedding.executors.base import JobStatus, Machine, Submission
 from viberary_pipeline.embedding.executors.ec2_machine import (
     ON_DEMAND_PRICE,
@@ -33,6 +33,7 @@ from viberary_pipeline.embedding.executors.ec2_machine import (
 from viberary_pipeline.embedding.heartbeat import Heartbeat, forget, heartbeats
 from viberary_pipeline.embedding.jobs import Job
 from viberary_pipeline.errors import WorkerError
+from viberary_pipeline.storage import error_code
 
 log = logging.getLogger(__name__)
 
