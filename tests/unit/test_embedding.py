@@ -28,7 +28,7 @@ from viberary_pipeline.embedding.devices import choose_dtype, runs_on
 from viberary_pipeline.embedding.embed import EmbedCounts, embed_missing
 from viberary_pipeline.embedding.executors import JobStatus, LocalExecutor, run_job
 from viberary_pipeline.embedding.heartbeat import Pulse, heartbeats
-from viberary_pipeline.embedding.jobs import Job, JobOptions, Shard, read_job, write_job
+from viberary_pipeline.embedding.jobs import FORMAT, Job, JobOptions, Shard, read_job, write_job
 from viberary_pipeline.encoders import ResolvedEncoder, resolve
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
 from viberary_pipeline.encoders.quantize import int8_name
@@ -143,6 +143,7 @@ def test_a_job_holds_every_text_once_in_shards_sorted_by_length(encoder, tmp_pat
     job = write_job(tmp_path / "job", portions, encoder=encoder, shard_rows=8, options=JobOptions(threads=2))
     assert dataclasses.replace(job, place=None) == Job(
         place=None,
+        format=FORMAT,
         spec=encoder.spec,
         model_folder=str(encoder.folder),
         fingerprint=encoder.fingerprint,
@@ -357,7 +358,7 @@ def test_cuda_asked_for_and_absent_is_a_matter_of_configuration(encoder, tmp_pat
         tmp_path / "job", [batch(pairs(range(3)))], encoder=encoder, shard_rows=8, options=JobOptions(device="cuda")
     )
     assert worker.main(["--job", str(root(job))]) == 78
-    assert "told to use CUDA and cannot" in capsys.readouterr().err
+    assert "cannot use CUDA" in capsys.readouterr().err
     assert not at(job, job.vectors(0)).exists()
 
 
@@ -463,10 +464,10 @@ def test_the_local_executor_says_what_failed(encoder, tmp_path, capfd):
     with pytest.raises(WorkerError) as caught:
         run_job(LocalExecutor(), job)
     assert "exit code 78, the job cannot be done on this machine" in caught.value.found
-    assert "told to use CUDA and cannot" in caught.value.found
+    assert "cannot use CUDA" in caught.value.found
     out, err = capfd.readouterr()
     assert out == ""
-    assert "told to use CUDA and cannot" in err  # passed through as well
+    assert "cannot use CUDA" in err  # passed through as well
 
 
 def test_a_broken_standard_error_does_not_stop_the_worker(own_job, tmp_path):

@@ -393,5 +393,22 @@ def test_what_one_machine_embedded_another_has(s3, tmp_path):
     assert sorted(here.known().to_pylist()) == ["0-a", "19-b"]
 
 
+def test_a_damaged_copy_of_a_shared_part_is_fetched_again_and_a_damaged_original_is_removed(s3, tmp_path, caplog):
+    shared = Bucket(f"s3://{BUCKET}/vectors")
+    store = EmbeddingStore(tmp_path / "here", "f" * 16, DIMENSIONS, shared=shared)
+    part = store.adopt(*shard(["a", "b"], 1))
+    whole, wanted = part.read_bytes(), pa.array(["a", "b"])
+    part.write_bytes(whole[:-1])
+    assert len(store.missing(wanted)) == 0
+    assert part.read_bytes() == whole
+    name = f"{'f' * 16}/{part.name}"
+    assert shared.names() == [name]
+    shared.write(name, whole[:-1])
+    elsewhere = EmbeddingStore(tmp_path / "there", "f" * 16, DIMENSIONS, shared=shared)
+    assert len(elsewhere.missing(wanted)) == 2
+    assert shared.names() == []
+    assert f"{shared.uri}/{name} is damaged" in caplog.text
+
+
 def test_what_is_left_on_disk_is_what_the_address_says(tmp_path):
     assert Path(open_place(tmp_path / "x").uri) == tmp_path / "x"

@@ -335,42 +335,60 @@ class EmbeddingStore:
         theirs = {name for name in self._shared.names() if name.endswith(".arrow") and "/" not in name}
         ours = {path.name for path in self.folder.glob("*.arrow")}
         for name in sorted(theirs - ours):
-            with contextlib.suppress(FileNotFoundError):  # compacted away meanwhile: its rows are in another part
-                self._here.write(name, self._shared.read(name))
+            self._fetch_part(name)
         for name in ours - theirs:
             self._tables.pop(name, None)
             self._here.delete(name)
 
-    def _open(self, path: Path) -> pa.Table | None:
-        """The table of a part, mapped; None if it is damaged (then it is quarantined) or cannot be read."""
+    def _fetch_part(self, name: str) -> bool:
+        """Copy a part of the shared place here; returns whether it is whole. A damaged one is removed there."""
+        assert self._shared is not None
+        try:
+            data = self._shared.read(name)
+        except FileNotFoundError:  # compacted away meanwhile: its rows are in another part
+            return False
+        if f"{hashlib.sha256(data).hexdigest()}.arrow" != name:
+            log.warning("the part %s/%s is damaged: removed; its texts are embedded again", self._shared.uri, name)
+            self._shared.delete(name)
+            return False
+        self._here.write(name, data)
+        return True
+
+    def _open(self, path: Path, *, fetch: bool = True) -> pa.Table | None:
+        """The table of a part, mapped. A damaged one is quarantined, and fetched once more where the store is shared;
+        None if that does not help, or it cannot be read."""
         try:
             identity = _identity(path)
             if self._verified is None:
                 self._verified = self._read_verified()
             if self._verified.get(path.name) != identity:
                 self._tables.pop(path.name, None)
-                if (found := file_sha256(path)) != path.stem:
-                    self._quarantine(path, f"its SHA-256 is {found}")
-                    return None
-                self._verified[path.name] = identity
+                if (found := file_sha256(path)) == path.stem:
+                    self._verified[path.name] = identity
+                else:
+                    return self._replaced(path, f"its SHA-256 is {found}", fetch=fetch)
             table = self._tables.get(path.name)
             if table is None:
                 table = self._tables[path.name] = map_table(path, *self._schemas)
             return table
         except ArtifactError as error:
-            self._quarantine(path, error.found)
+            return self._replaced(path, error.found, fetch=fetch)
         except OSError as error:  # unreadable, or another process was first
             log.warning("left out %s: %s", path, error)
-        return None
+            return None
 
-    def _quarantine(self, path: Path, problem: str) -> None:
-        log.warning("the part %s is damaged (%s): renamed to *.damaged-*; its texts are embedded again", path, problem)
+    def _replaced(self, path: Path, problem: str, *, fetch: bool) -> pa.Table | None:
+        """Quarantine a damaged part, and open the shared store's copy in its stead if there is one and it is whole."""
+        log.warning("the part %s is damaged (%s): renamed to .damaged-*", path, problem)
         try:
             path.rename(path.with_suffix(f".damaged-{uuid.uuid4().hex[:8]}"))
-            if self._shared is not None:
-                self._shared.delete(path.name)
         except OSError as error:
             log.warning("could not rename %s: %s", path, error)
+            return None
+        if fetch and self._shared is not None and self._fetch_part(path.name):
+            return self._open(path, fetch=False)
+        log.warning("the texts of %s are embedded again", path.name)
+        return None
 
     def _read_verified(self) -> dict[str, list[int]]:
         try:
