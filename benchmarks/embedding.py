@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -37,12 +38,13 @@ from viberary_pipeline.documents.rules import DocumentRules  # noqa: E402
 from viberary_pipeline.duck import DuckLimits  # noqa: E402
 from viberary_pipeline.embedding.batches import Tokens  # noqa: E402
 from viberary_pipeline.embedding.compute import TextEncoder  # noqa: E402
-from viberary_pipeline.embedding.devices import choose_dtype, usable_cpus  # noqa: E402
+from viberary_pipeline.embedding.devices import choose_dtype  # noqa: E402
 from viberary_pipeline.embedding.int8 import quality, quantise  # noqa: E402
 from viberary_pipeline.embedding.onnx_backend import OnnxBackend  # noqa: E402
 from viberary_pipeline.embedding.torch_backend import TorchBackend  # noqa: E402
 from viberary_pipeline.encoders import ResolvedEncoder, resolve  # noqa: E402
 from viberary_pipeline.encoders.torch_model import load_sentence_transformer  # noqa: E402
+from viberary_pipeline.machine import usable_cores  # noqa: E402
 from viberary_pipeline.sources.ingest import ingest  # noqa: E402
 from viberary_pipeline.sources.raw_files import find  # noqa: E402
 from viberary_pipeline.synth.write import write_synthetic  # noqa: E402
@@ -127,10 +129,10 @@ def on_cpu(encoder: ResolvedEncoder, texts: list[str], scratch: Path) -> tuple[d
 
     from viberary_pipeline.encoders.onnx_export import export_query_encoder
 
-    torch.set_num_threads(usable_cpus())
+    torch.set_num_threads(usable_cores())
     graph = scratch / "graph"
     export_query_encoder(encoder, graph)
-    quantise(graph)
+    quantise(graph, graph)
     reference = load_sentence_transformer(encoder.spec, encoder.folder)
     loops = {
         "ours: onnxruntime float32": OnnxBackend(encoder.spec, encoder.fingerprint, graph, dtype="float32"),
@@ -208,14 +210,14 @@ def main() -> None:
             "rounds": options.rounds,
             "share_cut": round(float(np.mean([len(ids) == options.tokens for ids in tokens.ids])), 3),
             "figures": figures,
-            "machine": f"{platform.machine()}, {usable_cpus()} cores, Python {platform.python_version()}",
+            "machine": f"{platform.machine()}, {usable_cores()} cores, Python {platform.python_version()}",
             "versions": {
                 name: version(name) for name in ("torch", "onnxruntime", "sentence-transformers", "transformers")
             },
         }
         if options.device == "cpu":
             measured = quality(vectors["ours: onnxruntime float32"], vectors["ours: onnxruntime int8"])
-            result["int8_beside_float32"] = measured.to_json()
+            result["int8_beside_float32"] = asdict(measured)
         else:
             ours = next(name for name in figures if name.startswith("ours"))
             seconds = len(texts) / figures[ours]["documents_per_second"]

@@ -52,7 +52,7 @@ def main() -> None:
         tables = ingest_all(folder / "raw", folder / "tables")
         documents = documents_of(tables, Candidate(RECIPES["title-first"]))
         export_query_encoder(encoder, folder / "graph")
-        quantise(folder / "graph")
+        quantise(folder / "graph", folder / "graph")
         plain = folder / "plain"
         shutil.copytree(folder / "graph", plain)
         quantize_dynamic(plain / "model.onnx", plain / INT8, per_channel=True, weight_type=QuantType.QInt8)

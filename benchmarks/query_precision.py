@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from viberary_pipeline.artifacts import ArtifactStore, file_sha256
+from viberary_pipeline.artifacts import ArtifactStore
 from viberary_pipeline.encoders import resolve
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
+from viberary_pipeline.encoders.onnx_files import MODEL, read_description, write_description
 from viberary_pipeline.encoders.precision import in_int8
-from viberary_pipeline.encoders.query_encoder import ENCODER, MODEL, QueryEncoder, read_description
+from viberary_pipeline.encoders.query_encoder import QueryEncoder
 from viberary_pipeline.evaluation.queries import judged_set
 from viberary_pipeline.sample import GOLDEN
 from viberary_pipeline.vectors.store import EmbeddingStore
@@ -58,9 +59,7 @@ def plainly(exact: Path, out: Path) -> Path:
 
     shutil.copytree(exact, out)
     quantize_dynamic(exact / MODEL, out / MODEL, per_channel=True, weight_type=QuantType.QInt8)
-    description = read_description(out) | {"precision": "int8", "probes": []}
-    description["files"][MODEL] = file_sha256(out / MODEL)
-    (out / ENCODER).write_text(json.dumps(description))
+    write_description(out, read_description(exact) | {"precision": "int8", "probes": []})
     return out
 
 

@@ -35,6 +35,7 @@ from typing import Any, NoReturn
 import psutil
 
 from viberary_pipeline.errors import ArtifactError
+from viberary_pipeline.storage import file_signature, write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -55,23 +56,6 @@ def file_sha256(path: Path) -> str:
     """The hex SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write `text` so that a reader sees the old file or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-def file_signature(path: Path) -> list[int]:
-    """Size, inode, and the times of the last write and of the last change: equal, the file was not touched since."""
-    stat = path.stat()
-    return [stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns]
 
 
 @dataclass(frozen=True)

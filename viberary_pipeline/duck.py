@@ -1,6 +1,5 @@
 """DuckDB connections with bounded memory, and SQL statements from files."""
 
-import os
 import re
 import tempfile
 from collections.abc import Iterator
@@ -13,16 +12,12 @@ from pydantic import Field, field_validator
 from pydantic.dataclasses import dataclass
 
 from viberary_pipeline.errors import RawDataError
+from viberary_pipeline.machine import usable_cores
 
 if TYPE_CHECKING:
     import duckdb
 
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?i?B)", re.IGNORECASE)
-
-
-def usable_cores() -> int:
-    """The processors that this process may use: a container, or taskset, may leave it few of the machine's."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from viberary_pipeline.artifacts import write_atomically
 from viberary_pipeline.errors import HomeBusyError
+from viberary_pipeline.storage import write_atomically
 
 WAIT_SECONDS = 6 * 3600.0
 _ASK_SECONDS = 1.0

@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 
 from viberary_pipeline import errors
-from viberary_pipeline.artifacts import ArtifactStore, write_atomically
+from viberary_pipeline.artifacts import ArtifactStore
 from viberary_pipeline.assets import ALL_ASSETS
 from viberary_pipeline.definitions import build_definitions
 from viberary_pipeline.embedding.executors.choice import check_executor
@@ -24,6 +24,7 @@ from viberary_pipeline.quality.report import READ_TABLES
 from viberary_pipeline.quality.verdict import validation_stage
 from viberary_pipeline.redis_server import connect
 from viberary_pipeline.settings import Settings
+from viberary_pipeline.storage import write_atomically
 
 _DAGSTER_YAML = """\
 # Written by viberary where it was missing; edit it freely.

@@ -1,16 +1,22 @@
-"""Where jobs and vectors lie: a folder, or a prefix in S3 (AWS_ENDPOINT_URL is honoured), behind one interface.
+"""Where files lie: a local folder, or a prefix in S3, behind one interface; and the one way to write a local file.
 
-Names are relative, with slashes. A write is whole or not there: a folder's by rename, S3's by one PUT, which shows
-nothing until all of it has arrived, and whose SHA-256 the server compares.
+Names are relative, with slashes. A write is whole or absent: locally by a rename, in S3 by one PUT (or a multipart
+upload), which shows nothing until all of it has arrived, and whose SHA-256 the server compares.
+
+Credentials, region and endpoint of S3 are those that boto3 finds (AWS_PROFILE, a machine's role, AWS_ENDPOINT_URL).
+docs/decisions/2026-11-26-object-storage.md says why this is boto3.
 """
 
 import base64
 import hashlib
+import io
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,13 +24,79 @@ from viberary_pipeline.errors import StorageError
 
 S3 = "s3://"
 _DELETE_AT_ONCE = 1000  # the most that S3's DeleteObjects takes
-# Errors of S3 below 500 that may pass; the others of them (no right, no bucket, an expired token) come back.
-_PASSING = {"SlowDown", "RequestTimeout", "Throttling", "ThrottlingException", "RequestLimitExceeded"}
+_READ_ATTEMPTS = 5  # in a row without a byte
+_WAIT_SECONDS = 0.5  # before the second attempt; doubled each time
+_BUFFER = 1 << 20
+# Errors of S3 below HTTP 500 that another try may mend; the others (no right, no bucket, an expired token) stay.
+_TRANSIENT = {"SlowDown", "RequestTimeout", "Throttling", "ThrottlingException", "RequestLimitExceeded"}
+
+
+@contextmanager
+def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
+    """A temporary path beside `path`, which replaces it at the end of the block; after an exception it is removed.
+
+    Args:
+        path: The file to write; its folder is created.
+        durable: Whether the new file survives a loss of power.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        yield temporary
+        if durable:
+            _sync(temporary)
+        temporary.replace(path)
+        if durable:
+            _sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, content: str | bytes, *, durable: bool = True) -> None:
+    """Write `content` (text as UTF-8) so that a reader sees the old file or the new one, never a part."""
+    with replacing(path, durable=durable) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def replacing_folder(folder: Path, *, keep: bool = False) -> Iterator[Path]:
+    """An empty temporary folder beside `folder`, which takes its place at the end of the block; with `keep`, one that
+    another process made in the meantime stays."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
+    temporary.mkdir()
+    old = temporary.with_name(f"{temporary.name}.old")
+    try:
+        yield temporary
+        if not (keep and folder.exists()):
+            if folder.exists():
+                folder.rename(old)
+            temporary.rename(folder)
+    finally:
+        for leftover in (temporary, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def file_signature(path: Path) -> list[int]:
+    """Size, inode, and the times of the last write and of the last change: equal, the file was not touched since.
+
+    A program can set back the time of the last write, not that of the last change (ctime).
+    """
+    stat = path.stat()
+    return [stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns]
 
 
 class Place(Protocol):
-    """A folder somewhere. All methods raise `StorageError` where it cannot be reached, and `FileNotFoundError` for a
-    name that is not there."""
+    """A folder somewhere. Every method raises `FileNotFoundError` for a name that is not there, and `StorageError`
+    where S3 fails (`OSError` where the local disk does)."""
 
     uri: str
 
@@ -32,7 +104,7 @@ class Place(Protocol):
         """The bytes of `name`."""
 
     def write(self, name: str, data: bytes, *, durable: bool = True) -> None:
-        """Write `name`, atomically, over whatever was there; `durable`: so that it outlives a loss of power."""
+        """Write `name`, atomically, over whatever was there; `durable`: it survives a loss of power."""
 
     def local(self, name: str, scratch: Path) -> Path:
         """A local path with the bytes of `name`: the file itself, or a copy made in `scratch`."""
@@ -53,10 +125,14 @@ class Place(Protocol):
         """The place `name` within this one."""
 
 
-def place(uri: str | Path) -> Place:
+def open_place(uri: str | Path) -> Place:
     """The place at a local path or at s3://bucket/prefix."""
-    text = str(uri)
-    return Bucket(text) if text.startswith(S3) else Folder(Path(text))
+    return Bucket(str(uri)) if is_s3(uri) else Folder(Path(uri))
+
+
+def is_s3(uri: str | Path) -> bool:
+    """Whether an address is one in S3."""
+    return str(uri).startswith(S3)
 
 
 class Folder:
@@ -70,18 +146,7 @@ class Folder:
         return (self.path / name).read_bytes()
 
     def write(self, name: str, data: bytes, *, durable: bool = True) -> None:
-        target = self.path / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
-        try:
-            with temporary.open("wb") as file:
-                file.write(data)
-                if durable:
-                    file.flush()
-                    os.fsync(file.fileno())
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_atomically(self.path / name, data, durable=durable)
 
     def local(self, name: str, scratch: Path) -> Path:
         path = self.path / name
@@ -90,20 +155,14 @@ class Folder:
         return path
 
     def put(self, name: str, source: Path) -> None:
-        target = self.path / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
-        try:
+        with replacing(self.path / name) as temporary:
             shutil.copyfile(source, temporary)
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
 
     def names(self, prefix: str = "") -> list[str]:
         # Only the folder that the prefix lies in: a store's other encoders are not walked.
         top = self.path / prefix.rpartition("/")[0]
-        found = (path.relative_to(self.path) for path in top.rglob("*") if path.is_file())
-        names = (str(path) for path in found if not path.name.startswith("."))
+        paths = (path for path in top.rglob("*") if not path.name.startswith(".") and path.is_file())
+        names = (path.relative_to(self.path).as_posix() for path in paths)
         return sorted(name for name in names if name.startswith(prefix))
 
     def delete(self, *names: str) -> None:
@@ -117,8 +176,35 @@ class Folder:
         return Folder(self.path / name)
 
 
+class ObjectChangedError(StorageError):
+    """The object under a name is no longer the version that was asked for."""
+
+
+@dataclass(frozen=True)
+class ObjectVersion:
+    """What names the content of an object: its ETag (without quotes), and its VersionId where the bucket keeps
+    versions."""
+
+    etag: str
+    version_id: str = ""
+
+    def __str__(self) -> str:
+        return f"etag:{self.etag}" + (f";version:{self.version_id}" if self.version_id else "")
+
+    @classmethod
+    def parse(cls, text: str) -> "ObjectVersion":
+        """The version that `str` wrote."""
+        etag, _, version_id = text.removeprefix("etag:").partition(";version:")
+        return cls(etag, version_id)
+
+    @classmethod
+    def of(cls, answer: dict[str, Any]) -> "ObjectVersion":
+        """The version that S3 states in an answer."""
+        return cls(answer["ETag"].strip('"'), answer.get("VersionId", ""))
+
+
 class Bucket:
-    """A prefix of an S3 bucket. Credentials, region and endpoint come from the environment, as boto3 finds them."""
+    """A prefix of an S3 bucket. May be shared by threads."""
 
     def __init__(self, uri: str, client: Any = None) -> None:
         self.uri = uri.rstrip("/")
@@ -126,70 +212,91 @@ class Bucket:
         self._prefix = f"{prefix}/" if prefix else ""
         self._client = client
 
+    @classmethod
+    def containing(cls, uri: str) -> "tuple[Bucket, str]":
+        """The place that the object at s3://bucket/some/key lies in, and its name there."""
+        folder, _, name = uri.rpartition("/")
+        return cls(folder), name
+
     @property
     def client(self) -> Any:
+        """A boto3 client of its own session: boto3's default one may not be shared by threads."""
         if self._client is None:
-            import boto3
+            from boto3.session import Session
             from botocore.config import Config
 
-            with self._told("client"):
+            with self._translated("client"):
                 retries = Config(retries={"mode": "standard", "max_attempts": 5})
-                self._client = boto3.session.Session().client("s3", config=retries)
+                self._client = Session().client("s3", config=retries)
         return self._client
 
     def read(self, name: str) -> bytes:
-        with self._told(name):
-            answer = self.client.get_object(Bucket=self.bucket, Key=self._prefix + name)
-            with answer["Body"] as body:
-                return bytes(body.read())
+        data = io.BytesIO()
+        with self.stream(name) as stream:
+            shutil.copyfileobj(stream, data, _BUFFER)
+        return data.getvalue()
 
     def write(self, name: str, data: bytes, *, durable: bool = True) -> None:
         checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()
-        with self._told(name):
-            self.client.put_object(Bucket=self.bucket, Key=self._prefix + name, Body=data, ChecksumSHA256=checksum)
+        with self._translated(name):
+            self.client.put_object(**self._key(name), Body=data, ChecksumSHA256=checksum)
 
     def local(self, name: str, scratch: Path) -> Path:
         target = scratch / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
-        try:
-            with self._told(name):
-                self.client.download_file(self.bucket, self._prefix + name, str(temporary))
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with self.stream(name) as stream, replacing(target, durable=False) as temporary, temporary.open("wb") as file:
+            shutil.copyfileobj(stream, file, _BUFFER)
         return target
 
     def put(self, name: str, source: Path) -> None:
         # One PUT below 64 MB; above, parts, which the client takes back if one fails.
         from boto3.s3.transfer import TransferConfig
 
-        with self._told(name):
+        config = TransferConfig(multipart_threshold=64 << 20)
+        with self._translated(name):
             self.client.upload_file(
-                str(source),
-                self.bucket,
-                self._prefix + name,
-                ExtraArgs={"ChecksumAlgorithm": "SHA256"},
-                Config=TransferConfig(multipart_threshold=64 << 20),
+                str(source), *self._key(name).values(), ExtraArgs={"ChecksumAlgorithm": "SHA256"}, Config=config
             )
 
     def names(self, prefix: str = "") -> list[str]:
         return sorted(self.versions(prefix))
 
-    def versions(self, prefix: str = "") -> dict[str, tuple[str, int]]:
-        """{name: (ETag, bytes)} of the names that begin with `prefix`."""
-        with self._told(prefix):
+    def versions(self, prefix: str = "", *, deep: bool = True) -> dict[str, tuple[str, int]]:
+        """{name: (ETag, bytes)} of the names that begin with `prefix`; `deep`: those with a further slash too."""
+        with self._translated(prefix):
             pages = self.client.get_paginator("list_objects_v2").paginate(
-                Bucket=self.bucket, Prefix=self._prefix + prefix
+                Bucket=self.bucket, Prefix=self._prefix + prefix, **({} if deep else {"Delimiter": "/"})
             )
             items = [item for page in pages for item in page.get("Contents", ())]
-        return {item["Key"].removeprefix(self._prefix): (item["ETag"], item["Size"]) for item in items}
+        found = {item["Key"].removeprefix(self._prefix): (item["ETag"], item["Size"]) for item in items}
+        found.pop("", None)  # what consoles make to show an empty folder
+        return found
+
+    def head(self, name: str, count: int) -> tuple[ObjectVersion, int, bytes]:
+        """Version, size and the first `count` bytes of an object that is not empty, in one request."""
+        with self._translated(name):
+            answer = self.client.get_object(**self._key(name), Range=f"bytes=0-{count - 1}")
+            with answer["Body"] as body:
+                return ObjectVersion.of(answer), int(answer["ContentRange"].rpartition("/")[2]), body.read()
+
+    def stream(self, name: str, version: ObjectVersion | None = None) -> io.BufferedReader:
+        """The bytes of an object. Where a connection breaks, it is made again and goes on where it was; every request
+        asks for the same version, so that all bytes are of one object.
+
+        Raises:
+            ObjectChangedError: here or while it is read: the object is not `version` (any more).
+        """
+        return io.BufferedReader(_ObjectStream(self, name, version), _BUFFER)
 
     def delete(self, *names: str) -> None:
         for start in range(0, len(names), _DELETE_AT_ONCE):
             objects = [{"Key": self._prefix + name} for name in names[start : start + _DELETE_AT_ONCE]]
-            with self._told(names[start]):
-                self.client.delete_objects(Bucket=self.bucket, Delete={"Objects": objects, "Quiet": True})
+            with self._translated(names[start]):
+                answer = self.client.delete_objects(Bucket=self.bucket, Delete={"Objects": objects, "Quiet": True})
+            for refused in answer.get("Errors", ()):  # S3 answers 200 all the same
+                code = refused.get("Code", "")
+                transient = code in _TRANSIENT or code == "InternalError"
+                name = refused.get("Key", "").removeprefix(self._prefix)
+                raise self._error(name, f"{code}: {refused.get('Message', '')}", transient=transient)
 
     def delete_all(self) -> None:
         self.delete(*self.names())
@@ -197,40 +304,129 @@ class Bucket:
     def inside(self, name: str) -> "Bucket":
         return Bucket(f"{self.uri}/{name}", self._client)
 
+    def _key(self, name: str) -> dict[str, str]:
+        return {"Bucket": self.bucket, "Key": self._prefix + name}
+
     @contextmanager
-    def _told(self, name: str) -> Iterator[None]:
+    def _translated(self, name: str) -> Iterator[None]:
+        """Turn what boto3 raises over `name` into `FileNotFoundError`, `ObjectChangedError` or `StorageError`."""
         from boto3.exceptions import S3UploadFailedError
-        from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
+        from botocore.exceptions import BotoCoreError, ClientError
 
         try:
             yield
-        except ClientError as error:
-            code = str(error.response.get("Error", {}).get("Code", ""))
+        except (BotoCoreError, ClientError, S3UploadFailedError, ValueError) as error:  # ValueError: an endpoint
+            cause = error.__context__ if isinstance(error, S3UploadFailedError) else error
+            code = error_code(cause)
             if code in ("NoSuchKey", "404"):
                 raise FileNotFoundError(f"{self.uri}/{name}") from error
-            raise self._error(name, error, passing=_may_pass(error)) from error
-        except S3UploadFailedError as error:
-            within = error.__context__
-            passing = _may_pass(within) if isinstance(within, ClientError) else True
-            raise self._error(name, error, passing=passing) from error
-        except (NoCredentialsError, NoRegionError) as error:
-            raise self._error(name, error, passing=False) from error
-        except BotoCoreError as error:
-            raise self._error(name, error, passing=True) from error
+            if code == "PreconditionFailed":
+                raise ObjectChangedError(
+                    "An object in S3 changed",
+                    expected=f"{self.uri}/{name} as it was found before",
+                    found="another object under this name",
+                    todo="run again",
+                ) from error
+            raise self._error(
+                name,
+                f"{type(error).__name__}: {error}",
+                transient=isinstance(cause, BaseException) and is_transient(cause),
+            ) from error
 
-    def _error(self, name: str, error: Exception, *, passing: bool) -> StorageError:
+    def _error(self, name: str, found: str, *, transient: bool) -> StorageError:
         return StorageError(
             "S3 cannot be used",
-            expected=f"to reach {self.uri}/{name}",
-            found=f"{type(error).__name__}: {error}",
-            todo="try again; S3 or the network failed"
-            if passing
-            else "check the bucket's name, AWS_ENDPOINT_URL, AWS_PROFILE or the machine's role, and its rights",
-            passing=passing,
+            expected=f"to reach {self.uri}/{name}".rstrip("/"),
+            found=found,
+            todo="try again; if it stays so, check the network and AWS_ENDPOINT_URL"
+            if transient
+            else "check the bucket's name, AWS_ENDPOINT_URL, AWS_PROFILE, the keys or the machine's role, "
+            "and their rights",
+            passing=transient,
         )
 
 
-def _may_pass(error: Any) -> bool:
-    """Whether trying again may help against a ClientError."""
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return status >= 500 or error.response.get("Error", {}).get("Code") in _PASSING
+def error_code(error: BaseException | None) -> str:
+    """The code of AWS in a ClientError of boto3, such as `NoSuchKey`; "" for any other exception."""
+    answer = getattr(error, "response", None)  # of a ClientError a dict; of a broken connection None
+    return str(answer.get("Error", {}).get("Code", "")) if isinstance(answer, dict) else ""
+
+
+def is_transient(error: BaseException | None) -> bool:
+    """Whether an exception of boto3 says that another try may help: the network, or a server that is overloaded."""
+    from botocore import exceptions as boto
+
+    if isinstance(error, boto.ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return status >= 500 or error_code(error) in _TRANSIENT
+    return isinstance(
+        error,
+        (
+            boto.ConnectionError,
+            boto.HTTPClientError,
+            boto.IncompleteReadError,
+            boto.ChecksumError,
+            boto.FlexibleChecksumError,
+        ),
+    )
+
+
+class _ObjectStream(io.RawIOBase):
+    """The object's bytes, by as many requests as it takes."""
+
+    def __init__(self, bucket: Bucket, name: str, version: ObjectVersion | None) -> None:
+        self._bucket, self._name, self._version = bucket, name, version
+        self._position, self._body = 0, None
+        self._connect()
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        from botocore.exceptions import FlexibleChecksumError
+
+        for attempt in range(1, _READ_ATTEMPTS + 1):
+            try:
+                with self._bucket._translated(self._name):
+                    data: bytes = (self._body or self._connect()).read(len(buffer))
+            except StorageError as error:
+                self._disconnect()
+                # A wrong checksum speaks of bytes that were handed out already: nothing to go on from.
+                if not error.passing or isinstance(error.__cause__, FlexibleChecksumError):
+                    raise
+                if attempt == _READ_ATTEMPTS:
+                    raise self._bucket._error(
+                        self._name, f"{error.found} (after {attempt} attempts)", transient=True
+                    ) from error
+                time.sleep(_WAIT_SECONDS * 2 ** (attempt - 1))
+            else:
+                break
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def close(self) -> None:
+        self._disconnect()
+        super().close()
+
+    def _connect(self) -> Any:
+        conditions: dict[str, str] = {}
+        if self._position:
+            conditions["Range"] = f"bytes={self._position}-"
+        if self._version is not None:
+            conditions["IfMatch"] = f'"{self._version.etag}"'
+            if self._version.version_id:
+                conditions["VersionId"] = self._version.version_id
+        with self._bucket._translated(self._name):
+            answer = self._bucket.client.get_object(**self._bucket._key(self._name), **conditions)
+        self._version = self._version or ObjectVersion.of(answer)
+        self._body = answer["Body"]
+        return self._body
+
+    def _disconnect(self) -> None:
+        body, self._body = self._body, None
+        if body is not None:
+            body.close()

@@ -19,6 +19,7 @@ from viberary_pipeline import redis_server
 from viberary_pipeline.artifacts import ArtifactStore
 from viberary_pipeline.encoders import resolve
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
+from viberary_pipeline.encoders.onnx_files import write_description
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
 from viberary_pipeline.errors import EncoderError, GateRefused, SettingsError
 from viberary_pipeline.index.build import IndexSource, build_index
@@ -152,7 +153,7 @@ def test_an_encoder_of_another_fingerprint_is_refused_at_publish_and_rollback(cl
     for record in (first, second):
         publish(client, record.build, home=tmp_path)
     description = json.loads((folder / "encoder.json").read_text())
-    (folder / "encoder.json").write_text(json.dumps({**description, "fingerprint": "0" * 16}))
+    write_description(folder, {**description, "fingerprint": "0" * 16})
     with pytest.raises(GateRefused, match="its query encoder is not the one that embedded it"):
         rollback(client, home=tmp_path)
     assert read_pointer(client) == Pointer(second.build, first.build)

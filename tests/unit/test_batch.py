@@ -113,7 +113,7 @@ def test_a_parent_that_never_leaves_submitted_is_given_up(cloud, outputs, encode
     batch = executor(outputs)
     with pytest.raises(WorkerError) as caught:
         run_job(batch, job, Limits(start=2, stall=2))
-    assert caught.value.found == "no worker was heard of for 2 s"
+    assert caught.value.found == "no worker has started for 2 s"
     assert batch.machines() == []  # it was terminated
 
 

@@ -1,5 +1,6 @@
 """The encode loop: batches, duplicates, a full memory, both backends beside sentence-transformers, int8."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -15,12 +16,13 @@ from tiny_model import MAX_TOKENS, make_tiny_model
 from viberary_pipeline.embedding.batches import distinct, next_batch, padded
 from viberary_pipeline.embedding.compute import TextEncoder, is_full
 from viberary_pipeline.embedding.int8 import Int8Quality, gated_graph, quality, require_quality
-from viberary_pipeline.embedding.jobs import JobOptions, int8_name
+from viberary_pipeline.embedding.jobs import JobOptions
 from viberary_pipeline.embedding.onnx_backend import OnnxBackend
 from viberary_pipeline.embedding.texts import TableTexts
 from viberary_pipeline.embedding.torch_backend import TorchBackend
 from viberary_pipeline.encoders import ResolvedEncoder, resolve
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
+from viberary_pipeline.encoders.quantize import int8_name
 from viberary_pipeline.encoders.torch_model import load_sentence_transformer
 from viberary_pipeline.errors import EncoderError
 
@@ -231,6 +233,28 @@ def test_int8_passes_its_gate_once_and_the_figures_stay(tiny, graph, tmp_path):
     assert (folder / "model.int8.onnx").stat().st_mtime_ns == before
     vectors = TextEncoder(onnx_backend(encoder, folder, "int8")).encode(TEXTS).vectors
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        *((name, content) for name in ("model.onnx", "model.int8.onnx") for content in (b"", b"x" * 1000)),
+        *((name, content) for name in ("tokenizer.json", "encoder.json") for content in (b"[]", b"{}", b"null")),
+        *(("quality.json", content) for content in (b"[]", b"null", b"7", b'{"texts": 1}', b"{")),
+        ("quality.json", b'{"texts": 3, "mean_cosine": 0.1, "least_cosine": 0.9, "ndcg_at_10": 1.0}'),
+        *((name, None) for name in ("model.onnx", "model.int8.onnx", "tokenizer.json", "encoder.json", "quality.json")),
+    ],
+)
+def test_a_damaged_int8_folder_is_made_anew(tiny, graph, tmp_path, caplog, name, content):
+    texts, wanted = TableTexts([(text, text) for text in TEXTS]), JobOptions(dtype="int8", graph=str(graph))
+    folder = Path(gated_graph(wanted, tiny, texts, tmp_path).graph)
+    whole = {path.name: path.read_bytes() for path in folder.iterdir()}
+    (folder / name).unlink()
+    if content is not None:
+        (folder / name).write_bytes(content)
+    assert gated_graph(wanted, tiny, texts, tmp_path) == dataclasses.replace(wanted, graph=str(folder))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
+    assert (str(folder / name) in caplog.text) is (name != "quality.json")
 
 
 def test_vectors_too_far_from_float32_are_refused():

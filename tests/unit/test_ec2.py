@@ -292,7 +292,7 @@ def test_a_worker_that_cannot_do_the_job_is_not_tried_again(cloud, encoder, on_c
     with pytest.raises(WorkerError) as caught:
         run_job(executor(), job)
     assert "exit code 78" in caught.value.found
-    assert "told to use CUDA and cannot" in caught.value.found
+    assert "cannot use CUDA" in caught.value.found
     assert len(cloud.processes) == 1
 
 

@@ -27,13 +27,17 @@ from viberary_pipeline.embedding import worker
 from viberary_pipeline.embedding.devices import choose_dtype, runs_on
 from viberary_pipeline.embedding.embed import EmbedCounts, embed_missing
 from viberary_pipeline.embedding.executors import JobStatus, LocalExecutor, run_job
-from viberary_pipeline.embedding.jobs import Job, JobOptions, Shard, ShardManifest, int8_name, read_job, write_job
+from viberary_pipeline.embedding.heartbeat import Pulse, heartbeats
+from viberary_pipeline.embedding.jobs import FORMAT, Job, JobOptions, Shard, read_job, write_job
 from viberary_pipeline.encoders import ResolvedEncoder, resolve
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
+from viberary_pipeline.encoders.quantize import int8_name
 from viberary_pipeline.encoders.torch_model import load_sentence_transformer
 from viberary_pipeline.errors import ArtifactError, SettingsError, WorkerError
+from viberary_pipeline.storage import Folder
 from viberary_pipeline.vectors.arrow_files import (
     TEXTS_SCHEMA,
+    ShardManifest,
     map_table,
     problem_with,
     table_bytes,
@@ -139,6 +143,7 @@ def test_a_job_holds_every_text_once_in_shards_sorted_by_length(encoder, tmp_pat
     job = write_job(tmp_path / "job", portions, encoder=encoder, shard_rows=8, options=JobOptions(threads=2))
     assert dataclasses.replace(job, place=None) == Job(
         place=None,
+        format=FORMAT,
         spec=encoder.spec,
         model_folder=str(encoder.folder),
         fingerprint=encoder.fingerprint,
@@ -222,7 +227,47 @@ def damage_manifest_of_another_encoder(job: Job) -> None:
     at(job, job.manifest(1)).write_text(json.dumps(values | {"fingerprint": "0" * 16}))
 
 
+def manifest_of(content: bytes) -> Callable[[Job], None]:
+    return lambda job: at(job, job.manifest(1)).write_bytes(content) and None
+
+
+OTHER_JSON = [b"", b"[]", b"null", b"7", b'"x"', b"{}", b"[[]]", b"\xff"]
 DAMAGES = [value for name, value in list(globals().items()) if name.startswith("damage_")]
+DAMAGES += [manifest_of(content) for content in OTHER_JSON]
+
+
+@pytest.mark.parametrize("content", OTHER_JSON)
+def test_a_job_of_another_shape_is_no_job(own_job, content, capsys):
+    at(own_job, "job.json").write_bytes(content)
+    assert worker.main(["--job", str(root(own_job))]) == 78
+    assert "There is no embedding job" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("spec", value) for value in ([], None, 7, "x", {"name": 1})),
+        *(("options", value) for value in ([], None, {"device": 1}, {"threads": "two"}, {"stored": "float8"})),
+        *(("shards", value) for value in ({}, None, [1], [{"index": "0", "rows": 1, "sha256": ""}], [[]])),
+        *(("format", value) for value in (None, "2", [], 1)),
+        *(("fingerprint", value) for value in (None, 7)),
+        ("carries_model", "no"),
+    ],
+)
+def test_a_job_with_a_value_of_another_kind_is_no_job(own_job, key, value):
+    path = at(own_job, "job.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises(ArtifactError, match="There is no embedding job"):
+        read_job(root(own_job))
+
+
+@pytest.mark.parametrize("content", [*OTHER_JSON, b'{"worker": 1}', b'{"worker": "w", "host": "h", "pid": "1"}'])
+def test_a_heartbeat_of_another_shape_is_left_out(tmp_path, content):
+    place = Folder(tmp_path)
+    pulse = Pulse(place, name="alive")
+    pulse.end(0)
+    place.write("workers/other.json", content)
+    assert [beat.worker for beat in heartbeats(place)] == ["alive"]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -313,7 +358,7 @@ def test_cuda_asked_for_and_absent_is_a_matter_of_configuration(encoder, tmp_pat
         tmp_path / "job", [batch(pairs(range(3)))], encoder=encoder, shard_rows=8, options=JobOptions(device="cuda")
     )
     assert worker.main(["--job", str(root(job))]) == 78
-    assert "told to use CUDA and cannot" in capsys.readouterr().err
+    assert "cannot use CUDA" in capsys.readouterr().err
     assert not at(job, job.vectors(0)).exists()
 
 
@@ -419,10 +464,10 @@ def test_the_local_executor_says_what_failed(encoder, tmp_path, capfd):
     with pytest.raises(WorkerError) as caught:
         run_job(LocalExecutor(), job)
     assert "exit code 78, the job cannot be done on this machine" in caught.value.found
-    assert "told to use CUDA and cannot" in caught.value.found
+    assert "cannot use CUDA" in caught.value.found
     out, err = capfd.readouterr()
     assert out == ""
-    assert "told to use CUDA and cannot" in err  # passed through as well
+    assert "cannot use CUDA" in err  # passed through as well
 
 
 def test_a_broken_standard_error_does_not_stop_the_worker(own_job, tmp_path):
@@ -577,7 +622,7 @@ def test_a_damaged_part_is_set_aside_and_the_others_serve(store, tmp_path, caplo
     fresh = EmbeddingStore(store.folder.parent, store.fingerprint, DIMENSIONS)
     assert fresh.known().to_pylist() == ["c"]
     assert fresh.missing(pa.array(["a", "b", "c"])).to_pylist() == ["a", "b"]
-    assert f"set aside {part}" in caplog.text
+    assert f"the part {part} is damaged" in caplog.text
     assert not part.exists()
     assert len(list(store.folder.glob("*.damaged-*"))) == 1
 

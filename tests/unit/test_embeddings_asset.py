@@ -1,6 +1,7 @@
 """The asset `embeddings` as Dagster runs it: its settings reach the worker, and its metadata say what happened."""
 
 import hashlib
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ HASHES = [hashlib.sha256(text.encode()).hexdigest() for text in TEXTS]
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory) -> Path:
+def fresh_home(tmp_path_factory) -> Path:
     """A home with documents, an encoder and its export, and no vectors."""
     home = tmp_path_factory.mktemp("home")
     encoder = resolve(str(make_tiny_model(home / "tiny")))
@@ -38,6 +39,12 @@ def home(tmp_path_factory) -> Path:
     store.produce("documents", inputs={}, settings={}, build=documents)
     store.produce("query_encoder", inputs={}, settings={}, build=lambda out: export_query_encoder(encoder, out))
     return home
+
+
+@pytest.fixture
+def home(fresh_home, tmp_path) -> Path:
+    """Such a home that a test may change."""
+    return Path(shutil.copytree(fresh_home, tmp_path / "home"))
 
 
 def materialize(home: Path, **changes: Any) -> dict[str, Any]:
@@ -107,12 +114,16 @@ def test_where_the_query_encoder_is_int8_its_documents_are_made_from_a_float32_g
     EmbeddingStore(home / "embeddings", key, 32).prune([])
     assert materialize(home)["embedded"] == 30
     np.testing.assert_allclose(vectors(home), full, atol=1e-3)  # those were kept as float16
-    # A damaged one is left alone by float32, which torch computes then, and made anew for int8.
+    # A damaged one is made anew, also by a run that embeds nothing.
     graph = home / "graphs" / key / "model.onnx"
-    graph.write_bytes(graph.read_bytes()[:1000])
-    EmbeddingStore(home / "embeddings", key, 32).prune([])
-    assert materialize(home)["embedded"] == 30
-    np.testing.assert_allclose(vectors(home), full, atol=1e-3)
-    materialize(home, embedding_dtype="int8")
-    assert graph.stat().st_size > 1000
+    whole = graph.read_bytes()
+    graph.write_bytes(whole[:1000])
+    assert materialize(home)["embedded"] == 0
+    assert graph.read_bytes() == whole
+    # The quantised one too.
+    small = home / "int8" / int8_name(key) / "model.int8.onnx"
+    quantised = small.read_bytes()
+    small.write_bytes(quantised[:-1] + bytes([quantised[-1] ^ 1]))
+    materialize(home, dtype="int8")
+    assert small.read_bytes() == quantised
     assert 0.985 < float((full * vectors(home)).sum(axis=1).mean()) < 1

@@ -6,7 +6,9 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,11 +26,13 @@ from viberary_pipeline.encoders import (
     resolve_spec,
 )
 from viberary_pipeline.encoders.files import check_encoder, fingerprint, model_folder
+from viberary_pipeline.encoders.onnx_files import read_description, write_description
 from viberary_pipeline.encoders.parity_queries import PARITY_QUERIES
 from viberary_pipeline.encoders.precision import nearness_kept
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
 from viberary_pipeline.encoders.torch_model import load_sentence_transformer
 from viberary_pipeline.errors import EncoderError, GateRefused
+from viberary_pipeline.typed_json import parse_json
 
 TEXTS = [
     "Cold-blooded Revenge!",
@@ -118,7 +122,7 @@ def test_the_registry_holds_these_encoders():
 
 def test_a_spec_survives_json():
     for spec in REGISTRY.values():
-        assert ModelSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+        assert parse_json(ModelSpec, json.dumps(spec.to_json())) == spec
 
 
 def test_an_unknown_encoder_is_refused_with_the_known_ones():
@@ -302,9 +306,9 @@ def test_a_hub_model_is_taken_from_the_cache_when_whole(own_tiny, tmp_path):
     shutil.copytree(own_tiny, cached / "snapshots" / commit)
     spec = replace(resolve_spec(str(own_tiny)), name="tiny", source="hub:someone/tiny", revision="main")
     code = (
-        "import json; from viberary_pipeline.encoders.files import model_folder;"
+        "from viberary_pipeline.encoders.files import model_folder;"
         "from viberary_pipeline.encoders.spec import ModelSpec;"
-        f"print(model_folder(ModelSpec.from_json(json.loads({json.dumps(spec.to_json())!r}))))"
+        f"print(model_folder({spec!r}))"
     )
     done = run_python(code, HF_HOME=str(tmp_path), HF_HUB_OFFLINE="1")
     assert done.stdout.strip() == str(cached / "snapshots" / commit), done.stderr
@@ -385,7 +389,7 @@ def test_an_encoder_that_gives_other_vectors_on_this_machine_is_refused(tiny_exp
     folder = Path(shutil.copytree(tiny_export, tmp_path / "copy"))
     description = json.loads((folder / "encoder.json").read_text())
     description["probes"][1]["vector"][0] += 0.5
-    (folder / "encoder.json").write_text(json.dumps(description))
+    write_description(folder, description)
     with pytest.raises(EncoderError, match="gives other vectors here than where it was exported"):
         QueryEncoder(folder)
 
@@ -485,23 +489,116 @@ def test_threads_may_share_an_encoder(tiny_export):
     np.testing.assert_array_equal(found, expected)
 
 
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda _: b"",
+    "cut": lambda content: content[: len(content) // 2],
+    "list": lambda _: b"[]",
+    "null": lambda _: b"null",
+    "number": lambda _: b"7",
+    "string": lambda _: b'"x"',
+    "object": lambda _: b"{}",
+    **{
+        f"flipped at {share}": lambda content, share=share: flipped(content, int(share * (len(content) - 1)))
+        for share in (0, 0.1, 0.5, 0.9, 1)
+    },
+}
+
+
+def flipped(content: bytes, at: int) -> bytes:
+    return content[:at] + bytes([content[at] ^ 4]) + content[at + 1 :]
+
+
 @pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "encoder.json"])
-@pytest.mark.parametrize("damage", ["missing", "cut", "flipped"])
-def test_damaged_files_are_refused(tiny_export, tmp_path, name, damage):
+@pytest.mark.parametrize("damage", ["missing", *DAMAGE])
+def test_damaged_files_are_refused_by_name(tiny_export, tmp_path, name, damage):
     folder = Path(shutil.copytree(tiny_export, tmp_path / "copy"))
     path = folder / name
-    content = bytearray(path.read_bytes())
     if damage == "missing":
         path.unlink()
-    elif damage == "cut":
-        path.write_bytes(content[: len(content) // 2])
     else:
-        # In encoder.json: a digit of a digest or of the fingerprint would do; the format is sure to count.
-        at = content.index(b'"format": 1') + 10 if name == "encoder.json" else len(content) // 2
-        content[at] ^= 2
-        path.write_bytes(content)
-    with pytest.raises(EncoderError, match="damaged"):
+        path.write_bytes(DAMAGE[damage](path.read_bytes()))
+    with pytest.raises(EncoderError, match="damaged") as caught:
         QueryEncoder(folder)
+    assert str(path) in caught.value.expected
+
+
+def test_no_digit_of_the_description_can_change_unnoticed(tiny_export, tmp_path):
+    folder = Path(shutil.copytree(tiny_export, tmp_path / "copy"))
+    whole = (folder / "encoder.json").read_bytes()
+    digits = [at for at, byte in enumerate(whole) if byte in b"0123456789"]
+    for at in digits[:: len(digits) // 100]:
+        (folder / "encoder.json").write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        with pytest.raises(EncoderError, match="damaged"):
+            read_description(folder)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "encoder.json"])
+@pytest.mark.parametrize("damage", ["missing", "list", "flipped at 0.5"])
+def test_a_damaged_float32_graph_is_named_and_exported_anew(tiny, tmp_path, caplog, name, damage):
+    encoder, folder = resolve(str(tiny)), tmp_path / "graphs" / "tiny"
+    assert onnx_export.float32_graph(encoder, folder) is None
+    assert onnx_export.float32_graph(encoder, folder, make=True) == folder
+    whole = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert onnx_export.float32_graph(encoder, folder) == folder
+    assert not caplog.records
+    if damage == "missing":
+        (folder / name).unlink()
+    else:
+        (folder / name).write_bytes(DAMAGE[damage](whole[name]))
+    assert onnx_export.float32_graph(encoder, folder) == folder
+    assert str(folder / name) in caplog.text
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "encoder.json"} == {
+        name: content for name, content in whole.items() if name != "encoder.json"
+    }
+    assert QueryEncoder(folder).fingerprint == encoder.fingerprint
+    assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_a_float32_graph_of_another_encoder_is_exported_anew(tiny, tiny_with_prompts, tmp_path):
+    folder = tmp_path / "graph"
+    onnx_export.float32_graph(resolve(str(tiny_with_prompts)), folder, make=True)
+    encoder = resolve(str(tiny))
+    assert onnx_export.float32_graph(encoder, folder) == folder
+    assert QueryEncoder(folder).fingerprint == encoder.fingerprint
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "list", "null", "number", "string", "object"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("modules.json", "config.json", "1_Pooling/config.json", "tokenizer.json", "tokenizer_config.json"),
+        *("sentence_bert_config.json", "config_sentence_transformers.json", "special_tokens_map.json"),
+    ],
+)
+def test_a_model_with_damaged_configuration_is_refused_or_serves(own_tiny, name, damage):
+    """Whatever stands in a model's JSON, nothing but an EncoderError comes of it."""
+    path = own_tiny / name
+    if not path.exists():
+        pytest.skip(f"the tiny model has no {name}")
+    path.write_bytes(DAMAGE[damage](path.read_bytes()))
+    with suppress(EncoderError):
+        encoder = resolve(str(own_tiny))
+        load_sentence_transformer(encoder.spec, encoder.folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("config_sentence_transformers.json", {"prompts": []}),
+        ("config_sentence_transformers.json", {"prompts": "x"}),
+        ("config_sentence_transformers.json", {"prompts": {"query": 1}, "default_prompt_name": []}),
+        ("sentence_bert_config.json", {"max_seq_length": "many"}),
+        ("sentence_bert_config.json", {"max_seq_length": [32]}),
+        ("config.json", {"max_position_embeddings": {}, "hidden_size": 32}),
+        ("1_Pooling/config.json", {"embedding_dimension": 32, "pooling_mode": 7}),
+        ("modules.json", [1]),
+        ("modules.json", [{"type": None, "path": None}]),
+    ],
+)
+def test_values_of_another_kind_in_a_models_configuration_are_refused(own_tiny, name, values):
+    (own_tiny / name).write_text(json.dumps(values))
+    with suppress(EncoderError):
+        resolve(str(own_tiny))
 
 
 def test_the_query_encoder_runs_without_the_pipelines_libraries(tiny_export):

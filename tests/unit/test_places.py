@@ -1,11 +1,14 @@
 """Places, here and in S3: writes that are whole or absent, jobs and encoders and stores that lie there."""
 
+import base64
 import hashlib
+import io
 import json
 import os
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,16 +16,27 @@ import boto3
 import numpy as np
 import pyarrow as pa
 import pytest
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from tiny_model import DIMENSIONS, make_tiny_model
 
 from viberary_pipeline.embedding import worker
 from viberary_pipeline.embedding.heartbeat import heartbeats
-from viberary_pipeline.embedding.jobs import Job, JobOptions, ShardManifest, write_job
+from viberary_pipeline.embedding.jobs import Job, JobOptions, write_job
 from viberary_pipeline.encoders import ResolvedEncoder, resolve
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
 from viberary_pipeline.errors import EncoderError, StorageError
-from viberary_pipeline.storage import Bucket, Folder, Place, place
-from viberary_pipeline.vectors.arrow_files import TEXTS_SCHEMA, table_bytes, vectors_table
+from viberary_pipeline.storage import (
+    Bucket,
+    Folder,
+    ObjectChangedError,
+    ObjectVersion,
+    Place,
+    open_place,
+    replacing,
+    replacing_folder,
+    write_atomically,
+)
+from viberary_pipeline.vectors.arrow_files import TEXTS_SCHEMA, ShardManifest, table_bytes, vectors_table
 from viberary_pipeline.vectors.store import EmbeddingStore
 
 BUCKET = "viberary-places"
@@ -80,8 +94,8 @@ def test_a_place_reads_writes_lists_and_forgets(somewhere, tmp_path):
 
 
 def test_where_a_place_is_follows_from_its_address(tmp_path):
-    assert isinstance(place("s3://bucket/prefix"), Bucket)
-    assert isinstance(place(tmp_path), Folder)
+    assert isinstance(open_place("s3://bucket/prefix"), Bucket)
+    assert isinstance(open_place(tmp_path), Folder)
 
 
 def test_more_objects_than_one_page_are_listed_and_removed(s3, monkeypatch):
@@ -131,6 +145,92 @@ def test_what_may_pass_and_what_may_not(s3, status, code, passing):
         bucket.write("name", b"data")
     assert caught.value.passing is passing
     assert code in caught.value.found
+
+
+def test_an_object_that_s3_does_not_remove_is_an_error(s3):
+    """S3 answers 200 and lists those that it kept."""
+    bucket = Bucket(f"s3://{BUCKET}/kept")
+    kept = {"Errors": [{"Key": "kept/a", "Code": "AccessDenied", "Message": "no right"}]}
+    bucket.client.meta.events.register(
+        "before-call.s3.DeleteObjects", lambda **_: (SimpleNamespace(status_code=200), kept)
+    )
+    with pytest.raises(StorageError) as caught:
+        bucket.delete("a", "b")
+    assert (caught.value.expected, caught.value.found) == (f"to reach s3://{BUCKET}/kept/a", "AccessDenied: no right")
+    assert not caught.value.passing
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["ended", "reset"])
+def test_a_read_goes_on_where_the_connection_broke(s3, proxy, tmp_path, reset):
+    bucket, data = Bucket(f"s3://{BUCKET}/long"), os.urandom(3_000_000)
+    bucket.write("weights", data)
+    proxy.cut_next(1_500_000, reset=reset)
+    assert bucket.read("weights") == data
+    proxy.cut_next(1_500_000, reset=reset)
+    assert bucket.local("weights", tmp_path).read_bytes() == data
+    assert len(proxy.ranges) == 1
+
+
+def test_bytes_that_changed_on_their_way_are_not_taken(s3):
+    """moto sends no checksum with an object; S3 does."""
+    bucket, asked = Bucket(f"s3://{BUCKET}/flipped"), []
+    checksum = base64.b64encode(hashlib.sha256(b"whole").digest()).decode()
+
+    def answer(request: AWSPreparedRequest, **_: object) -> AWSResponse:
+        asked.append(request.headers.get("Range"))
+        headers = {"ETag": '"1"', "content-length": "5", "x-amz-checksum-sha256": checksum}
+        return AWSResponse(request.url, 200, headers, io.BytesIO(b"whale"))
+
+    bucket.client.meta.events.register("before-send.s3.GetObject", answer)
+    with pytest.raises(StorageError, match="FlexibleChecksumError") as caught:
+        bucket.read("weights")
+    assert caught.value.passing
+    assert asked == [None]  # there is nothing to go on from
+
+
+def test_a_version_that_is_gone_is_told_from_another_one(s3):
+    bucket = Bucket(f"s3://{BUCKET}/versions")
+    bucket.write("a", b"one")
+    version, size, start = bucket.head("a", 2)
+    assert (size, start, ObjectVersion.parse(str(version))) == (3, b"on", version)
+    with bucket.stream("a", version) as stream:
+        assert stream.read() == b"one"
+    bucket.write("a", b"two")
+    with pytest.raises(ObjectChangedError, match="An object in S3 changed"):
+        bucket.stream("a", version)
+    bucket.delete("a")
+    with pytest.raises(FileNotFoundError):
+        bucket.stream("a", version)
+
+
+# ---- local files
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "new" / "file"
+    write_atomically(path, "\u00fc")
+    assert path.read_bytes() == b"\xc3\xbc"
+    with suppress(RuntimeError), replacing(path) as temporary:
+        temporary.write_bytes(b"half")
+        raise RuntimeError
+    assert path.read_text() == "\u00fc"
+    with replacing(path) as temporary:
+        temporary.write_bytes(b"whole")
+    assert path.read_bytes() == b"whole"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path):
+    folder = tmp_path / "folder"
+    for content in ("one", "two"):
+        with replacing_folder(folder) as temporary:
+            (temporary / content).write_text(content)
+        assert [path.name for path in folder.iterdir()] == [content]
+    with suppress(RuntimeError), replacing_folder(folder) as temporary:
+        (temporary / "three").write_text("half")
+        raise RuntimeError
+    assert [path.name for path in folder.iterdir()] == ["two"]
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 # ---- jobs in S3
@@ -293,5 +393,22 @@ def test_what_one_machine_embedded_another_has(s3, tmp_path):
     assert sorted(here.known().to_pylist()) == ["0-a", "19-b"]
 
 
+def test_a_damaged_copy_of_a_shared_part_is_fetched_again_and_a_damaged_original_is_removed(s3, tmp_path, caplog):
+    shared = Bucket(f"s3://{BUCKET}/vectors")
+    store = EmbeddingStore(tmp_path / "here", "f" * 16, DIMENSIONS, shared=shared)
+    part = store.adopt(*shard(["a", "b"], 1))
+    whole, wanted = part.read_bytes(), pa.array(["a", "b"])
+    part.write_bytes(whole[:-1])
+    assert len(store.missing(wanted)) == 0
+    assert part.read_bytes() == whole
+    name = f"{'f' * 16}/{part.name}"
+    assert shared.names() == [name]
+    shared.write(name, whole[:-1])
+    elsewhere = EmbeddingStore(tmp_path / "there", "f" * 16, DIMENSIONS, shared=shared)
+    assert len(elsewhere.missing(wanted)) == 2
+    assert shared.names() == []
+    assert f"{shared.uri}/{name} is damaged" in caplog.text
+
+
 def test_what_is_left_on_disk_is_what_the_address_says(tmp_path):
-    assert Path(place(tmp_path / "x").uri) == tmp_path / "x"
+    assert Path(open_place(tmp_path / "x").uri) == tmp_path / "x"

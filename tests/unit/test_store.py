@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from viberary_pipeline.embedding.jobs import ShardManifest
 from viberary_pipeline.embedding.texts import ParquetTexts
 from viberary_pipeline.errors import ArtifactError
-from viberary_pipeline.vectors.arrow_files import table_bytes, vectors_schema, vectors_table
+from viberary_pipeline.vectors.arrow_files import ShardManifest, table_bytes, vectors_schema, vectors_table
 from viberary_pipeline.vectors.rows import distinct_keys, keys_of
 from viberary_pipeline.vectors.store import EmbeddingStore
 
@@ -154,6 +155,54 @@ def test_a_part_is_hashed_once_and_again_when_it_changes(tmp_path, monkeypatch):
     damaged.write_bytes(content)
     assert len(EmbeddingStore(tmp_path, KEY, DIMENSIONS).known()) == 57
     assert hashed == [damaged]
+
+
+def rewritten(path: Path) -> None:
+    """One value of a vector changed in place: a file of the same size and inode, whose old times come back."""
+    stat = path.stat()
+    with path.open("r+b") as file:
+        file.seek(stat.st_size // 2)
+        byte = file.read(1)[0]
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte ^ 64]))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def replaced(path: Path) -> None:
+    """Another file under the old name, with the old size and times."""
+    stat, content = path.stat(), bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 64
+    other = path.with_name("other")
+    other.write_bytes(content)
+    os.utime(other, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    other.replace(path)
+
+
+@pytest.mark.parametrize("alter", [rewritten, replaced])
+@pytest.mark.parametrize("opened_before", [True, False])
+def test_vectors_altered_under_their_old_times_are_set_aside_by_name(tmp_path, caplog, alter, opened_before):
+    store = filled(tmp_path)
+    store.known()
+    damaged = parts(store)[3]
+    time.sleep(0.02)  # a few ticks of the file system's clock
+    alter(damaged)
+    if not opened_before:
+        store = EmbeddingStore(tmp_path, KEY, DIMENSIONS)
+    assert len(store.missing(EVERY)) == 3
+    assert not damaged.exists()
+    assert [path.stem for path in store.folder.glob("*.damaged-*")] == [damaged.stem]
+    assert str(damaged) in caplog.text
+
+
+@pytest.mark.parametrize("content", [b"[]", b"null", b"7", b'"x"', b'{"a": 1}', b'{"a": ["b"]}', b"{", b"\xff", b""])
+def test_a_damaged_memory_of_what_was_verified_is_made_anew(tmp_path, content):
+    store = filled(tmp_path)
+    store.known()
+    whole = json.loads((store.folder / "verified.json").read_text())
+    (store.folder / "verified.json").write_bytes(content)
+    fresh = EmbeddingStore(tmp_path, KEY, DIMENSIONS)
+    assert len(fresh.known()) == 60
+    assert json.loads((store.folder / "verified.json").read_text()) == whole
 
 
 def test_a_hash_that_is_asked_for_often_and_one_that_is_stored_twice(tmp_path):

@@ -10,9 +10,7 @@ from viberary_pipeline.embedding.int8 import gated_graph
 from viberary_pipeline.embedding.jobs import JobOptions
 from viberary_pipeline.embedding.texts import ParquetTexts
 from viberary_pipeline.encoders.files import float32_graphs, int8_graphs
-from viberary_pipeline.encoders.onnx_export import export_query_encoder
-from viberary_pipeline.encoders.query_encoder import read_description, verify_files
-from viberary_pipeline.errors import EncoderError
+from viberary_pipeline.encoders.onnx_export import float32_graph
 from viberary_pipeline.resources import Pipeline
 
 
@@ -56,24 +54,21 @@ def embeddings(work: Work) -> Result:
 
 def _options(pipeline: Pipeline, exported: Artifact, texts: ParquetTexts) -> JobOptions:
     """How the texts are computed: on this machine's CPU by the encoder as ONNX where there is one, else by torch."""
-    model, folder = pipeline.encoder, float32_graphs(pipeline.home) / pipeline.encoder.fingerprint
-    graph = _graph(exported, model.fingerprint, folder) if pipeline.embeds_here else None
-    if graph is None and pipeline.settings.embedding.dtype == "int8":
-        graph = folder
-        export_query_encoder(model, graph)
+    graph = _graph(pipeline, exported) if pipeline.embeds_here else None
     options = pipeline.job_options(graph)
-    return gated_graph(options, model, texts, int8_graphs(pipeline.home)) if options.dtype == "int8" else options
+    return (
+        gated_graph(options, pipeline.encoder, texts, int8_graphs(pipeline.home))
+        if options.dtype == "int8"
+        else options
+    )
 
 
-def _graph(exported: Artifact, fingerprint: str, folder: Path) -> Path | None:
+def _graph(pipeline: Pipeline, exported: Artifact) -> Path | None:
     """The encoder as ONNX in float32: what `query_encoder` exported, or what it left beside int8; None: nothing."""
-    if (exported.facts.get("fingerprint"), exported.facts.get("precision")) == (fingerprint, "fp32"):
+    if (exported.facts.get("fingerprint"), exported.facts.get("precision")) == (pipeline.encoder.fingerprint, "fp32"):
         return exported.path
-    try:
-        verify_files(folder, read_description(folder)["files"])
-    except (EncoderError, KeyError):  # there is none, or a part of one
-        return None
-    return folder
+    made = pipeline.settings.embedding.dtype == "int8"
+    return float32_graph(pipeline.encoder, float32_graphs(pipeline.home) / pipeline.encoder.fingerprint, make=made)
 
 
 def _run_facts(counts: EmbedCounts, options: JobOptions) -> dict[str, Any]:

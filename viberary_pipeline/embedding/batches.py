@@ -11,7 +11,7 @@ Ids = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class Tokens:
-    """The token ids of some texts, cut to the encoder's limit, special ones included, duplicates set aside.
+    """The token ids of some texts, cut to the encoder's limit, special ones included, each distinct text once.
 
     Attributes:
         ids: One array per distinct text, longest first.
@@ -35,9 +35,9 @@ def distinct(encodings: Sequence[Sequence[int]]) -> Tokens:
     code = np.array([first.setdefault(ids.tobytes(), len(first)) for ids in arrays], dtype=np.int64)
     keys = [np.frombuffer(key, dtype=np.int32) for key in first]
     order = np.argsort([-len(ids) for ids in keys], kind="stable")
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = np.arange(len(order))
-    return Tokens([keys[index] for index in order], place[code])
+    position = np.empty(len(order), dtype=np.int64)
+    position[order] = np.arange(len(order))
+    return Tokens([keys[index] for index in order], position[code])
 
 
 def next_batch(ids: Sequence[Ids], start: int, *, budget: int, multiple: int = 1) -> tuple[int, int]:

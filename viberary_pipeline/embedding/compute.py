@@ -23,6 +23,7 @@ from viberary_pipeline.embedding.jobs import Job
 from viberary_pipeline.encoders.files import fingerprint, model_folder
 from viberary_pipeline.encoders.layout import MODULES
 from viberary_pipeline.errors import EncoderError, StorageError
+from viberary_pipeline.storage import write_atomically
 
 log = logging.getLogger(__name__)
 # A full memory by the names of those who report it: torch's CUDA allocator; torch's on a CPU; onnxruntime.
@@ -74,7 +75,7 @@ class TextEncoder:
         return distinct(self.backend.tokenize([self._prefix + text for text in texts]))
 
     def embed(self, tokens: Tokens, *, progress: Callable[[int], Any] = lambda _: None) -> Encoded:
-        """The vectors of tokenised texts, in the texts' order; `progress` is told each batch's rows.
+        """The vectors of tokenised texts, in the texts' order; `progress` is called with each batch's rows.
 
         Raises:
             MemoryError and its like: not even a single text fits.
@@ -162,9 +163,7 @@ def _folder(job: Job, scratch: Path) -> Path:
         model = job.place.inside("model")
         try:
             for name in model.names():
-                target = scratch / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(model.read(name))
+                write_atomically(scratch / name, model.read(name), durable=False)
         except FileNotFoundError as error:
             raise StorageError(
                 "The job lost a file of its model",

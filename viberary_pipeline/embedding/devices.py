@@ -1,6 +1,5 @@
 """The device that a worker may use, and the dtype that it computes in there."""
 
-import os
 import re
 from collections.abc import Sequence
 
@@ -27,7 +26,7 @@ def choose_dtype(device: str, wanted: str) -> str:
 
     if not torch.cuda.is_available():
         raise SettingsError(
-            "The embedding worker was told to use CUDA and cannot",
+            "The embedding worker cannot use CUDA",
             expected="torch.cuda.is_available()",
             found=f"no usable GPU (torch {torch.__version__}, built for CUDA {torch.version.cuda or 'none'})",
             todo="run it where a GPU, its driver and a CUDA build of torch are, or set VIBERARY_EMBEDDING_DEVICE=cpu",
@@ -73,10 +72,3 @@ def runs_on(capability: tuple[int, int], built_for: Sequence[str]) -> bool:
         ):
             return True
     return False
-
-
-def usable_cpus() -> int:
-    """The processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -20,11 +20,12 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 
 from viberary_pipeline.embedding.executors.base import Executor, Limits, Say, run_job
-from viberary_pipeline.embedding.jobs import Job, JobOptions, ShardManifest, read_job, write_job
+from viberary_pipeline.embedding.jobs import Job, JobOptions, read_job, write_job
 from viberary_pipeline.embedding.texts import TableTexts, Texts, take_rows
 from viberary_pipeline.encoders.files import ResolvedEncoder
 from viberary_pipeline.errors import ArtifactError, WorkerError
 from viberary_pipeline.storage import Folder, Place
+from viberary_pipeline.vectors.arrow_files import ShardManifest
 from viberary_pipeline.vectors.rows import distinct_keys
 from viberary_pipeline.vectors.store import EmbeddingStore
 
@@ -71,7 +72,7 @@ def embed_missing(
         options: How they are computed.
         jobs_at: Where jobs lie that other machines are to reach: a prefix in S3.
         limits: How long to wait.
-        say: Is told what is done, now and then.
+        say: Called with what is done, now and then.
 
     Raises:
         WorkerError: the worker failed, or texts are still without a vector after it.
@@ -81,8 +82,8 @@ def embed_missing(
     options = options or JobOptions()
     source: Texts = TableTexts(texts) if isinstance(texts, (pa.Table, list, tuple)) else texts  # type: ignore[assignment]
     keys, rows = distinct_keys(source.hashes())
-    place = jobs_at or Folder(jobs_root)
-    _adopt_leftovers(jobs_root, place, store, executor)
+    jobs = jobs_at or Folder(jobs_root)
+    _adopt_leftovers(jobs_root, jobs, store, executor)
 
     lacking = store.lacks(keys)
     missing = keys[lacking]
@@ -90,7 +91,7 @@ def embed_missing(
     facts: Mapping[str, Any] = {}
     if len(missing):
         wanted = np.sort(rows[lacking])
-        with _own_job(jobs_root, place) as own:
+        with _own_job(jobs_root, jobs) as own:
             job = write_job(
                 own,
                 take_rows(source.batches(), wanted),
@@ -143,12 +144,12 @@ def _names(jobs_root: Path) -> list[str]:
 
 
 @contextmanager
-def _own_job(jobs_root: Path, place: Place) -> Iterator[Place]:
+def _own_job(jobs_root: Path, jobs: Place) -> Iterator[Place]:
     """The place of a new job that is this process's alone; emptied at the end."""
     jobs_root.mkdir(parents=True, exist_ok=True)
     name = f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     with FileLock(_lock_path(jobs_root, name)):  # before the job: whoever sees the job finds it locked
-        own = place.inside(name)
+        own = jobs.inside(name)
         try:
             yield own
         finally:
@@ -156,14 +157,14 @@ def _own_job(jobs_root: Path, place: Place) -> Iterator[Place]:
             _lock_path(jobs_root, name).unlink(missing_ok=True)
 
 
-def _adopt_leftovers(jobs_root: Path, place: Place, store: EmbeddingStore, executor: Executor) -> None:
+def _adopt_leftovers(jobs_root: Path, jobs: Place, store: EmbeddingStore, executor: Executor) -> None:
     """Adopt what builds that died had finished with this encoder, end what still runs for them, and remove their
     jobs. Those of other encoders wait for a build with theirs; those of living builds are theirs."""
     for name in _names(jobs_root):
         try:
             with FileLock(_lock_path(jobs_root, name), blocking=False):
                 # Where it lies follows from the settings, which may have changed since: look here too.
-                places = (place.inside(name), Folder(jobs_root / name))
+                places = (jobs.inside(name), Folder(jobs_root / name))
                 gone = [_adopt_leftover(at, store, executor) for at in places]
                 if all(gone):
                     _lock_path(jobs_root, name).unlink(missing_ok=True)

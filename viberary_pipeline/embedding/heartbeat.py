@@ -10,11 +10,12 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 from viberary_pipeline.errors import StorageError
 from viberary_pipeline.storage import Place
+from viberary_pipeline.typed_json import parse_json
 
 log = logging.getLogger(__name__)
 SECONDS = 15.0
@@ -92,13 +93,10 @@ def forget(at: Place) -> None:
 
 
 def _read(at: Place, names: list[str]) -> list[Heartbeat]:
-    known = {field.name for field in fields(Heartbeat)}
-
     def read(name: str) -> Heartbeat | None:
         try:
-            values = json.loads(at.read(name))
-            return Heartbeat(**{key: value for key, value in values.items() if key in known})
-        except (FileNotFoundError, ValueError, TypeError):
+            return parse_json(Heartbeat, at.read(name))
+        except (FileNotFoundError, ValueError):
             return None
 
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as threads:

@@ -4,26 +4,34 @@ On a CPU with VNNI it computes twice as fast as float32.
 """
 
 import json
+import logging
 import shutil
-import uuid
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from viberary_pipeline.artifacts import write_atomically
 from viberary_pipeline.embedding.compute import TextEncoder
 from viberary_pipeline.embedding.jobs import JobOptions
-from viberary_pipeline.embedding.onnx_backend import ENCODER, INT8, MODEL, TOKENIZER, OnnxBackend
+from viberary_pipeline.embedding.onnx_backend import OnnxBackend
 from viberary_pipeline.embedding.texts import Texts
 from viberary_pipeline.encoders.files import ResolvedEncoder
+from viberary_pipeline.encoders.onnx_files import (
+    INT8,
+    MODEL,
+    TOKENIZER,
+    read_description,
+    verify_export,
+    write_description,
+)
 from viberary_pipeline.encoders.quantize import int8_name, quantize
 from viberary_pipeline.errors import EncoderError
 from viberary_pipeline.ranking_metrics import ndcg_of_scores
+from viberary_pipeline.storage import replacing_folder, write_atomically
+from viberary_pipeline.typed_json import parse_json
 
+log = logging.getLogger(__name__)
 LEAST_MEAN_COSINE = 0.99
 LEAST_NDCG = 0.99
 _GATE_TEXTS = 200
@@ -39,23 +47,6 @@ class Int8Quality:
     mean_cosine: float
     least_cosine: float
     ndcg_at_10: float
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-def quantise(folder: Path) -> Path:
-    """Write `model.int8.onnx` beside `model.onnx`, once; returns its path."""
-    target = folder / INT8
-    if target.exists():
-        return target
-    temporary = folder / f".{INT8}.{uuid.uuid4().hex[:8]}"
-    try:
-        quantize(folder, temporary, every_product=True)  # long texts, in batches
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return target
 
 
 def quality(full: NDArray[np.float32], int8: NDArray[np.float32]) -> Int8Quality:
@@ -88,40 +79,49 @@ def _ndcg(full: NDArray[np.float32], int8: NDArray[np.float32]) -> float:
     return float(ndcg_of_scores(scores, gains).mean())
 
 
-def measure(encoders: tuple[TextEncoder, TextEncoder], texts: Sequence[str]) -> Int8Quality:
-    """Embed `texts` by the float32 and the int8 `TextEncoder`, and compare."""
-    full, int8 = (encoder.encode(list(texts)).vectors for encoder in encoders)
-    return quality(full, int8)
-
-
-def _first_texts(texts: Texts) -> list[str]:
-    first = next(texts.batches(), None)
-    return [] if first is None else first["text"].to_pylist()[:_GATE_TEXTS]
-
-
 def gated_graph(options: JobOptions, encoder: ResolvedEncoder, texts: Texts, root: Path) -> JobOptions:
     """`options` with the quantised graph of `options.graph`, made once per encoder under `root`, once it has passed.
 
-    The gate is measured on the first texts, and its figures lie beside the graph in `quality.json`.
+    A damaged graph is named in the log and made anew. The gate is measured on the first texts, and its figures lie
+    beside the graph in `quality.json`.
 
     Raises:
         EncoderError: int8 is too far from float32 on these texts.
     """
     options.check()
-    folder, source = root / int8_name(encoder.fingerprint), Path(options.graph)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in (MODEL, TOKENIZER, ENCODER):
-        if not (folder / name).exists():
-            shutil.copyfile(source / name, folder / f".{name}")
-            (folder / f".{name}").replace(folder / name)
-    quantise(folder)
-    if not (folder / _QUALITY).exists() and (sample := _first_texts(texts)):
-        full, int8 = (
-            TextEncoder(
-                OnnxBackend(encoder.spec, encoder.fingerprint, folder, dtype=dtype), prefix=encoder.spec.document_prefix
-            )
-            for dtype in ("float32", "int8")
+    folder = root / int8_name(encoder.fingerprint)
+    try:
+        verify_export(folder)
+    except EncoderError as error:
+        if folder.exists():
+            log.warning("the int8 graph is made anew: %s (%s)", error.expected, error.found)
+        quantise(Path(options.graph), folder)
+    if not _has_passed(folder / _QUALITY) and (sample := _first_texts(texts)):
+        backends = (
+            OnnxBackend(encoder.spec, encoder.fingerprint, folder, dtype=dtype) for dtype in ("float32", "int8")
         )
-        measured = require_quality(measure((full, int8), sample))
-        write_atomically(folder / _QUALITY, json.dumps(measured.to_json()))
+        full, int8 = (TextEncoder(b, prefix=encoder.spec.document_prefix).encode(sample).vectors for b in backends)
+        write_atomically(folder / _QUALITY, json.dumps(asdict(require_quality(quality(full, int8)))))
     return replace(options, graph=str(folder))
+
+
+def quantise(exported: Path, folder: Path) -> None:
+    """Make the folder `folder`: the float32 export in `exported`, and its quantised copy beside it."""
+    with replacing_folder(folder) as scratch:
+        for name in (MODEL, TOKENIZER):
+            shutil.copyfile(exported / name, scratch / name)
+        quantize(exported, scratch / INT8, every_product=True)  # long texts, in batches
+        write_description(scratch, read_description(exported))
+
+
+def _has_passed(path: Path) -> bool:
+    try:
+        require_quality(parse_json(Int8Quality, path.read_bytes()))
+    except (OSError, ValueError, EncoderError):
+        return False
+    return True
+
+
+def _first_texts(texts: Texts) -> list[str]:
+    first = next(texts.batches(), None)
+    return [] if first is None else first["text"].to_pylist()[:_GATE_TEXTS]

@@ -19,25 +19,23 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from viberary_pipeline.artifacts import file_sha256
+from viberary_pipeline.embedding.options import JobOptions
 from viberary_pipeline.encoders.files import ResolvedEncoder
-from viberary_pipeline.encoders.quantize import int8_name
 from viberary_pipeline.encoders.spec import ModelSpec
-from viberary_pipeline.errors import ArtifactError, SettingsError
-from viberary_pipeline.storage import Place, place
-from viberary_pipeline.vectors.arrow_files import TEXTS_SCHEMA, VectorDtype, map_table, table_bytes
+from viberary_pipeline.errors import ArtifactError
+from viberary_pipeline.storage import Place, open_place
+from viberary_pipeline.typed_json import parse_json
+from viberary_pipeline.vectors.arrow_files import TEXTS_SCHEMA, ShardManifest, map_table, table_bytes
 
 FORMAT = 2
 JOB = "job.json"
-DEVICES = ("cpu", "cuda")
-DTYPES = ("auto", "float32", "float16", "bfloat16", "int8")
 
 
 @dataclass(frozen=True)
@@ -50,71 +48,24 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class ShardManifest:
-    """What a worker says of one finished shard. `sha256` is the vectors file's, `input_sha256` the texts'."""
+class JobFile:
+    """What `job.json` holds. `model_folder` is where the encoder's files lie on the machine that wrote the job;
+    elsewhere the worker takes those that the job carries, or finds them by `spec.source`."""
 
-    shard: int
-    sha256: str
-    input_sha256: str
-    fingerprint: str
-    rows: int
-    dimensions: int
-    dtype: str
-    device: str
-    tokens: int
-    seconds: float
-    attempts: int
-    host: str
-
-
-@dataclass(frozen=True)
-class JobOptions:
-    """How a job is computed.
-
-    Attributes:
-        device: `cpu` or `cuda`.
-        dtype: What the model computes in. `auto`: float32 on a CPU; on a GPU bfloat16 where it has it, else float16.
-            `int8` (CPU only) needs a quantised graph.
-        stored: How vectors are stored, `float32` or `float16`.
-        threads: The worker's CPU threads; None: as many as it may use.
-        graph: A folder with the encoder as ONNX (`encoders.onnx_export`), which a CPU runs by onnxruntime; "": torch.
-    """
-
-    device: str = "cpu"
-    dtype: str = "auto"
-    stored: VectorDtype = "float32"
-    threads: int | None = None
-    graph: str = ""
-
-    def check(self) -> None:
-        """Raise `SettingsError` for values that no worker takes."""
-        graph_missing = self.dtype == "int8" and (self.device != "cpu" or not self.graph)
-        if self.device not in DEVICES or self.dtype not in DTYPES or graph_missing:
-            raise SettingsError(
-                "The embedding job cannot be written",
-                expected=f"a device of {', '.join(DEVICES)} and a dtype of {', '.join(DTYPES)}; int8 on a CPU alone",
-                found=f"{self.device}, {self.dtype}",
-                todo="set VIBERARY_EMBEDDING_DEVICE and VIBERARY_EMBEDDING_DTYPE to one of these",
-            )
-
-    def key(self, fingerprint: str) -> str:
-        """The name under which vectors are kept: the encoder's fingerprint, or another for those of lesser quality.
-        float16 and bfloat16 vectors stay within a cosine of 0.999 of float32's and share its name."""
-        return int8_name(fingerprint) if self.dtype == "int8" else fingerprint
-
-
-@dataclass(frozen=True)
-class Job:
-    """A job, read. `model_folder` is where the encoder's files lie on the machine that wrote the job; elsewhere the
-    worker takes those that the job carries, or finds them by `spec.source`."""
-
-    place: Place
+    format: int
     spec: ModelSpec
     model_folder: str
     fingerprint: str
     options: JobOptions
     carries_model: bool
-    shards: tuple[Shard, ...] = field(default=())
+    shards: tuple[Shard, ...]
+
+
+@dataclass(frozen=True)
+class Job(JobFile):
+    """A job, read, and where it lies."""
+
+    place: Place
 
     @property
     def key(self) -> str:
@@ -168,8 +119,8 @@ class Job:
     def read_manifest(self, shard: Shard) -> ShardManifest | None:
         """What a worker said of a shard if that is about this input and this encoder, or None."""
         try:
-            manifest = ShardManifest(**json.loads(self.place.read(self.manifest(shard.index))))
-        except (FileNotFoundError, ValueError, TypeError):
+            manifest = parse_json(ShardManifest, self.place.read(self.manifest(shard.index)))
+        except (FileNotFoundError, ValueError):
             return None
         fits = (manifest.input_sha256, manifest.fingerprint, manifest.rows) == (shard.sha256, self.key, shard.rows)
         return manifest if fits else None
@@ -186,7 +137,7 @@ class Job:
         return manifest if found == manifest.sha256 else None
 
     def declared_done(self) -> int:
-        """How many shards have a manifest. One listing and no proof: what progress is told by."""
+        """How many shards have a manifest. One listing, and no proof: it is what progress reports use."""
         return len(self.place.names("done/"))
 
     def declared_rows(self) -> int:
@@ -219,7 +170,7 @@ def write_job(
     """
     options = options or JobOptions()
     options.check()
-    target = place(at) if isinstance(at, Path) else at
+    target = open_place(at) if isinstance(at, Path) else at
     if carry_model:
         for path in encoder.model_files():
             target.put(f"model/{path.relative_to(encoder.folder)}", path)
@@ -229,16 +180,16 @@ def write_job(
         data = table_bytes(table.take(pc.sort_indices(pc.utf8_length(table["text"]))))
         target.write(Job.texts(index), data)
         shards.append(Shard(index, table.num_rows, hashlib.sha256(data).hexdigest()))
-    description = {
-        "format": FORMAT,
-        "spec": encoder.spec.to_json(),
-        "model_folder": str(encoder.folder),
-        "fingerprint": encoder.fingerprint,
-        "options": asdict(options),
-        "carries_model": carry_model,
-        "shards": [asdict(shard) for shard in shards],
-    }
-    target.write(JOB, json.dumps(description, indent=1, ensure_ascii=False).encode())
+    described = JobFile(
+        format=FORMAT,
+        spec=encoder.spec,
+        model_folder=str(encoder.folder),
+        fingerprint=encoder.fingerprint,
+        options=options,
+        carries_model=carry_model,
+        shards=tuple(shards),
+    )
+    target.write(JOB, json.dumps(asdict(described), indent=1, ensure_ascii=False).encode())
     return read_job(target)
 
 
@@ -249,21 +200,13 @@ def read_job(at: Place | Path | str) -> Job:
         ArtifactError: there is no job that this version can read.
         StorageError: its place cannot be reached.
     """
-    source = place(at) if isinstance(at, (Path, str)) else at
+    source = open_place(at) if isinstance(at, (Path, str)) else at
     try:
-        values: dict[str, Any] = json.loads(source.read(JOB))
-        if values["format"] != FORMAT:
-            raise ValueError(f"format {values['format']}")
-        return Job(
-            place=source,
-            spec=ModelSpec.from_json(values["spec"]),
-            model_folder=values["model_folder"],
-            fingerprint=values["fingerprint"],
-            options=JobOptions(**values["options"]),
-            carries_model=values["carries_model"],
-            shards=tuple(Shard(**shard) for shard in values["shards"]),
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        file = parse_json(JobFile, source.read(JOB))
+        if file.format != FORMAT:
+            raise ValueError(f"format {file.format}")
+        return Job(**vars(file), place=source)
+    except (OSError, ValueError) as error:
         raise ArtifactError(
             f"There is no embedding job in {source.uri}",
             expected=f"a {JOB} of format {FORMAT}",

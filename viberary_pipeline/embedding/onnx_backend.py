@@ -8,14 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viberary_pipeline.embedding.batches import Ids, padded
-from viberary_pipeline.embedding.devices import usable_cpus
-from viberary_pipeline.encoders.layout import read_json
+from viberary_pipeline.encoders.onnx_files import (
+    INPUTS,
+    INT8,
+    MODEL,
+    OUTPUT,
+    load_tokenizer,
+    open_session,
+    verify_export,
+)
 from viberary_pipeline.encoders.spec import ModelSpec
 from viberary_pipeline.errors import EncoderError
+from viberary_pipeline.machine import usable_cores
 
-MODEL, TOKENIZER, ENCODER = "model.onnx", "tokenizer.json", "encoder.json"
-INT8 = "model.int8.onnx"
-_OUTPUT = "sentence_embedding"
 _BUDGET = 4096
 
 
@@ -30,15 +35,15 @@ class OnnxBackend:
     def __init__(
         self, spec: ModelSpec, fingerprint: str, folder: Path, *, dtype: str, threads: int | None = None
     ) -> None:
-        description = read_json(folder / ENCODER)
-        if description.get("fingerprint") != fingerprint:
+        description = verify_export(folder)
+        if description["fingerprint"] != fingerprint:
             raise EncoderError(
                 f"The ONNX graph is not the encoder {spec.name}'s",
                 expected=f"fingerprint {fingerprint}",
-                found=f"{description.get('fingerprint')} in {folder}",
+                found=f"{description['fingerprint']} in {folder}",
                 todo="materialize query_encoder again",
             )
-        if description.get("precision", "fp32") != "fp32":
+        if description["precision"] != "fp32":
             raise EncoderError(
                 f"The ONNX graph of {spec.name} is not float32",
                 expected="a graph exported with precision fp32",
@@ -48,40 +53,17 @@ class OnnxBackend:
         self.dtype = "int8" if dtype == "int8" else "float32"
         self.budget, self.multiple = _BUDGET, 1
         self._dimensions = spec.dimensions
-        self._pad = int(description["padding"]["id"])
+        self._pad: int = description["padding"]["id"]
         self._left = description["padding"]["side"] == "left"
-        self._load(folder, spec.max_tokens, threads or usable_cpus())
-
-    def _load(self, folder: Path, limit: int, threads: int) -> None:
-        import onnxruntime
-        from tokenizers import Tokenizer  # type: ignore[import-untyped]
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        graph = folder / (INT8 if self.dtype == "int8" else MODEL)
-        try:
-            self._session = onnxruntime.InferenceSession(
-                str(graph), sess_options=options, providers=["CPUExecutionProvider"]
-            )
-            self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
-        except Exception as error:  # both libraries raise their own kinds
-            raise EncoderError(
-                "The ONNX graph of the encoder cannot be loaded",
-                expected=f"{graph} and {TOKENIZER} beside it",
-                found=f"{type(error).__name__}: {str(error)[:300]}",
-                todo="materialize query_encoder again",
-            ) from error
-        self._tokenizer.enable_truncation(max_length=limit)
-        self._tokenizer.no_padding()
+        self._tokenizer = load_tokenizer(folder, description, padding=False)
+        self._session = open_session(folder / (INT8 if dtype == "int8" else MODEL), threads=threads or usable_cores())
 
     def tokenize(self, texts: Sequence[str]) -> Sequence[Sequence[int]]:
         return [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
 
     def run(self, ids: Sequence[Ids], width: int) -> Any:
         tokens, mask = padded(ids, width, self._pad, left=self._left)
-        (vectors,) = self._session.run([_OUTPUT], {"input_ids": tokens, "attention_mask": mask})
+        (vectors,) = self._session.run([OUTPUT], dict(zip(INPUTS, (tokens, mask), strict=True)))
         return vectors
 
     def collect(self, outputs: Sequence[Any]) -> NDArray[np.float32]:

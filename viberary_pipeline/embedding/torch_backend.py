@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viberary_pipeline.embedding.batches import Ids, padded
-from viberary_pipeline.embedding.devices import usable_cpus
 from viberary_pipeline.encoders.spec import ModelSpec
 from viberary_pipeline.encoders.torch_model import load_sentence_transformer
+from viberary_pipeline.machine import usable_cores
 
 # A GPU wants enough work per launch, a CPU its caches: 16 texts of 256 tokens.
 _BUDGET = {"cpu": 4096, "cuda": 65536}
@@ -29,7 +29,7 @@ class TorchBackend:
         import torch
 
         if device == "cpu":
-            torch.set_num_threads(threads or usable_cpus())
+            torch.set_num_threads(threads or usable_cores())
         self.device, self.dtype = device, dtype
         self.budget, self.multiple = _BUDGET[device], _MULTIPLE[device]
         self._model = load_sentence_transformer(spec, folder, device=device, dtype=dtype)

@@ -26,10 +26,10 @@ import pyarrow as pa
 from viberary_pipeline.embedding.batches import Tokens
 from viberary_pipeline.embedding.compute import Encoded, TextEncoder, encoder_of, is_full
 from viberary_pipeline.embedding.heartbeat import SECONDS, Pulse
-from viberary_pipeline.embedding.jobs import Job, Shard, ShardManifest, read_job
+from viberary_pipeline.embedding.jobs import Job, Shard, read_job
 from viberary_pipeline.embedding.processes import run_processes, visible_gpus
 from viberary_pipeline.errors import ArtifactError, EncoderError, SettingsError, StorageError, WorkerError
-from viberary_pipeline.vectors.arrow_files import problem_with, table_bytes, vectors_table
+from viberary_pipeline.vectors.arrow_files import ShardManifest, problem_with, table_bytes, vectors_table
 
 DONE = 0
 USAGE = 2

@@ -8,8 +8,9 @@ from pathlib import Path
 from viberary_pipeline.artifacts import digest, file_sha256
 from viberary_pipeline.encoders.layout import MODULES, ModelLayout, read_layout
 from viberary_pipeline.encoders.s3_model import s3_folder
-from viberary_pipeline.encoders.spec import ModelSpec, is_s3, resolve_spec, spec_of_folder
+from viberary_pipeline.encoders.spec import ModelSpec, resolve_spec, spec_of_folder
 from viberary_pipeline.errors import EncoderError
+from viberary_pipeline.storage import is_s3
 
 log = logging.getLogger(__name__)
 

@@ -6,13 +6,13 @@ sentence-transformers up to 5.6 (`pooling_mode_mean_tokens: true`) and the later
 are read. Supported are Transformer + Pooling (+ Normalize): what the query encoder's graph can carry.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from viberary_pipeline.errors import EncoderError
+from viberary_pipeline.typed_json import parse_json
 
 MODULES = "modules.json"
 POOLING_MODES = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
@@ -53,6 +53,14 @@ def read_layout(folder: Path) -> ModelLayout:
         EncoderError: a file is missing or unreadable, the weights are not safetensors, or the model has
             modules that the pipeline does not support.
     """
+    try:
+        return _read(folder)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        # A value of another kind than its key's: a list of prompts, a number for a module's name.
+        raise _unsupported(folder, f"a value of the wrong kind in its configuration ({error})") from error
+
+
+def _read(folder: Path) -> ModelLayout:
     transformer, pooling_folder, normalize = _modules(folder)
     config = read_json(transformer / "config.json")
     hidden = next((config[key] for key in _HIDDEN_SIZE_KEYS if key in config), None)
@@ -97,9 +105,7 @@ def read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:
     if optional and not path.exists():
         return {}
     try:
-        value = json.loads(_file(path).read_text(encoding="utf-8"))
-        if not isinstance(value, dict):
-            raise ValueError(f"holds a {type(value).__name__}")
+        return parse_json(dict[str, Any], _file(path).read_bytes())
     except (OSError, ValueError) as error:
         raise EncoderError(
             f"The model file {path} cannot be used",
@@ -107,7 +113,6 @@ def read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:
             found=f"{type(error).__name__}: {error}",
             todo="fetch the model again",
         ) from error
-    return value
 
 
 def _file(path: Path) -> Path:
@@ -134,11 +139,11 @@ def _unsupported(folder: Path, found: str) -> EncoderError:
 def _modules(folder: Path) -> tuple[Path, Path, bool]:
     """The transformer's folder, the pooling's folder, and whether the model ends in Normalize."""
     try:
-        modules = json.loads(_file(folder / MODULES).read_text(encoding="utf-8"))
-        kinds = [str(module["type"]) for module in modules]
-        paths = [folder / str(module["path"]) for module in modules]
-    except (ValueError, KeyError, TypeError) as error:
+        modules = parse_json(list[dict[str, Any]], _file(folder / MODULES).read_bytes())
+    except ValueError as error:
         raise _unsupported(folder, f"a {MODULES} that cannot be read ({error})") from error
+    kinds = [str(module["type"]) for module in modules]
+    paths = [folder / str(module["path"]) for module in modules]
     names = [kind.rsplit(".", 1)[-1] for kind in kinds]
     ours = all(kind.startswith("sentence_transformers.") for kind in kinds)
     if not ours or names not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):

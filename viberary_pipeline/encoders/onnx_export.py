@@ -1,11 +1,10 @@
 """Exports an encoder as one ONNX file for search, and proves that it gives the same vectors.
 
-Pooling and normalisation lie inside the graph. Written are `model.onnx`, `tokenizer.json` and, last,
-`encoder.json`; `search.query_encoder` reads them. `encoders.precision` decides between float32 and int8.
+Pooling and normalisation lie inside the graph. `encoders.onnx_files` has the files; `encoder.json` is written last.
+`encoders.precision` decides between float32 and int8.
 """
 
 import contextlib
-import json
 import logging
 import shutil
 import sys
@@ -18,13 +17,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from viberary_pipeline.artifacts import file_sha256, write_atomically
 from viberary_pipeline.encoders.files import ResolvedEncoder
+from viberary_pipeline.encoders.onnx_files import (
+    INPUTS,
+    MODEL,
+    OUTPUT,
+    TOKENIZER,
+    verify_export,
+    write_description,
+)
 from viberary_pipeline.encoders.parity_queries import PARITY_QUERIES
 from viberary_pipeline.encoders.precision import Precision, choose, cosines, in_int8
-from viberary_pipeline.encoders.query_encoder import ENCODER, FORMAT, MODEL, OUTPUT, PROBES, TOKENIZER, QueryEncoder
+from viberary_pipeline.encoders.query_encoder import PROBES, QueryEncoder
 from viberary_pipeline.encoders.torch_model import load_sentence_transformer
 from viberary_pipeline.errors import EncoderError
+from viberary_pipeline.storage import replacing_folder
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -47,7 +54,7 @@ def export_query_encoder(
         float32: A folder that the float32 export becomes if `out` gets int8, in place of what is there.
 
     Returns:
-        What `encoder.json` holds: spec, fingerprint, opset, padding, SHA-256 of both files; `precision`;
+        What `encoder.json` holds: spec, fingerprint, opset, padding, digests; `precision`;
         `parity` (of each precision that was made: queries, least and mean cosine to the original model, and what
         `encoders.precision` measures); `probes`, with which QueryEncoder proves itself on each machine.
 
@@ -64,7 +71,6 @@ def export_query_encoder(
         opset = _export_graph(model, encoder, Path(scratch) / "optimum", work / MODEL)
         _save_tokenizer(model, work / TOKENIZER)
         description: dict[str, Any] = {
-            "format": FORMAT,
             "spec": encoder.spec.to_json(),
             "fingerprint": encoder.fingerprint,
             "opset": opset,
@@ -74,9 +80,8 @@ def export_query_encoder(
                 "token": model.tokenizer.pad_token or "",
                 "side": model.tokenizer.padding_side,
             },
-            "files": {name: file_sha256(work / name) for name in (MODEL, TOKENIZER)},
         }
-        write_atomically(work / ENCODER, json.dumps(description, indent=1))
+        write_description(work, description)
         queries = list(PARITY_QUERIES)
         expected = np.asarray(
             model.encode(queries, prompt=encoder.spec.query_prefix, batch_size=16, show_progress_bar=False)
@@ -90,15 +95,31 @@ def export_query_encoder(
                 exact, work = work, small
                 if float32 is not None:
                     _keep(exact, float32)
-                description |= {
-                    "precision": "int8",
-                    "files": {name: file_sha256(work / name) for name in (MODEL, TOKENIZER)},
-                }
+                description["precision"] = "int8"
         description["probes"] = _probes(QueryEncoder(work))
         for name in (MODEL, TOKENIZER):
             (work / name).replace(out / name)
-        write_atomically(out / ENCODER, json.dumps(description, indent=1, ensure_ascii=False))
-    return description
+        return write_description(out, description)
+
+
+def float32_graph(encoder: ResolvedEncoder, folder: Path, *, make: bool = False) -> Path | None:
+    """The float32 export of `encoder` in `folder`, verified; a damaged one is named in the log and made anew.
+
+    None where there is none, unless `make`: then it is made. Raises `EncoderError` if it cannot be.
+    """
+    if not (make or folder.exists()):
+        return None
+    try:
+        if verify_export(folder)["fingerprint"] == encoder.fingerprint:
+            return folder
+        problem = "another encoder"
+    except EncoderError as error:
+        problem = f"{error.expected}: {error.found}"
+    if folder.exists():
+        log.warning("the float32 graph in %s is damaged (%s): it is exported anew", folder, problem)
+    with replacing_folder(folder) as scratch:
+        export_query_encoder(encoder, scratch)
+    return folder
 
 
 def _export_graph(model: "SentenceTransformer", encoder: ResolvedEncoder, scratch: Path, target: Path) -> int:
@@ -113,7 +134,7 @@ def _export_graph(model: "SentenceTransformer", encoder: ResolvedEncoder, scratc
         model.append(Normalize())
     try:
         onnx_export_from_model(model, scratch, task="feature-extraction", do_validation=False)
-        graph_file = onnx.load(scratch / "model.onnx")
+        graph_file = onnx.load(scratch / MODEL)
     except (ValueError, RuntimeError, NotImplementedError, OSError) as error:
         raise EncoderError(
             f"The encoder {encoder.spec.name} cannot be exported",
@@ -123,8 +144,8 @@ def _export_graph(model: "SentenceTransformer", encoder: ResolvedEncoder, scratc
         ) from error
     graph = graph_file.graph
     names = {"inputs": sorted(i.name for i in graph.input), "outputs": sorted(o.name for o in graph.output)}
-    oversized = (scratch / "model.onnx_data").exists()
-    if names["inputs"] != ["attention_mask", "input_ids"] or OUTPUT not in names["outputs"] or oversized:
+    oversized = (scratch / f"{MODEL}_data").exists()
+    if names["inputs"] != sorted(INPUTS) or OUTPUT not in names["outputs"] or oversized:
         raise EncoderError(
             f"The encoder {encoder.spec.name} cannot be exported",
             expected=f"input_ids and attention_mask in, {OUTPUT} out, in one file of at most 2 GB",
@@ -181,9 +202,9 @@ def _parity(
 def _keep(exact: Path, float32: Path) -> None:
     """Make the export `exact` the folder `float32`. Nobody fails for want of it: torch computes then."""
     try:
-        shutil.rmtree(float32, ignore_errors=True)
-        float32.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(exact, float32)
+        with replacing_folder(float32) as scratch:
+            for path in exact.iterdir():
+                shutil.move(path, scratch)
     except OSError as error:
         log.warning("the float32 graph is not kept in %s: %s", float32, error)
 

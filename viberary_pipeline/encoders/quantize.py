@@ -18,14 +18,15 @@ looked up, so they are kept as float16, which is exact enough and half the size.
 
 import logging
 from collections.abc import Iterator, Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from viberary_pipeline.encoders.query_encoder import MODEL, load_tokenizer, model_inputs, read_description
-from viberary_pipeline.sample.works import load_works
+from viberary_pipeline.encoders.onnx_files import MODEL, load_tokenizer, model_inputs, read_description
+from viberary_pipeline.typed_json import parse_json
 
 if TYPE_CHECKING:
     import onnx
@@ -42,7 +43,6 @@ def int8_name(fingerprint: str) -> str:
 _ALPHA = 0.65  # how much of a channel's size goes into the weights; from 0.5 to 0.8 the error is the same to a tenth
 _CALIBRATION_TEXTS = 64
 _CALIBRATION_BATCH = 8
-_TEXT_CHARACTERS = 150  # of a sample work: enough to tell works apart, and all of it takes seconds
 _LEAST = 1e-6  # in place of a size of 0
 _LARGE_TABLE = 1_000_000  # values: of smaller ones nothing is gained
 
@@ -98,9 +98,8 @@ def adapt(model: "onnx.ModelProto", folder: Path, *, every_product: bool = False
 
 
 def calibration_texts() -> list[str]:
-    """The beginnings of the bundled sample's works."""
-    editions = (work.editions[0] for work in load_works())
-    return [f"{edition.title}. {edition.description}"[:_TEXT_CHARACTERS] for edition in editions]
+    """The beginnings of 262 descriptions of books (`calibration_texts.json`): 150 characters each at most."""
+    return parse_json(list[str], (files("viberary_pipeline.encoders") / "calibration_texts.json").read_bytes())
 
 
 def _products(model: "onnx.ModelProto") -> list["onnx.NodeProto"]:
@@ -171,7 +170,7 @@ def _smooth(
             weights[node.input[1]].CopyFrom(changed)
         smoothed = f"{name}_smoothed"
         divisors = _constant(model, f"{smoothed}_factors", 1 / factors)
-        at = min(_place(model, node) for node in users)
+        at = min(_position(model, node) for node in users)
         for node in users:
             node.input[0] = smoothed
         model.graph.node.insert(at, helper.make_node("Mul", [name, divisors], [smoothed], name=smoothed))
@@ -196,13 +195,13 @@ def _scale_tokens(model: "onnx.ModelProto", users: Sequence["onnx.NodeProto"]) -
         helper.make_node("Max", [largest, least], [size]),
         helper.make_node("Div", [given, size], [scaled]),
     ]
-    first = min(_place(model, node) for node in users)
+    first = min(_position(model, node) for node in users)
     for made in reversed(before):
         model.graph.node.insert(first, made)
     for node in users:
         result, unscaled = node.output[0], f"{node.output[0]}_unscaled"
         node.input[0], node.output[0] = scaled, unscaled
-        model.graph.node.insert(_place(model, node) + 1, helper.make_node("Mul", [unscaled, size], [result]))
+        model.graph.node.insert(_position(model, node) + 1, helper.make_node("Mul", [unscaled, size], [result]))
 
 
 def _halve_tables(model: "onnx.ModelProto") -> None:
@@ -220,7 +219,7 @@ def _halve_tables(model: "onnx.ModelProto") -> None:
             result, halved = node.output[0], f"{node.output[0]}_float16"
             node.output[0] = halved
             cast = helper.make_node("Cast", [halved], [result], to=TensorProto.FLOAT)
-            nodes.insert(_place(model, node) + 1, cast)
+            nodes.insert(_position(model, node) + 1, cast)
 
 
 def _constant(model: "onnx.ModelProto", name: str, values: NDArray[Any]) -> str:
@@ -230,5 +229,5 @@ def _constant(model: "onnx.ModelProto", name: str, values: NDArray[Any]) -> str:
     return name
 
 
-def _place(model: "onnx.ModelProto", node: "onnx.NodeProto") -> int:
+def _position(model: "onnx.ModelProto", node: "onnx.NodeProto") -> int:
     return list(model.graph.node).index(node)

@@ -1,14 +1,5 @@
-"""Turns queries into vectors with onnxruntime, tokenizers and numpy alone: no torch where readers search.
+"""Turns queries into vectors with onnxruntime, tokenizers and numpy alone: no torch where readers search."""
 
-Reads the folder that `encoders.onnx_export` writes::
-
-    model.onnx       input_ids, attention_mask (int64, batch x tokens) -> sentence_embedding (float32, norm 1)
-    tokenizer.json   for the tokenizers library
-    encoder.json     spec, fingerprint, precision, padding, digests of both files, parity figures, probes
-"""
-
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,13 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from viberary_pipeline.encoders.onnx_files import (
+    MODEL,
+    OUTPUT,
+    load_tokenizer,
+    model_inputs,
+    open_session,
+    verify_export,
+)
 from viberary_pipeline.errors import EncoderError
 
-MODEL = "model.onnx"
-TOKENIZER = "tokenizer.json"
-ENCODER = "encoder.json"
-FORMAT = 1
-OUTPUT = "sentence_embedding"
 # At most so many texts at once. 32 bounds memory. An int8 graph scales its activations over the whole batch, so there a
 # query's vector would depend on the queries beside it: each goes alone, as a reader's does.
 BATCH = {"fp32": 32, "int8": 1}
@@ -45,33 +39,19 @@ class QueryEncoder:
     """
 
     def __init__(self, folder: Path, *, threads: int = 1) -> None:
-        import onnxruntime
-
         self.folder = Path(folder)
-        description = read_description(self.folder)
-        try:
-            spec = description["spec"]
-            self.spec_name: str = spec["name"]
-            self.precision: str = description.get("precision", "fp32")
-            self._batch = BATCH[self.precision]
-            self.fingerprint: str = description["fingerprint"]
-            self.dimensions: int = spec["dimensions"]
-            self.query_prefix: str = spec["query_prefix"]
-            self.document_prefix: str = spec["document_prefix"]
-            verify_files(self.folder, description["files"])
-            self._tokenizer = load_tokenizer(self.folder, description)
-        except (KeyError, TypeError) as error:
-            raise _damaged(self.folder / ENCODER, f"a value missing or of the wrong kind: {error}") from error
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3  # errors only: warnings go to the process's standard error
+        description = verify_export(self.folder)
+        spec = description["spec"]
+        self.spec_name: str = spec["name"]
+        self.precision: str = description["precision"]
+        self._batch = BATCH[self.precision]
+        self.fingerprint: str = description["fingerprint"]
+        self.dimensions: int = spec["dimensions"]
+        self.query_prefix: str = spec["query_prefix"]
+        self.document_prefix: str = spec["document_prefix"]
+        self._tokenizer = load_tokenizer(self.folder, description)
         # Spinning idle threads would take the cores from the web server between two queries.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(
-            str(self.folder / MODEL), sess_options=options, providers=["CPUExecutionProvider"]
-        )
+        self._session = open_session(self.folder / MODEL, threads=threads, spinning=False)
         self._prove(description.get("probes", ()))
 
     def encode(self, texts: Sequence[str], *, prefix: str | None = None) -> NDArray[np.float32]:
@@ -122,56 +102,3 @@ class QueryEncoder:
 def _encodable(text: str) -> str:
     """`text` with lone surrogates replaced: the command line passes bytes that are not UTF-8 as such."""
     return text.encode("utf-8", errors="replace").decode("utf-8")
-
-
-def load_tokenizer(folder: Path, description: Mapping[str, Any]) -> Any:
-    """The tokenizer of an export, which cuts and pads as `description` says. Raises `KeyError` if it does not say."""
-    from tokenizers import Tokenizer  # type: ignore[import-untyped]
-
-    padding = description["padding"]
-    tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
-    tokenizer.enable_truncation(max_length=description["spec"]["max_tokens"])
-    tokenizer.enable_padding(direction=padding["side"], pad_id=padding["id"], pad_token=padding["token"])
-    return tokenizer
-
-
-def model_inputs(tokenizer: Any, texts: list[str]) -> dict[str, NDArray[np.int64]]:
-    """What the graph takes for these texts: input_ids and attention_mask, int64 (texts, tokens)."""
-    encodings = tokenizer.encode_batch(texts)
-    return {
-        "input_ids": np.array([encoding.ids for encoding in encodings], dtype=np.int64),
-        "attention_mask": np.array([encoding.attention_mask for encoding in encodings], dtype=np.int64),
-    }
-
-
-def read_description(folder: Path) -> dict[str, Any]:
-    """What `encoder.json` says of an export, without loading it. Raises `EncoderError` if it cannot be read."""
-    path = folder / ENCODER
-    try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise _damaged(path, f"{type(error).__name__}: {error}") from error
-    if not isinstance(description, dict) or description.get("format") != FORMAT:
-        raise _damaged(path, "another format than this version reads")
-    return description
-
-
-def verify_files(folder: Path, digests: Mapping[str, str]) -> None:
-    """Raise `EncoderError` unless the files of an export are those that its description names by their SHA-256."""
-    for name in (MODEL, TOKENIZER):
-        try:
-            with (folder / name).open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise _damaged(folder / name, f"{type(error).__name__}") from error
-        if found != digests[name]:
-            raise _damaged(folder / name, f"SHA-256 {found[:16]}..., not {digests[name][:16]}...")
-
-
-def _damaged(path: Path, found: str) -> EncoderError:
-    return EncoderError(
-        "The query encoder's files are damaged",
-        expected=f"{path} as the export wrote it",
-        found=found,
-        todo="build again, which exports the encoder anew",
-    )

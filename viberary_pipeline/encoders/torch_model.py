@@ -41,8 +41,8 @@ def load_sentence_transformer(
             trust_remote_code=False,
             model_kwargs={"use_safetensors": True},
         )
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        if isinstance(error, getattr(torch, "OutOfMemoryError", ())):
+    except Exception as error:  # what a damaged file makes transformers and tokenizers raise has no common base
+        if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or type(error).__name__ == "AcceleratorError":
             raise
         raise EncoderError(
             f"The encoder {spec.name} cannot be loaded",

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from viberary_pipeline.artifacts import write_atomically
 from viberary_pipeline.evaluation.systems import THIS
+from viberary_pipeline.storage import write_atomically
 
 LATEST = "latest.html"
 _KEEP = 10

@@ -15,8 +15,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from viberary_pipeline.artifacts import digest, write_atomically
+from viberary_pipeline.artifacts import digest
 from viberary_pipeline.errors import QualityError
+from viberary_pipeline.storage import write_atomically
 
 Source = Literal["sample", "given"]
 Profile = Mapping[str, Any]

@@ -7,7 +7,6 @@ named to the server by LD_LIBRARY_PATH; the wheel itself is not installed, for i
 
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from viberary_pipeline.artifacts import file_sha256
 from viberary_pipeline.errors import RedisServerError
+from viberary_pipeline.storage import replacing_folder
 
 REQUIREMENT = "mysql-connector-python==8.0.33"
 SHA256 = "984f5649e6abee04461d6f52fbc77387d7137b8fd003c54bac66505006f17183"
@@ -95,27 +95,14 @@ def _unpack(wheel: Path, homes: tuple[Path, Path]) -> Path:
     problems = []
     for home in homes:
         try:
-            home.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(prefix=".openssl-", dir=home.parent))
-        except OSError as error:
-            problems.append(str(error))
-            continue
-        try:
-            with zipfile.ZipFile(wheel) as archive:
+            with replacing_folder(home) as temporary, zipfile.ZipFile(wheel) as archive:
                 for library in LIBRARIES:
                     (temporary / library).write_bytes(archive.read(f"mysql/vendor/{library}"))
-            temporary.chmod(0o755)
-            temporary.rename(home)
+                temporary.chmod(0o755)
         except OSError as error:
-            # Another process may have put the same files there in the meantime.
-            if all((home / library).is_file() for library in LIBRARIES):
-                return home
             problems.append(str(error))
-            continue
         else:
             return home
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
     raise RedisServerError(
         "OpenSSL 1.1 for the embedded Redis could not be kept",
         expected=f"one of these folders to be writable: {homes[0]}, {homes[1]}",

@@ -19,10 +19,10 @@ from pathlib import Path
 import psutil
 import redis
 
-from viberary_pipeline.artifacts import write_atomically
 from viberary_pipeline.errors import RedisServerError
 from viberary_pipeline.redis_server.candidates import Origin
 from viberary_pipeline.redis_server.probe import CONNECT_SECONDS, POLL_SECONDS, Identity, identify, local_url
+from viberary_pipeline.storage import write_atomically
 
 logger = logging.getLogger(__name__)
 

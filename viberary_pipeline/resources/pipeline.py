@@ -19,7 +19,7 @@ from viberary_pipeline.index.canaries import Canary, load_canaries
 from viberary_pipeline.quality.bounds import BOUNDS
 from viberary_pipeline.redis_server import connect
 from viberary_pipeline.settings import Settings, reference
-from viberary_pipeline.storage import Place, place
+from viberary_pipeline.storage import Place, open_place
 from viberary_pipeline.vectors.store import EmbeddingStore
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Pipeline:
             key,
             self.encoder.spec.dimensions,
             dtype=embedding.stored,
-            shared=place(embedding.vectors) if embedding.vectors else None,
+            shared=open_place(embedding.vectors) if embedding.vectors else None,
         )
 
 

@@ -5,12 +5,11 @@ numbers and by name. A dirty record never touches a clean one.
 """
 
 import json
-import os
 import struct
 import tomllib
-import uuid
 import zlib
 from collections.abc import Iterable
+from contextlib import ExitStack
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +18,7 @@ from viberary_pipeline.errors import SettingsError
 from viberary_pipeline.sample import records
 from viberary_pipeline.sample.works import Work, load_works
 from viberary_pipeline.sources.raw_files import FILES
+from viberary_pipeline.storage import replacing
 
 # The head of every file that any version of the sample writes: gzip with a comment (RFC 1952, 2.3), no time and no
 # file name. It tells the sample's own files, which may be replaced, from somebody's downloads, which may not.
@@ -112,18 +112,9 @@ def _replace_files(contents: dict[Path, bytes]) -> None:
     _refuse_foreign([path for path in present if not _is_ours(path)])
     # A file that is right keeps its time of modification: to whoever fingerprinted it, it has not changed.
     changed = {path: new for path, new in contents.items() if path not in present or path.read_bytes() != new}
-    temporary = {path: path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}") for path in changed}
-    try:
-        for path, beside in temporary.items():
-            with beside.open("wb") as file:
-                file.write(changed[path])
-                file.flush()
-                os.fsync(file.fileno())
-        for path, beside in temporary.items():
-            beside.replace(path)
-    finally:
-        for beside in temporary.values():
-            beside.unlink(missing_ok=True)
+    with ExitStack() as stack:  # all are written before the first is replaced
+        for path, content in changed.items():
+            stack.enter_context(replacing(path)).write_bytes(content)
 
 
 def _is_ours(path: Path) -> bool:

@@ -9,7 +9,6 @@ from typing import Any
 
 from viberary_pipeline.artifacts import digest
 from viberary_pipeline.errors import RawDataError
-from viberary_pipeline.sources import s3_files as s3
 from viberary_pipeline.sources.file_names import (
     FILES,
     OPTIONAL,
@@ -21,6 +20,7 @@ from viberary_pipeline.sources.file_names import (
     missing_parts,
     subset_of,
 )
+from viberary_pipeline.storage import Bucket, is_s3
 
 __all__ = ["FILES", "GZIP_MAGIC", "OPTIONAL", "TABLES", "RawInput", "RawPart", "find"]
 
@@ -77,22 +77,21 @@ class RawInput:
         return cls(values["table"], tuple(RawPart(**part) for part in values["parts"]), tuple(values["notes"]))
 
     def check_unchanged(self) -> None:
-        """Raises `RawDataError` if a part is no longer what was found."""
-        in_s3 = any(part.uri.startswith(s3.SCHEME) for part in self.parts)
-        client = s3.client() if in_s3 else None
+        """Raises `RawDataError` if a part is no longer what was found, and `StorageError` if S3 does not say."""
+        bucket = Bucket(self.parts[0].uri.rpartition("/")[0]) if self.parts and is_s3(self.parts[0].uri) else None
         for part in self.parts:
-            if in_s3:
-                now = s3.look(part.uri, client)
-                same, found = now.version == part.version, f"{now.size:,} bytes, {now.version}"
-            else:
-                try:
+            try:
+                if bucket is not None:
+                    version, size, _ = bucket.head(part.uri.rpartition("/")[2], len(GZIP_MAGIC))
+                    same, found = str(version) == part.version, f"{size:,} bytes, {version}"
+                else:
                     stat = Path(part.uri).stat()
-                except OSError as error:
-                    raise RawDataError(
-                        f"A raw file of {part.table} is gone", expected=part.uri, found=str(error), todo=_TODO
-                    ) from error
-                same = (stat.st_size, stat.st_mtime_ns) == (part.bytes, part.mtime_ns)
-                found = f"{stat.st_size:,} bytes, modified since"
+                    same = (stat.st_size, stat.st_mtime_ns) == (part.bytes, part.mtime_ns)
+                    found = f"{stat.st_size:,} bytes, modified since"
+            except OSError as error:
+                raise RawDataError(
+                    f"A raw file of {part.table} is gone", expected=part.uri, found=str(error), todo=_TODO
+                ) from error
             if not same:
                 raise changed(part, found)
 
@@ -120,8 +119,9 @@ def find(table: str, location: str, *, known: RawInput | None = None) -> RawInpu
 
     Raises:
         RawDataError: the location or a required table is missing, or a file is empty or not the gzip it is named.
+        StorageError: S3 cannot be reached, or refuses.
     """
-    folder, sizes, books = _look_round(location)
+    folder, sizes, books = _listing(location)
     subset = subset_of("books", books) if books else None
     chosen = (books,) if books and table == "books" else choose(table, sizes, subset).names
     if not chosen:
@@ -140,13 +140,13 @@ def find(table: str, location: str, *, known: RawInput | None = None) -> RawInpu
             found=f"no {_some(missing)}",
             todo="put them there or, to read without them, rename those that are there",
         )
-    places = [(f"{folder.rstrip('/')}/{name}", sizes[name]) for name in chosen]
-    if folder.startswith(s3.SCHEME):
-        client = s3.client()
-        parts = [_s3_part(table, uri, size, client) for uri, size in places]
+    if is_s3(folder):
+        bucket = Bucket(folder)
+        parts = [_s3_part(table, bucket, name, sizes[name]) for name in chosen]
     else:
         before = {part.uri: part for part in known.parts} if known else {}
-        parts = [_local_part(table, uri, size, before.get(uri)) for uri, size in places]
+        uris = {f"{folder.rstrip('/')}/{name}": sizes[name] for name in chosen}
+        parts = [_local_part(table, uri, size, before.get(uri)) for uri, size in uris.items()]
     return RawInput(table, tuple(parts), _notes(table, chosen, sizes, books))
 
 
@@ -164,22 +164,22 @@ def _notes(table: str, chosen: tuple[str, ...], present: Iterable[str], books: s
     return tuple(notes)
 
 
-def _look_round(location: str) -> tuple[str, dict[str, int], str | None]:
+def _listing(location: str) -> tuple[str, dict[str, int], str | None]:
     """The folder, {file name: stored bytes} in it, and the name of the books file if `location` is one."""
-    if "://" in location and not location.startswith(s3.SCHEME):
+    in_s3 = is_s3(location)
+    if "://" in location and not in_s3:
         raise RawDataError(
             "The raw files are somewhere that this version cannot read",
             expected="a folder, s3://bucket/prefix, or a books file in either",
             found=location,
             todo=_TODO,
         )
-    in_s3 = location.startswith(s3.SCHEME)
-    place = location.rstrip("/") if in_s3 else str(Path(location).expanduser().absolute())
-    folder, _, name = place.rpartition("/")
-    is_file = bool(s3.bucket_and_key(place)[1]) if in_s3 else not Path(place).is_dir()
-    books = name if is_file and (is_file_name(name) or (not in_s3 and Path(place).exists())) else None
-    folder = folder if books else place
-    sizes = s3.sizes(folder) if in_s3 else _local_sizes(Path(folder))
+    path = location.rstrip("/") if in_s3 else str(Path(location).expanduser().absolute())
+    folder, _, name = path.rpartition("/")
+    is_file = is_s3(folder) if in_s3 else not Path(path).is_dir()  # s3://bucket alone names no object
+    books = name if is_file and (is_file_name(name) or (not in_s3 and Path(path).exists())) else None
+    folder = folder if books else path
+    sizes = _s3_sizes(folder) if in_s3 else _local_sizes(Path(folder))
     if in_s3 and not sizes:
         raise RawDataError("The raw files are missing", expected=f"objects under {folder}/", found="none", todo=_TODO)
     if books is not None and not (books in sizes and is_of("books", books)):
@@ -226,11 +226,19 @@ def _local_part(table: str, uri: str, size: int, known: RawPart | None) -> RawPa
     return part
 
 
-def _s3_part(table: str, uri: str, size: int, client: Any) -> RawPart:
+def _s3_sizes(folder: str) -> dict[str, int]:
+    return {name: size for name, (_, size) in Bucket(folder).versions(deep=False).items()}
+
+
+def _s3_part(table: str, bucket: Bucket, name: str, size: int) -> RawPart:
+    uri = f"{bucket.uri}/{name}"
     _check_head(uri, size, None)
-    now = s3.look(uri, client)
-    _check_head(uri, now.size, now.head)
-    return RawPart(table, uri, uri.rpartition("/")[2], now.size, now.version, None)
+    try:
+        version, size, head = bucket.head(name, len(GZIP_MAGIC))
+    except FileNotFoundError as error:
+        raise RawDataError(f"A raw file of {table} is gone", expected=uri, found=str(error), todo=_TODO) from error
+    _check_head(uri, size, head)
+    return RawPart(table, uri, name, size, str(version), None)
 
 
 def _check_head(uri: str, size: int, head: bytes | None) -> None:

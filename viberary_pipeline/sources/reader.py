@@ -5,7 +5,7 @@ own reader does not. It holds no lock of Python's while at work, so that a threa
 """
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from io import BufferedReader
 from pathlib import Path
 
@@ -13,8 +13,8 @@ from isal import igzip, isal_zlib
 from tqdm import tqdm
 
 from viberary_pipeline.errors import RawDataError
-from viberary_pipeline.sources import s3_files as s3
 from viberary_pipeline.sources.raw_files import GZIP_MAGIC, RawPart, changed
+from viberary_pipeline.storage import Bucket, ObjectChangedError, ObjectVersion, is_s3
 
 _DAMAGE: tuple[type[Exception], ...] = (
     EOFError,
@@ -45,6 +45,7 @@ class PartReader:
         Raises:
             RawDataError: the file is damaged, cannot be read, or is not the one that was fingerprinted. What came
                 before must not be used either: the checksum stands at the end of the file.
+            StorageError: S3 cannot be reached any more.
         """
         while chunk := self._read(size):
             self.decompressed_read += len(chunk)
@@ -58,13 +59,12 @@ class PartReader:
     def _read(self, size: int) -> bytes:
         # read1 drops no more than the one piece that damage is in.
         try:
-            with _told(self.part):
-                return self._plain.read1(size)
+            return self._plain.read1(size)
         except _DAMAGE as error:
             raise self._damaged(error) from error
+        except ObjectChangedError as error:
+            raise changed(self.part, error.found) from error
         except OSError as error:
-            if s3.is_changed(error):
-                raise changed(self.part, "another object under this name") from error
             raise _unreadable(self.part, error) from error
         finally:
             self.compressed_read = self._stored.tell()
@@ -90,15 +90,15 @@ def open_part(part: RawPart, *, progress: bool = True) -> Iterator[PartReader]:
 
     Raises:
         RawDataError: the file cannot be opened, or is not the one that was fingerprinted.
+        StorageError: S3 cannot be reached, or refuses.
     """
     with ExitStack() as stack:
         try:
-            with _told(part):
-                stored = stack.enter_context(_open(part))
-                packed = stored.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC)
+            stored = stack.enter_context(_open(part))
+            packed = stored.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC)
+        except ObjectChangedError as error:
+            raise changed(part, error.found) from error
         except OSError as error:
-            if s3.is_changed(error):
-                raise changed(part, "another object under this name") from error
             raise _unreadable(part, error) from error
         plain = stack.enter_context(igzip.IGzipFile(fileobj=stored, mode="rb")) if packed else stored
         bar = stack.enter_context(
@@ -107,13 +107,11 @@ def open_part(part: RawPart, *, progress: bool = True) -> Iterator[PartReader]:
         yield PartReader(part, stored, plain, bar)
 
 
-def _told(part: RawPart) -> AbstractContextManager[None]:
-    # A local file needs no boto3.
-    return s3.told(part.uri) if part.uri.startswith(s3.SCHEME) else nullcontext()
-
-
 def _open(part: RawPart) -> BufferedReader:
-    return s3.open_stream(part.uri, part.version) if part.uri.startswith(s3.SCHEME) else Path(part.uri).open("rb")
+    if not is_s3(part.uri):
+        return Path(part.uri).open("rb")
+    bucket, name = Bucket.containing(part.uri)
+    return bucket.stream(name, ObjectVersion.parse(part.version))
 
 
 def _unreadable(part: RawPart, error: OSError) -> RawDataError:

@@ -95,7 +95,6 @@ def write_synthetic(
 def _write_files(folder: Path, plan: Plan, limits: DuckLimits, damage: float) -> dict[str, int]:
     _sweep(folder)
     owner = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    temporary = {name: folder / f".synth-{owner}-{table.file}" for name, table in TABLES.items()}
     lines: dict[str, int] = {}
     # DuckDB runs each query in the thread that asks; there are as many of those as limits.threads.
     with (
@@ -103,22 +102,18 @@ def _write_files(folder: Path, plan: Plan, limits: DuckLimits, damage: float) ->
         connect(replace(limits, threads=1), Path(scratch)) as connection,
     ):
         vocabulary = load_vocabulary(plan.seed)
-        for name, table in vocabulary.tables.items():
-            connection.register("loaded", table)
+        for name, loaded in vocabulary.tables.items():
+            connection.register("loaded", loaded)
             connection.execute(f"CREATE TABLE {name} AS FROM loaded")
             connection.unregister("loaded")
         made = _ranges(connection, plan, vocabulary, damage)
-        try:
-            for name, path in temporary.items():
-                with path.open("wb") as file:
-                    lines[name] = _write_table(name, made, plan, file, limits)
-                    file.flush()
-                    os.fsync(file.fileno())
-            for name, path in temporary.items():
-                path.replace(folder / TABLES[name].file)
-        finally:
-            for path in temporary.values():
-                path.unlink(missing_ok=True)
+        for name, table in TABLES.items():
+            with (Path(scratch) / table.file).open("wb") as file:
+                lines[name] = _write_table(name, made, plan, file, limits)
+                file.flush()
+                os.fsync(file.fileno())
+        for table in TABLES.values():
+            (Path(scratch) / table.file).replace(folder / table.file)
     return lines
 
 

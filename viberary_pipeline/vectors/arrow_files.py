@@ -6,8 +6,8 @@ Both are uncompressed Arrow IPC files of one record batch each, which are memory
 """
 
 import io
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -15,10 +15,27 @@ from numpy.typing import NDArray
 
 from viberary_pipeline.errors import ArtifactError
 
-VectorDtype: TypeAlias = Literal["float32", "float16"]
 NORM_TOLERANCE = 1e-3
 TEXTS_SCHEMA = pa.schema([pa.field("text_hash", pa.string()), pa.field("text", pa.string())])
 _ARROW_TYPE = {"float32": pa.float32(), "float16": pa.float16()}
+
+
+@dataclass(frozen=True)
+class ShardManifest:
+    """What a worker says of one finished shard of a job. `sha256` is the vectors file's, `input_sha256` the texts'."""
+
+    shard: int
+    sha256: str
+    input_sha256: str
+    fingerprint: str
+    rows: int
+    dimensions: int
+    dtype: str
+    device: str
+    tokens: int
+    seconds: float
+    attempts: int
+    host: str
 
 
 def vectors_schema(dimensions: int, dtype: str = "float32") -> pa.Schema:

@@ -1,12 +1,17 @@
 """The embedding store: every vector once, under the encoder's fingerprint and the text's hash.
 
 Layout: `{root}/{fingerprint}/{sha256}.arrow`, each part named by the SHA-256 of its own bytes. Parts are never
-changed; a part whose bytes do not give its name is set aside as `{sha256}.damaged-...`, and its texts count as missing
+changed; a part whose bytes do not give its name is renamed to `{sha256}.damaged-...`, and its texts count as missing
 again. The same hash in several parts is harmless: the first found serves. Every write is a rename, so a kill at any
 moment leaves the parts that were there and at most a hidden file, which the next compaction removes.
 
-Parts are memory-mapped. `compact` makes few large ones of many small ones, so that reading is bound by the disk;
-`verified.json` remembers which files were hashed, by size and time of change, so that opening costs no second read.
+Parts are memory-mapped. `compact` makes few large ones of many small ones, so that reading is bound by the disk.
+
+`verified.json` remembers the files that were hashed, so that opening costs no second read: by size, inode, and the
+times of modification and of change (ctime), as stat gives them. No program can set ctime back, so a file that was
+written to, replaced, or given its old mtime again is hashed anew. What this cannot see: a write within the tick of the
+file system's clock (milliseconds; a second or more on some network file systems) in which the file was hashed; a clock
+of the machine that was set back; bits that the disk itself lost. Without `verified.json` everything is hashed again.
 
 With a `shared` place in S3, that is the store, and the folder a copy of it on this machine: parts are fetched once,
 and new ones are put there first.
@@ -29,11 +34,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from viberary_pipeline.artifacts import file_sha256
-from viberary_pipeline.embedding.jobs import ShardManifest
 from viberary_pipeline.errors import ArtifactError
-from viberary_pipeline.storage import Folder, Place
+from viberary_pipeline.storage import Folder, Place, file_signature
+from viberary_pipeline.typed_json import parse_json
+from viberary_pipeline.vectors import VectorDtype
 from viberary_pipeline.vectors.arrow_files import (
-    VectorDtype,
+    ShardManifest,
     as_matrix,
     map_table,
     problem_with,
@@ -51,7 +57,7 @@ PART_ROWS = 65_536
 _SMALL = PART_ROWS // 2
 _MANY_SMALL = 16
 _LEFTOVER_SECONDS = 24 * 3600
-_SEEN = "verified.json"
+_VERIFIED = "verified.json"
 _LISTINGS = 5
 
 
@@ -83,7 +89,7 @@ class EmbeddingStore:
         self._shared = shared.inside(fingerprint) if shared is not None else None
         # A part is mapped while somebody reads it and no longer: what was read of it counts as memory of this process.
         self._tables: WeakValueDictionary[str, pa.Table] = WeakValueDictionary()
-        self._seen: dict[str, list[int]] | None = None
+        self._verified: dict[str, list[int]] | None = None
 
     @classmethod
     def all_under(cls, root: Path) -> "list[EmbeddingStore]":
@@ -91,7 +97,7 @@ class EmbeddingStore:
         found = []
         for folder in sorted(path for path in root.glob("*") if path.is_dir()):
             for part in sorted(folder.glob("*.arrow")):
-                # A damaged part does not tell; its store sets it aside when it is opened.
+                # A damaged part is skipped here: its store quarantines it when it opens it.
                 with contextlib.suppress(OSError, pa.ArrowInvalid, KeyError), pa.memory_map(str(part)) as source:
                     vector = pa.ipc.open_file(source).schema.field("vector")
                     dtype: VectorDtype = "float16" if vector.type.value_type == pa.float16() else "float32"
@@ -115,9 +121,9 @@ class EmbeddingStore:
         lacking = np.ones(len(keys), dtype=bool)
         for part in self.each_part() if len(keys) else ():
             here = np.sort(keys_of(part["text_hash"]))  # sorted: searched several times as fast
-            places = np.searchsorted(keys, here)
-            places[places == len(keys)] = 0
-            lacking[places[keys[places] == here]] = False
+            positions = np.searchsorted(keys, here)
+            positions[positions == len(keys)] = 0
+            lacking[positions[keys[positions] == here]] = False
         return lacking
 
     def parts(self) -> list[pa.Table]:
@@ -164,11 +170,11 @@ class EmbeddingStore:
         result = np.empty((len(wanted), self.dimensions), dtype=np.float32)
         scatter, filled = Scatter(codes, len(distinct)), np.zeros(len(distinct), dtype=bool)
         parts = self.parts()
-        places = np.asarray(pc.index_in(_hashes(parts), value_set=distinct).fill_null(-1))
+        wanted_codes = np.asarray(pc.index_in(_hashes(parts), value_set=distinct).fill_null(-1))
         starts = np.cumsum([0, *(len(part) for part in parts)])
         for part, start in zip(parts, starts[:-1], strict=True):
             matrix = as_matrix(part["vector"], self.dimensions)
-            codes_here = places[start : start + len(part)]
+            codes_here = wanted_codes[start : start + len(part)]
             here = np.flatnonzero(codes_here >= 0)
             code = codes_here[here]
             new = ~filled[code]
@@ -329,59 +335,75 @@ class EmbeddingStore:
         theirs = {name for name in self._shared.names() if name.endswith(".arrow") and "/" not in name}
         ours = {path.name for path in self.folder.glob("*.arrow")}
         for name in sorted(theirs - ours):
-            with contextlib.suppress(FileNotFoundError):  # compacted away meanwhile: its rows are in another part
-                self._here.write(name, self._shared.read(name))
+            self._fetch_part(name)
         for name in ours - theirs:
             self._tables.pop(name, None)
             self._here.delete(name)
 
-    def _open(self, path: Path) -> pa.Table | None:
+    def _fetch_part(self, name: str) -> bool:
+        """Copy a part of the shared place here; returns whether it is whole. A damaged one is removed there."""
+        assert self._shared is not None
         try:
-            stat = path.stat()
-            if self._seen is None:
-                self._seen = self._read_seen()
-            if self._seen.get(path.name) != [stat.st_size, stat.st_mtime_ns]:
+            data = self._shared.read(name)
+        except FileNotFoundError:  # compacted away meanwhile: its rows are in another part
+            return False
+        if f"{hashlib.sha256(data).hexdigest()}.arrow" != name:
+            log.warning("the part %s/%s is damaged: removed; its texts are embedded again", self._shared.uri, name)
+            self._shared.delete(name)
+            return False
+        self._here.write(name, data)
+        return True
+
+    def _open(self, path: Path, *, fetch: bool = True) -> pa.Table | None:
+        """The table of a part, mapped. A damaged one is quarantined, and fetched once more where the store is shared;
+        None if that does not help, or it cannot be read."""
+        try:
+            identity = file_signature(path)
+            if self._verified is None:
+                self._verified = self._read_verified()
+            if self._verified.get(path.name) != identity:
                 self._tables.pop(path.name, None)
-                if file_sha256(path) != path.stem:
-                    raise ArtifactError(
-                        "A part of the embedding store is damaged",
-                        expected=f"SHA-256 {path.stem}",
-                        found="another",
-                        todo="nothing: its texts are embedded again",
-                    )
-                self._seen[path.name] = [stat.st_size, stat.st_mtime_ns]
+                if (found := file_sha256(path)) == path.stem:
+                    self._verified[path.name] = identity
+                else:
+                    return self._replaced(path, f"its SHA-256 is {found}", fetch=fetch)
             table = self._tables.get(path.name)
             if table is None:
                 table = self._tables[path.name] = map_table(path, *self._schemas)
             return table
         except ArtifactError as error:
-            log.warning("set aside %s (%s); its texts are embedded again", path, error.what)
-            aside = path.with_suffix(f".damaged-{uuid.uuid4().hex[:8]}")
-        except OSError as error:  # unreadable: nothing to set aside, and another process may have done it
+            return self._replaced(path, error.found, fetch=fetch)
+        except OSError as error:  # unreadable, or another process was first
             log.warning("left out %s: %s", path, error)
             return None
+
+    def _replaced(self, path: Path, problem: str, *, fetch: bool) -> pa.Table | None:
+        """Quarantine a damaged part, and open the shared store's copy in its stead if there is one and it is whole."""
+        log.warning("the part %s is damaged (%s): renamed to .damaged-*", path, problem)
         try:
-            path.rename(aside)
-            if self._shared is not None:
-                self._shared.delete(path.name)
+            path.rename(path.with_suffix(f".damaged-{uuid.uuid4().hex[:8]}"))
         except OSError as error:
-            log.warning("could not set aside %s: %s", path, error)
+            log.warning("could not rename %s: %s", path, error)
+            return None
+        if fetch and self._shared is not None and self._fetch_part(path.name):
+            return self._open(path, fetch=False)
+        log.warning("the texts of %s are embedded again", path.name)
         return None
 
-    def _read_seen(self) -> dict[str, list[int]]:
+    def _read_verified(self) -> dict[str, list[int]]:
         try:
-            return dict(json.loads((self.folder / _SEEN).read_text()))
-        except (OSError, ValueError):
+            return parse_json(dict[str, list[int]], (self.folder / _VERIFIED).read_bytes())
+        except (OSError, ValueError):  # absent, or damaged: everything is hashed again
             return {}
 
     def _remember(self) -> None:
         """Write down which parts were hashed, where that is new; a reader without the right to write goes without."""
-        if self._seen is not None and self._seen != self._read_seen():
+        if self._verified is not None and self._verified != self._read_verified():
             with contextlib.suppress(OSError):
-                self._here.write(_SEEN, json.dumps(self._seen).encode())
+                self._here.write(_VERIFIED, json.dumps(self._verified).encode())
 
     def _sweep(self) -> None:
-        """Remove the hidden files of writes that were killed a day ago or more, and parts set aside as long ago."""
+        """Remove the hidden files of writes that were killed a day ago or more, and parts quarantined as long ago."""
         before = time.time() - _LEFTOVER_SECONDS
         for path in [*self.folder.glob(".*"), *self.folder.glob("*.damaged-*")]:
             with contextlib.suppress(OSError):

@@ -15,7 +15,7 @@ from viberary_pipeline.errors import WorkerError
 
 log = logging.getLogger(__name__)
 POLL_SECONDS = 1.0
-_TELL_SECONDS = 30.0
+_REPORT_SECONDS = 30.0
 Say = Callable[[str], object]
 
 
@@ -47,8 +47,8 @@ class Limits:
 
     Attributes:
         deadline: For the whole job.
-        stall: Without a row embedded or a shard done, once a worker was heard of.
-        start: Until a worker is heard of at all (a machine starts, a queue has room); remote executors alone.
+        stall: Without a row embedded or a shard done, once a worker has written a heartbeat.
+        start: Until the first heartbeat (a machine starts, a queue has room); remote executors alone.
         submissions: How often a job may be submitted, losses of machines included.
     """
 
@@ -115,15 +115,15 @@ class _Watch:
     def check(self, job: Job, status: JobStatus) -> str:
         """What is overdue, or ""."""
         now = time.monotonic()
-        seen = (status.rows, job.declared_done())
-        if seen != self.last:
-            self.last, self.moved = seen, now
+        progress = (status.rows, job.declared_done())
+        if progress != self.last:
+            self.last, self.moved = progress, now
         if now - self.started > self.limits.deadline:
             return f"not done after the deadline of {self.limits.deadline:.0f} s"
-        heard = any(seen)
-        allowed = self.limits.stall if heard else max(self.limits.stall, self.limits.start)
+        started = any(progress)
+        allowed = self.limits.stall if started else max(self.limits.stall, self.limits.start)
         if now - self.moved > allowed:
-            return f"nothing has moved for {allowed:.0f} s" if heard else f"no worker was heard of for {allowed:.0f} s"
+            return f"nothing has moved for {allowed:.0f} s" if started else f"no worker has started for {allowed:.0f} s"
         return ""
 
 
@@ -134,7 +134,7 @@ def run_job(executor: Executor, job: Job, limits: Limits | None = None, say: Say
         executor: Where it runs.
         job: The job.
         limits: How long to wait.
-        say: Is told now and then how far it is.
+        say: Called now and then with how far it is.
 
     Returns:
         What the executor says of the run, and how often it was submitted.
@@ -180,13 +180,13 @@ def _added(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _wait(executor: Executor, submission: Submission, watch: _Watch, say: Say) -> tuple[JobStatus, str]:
-    told, total = time.monotonic(), sum(shard.rows for shard in submission.job.shards)
+    reported, total = time.monotonic(), sum(shard.rows for shard in submission.job.shards)
     while True:
         status = executor.poll(submission, wait_seconds=POLL_SECONDS)
         if status.state != "running":
             return status, ""
-        if time.monotonic() - told > _TELL_SECONDS:
-            told = time.monotonic()
+        if time.monotonic() - reported > _REPORT_SECONDS:
+            reported = time.monotonic()
             say(f"{status.rows:,} of {total:,} texts embedded")
         if overdue := watch.check(submission.job, status):
             return status, overdue

@@ -13,12 +13,11 @@ from math import ceil
 from typing import Any
 
 from viberary_pipeline.artifacts import digest
-from viberary_pipeline.embedding.executors.aws import client_of
+from viberary_pipeline.embedding.executors.aws import client_of, refusals
 from viberary_pipeline.embedding.executors.base import JobStatus, Machine, Submission
 from viberary_pipeline.embedding.heartbeat import failures, forget, heartbeats
 from viberary_pipeline.embedding.jobs import Job
 from viberary_pipeline.embedding.settings import BatchSettings
-from viberary_pipeline.errors import WorkerError
 
 log = logging.getLogger(__name__)
 MOST_CHILDREN = 10_000
@@ -170,19 +169,9 @@ class BatchExecutor:
         )
 
     def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
+        with refusals("batch", operation):
             answer: dict[str, Any] = getattr(self._batch, operation)(**arguments)
-        except (ClientError, BotoCoreError) as error:
-            raise WorkerError(
-                "AWS Batch refused",
-                expected=f"the queue {self.settings.queue}, the definition {self.settings.definition}, and the rights "
-                "of deploy/aws/pipeline-policy.json",
-                found=f"{operation}: {error}",
-                todo="mend the rights or the VIBERARY_BATCH_* settings; see docs/operations.md",
-            ) from error
-        return answer
+            return answer
 
 
 def _name(job: Job) -> str:

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from viberary_pipeline.artifacts import digest
-from viberary_pipeline.embedding.executors.aws import client_of
+from viberary_pipeline.embedding.executors.aws import client_of, refusals, refused
 from viberary_pipeline.embedding.executors.base import JobStatus, Machine, Submission
 from viberary_pipeline.embedding.executors.ec2_machine import (
     ON_DEMAND_PRICE,
@@ -33,6 +33,7 @@ from viberary_pipeline.embedding.executors.ec2_machine import (
 from viberary_pipeline.embedding.heartbeat import Heartbeat, forget, heartbeats
 from viberary_pipeline.embedding.jobs import Job
 from viberary_pipeline.errors import WorkerError
+from viberary_pipeline.storage import error_code
 
 log = logging.getLogger(__name__)
 
@@ -140,11 +141,9 @@ class Ec2Executor:
 
     def _start(self, job: Job) -> str:
         """Start a machine for `job`; returns its id."""
-        from botocore.exceptions import BotoCoreError, ClientError
-
         script = user_data(job, self.settings, self._ec2.meta.region_name, _endpoint())
-        refused: list[str] = []
-        for attempt, (kind, market, zone) in enumerate(self._choices(refused)):
+        refusals_met: list[str] = []
+        for attempt, (kind, market, zone) in enumerate(self._choices(refusals_met)):
             ami, root_device = self._image(kind)
             # EC2 gives the same machine for the same token, should an answer get lost and the call be repeated.
             token = digest([job.place.uri, kind, market, zone, attempt, time.time()])
@@ -160,16 +159,15 @@ class Ec2Executor:
                 root_device=root_device,
             )
             try:
-                answer = self._ec2.run_instances(**asked)
-            except ClientError as error:
-                code = str(error.response["Error"]["Code"])
+                with refusals("ec2", f"{kind} ({market}) in {zone or 'any zone'}"):
+                    answer = self._ec2.run_instances(**asked)
+            except WorkerError as error:
+                code = error_code(error.__cause__)
                 if code not in _NO_CAPACITY and not code.startswith("InvalidInstanceType"):
-                    raise self._refused(f"{kind} ({market}) in {zone or 'any zone'}: {error}") from error
+                    raise
                 log.info("no %s (%s) in %s: %s", kind, market, zone or "any zone", code)
-                refused.append(f"{kind} {market} {zone}: {code}")
+                refusals_met.append(f"{kind} {market} {zone}: {code}")
                 continue
-            except BotoCoreError as error:
-                raise self._refused(f"{type(error).__name__}: {error}") from error
             identity = str(answer["Instances"][0]["InstanceId"])
             self._started[identity] = time.monotonic()
             log.info("started %s: %s (%s) in %s", identity, kind, market, zone or "any zone")
@@ -177,7 +175,7 @@ class Ec2Executor:
         raise WorkerError(
             "No GPU machine is to be had",
             expected=f"one of {', '.join(self.settings.instance_types)}",
-            found="; ".join(refused) or "no type that the region offers within the price limit",
+            found="; ".join(refusals_met) or "no type that the region offers within the price limit",
             todo="try later, allow on-demand (VIBERARY_EC2_MARKETS), more types, another region, or a higher price",
         )
 
@@ -224,7 +222,7 @@ class Ec2Executor:
             ]
             images = self._call("describe_images", Owners=[_AMI_OWNER], Filters=filters)["Images"]
         if not images:
-            raise self._refused(f"no image {self.settings.ami or name!r} in this region")
+            raise refused("ec2", f"no image {self.settings.ami or name!r} in this region")
         newest = max(images, key=lambda image: image.get("CreationDate", ""))
         return newest["ImageId"], newest.get("RootDeviceName") or "/dev/sda1"
 
@@ -244,54 +242,27 @@ class Ec2Executor:
     def _instances(
         self, tags: Mapping[str, str], states: list[str] | None, ids: list[str] | None = None
     ) -> Iterator[dict[str, Any]]:
-        from botocore.exceptions import BotoCoreError, ClientError
-
         filters = [{"Name": f"tag:{name}", "Values": [value]} for name, value in tags.items()]
         if states:
             filters.append({"Name": "instance-state-name", "Values": states})
-        try:
+        # A machine may be forgotten, or not known yet.
+        with refusals("ec2", "describe_instances", harmless="InvalidInstanceID.NotFound"):
             pages = self._ec2.get_paginator("describe_instances").paginate(
                 **({"InstanceIds": ids} if ids else {}), Filters=filters
             )
             for page in pages:
                 for reservation in page["Reservations"]:
                     yield from reservation["Instances"]
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "InvalidInstanceID.NotFound":  # forgotten, or not yet known
-                return
-            raise self._refused(str(error)) from error
-        except BotoCoreError as error:
-            raise self._refused(f"{type(error).__name__}: {error}") from error
 
     def _terminate(self, ids: list[str]) -> None:
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        if not ids:
-            return
-        try:
-            self._ec2.terminate_instances(InstanceIds=ids)
-        except ClientError as error:
-            if not error.response["Error"]["Code"].startswith("InvalidInstanceID"):
-                raise self._refused(f"machines {', '.join(ids)} could not be ended: {error}") from error
-        except BotoCoreError as error:
-            raise self._refused(f"machines {', '.join(ids)} could not be ended: {error}") from error
+        if ids:
+            with refusals("ec2", f"machines {', '.join(ids)} could not be ended", harmless="InvalidInstanceID"):
+                self._ec2.terminate_instances(InstanceIds=ids)
 
     def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
+        with refusals("ec2", operation):
             answer: dict[str, Any] = getattr(self._ec2, operation)(**arguments)
-        except (ClientError, BotoCoreError) as error:
-            raise self._refused(f"{operation}: {error}") from error
-        return answer
-
-    def _refused(self, found: str) -> WorkerError:
-        return WorkerError(
-            "EC2 refused",
-            expected="the rights of deploy/aws/pipeline-policy.json, and settings that EC2 takes",
-            found=found,
-            todo="mend the rights or the VIBERARY_EC2_* settings; see docs/operations.md",
-        )
+            return answer
 
 
 def _of_exit(beat: Heartbeat, rows: int) -> JobStatus:

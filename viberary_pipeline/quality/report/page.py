@@ -3,10 +3,11 @@
 from importlib.resources import files
 from pathlib import Path
 
-from viberary_pipeline.artifacts import digest, write_atomically
+from viberary_pipeline.artifacts import digest
 from viberary_pipeline.quality.report import text
 from viberary_pipeline.quality.report.inputs import ReportInputs
 from viberary_pipeline.quality.report.sections import page_values
+from viberary_pipeline.storage import write_atomically
 
 KEEP_REPORTS = 10
 LATEST = "latest.html"
