@@ -39,7 +39,7 @@ class DuckLimits:
 def connect(limits: DuckLimits, scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection whose tables live in a file under `scratch` and spill there; both go with it."""
     with tempfile.TemporaryDirectory(prefix=".duckdb-", dir=scratch) as folder:
-        connection = duckdb.connect(str(Path(folder) / "scratch.duckdb"), config=_config(limits, Path(folder)))
+        connection = duckdb.connect(str(Path(folder) / "scratch.duckdb"), config=config(limits, Path(folder)))
         try:
             yield connection
         finally:
@@ -62,10 +62,11 @@ def told(what: str) -> Iterator[None]:
 
 def open_in_memory(limits: DuckLimits, scratch: Path) -> duckdb.DuckDBPyConnection:
     """A connection without a file of its own, for work that passes through; what it spills goes to `scratch`."""
-    return duckdb.connect(":memory:", config=_config(limits, scratch))
+    return duckdb.connect(":memory:", config=config(limits, scratch))
 
 
-def _config(limits: DuckLimits, folder: Path) -> dict[str, str | bool | int | float | list[str]]:
+def config(limits: DuckLimits, folder: Path) -> dict[str, str | bool | int | float | list[str]]:
+    """The configuration of a connection that spills to `folder`."""
     return {
         "memory_limit": limits.memory_limit,
         "threads": limits.threads,

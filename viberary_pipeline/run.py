@@ -17,7 +17,7 @@ from viberary_pipeline.embedding.executors.choice import check_executor
 from viberary_pipeline.encoders.files import check_encoder
 from viberary_pipeline.errors import GateRefused
 from viberary_pipeline.quality.bounds import TABLES
-from viberary_pipeline.quality.report import READ_TABLES
+from viberary_pipeline.quality.report.inputs import READ_TABLES
 from viberary_pipeline.quality.verdict import validation_stage
 from viberary_pipeline.settings import Settings
 

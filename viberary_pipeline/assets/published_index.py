@@ -9,10 +9,10 @@ from viberary_pipeline.index.clean import remove_unneeded
 from viberary_pipeline.index.contract import read_pointer, read_record
 from viberary_pipeline.index.lock import build_lock
 from viberary_pipeline.index.publish import publish, save
-from viberary_pipeline.quality.baseline import remember_published
+from viberary_pipeline.quality.baseline import Baseline, save_baseline
 from viberary_pipeline.quality.bounds import TABLES
 from viberary_pipeline.quality.profile import profiled
-from viberary_pipeline.quality.report import standing_tables
+from viberary_pipeline.quality.report.inputs import consistent_tables
 from viberary_pipeline.quality.verdict import require_passed
 from viberary_pipeline.resources import SearchIndex, Storage
 
@@ -62,12 +62,14 @@ def _remember(context: dg.AssetExecutionContext, storage: Storage, build: str) -
         )
         return
     made = storage.store.current("search_index")
-    documents = standing_tables(storage.store).get("documents")
+    tables = consistent_tables(storage.store)
+    documents = tables.get("documents")
     if made.facts["build"] != build or documents is None or made.inputs["documents"] != documents.key:
         context.log.warning("the tables here have changed since the live build was made, and are not compared with")
         return
     profiles = {table: dict(profiled(storage.store, table, storage.limits).facts) for table in TABLES}
-    remember_published(storage.path, build, source_of(storage), profiles)
+    keys = {table: tables[table].key for table in TABLES}
+    save_baseline(storage.path, Baseline(build, source_of(storage), profiles, keys))
 
 
 def _built_by(context: dg.AssetExecutionContext) -> str | None:
