@@ -187,7 +187,7 @@ def step_quality(out: str, table: str) -> dict[str, Any]:
         related={name: path for name, path in paths.items() if name != table},
         limits=LIMITS,
     )
-    return {"expectations": len(report.results), "missed": sorted(r.name for r in report.results if not r.success)}
+    return {"expectations": len(report.results), "failed": sorted(r.name for r in report.results if r.outcome == "failed")}
 
 
 def _found(table: str, folder: str) -> RawInput:

@@ -262,12 +262,12 @@ def test_where_there_were_no_rows_nothing_is_compared(tmp_path: Path) -> None:
     nothing, something = measured([]), measured(sound("books"))
     compared = drift_metrics("books", something, Comparison(Baseline("b1", "given", {"books": nothing})))
     assert {metric.value for metric in compared.values()} == {None}
-    assert compared["share_of_live_rows"] == Metric(None, undefined="the live build had no rows")
+    assert compared["share_of_last_rows"] == Metric(None, undefined="the live build had no rows")
     emptied = drift_metrics("books", nothing, Comparison(Baseline("b1", "given", {"books": something})))
-    assert emptied["share_of_live_rows"].value == 0
+    assert emptied["share_of_last_rows"].value == 0
     assert emptied["share_of_key_fill_lost"].value == 1
     other = drift_metrics("books", something, Comparison(Baseline("b1", "given", {})))
-    assert other["share_of_live_rows"].undefined == "the live build did not measure this table"
+    assert other["share_of_last_rows"].undefined == "the live build did not measure this table"
 
 
 # ------------------------------------------------------------------------------------------------- the baseline

@@ -28,7 +28,7 @@ def site_config(docs: Path) -> dict[str, Any]:
         "class_name": "SiteBuilder",
         "site_name": "Viberary",
         "show_how_to_buttons": False,
-        "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(docs)},
+        "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": literal(docs)},
         "site_index_builder": {"class_name": "DefaultSiteIndexBuilder", **ours("Index")},
         "site_section_builders": {
             "expectations": "None",  # the bounds are on every result page
@@ -37,6 +37,11 @@ def site_config(docs: Path) -> dict[str, Any]:
             "validations": {**ours("Result"), "run_name_filter": {"matches_regex": "."}},
         },
     }
+
+
+def literal(path: Path) -> str:
+    """A path in the configuration of Great Expectations, where a bare "$" begins a variable."""
+    return str(path).replace("$", r"\$")
 
 
 def page_path(docs: Path, key: Sequence[str]) -> Path:

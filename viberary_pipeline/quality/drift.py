@@ -104,7 +104,7 @@ def _rejects(current: Profile, baseline: Profile) -> Metric:
 
 
 _EVERY_TABLE: Mapping[str, Callable[[Profile, Profile], Metric]] = {
-    "share_of_live_rows": _rows,
+    "share_of_last_rows": _rows,
     "share_of_fill_lost": _fill(),
 }
 _MEASURES: Mapping[str, Mapping[str, Callable[[Profile, Profile], Metric]]] = {

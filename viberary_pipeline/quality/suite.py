@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from viberary_pipeline.errors import QualityError
 from viberary_pipeline.quality.bounds import ExpectationSpec, wrong_entry
-from viberary_pipeline.quality.data_docs import SITE, page_path, site_config
+from viberary_pipeline.quality.data_docs import SITE, literal, page_path, site_config
 from viberary_pipeline.quality.metrics import FIGURES, ROWS, Measured
 from viberary_pipeline.quality.results import EXAMPLES, ExpectationResult, result_of
 
@@ -128,7 +128,7 @@ def _project(docs: Path) -> Any:
     defaults = InMemoryStoreBackendDefaults()
     defaults.stores[defaults.validation_results_store_name]["store_backend"] = {
         "class_name": "TupleFilesystemStoreBackend",
-        "base_directory": str(docs.parent / "gx" / "results"),
+        "base_directory": literal(docs.parent / "gx" / "results"),
     }
     return DataContextConfig(
         store_backend_defaults=defaults,
