@@ -458,12 +458,13 @@ import sys
 from pathlib import Path
 from viberary_pipeline.artifacts import ArtifactStore
 from viberary_pipeline.duck import DuckLimits
-from viberary_pipeline.quality.report.make import make_report, table_plots, table_rows
+from viberary_pipeline.quality.report.make import make_report, table_plots
 from viberary_pipeline.quality.validation import validated
 home, limits = Path({str(storage.path)!r}), DuckLimits("1GB", 2)
 store = ArtifactStore(home)
 validated(store, "books", home=home, source="given", limits=limits, run_name="again")
-print(make_report(store, home, "given", limits).reused, table_rows(store, limits))
+report = make_report(store, home, "given", limits)
+print(report.reused, report.artifact.facts["rows"])
 print(table_plots(store, "books", limits).count("data:image/png;base64,"))
 print([name for name in ("great_expectations", "matplotlib", "pandas", "PIL", "jinja2") if name in sys.modules])
 """
@@ -563,8 +564,8 @@ def test_a_plot_takes_its_colours_from_the_page_and_marks_the_limit() -> None:
     assert "cut at 200" in image
     assert {"var(--ink)", "var(--bar)", "var(--mark)", "var(--line)"} <= set(re.findall(r"var\(--\w+\)", image))
     assert not re.search(r"#0101|\sid=|url\(|xlink|<script|<!DOCTYPE", image)
-    assert "var(--before)" not in image
-    assert "var(--before)" in svg(NUMBERS, distribution(NUMBERS, {1: 1}), distribution(NUMBERS, {2: 1}))
+    assert "var(--live)" not in image
+    assert "var(--live)" in svg(NUMBERS, distribution(NUMBERS, {1: 1}), distribution(NUMBERS, {2: 1}))
     assert svg(KINDS, distribution(KINDS, {})) == ""
     assert png(KINDS, distribution(KINDS, {})) == b""
 

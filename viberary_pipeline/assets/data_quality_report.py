@@ -5,7 +5,7 @@ import dagster as dg
 from viberary_pipeline.assets.common import StageConfig, artifact_metadata
 from viberary_pipeline.quality.baseline import Source
 from viberary_pipeline.quality.bounds import TABLES
-from viberary_pipeline.quality.report.make import Counted, make_report, table_plots, table_rows
+from viberary_pipeline.quality.report.make import make_report, table_plots
 from viberary_pipeline.resources import Encoder, Storage
 
 
@@ -14,20 +14,18 @@ def data_quality_report(
     context: dg.AssetExecutionContext, config: StageConfig, storage: Storage, encoder: Encoder
 ) -> dg.MaterializeResult:
     """quality/report/latest.html: one page that needs no network, with the plots that are below as well."""
-    counted = Counted(encoder.resolve(), encoder.name)
     produced = make_report(
-        storage.store, storage.path, source_of(storage), storage.limits, encoder=counted, force=config.force
+        storage.store, storage.path, source_of(storage), storage.limits, encoder=encoder.resolve(), force=config.force
     )
     facts = produced.artifact.facts
     context.log.info(facts["verdict"] + (" (unchanged)" if produced.reused else ""))
-    rows = table_rows(storage.store, storage.limits)
-    plots = {table: plots_of(storage, table) for table in rows}
+    plots = {table: plots_of(storage, table) for table in facts["rows"]}
     return dg.MaterializeResult(
         metadata={
             **artifact_metadata(produced),
             "verdict": facts["verdict"],
             "report": dg.MetadataValue.path(facts["page"]),
-            "rows": dg.MetadataValue.json(rows),
+            "rows": dg.MetadataValue.json(facts["rows"]),
             **{f"plots_{table}": found["plots"] for table, found in plots.items() if found},
         }
     )

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 from viberary_pipeline.errors import QualityError
 
 if TYPE_CHECKING:
-    import duckdb
-
     from viberary_pipeline.duck import DuckLimits
 
 # documents is downstream of the other three tables, so how the tables fit together is measured there.
@@ -97,7 +95,11 @@ def measure(
             connection.execute(f"CREATE VIEW {ROWS} AS {sql('quality', table)}")
             columns = tuple(row[0] for row in connection.execute(f"DESCRIBE {ROWS}").fetchall())
             (rows,) = connection.execute(f"SELECT count(*) FROM {ROWS}").fetchone() or (0,)
-            fitting = _fitting(connection, works_left_out) if table == "documents" else {}
+            fitting: dict[str, Metric] = {}
+            if table == "documents":
+                cursor = connection.execute(sql("quality", "documents_figures"), {"works_left_out": works_left_out})
+                names = [column[0] for column in cursor.description or ()]
+                fitting = dict(zip(names, map(_metric, cursor.fetchone() or ()), strict=True))
         except duckdb.Error as error:
             raise QualityError(
                 f"The table {table} cannot be measured",
@@ -112,14 +114,6 @@ def measure(
             [metric.value for metric in figures.values()],
         )
     return Measured(rows, columns, figures)
-
-
-def _fitting(connection: "duckdb.DuckDBPyConnection", works_left_out: int) -> dict[str, Metric]:
-    from viberary_pipeline.duck import sql
-
-    cursor = connection.execute(sql("quality", "documents_figures"), {"works_left_out": works_left_out})
-    names = [column[0] for column in cursor.description or ()]
-    return {name: _metric(value) for name, value in zip(names, cursor.fetchone() or (), strict=True)}
 
 
 def _metric(value: Any) -> Metric:

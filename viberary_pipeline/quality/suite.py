@@ -164,7 +164,13 @@ def _data_source(context: Any, database: Path, limits: "DuckLimits") -> Iterator
     SQLDatasource.execution_engine_override = DuckDBExecutionEngine  # type: ignore[misc]
     try:
         # A creator, not a path in the connection string, in which a "$" would be a variable.
-        yield context.data_sources.add_sql("duckdb", connection_string="duckdb://", kwargs={"creator": connect})
+        source = context.data_sources.add_sql("duckdb", connection_string="duckdb://", kwargs={"creator": connect})
+        yield source
+        engine = source.get_execution_engine()
+        with engine.get_connection() as connection:
+            connection.close()
+        engine.engine.dispose()
+        source.get_engine().dispose()
     finally:
         SQLDatasource.execution_engine_override = None  # type: ignore[misc]
 

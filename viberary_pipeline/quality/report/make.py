@@ -1,7 +1,6 @@
 """The stages of the report: each table's plots, and the page. What stands is found again, and nothing is imported."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -21,27 +20,19 @@ if TYPE_CHECKING:
 STAGE = "data_quality_report"
 
 
-@dataclass(frozen=True)
-class Counted:
-    """The encoder whose tokens the report counts: its files, and its name as the reader knows it."""
-
-    model: "ResolvedEncoder"
-    name: str
-
-
 def make_report(
     store: ArtifactStore,
     home: Path,
     source: Source,
     limits: "DuckLimits",
     *,
-    encoder: Counted | None = None,
+    encoder: "ResolvedEncoder | None" = None,
     force: bool = False,
 ) -> Produced:
     """The report on the current tables, as far as they were made: found again, or written.
 
     It stands where neither the tables nor their results have changed, and either the baseline has not or it was made of
-    these very tables. Its `facts` hold `page`, `badge` and `verdict`.
+    these very tables. Its `facts` hold `page`, `badge`, `verdict` and `rows` (by table).
 
     Args:
         store: The artifacts.
@@ -57,10 +48,10 @@ def make_report(
     for table in checked:
         profiled(store, table, limits)
     tables = {table: table_input(store, table, artifact) for table, artifact in artifacts.items()}
-    tokens = _tokens(store, encoder.model, limits) if encoder and "documents" in tables else None
+    tokens = _tokens(store, encoder, limits) if encoder and "documents" in tables else None
     compared_with = load_baseline(home, source)
     shown = [keys, {table: [list(entry.results), str(entry.page)] for table, entry in tables.items()}, source, tokens]
-    inputs = {"tables": digest([*shown, encoder.name if encoder else ""])}
+    inputs = {"tables": digest([*shown, encoder.spec.name if encoder else ""])}
     shaped_by = {"code": _code()}
     if not force and checked and compared_with.holds(checked):
         standing = same_artifact(store, STAGE, inputs, shaped_by)
@@ -72,10 +63,11 @@ def make_report(
         from viberary_pipeline.quality.report.summary import verdict
 
         made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-        gathered = ReportInputs(tables, source, compared_with, tokens, encoder.name if encoder else "", made)
+        gathered = ReportInputs(tables, source, compared_with, tokens, encoder.spec.name if encoder else "", made)
         page = publish_report(home, digest([inputs, compared_with.digest]), gathered)
         badge, sentence = verdict(gathered)
-        return {"page": str(page), "badge": badge, "verdict": sentence}
+        rows = {table: entry.facts["rows"] for table, entry in tables.items() if table in TABLES}
+        return {"page": str(page), "badge": badge, "verdict": sentence, "rows": rows}
 
     settings = {**shaped_by, "compared_with": compared_with.digest}
     produced = store.produce(STAGE, inputs=inputs, settings=settings, build=build, force=force)
@@ -104,13 +96,6 @@ def table_plots(store: ArtifactStore, table: str, limits: "DuckLimits") -> str:
         f"{table}_plots", inputs={f"{table}_profile": profile.key}, settings={"code": _code()}, build=build
     )
     return drawn.artifact.file("plots.md").read_text(encoding="utf-8")
-
-
-def table_rows(store: ArtifactStore, limits: "DuckLimits") -> dict[str, int]:
-    """The rows of each checked table that is there, by name."""
-    return {
-        table: profiled(store, table, limits).facts["rows"] for table in consistent_tables(store) if table in TABLES
-    }
 
 
 def _tokens(store: ArtifactStore, model: "ResolvedEncoder", limits: "DuckLimits") -> Mapping[str, Any]:

@@ -35,7 +35,7 @@ class _Colours:
     soft: str
     line: str
     bar: str
-    before: str
+    live: str
     mark: str
 
 
@@ -170,14 +170,14 @@ def _figure(
         return None
     labels = [visible(label)[:24] for label, *_ in rows]
     now = [100 * share for _, _, share, _ in rows]
-    last = [None if share is None else 100 * share for *_, share in rows]
+    live = [None if share is None else 100 * share for *_, share in rows]
     flat = not shape.bins
     height = 0.7 + 0.2 * len(rows) if flat else 2.5
     figure = Figure(figsize=(_WIDTH, height + (0.25 if title else 0)), layout="constrained")
     axes = figure.add_subplot()
     places = list(range(len(rows)))
-    strokes = [(place, share) for place, share in zip(places, last, strict=True) if share is not None]
-    stroke: dict[str, Any] = {"color": colours.before, "linewidth": 1.8, "solid_capstyle": "butt", "clip_on": False}
+    strokes = [(place, share) for place, share in zip(places, live, strict=True) if share is not None]
+    stroke: dict[str, Any] = {"color": colours.live, "linewidth": 1.8, "solid_capstyle": "butt", "clip_on": False}
     if flat:
         axes.barh(places, now, height=0.62, color=colours.bar, clip_on=False)
         for place, share in strokes:
@@ -187,7 +187,7 @@ def _figure(
         room = max([*now, *(s for _, s in strokes)], default=1) or 1
         axes.set_xlim(0, room * 1.16)
         for place, share in zip(places, now, strict=True):
-            edge = max(share, last[place] or 0)
+            edge = max(share, live[place] or 0)
             axes.text(edge + room * 0.015, place, _percent(share), va="center", color=colours.soft, fontsize=8)
         axes.set_xticks([])
         axes.spines["bottom"].set_visible(False)
