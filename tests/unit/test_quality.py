@@ -576,7 +576,7 @@ def test_a_table_in_several_files_is_read_whole(tmp_path: Path) -> None:
 def test_data_docs_name_what_failed_and_need_no_network(
     check: Callable[..., ValidationReport], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    check("authors", run_name="first")
+    check("authors", run_name="first", authors=[author(n, ratings_count=n) for n in (1, 2)])
     capfd.readouterr()
     report = check("books", run_name="a profiling run/7", books=[book(1), book(2, book_id="<b>&", title=None)])
     assert capfd.readouterr() == ("", "")  # no progress bars, no log lines

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from viberary_pipeline.quality.results import BADGES, Badge, result_of
+from viberary_pipeline.quality.results import BADGES, result_of, worst_badge
 
 TEMPLATES = Path(__file__).with_name("templates")
 SITE = "viberary"
@@ -128,9 +128,3 @@ def environment(*folders: Path) -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-
-
-def worst_badge(counts: Mapping[Badge, int]) -> str:
-    """The badge of a whole: the worst outcome; not compared only if nothing was compared. '' where there is nothing."""
-    order: tuple[Badge, ...] = ("error", "warning", "passed", "not compared")
-    return next((badge for badge in order if counts.get(badge)), "")

@@ -109,6 +109,11 @@ def result_of(result: Any) -> ExpectationResult:
     )
 
 
+def worst_badge(counts: Mapping[Badge, int]) -> Badge | Literal[""]:
+    """The badge of a whole: what must be seen first; '' where there is nothing."""
+    return next((badge for badge in BADGES if counts[badge]), "")
+
+
 def number_text(figure: str, value: float) -> str:
     """A number for people: shares in percent, others with separated thousands."""
     return f"{value * 100:.4g}%" if figure.startswith("share_") else f"{value:,.10g}"

@@ -7,14 +7,13 @@ from typing import Any
 
 from viberary_pipeline.quality.baseline import Profile
 from viberary_pipeline.quality.bounds import TABLES
-from viberary_pipeline.quality.data_docs import worst_badge
 from viberary_pipeline.quality.distributions import DISTRIBUTIONS, TOKENS, Distribution
 from viberary_pipeline.quality.drift import distance, fill_rates, reject_share
 from viberary_pipeline.quality.profile import shares
 from viberary_pipeline.quality.report.inputs import READ_TABLES, ReportInputs, TableInput
 from viberary_pipeline.quality.report.plots import shown_shares, svg
 from viberary_pipeline.quality.report.summary import figures, verdict
-from viberary_pipeline.quality.results import BADGES
+from viberary_pipeline.quality.results import BADGES, worst_badge
 
 # The sections that show distributions: heading, what to know, and (table, distribution).
 _SECTIONS: tuple[tuple[str, str, str, tuple[tuple[str, str], ...]], ...] = (

@@ -6,7 +6,7 @@ SELECT
     work_id,
     book_id,
     coalesce(book_id IN (SELECT book_id FROM books WHERE book_id IS NOT NULL), false) AS book_is_known,
-    visible(text) AS visible_text,
+    left(visible(text), 100) AS text_start,
     length(text) AS text_length,
     text_hash,
     CASE WHEN regexp_full_match(text_hash, '[0-9a-f]{64}') THEN text_hash END AS well_formed_hash,
