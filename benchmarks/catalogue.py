@@ -187,7 +187,8 @@ def step_quality(out: str, table: str) -> dict[str, Any]:
         related={name: path for name, path in paths.items() if name != table},
         limits=LIMITS,
     )
-    return {"expectations": len(report.results), "missed": sorted(r.name for r in report.results if not r.success)}
+    failed = sorted(result.name for result in report.results if result.outcome == "failed")
+    return {"expectations": len(report.results), "failed": failed}
 
 
 def _found(table: str, folder: str) -> RawInput:

@@ -59,7 +59,7 @@ def connect(limits: DuckLimits, scratch: Path) -> Iterator["duckdb.DuckDBPyConne
     import duckdb
 
     with tempfile.TemporaryDirectory(prefix=".duckdb-", dir=scratch) as folder:
-        connection = duckdb.connect(str(Path(folder) / "scratch.duckdb"), config=_config(limits, Path(folder)))
+        connection = duckdb.connect(str(Path(folder) / "scratch.duckdb"), config=config(limits, Path(folder)))
         try:
             yield connection
         finally:
@@ -86,10 +86,11 @@ def open_in_memory(limits: DuckLimits, scratch: Path) -> "duckdb.DuckDBPyConnect
     """A connection without a file of its own, for work that passes through; what it spills goes to `scratch`."""
     import duckdb
 
-    return duckdb.connect(":memory:", config=_config(limits, scratch))
+    return duckdb.connect(":memory:", config=config(limits, scratch))
 
 
-def _config(limits: DuckLimits, folder: Path) -> dict[str, str | bool | int | float | list[str]]:
+def config(limits: DuckLimits, folder: Path) -> dict[str, str | bool | int | float | list[str]]:
+    """The configuration of a connection that spills to `folder`."""
     return {
         "memory_limit": limits.memory_limit,
         "threads": limits.threads,

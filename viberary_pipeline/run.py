@@ -20,7 +20,7 @@ from viberary_pipeline.errors import GateRefused, no_room, out_of_room, says_ful
 from viberary_pipeline.home_lock import hold_home
 from viberary_pipeline.index.preflight import check_usable
 from viberary_pipeline.quality.bounds import TABLES
-from viberary_pipeline.quality.report import READ_TABLES
+from viberary_pipeline.quality.report.inputs import READ_TABLES
 from viberary_pipeline.quality.verdict import validation_stage
 from viberary_pipeline.redis_server import connect
 from viberary_pipeline.settings import Settings

@@ -166,11 +166,7 @@ def test_a_changed_text_alone_is_embedded(warm_cli, tiny, write_gz):
 def test_a_failing_expectation_stops_the_build_with_3_and_the_live_index_stays(warm_cli, tiny, tmp_path):
     live = last_json(warm_cli("build", "--raw", str(tiny), "--json"))["build"]
     bounds = tmp_path / "bounds.toml"
-    strict = BOUNDS.read_text().replace(
-        'arguments = { column = "row_count", min_value = 1 }',
-        'arguments = { column = "row_count", min_value = 4 }',
-        1,
-    )
+    strict = BOUNDS.read_text().replace("arguments = { min_value = 1 }", "arguments = { min_value = 4 }", 1)
     bounds.write_text(strict)
     refused = warm_cli("build", "--raw", str(tiny), "--json", VIBERARY_QUALITY_BOUNDS=str(bounds))
     assert refused.returncode == 3, refused.stderr

@@ -3,8 +3,10 @@
 import base64
 import re
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +18,22 @@ from selenium.webdriver.common.by import By
 from test_browser import PHONE, requested_addresses
 from test_quality import author, book, document, review, write
 
-from viberary_pipeline.artifacts import ArtifactStore
-from viberary_pipeline.assets.data_quality_report import make_report, plots_metadata
+from viberary_pipeline.artifacts import ArtifactStore, Produced
 from viberary_pipeline.checks import table_checks
 from viberary_pipeline.duck import DuckLimits
-from viberary_pipeline.quality import BOUNDS, TABLES, validate
-from viberary_pipeline.quality.baseline import Baseline, Before, remember_published
+from viberary_pipeline.quality.baseline import Baseline, Comparison, save_baseline
+from viberary_pipeline.quality.bounds import BOUNDS, TABLES
 from viberary_pipeline.quality.distributions import DISTRIBUTIONS, TOKENS, Distribution, counting
 from viberary_pipeline.quality.drift import drift_metrics
 from viberary_pipeline.quality.profile import distribution, profile, profiled
-from viberary_pipeline.quality.report import ReportInputs, TableInput, publish_report, verdict, write_report
+from viberary_pipeline.quality.report.inputs import ReportInputs, TableInput
+from viberary_pipeline.quality.report.make import make_report, table_plots
+from viberary_pipeline.quality.report.page import publish_report, write_report
 from viberary_pipeline.quality.report.plots import plots_markdown, png, shown_bins, shown_shares, svg
+from viberary_pipeline.quality.report.summary import verdict
 from viberary_pipeline.quality.report.text import number, percent, short, size, visible
+from viberary_pipeline.quality.results import ExpectationResult
+from viberary_pipeline.quality.validation import validate, validated
 from viberary_pipeline.resources import Storage
 
 LIMITS = DuckLimits("1GB", 2)
@@ -91,7 +97,7 @@ def inputs(tmp_path: Path) -> ReportInputs:
     profiles = {
         table: profile(table, paths[table], scratch=tmp_path, limits=LIMITS, facts=FACTS[table]) for table in TABLES
     }
-    last = Before(
+    last = Comparison(
         Baseline(
             f"b1 {EVIL}",
             "given",
@@ -117,7 +123,7 @@ def inputs(tmp_path: Path) -> ReportInputs:
             facts=FACTS[table],
             rejects=rejects_file(tmp_path / "rejects.parquet") if table == "books" else None,
             profile=profiles[table],
-            results=[asdict(result) for result in report.results],
+            results=report.results,
             page=report.page,
         )
     return ReportInputs(tables, "given", last, TOKENS_FOUND, EVIL, "2026-11-23 21:00 UTC")
@@ -217,9 +223,9 @@ def test_the_figures_of_every_section(inputs: ReportInputs, tmp_path: Path) -> N
         "Half have at most 30 , 95% at most 250; the most is 250.",
         "50.0% of the texts are longer and lose their end",
         "on all 2 documents",
-        "1 rows before, 3 now",
+        "3 rows, 1 in the live build",
         "Reviews in the texts of works 7 Reviews that were as good, beyond the places of their work 11",
-        "15.7 million +1573996600.0% against last time",
+        "15.7 million +1573996600.0% against the live build",
     ):
         assert told in page, told
     assert "the fourth" not in page
@@ -234,37 +240,71 @@ def test_a_sample_of_the_texts_is_called_one(inputs: ReportInputs, tmp_path: Pat
     )
 
 
-def table(*results: dict[str, Any]) -> TableInput:
+def table(*results: ExpectationResult) -> TableInput:
     return TableInput({"lines": 1, "rows": 1, "rejected": {}}, results=list(results))
 
 
-MET = {"name": "has_rows", "severity": "ERROR", "success": True}
+MET = ExpectationResult("has_rows", "ERROR", "passed", "at least 1", "0", None, None, (), "Because.")
+MISSED = replace(MET, outcome="failed")
+DRIFT = replace(MET, name="drift_rows", expected="at least 90%", examples=("120 rows, 240 in the live build",))
+UNCOMPARED = replace(MET, name="drift_rows", outcome="not compared", observed="no earlier build")
+EMPTY = replace(UNCOMPARED, name="english_share", observed="no row has a value")
+ALL_MET = dict.fromkeys(TABLES, table(MET))
 
 
 @pytest.mark.parametrize(
     ("tables", "expected"),
     [
-        (dict.fromkeys(TABLES, table(MET)), ("passed", "Fit to be indexed: every expectation is met.")),
+        (ALL_MET, ("passed", "Fit to be indexed: every expectation is met.")),
         (
-            dict.fromkeys(TABLES, table(MET)) | {"books": table({**MET, "success": False, "severity": "WARN"})},
+            {**ALL_MET, "books": table(replace(MISSED, severity="WARN"))},
             ("warning", "Fit to be indexed; one warning is worth a look."),
         ),
         (
-            dict.fromkeys(TABLES, table(MET)) | {"books": table({**MET, "success": False})},
-            ("error", "Refused: books.has_rows is missed, and no index is built."),
+            {**ALL_MET, "books": table(MISSED)},
+            ("error", "Refused, no index is built. books.has_rows: 0; expected at least 1."),
         ),
         (
-            dict.fromkeys(TABLES, table(MET))
-            | {"books": table({**MET, "success": False, "severity": "WARN", "accepted": True})},
-            ("warning", "Fit to be indexed, because its drift was accepted beforehand: books.has_rows."),
+            {**ALL_MET, "books": table(replace(DRIFT, outcome="failed"))},
+            (
+                "error",
+                "Refused, no index is built. books: 120 rows, 240 in the live build; at least 90% must remain.",
+            ),
+        ),
+        (
+            {**ALL_MET, "books": table(replace(DRIFT, outcome="failed", severity="WARN", accepted=True))},
+            ("warning", "Fit to be indexed, because its drift was accepted beforehand: books.drift_rows."),
         ),
         (
             {"books": table(MET), "authors": table(MET)},
-            ("warning", "Not finished: reviews and documents are not there or not checked."),
+            ("warning", "Not finished: reviews and documents are missing or not checked."),
         ),
         (
-            {"books": table({**MET, "success": False})},
-            ("error", "Refused: books.has_rows is missed, and no index is built."),
+            {"books": table(MISSED)},
+            ("error", "Refused, no index is built. books.has_rows: 0; expected at least 1."),
+        ),
+        (
+            dict.fromkeys(TABLES, table(MET, UNCOMPARED)),
+            (
+                "not compared",
+                "Fit to be indexed: no expectation failed. 4 expectations were not compared: no earlier build.",
+            ),
+        ),
+        (
+            {**ALL_MET, "books": table(MET, UNCOMPARED, EMPTY), "documents": table(UNCOMPARED)},
+            (
+                "not compared",
+                "Fit to be indexed: no expectation failed. 3 expectations were not compared: "
+                "no earlier build (2), no row has a value (1).",
+            ),
+        ),
+        (
+            {**ALL_MET, "books": table(MISSED, UNCOMPARED)},
+            (
+                "error",
+                "Refused, no index is built. books.has_rows: 0; expected at least 1. "
+                "1 expectation was not compared: no earlier build.",
+            ),
         ),
     ],
 )
@@ -290,7 +330,7 @@ def test_it_is_written_with_whatever_is_missing(inputs: ReportInputs, tmp_path: 
     ):
         page = words(write_report(tmp_path / f"{number_}.html", ReportInputs(tables, "sample")))
         assert "The bundled sample" in page
-        assert "There is nothing to compare with: no build before this one." in page
+        assert "There is nothing to compare with: no earlier build." in page
         assert "Not there yet: " in page
 
 
@@ -325,42 +365,111 @@ def make(storage: Storage) -> Callable[..., None]:
     return run
 
 
+def report_of(storage: Storage) -> Produced:
+    return make_report(storage.store, storage.path, "given", storage.limits)
+
+
 def test_the_report_grows_with_the_stages(storage: Storage, make: Callable[..., None]) -> None:
     make("books")
-    first = make_report(storage)
+    first = report_of(storage)
     page = Path(first.artifact.facts["page"])
     assert page.parent == storage.path / "quality" / "report"
     assert "Not there yet: authors, reviews, documents." in words(page)
-    again = make_report(storage)
+    again = report_of(storage)
     assert (again.reused, again.artifact.facts["page"]) == (True, str(page))
 
     for name in ("authors", "reviews", "documents"):
         make(name)
-    whole = make_report(storage)
+    whole = report_of(storage)
     assert not whole.reused
     latest = storage.path / "quality" / "report" / "latest.html"
     assert latest.read_text() == Path(whole.artifact.facts["page"]).read_text()
     assert "Documents, one per work 2" in words(latest)
 
     make("books", version=2)  # the documents are of the books before
-    assert "Not there yet: documents." in words(Path(make_report(storage).artifact.facts["page"]))
+    assert "Not there yet: documents." in words(Path(report_of(storage).artifact.facts["page"]))
 
     make("books", version=1)
-    back = make_report(storage)
+    back = report_of(storage)
     assert back.reused
     assert "Documents, one per work 2" in words(latest)
     Path(back.artifact.facts["page"]).unlink()
-    assert not make_report(storage).reused
+    assert not report_of(storage).reused
 
 
-def test_it_is_written_anew_after_a_publish(storage: Storage, make: Callable[..., None]) -> None:
+def publish(storage: Storage, build: str, *tables: str) -> None:
+    """Make the current tables the baseline, as `published_index` does."""
+    profiles = {name: profiled(storage.store, name, LIMITS).facts for name in tables}
+    keys = {name: storage.store.current(name).key for name in tables}
+    save_baseline(storage.path, Baseline(build, "given", profiles, keys))
+
+
+def validated_books(storage: Storage, run_name: str, **options: Any) -> Any:
+    return validated(
+        storage.store,
+        "books",
+        home=storage.path,
+        source="given",
+        limits=storage.limits,
+        run_name=run_name,
+        **options,
+    )
+
+
+def test_validation_and_report_of_the_published_tables_stand(storage: Storage, make: Callable[..., None]) -> None:
     make("books")
-    make_report(storage)
-    books = profiled(storage.store, "books", LIMITS).facts
-    remember_published(storage.path, "b1", "given", {"books": books})
-    page = words(Path(make_report(storage).artifact.facts["page"]))
-    assert "Compared with the published build b1." in page
-    assert "books 3 as many as last time" in page
+    first, report = validated_books(storage, "first"), report_of(storage)
+    publish(storage, "b1", "books")
+    assert validated_books(storage, "second").path == first.path
+    assert (report_of(storage).reused, report_of(storage).artifact.path) == (True, report.artifact.path)
+    assert validated_books(storage, "third", force=True).path != first.path
+
+    make("books", version=2)  # another artifact: compared with the published build
+    changed = validated_books(storage, "fourth")
+    outcomes = {r["name"]: r["outcome"] for r in changed.facts["results"] if r["name"].startswith("drift_")}
+    assert set(outcomes.values()) == {"passed"}
+    assert "Compared with the published build b1." in words(Path(report_of(storage).artifact.facts["page"]))
+
+
+def test_a_validation_does_not_stand_without_its_page_or_under_other_bounds(
+    storage: Storage, make: Callable[..., None], tmp_path: Path
+) -> None:
+    make("books")
+    first = validated_books(storage, "first")
+    publish(storage, "b1", "books")
+    bounds = tmp_path / "bounds.toml"
+    bounds.write_text(BOUNDS.read_text() + "\n# another file\n")
+    assert validated_books(storage, "second", bounds=bounds).path != first.path
+    again = validated_books(storage, "third")
+    Path(again.facts["page"]).unlink()
+    assert Path(validated_books(storage, "fourth").facts["page"]).is_file()
+
+
+def test_an_unchanged_rebuild_imports_neither_great_expectations_nor_matplotlib(
+    storage: Storage, make: Callable[..., None]
+) -> None:
+    make("books")
+    validated_books(storage, "first")
+    report_of(storage)
+    table_plots(storage.store, "books", LIMITS)
+    publish(storage, "b1", "books")
+    code = f"""
+import sys
+from pathlib import Path
+from viberary_pipeline.artifacts import ArtifactStore
+from viberary_pipeline.duck import DuckLimits
+from viberary_pipeline.quality.report.make import make_report, table_plots
+from viberary_pipeline.quality.validation import validated
+home, limits = Path({str(storage.path)!r}), DuckLimits("1GB", 2)
+store = ArtifactStore(home)
+validated(store, "books", home=home, source="given", limits=limits, run_name="again")
+report = make_report(store, home, "given", limits)
+print(report.reused, report.artifact.facts["rows"])
+print(table_plots(store, "books", limits).count("data:image/png;base64,"))
+print([name for name in ("great_expectations", "matplotlib", "pandas", "PIL", "jinja2") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True {'books': 3}\n8\n[]\n"
 
 
 @pytest.mark.parametrize("accept_drift", [False, True])
@@ -383,7 +492,7 @@ def test_a_refused_table_still_gets_its_report(
 
     then = write(tmp_path / "then.parquet", "books", [book(n) for n in range(30)])
     profiles = {"books": profile("books", then, scratch=tmp_path, limits=LIMITS)}
-    remember_published(storage.path, "b1", "given", profiles)
+    save_baseline(storage.path, Baseline("b1", "given", profiles))
     every = table_checks(BOUNDS, accept_drift=accept_drift)
     checks = [check for check in every if check.node_def.name in ("books_quality", "authors_quality")]
     result = dg.materialize([books, authors, downstream, *checks], resources={"storage": storage}, raise_on_error=False)
@@ -392,14 +501,20 @@ def test_a_refused_table_still_gets_its_report(
     evaluated = {check.check_name: check for check in result.get_asset_check_evaluations()}
     rows = evaluated["drift_rows"]
     assert (rows.passed, rows.severity.value) == (False, "WARN" if accept_drift else "ERROR")
-    assert rows.metadata["observed"].value == "10%"
+    assert (rows.metadata["observed"].value, rows.metadata["outcome"].value) == ("10%", "failed")
+    assert rows.description == "books: 3 rows, 30 in the live build; at least 90% must remain"
+    uncompared = evaluated["drift_rejects"]
+    assert (uncompared.passed, uncompared.metadata["outcome"].value) == (True, "not compared")
+    assert uncompared.description == "books.drift_rejects: not compared (no lines to compare)"
     latest = storage.path / "quality" / "report" / "latest.html"
     if accept_drift:
         assert rows.metadata["accepted"].value == "by VIBERARY_ACCEPT_DRIFT"
         assert not latest.exists()  # the report's own asset makes it
     else:
         assert Path(str(rows.metadata["report"].value)).is_file()
-        assert "Refused: books.drift_rows is missed, and no index is built." in words(latest)
+        assert "Refused, no index is built. books: 3 rows, 30 in the live build; at least 90% must remain." in words(
+            latest
+        )
         # Whichever table was checked last, the report knows of both.
         assert re.findall("(books|authors) not checked", words(latest)) == []
 
@@ -421,9 +536,8 @@ def test_plots_are_small_images_in_markdown(inputs: ReportInputs) -> None:
             width, height = struct.unpack(">II", image[16:24])
             assert (width, 100 < height < 600) == (460, True)
             assert len(encoded) < 60_000
-        assert list(plots_metadata(name, found)) == ["plots"]
     empty = {"distributions": {shape.name: distribution(shape, {}) for shape in DISTRIBUTIONS["authors"]}}
-    assert plots_metadata("authors", empty) == {}
+    assert plots_markdown("authors", empty) == ""
 
 
 NUMBERS = Distribution("x", "X", counting(1, 2, 4, 10))
@@ -450,8 +564,8 @@ def test_a_plot_takes_its_colours_from_the_page_and_marks_the_limit() -> None:
     assert "cut at 200" in image
     assert {"var(--ink)", "var(--bar)", "var(--mark)", "var(--line)"} <= set(re.findall(r"var\(--\w+\)", image))
     assert not re.search(r"#0101|\sid=|url\(|xlink|<script|<!DOCTYPE", image)
-    assert "var(--before)" not in image
-    assert "var(--before)" in svg(NUMBERS, distribution(NUMBERS, {1: 1}), distribution(NUMBERS, {2: 1}))
+    assert "var(--live)" not in image
+    assert "var(--live)" in svg(NUMBERS, distribution(NUMBERS, {1: 1}), distribution(NUMBERS, {2: 1}))
     assert svg(KINDS, distribution(KINDS, {})) == ""
     assert png(KINDS, distribution(KINDS, {})) == b""
 

@@ -7,25 +7,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_quality import MAKE, author, book, document, missed, review, sound, write
+from test_quality import MAKE, author, book, document, failed, names, review, sound, write
 
 from viberary_pipeline.duck import DuckLimits
 from viberary_pipeline.errors import QualityError
-from viberary_pipeline.quality import TABLES, ValidationReport, expectation_specs, validate
 from viberary_pipeline.quality.baseline import (
     FORMAT,
     KEEP_PROFILES,
-    NOTHING_BEFORE,
+    NO_EARLIER_BUILD,
     Baseline,
-    Before,
-    before,
-    remember_published,
+    Comparison,
+    load_baseline,
     restore_baseline,
+    save_baseline,
 )
+from viberary_pipeline.quality.bounds import TABLES, expectation_specs
 from viberary_pipeline.quality.drift import DRIFT_METRICS, distance, drift_metrics
 from viberary_pipeline.quality.metrics import Metric
 from viberary_pipeline.quality.profile import profile
-from viberary_pipeline.quality.validation import is_drift
+from viberary_pipeline.quality.validation import ValidationReport, is_drift, validate
 
 LIMITS = DuckLimits("1GB", 2)
 Row = dict[str, Any]
@@ -47,11 +47,11 @@ def check(tmp_path: Path) -> Callable[..., ValidationReport]:
         paths = {name: write(tmp_path / f"{name}.parquet", name, sound(name, count)) for name in TABLES}
         paths[table] = write(tmp_path / f"{table}.parquet", table, now)
         measured = profile(table, paths[table], scratch=tmp_path, limits=LIMITS, facts=facts[1])
-        last = NOTHING_BEFORE
+        last = NO_EARLIER_BUILD
         if then is not None:
             path = write(tmp_path / "then" / f"{table}.parquet", table, then)
             earlier = profile(table, path, scratch=tmp_path, limits=LIMITS, facts=facts[0])
-            last = Before(Baseline("b1", "given", {table: earlier}))
+            last = Comparison(Baseline("b1", "given", {table: earlier}))
         return validate(
             table,
             paths[table],
@@ -66,21 +66,22 @@ def check(tmp_path: Path) -> Callable[..., ValidationReport]:
 
 
 def drifted(report: ValidationReport) -> dict[str, tuple[str, str, tuple[str, ...]]]:
-    """The missed expectations of drift: name to (severity, observed, examples)."""
-    return {
-        name: (severity, observed, examples)
-        for name, (severity, observed, _, _, examples) in missed(report).items()
-        if name.startswith("drift_")
-    }
+    """The failed expectations of drift: name to (severity, observed, examples)."""
+    return {name: values for name, values in failed(report).items() if name.startswith("drift_")}
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_with_nothing_before_drift_is_undefined_and_says_so(table: str, check: Callable[..., ValidationReport]) -> None:
+def test_without_a_live_build_drift_is_not_compared_and_says_why(
+    table: str, check: Callable[..., ValidationReport]
+) -> None:
     report = check(table, now=sound(table), then=None)
-    observed = {result.name: result.observed for result in report.results if result.name.startswith("drift_")}
-    assert set(observed.values()) == {"no build before this one"}
+    drift = {spec.name for spec in expectation_specs(table) if is_drift(spec)}
+    outcomes = {(result.outcome, result.observed) for result in report.results if result.name in drift}
+    assert outcomes == {("not compared", "no earlier build")}
     assert drifted(report) == {}
-    assert "no build before this one" in report.page.read_text()
+    (page,) = (report.index.parent / "validations" / f"{table}_figures").rglob("*.html")
+    assert page.read_text().count("– not compared") >= len(drift)
+    assert page.read_text().count("no earlier build") == len(drift)
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -91,7 +92,7 @@ def test_the_same_again_has_not_drifted(table: str, check: Callable[..., Validat
     assert observed.pop("drift_rows") == "100%"
     observed.pop("drift_rejects", None)
     assert set(observed.values()) == {"0%"}
-    assert drifted(report) == {}
+    assert {r.outcome for r in report.results if r.name.startswith("drift_")} == {"passed"}
 
 
 FRENCH = {"language": "fr", "language_source": "given"}
@@ -101,7 +102,7 @@ DRIFTS = [
         "books",
         [book(n) for n in range(1, 9)],
         [book(n) for n in range(1, 11)],
-        {"drift_rows": ("ERROR", "80%", ("10 before, 8 now",))},
+        {"drift_rows": ("ERROR", "80%", ("8 rows, 10 in the live build",))},
         id="a fifth of the books is gone",
     ),
     pytest.param(
@@ -109,8 +110,8 @@ DRIFTS = [
         [book(n, description=None if n < 2 else "A description that says what the book is like.") for n in range(10)],
         [book(n) for n in range(10)],
         {
-            "drift_key_columns": ("ERROR", "20%", ("description: 100.0% before, 80.0% now",)),
-            "drift_columns": ("WARN", "20%", ("description: 100.0% before, 80.0% now",)),
+            "drift_key_columns": ("ERROR", "20%", ("description: 80.0% filled, 100.0% in the live build",)),
+            "drift_columns": ("WARN", "20%", ("description: 80.0% filled, 100.0% in the live build",)),
         },
         id="descriptions are gone",
     ),
@@ -119,12 +120,16 @@ DRIFTS = [
         [book(n, publisher=None, average_rating=1.0, **(FRENCH if n < 2 else {})) for n in range(10)],
         [book(n) for n in range(10)],
         {
-            "drift_columns": ("WARN", "100%", ("publisher: 100.0% before, 0.0% now",)),
-            "drift_languages": ("WARN", "20%", ("en: 100.0% before, 80.0% now", "fr: 0.0% before, 20.0% now")),
+            "drift_columns": ("WARN", "100%", ("publisher: 0.0% filled, 100.0% in the live build",)),
+            "drift_languages": (
+                "WARN",
+                "20%",
+                ("en: 80.0%, 100.0% in the live build", "fr: 20.0%, 0.0% in the live build"),
+            ),
             "drift_ratings": (
                 "WARN",
                 "100%",
-                ("3.5–3.75: 100.0% before, 0.0% now", "below 2: 0.0% before, 100.0% now"),
+                ("3.5–3.75: 0.0%, 100.0% in the live build", "below 2: 100.0%, 0.0% in the live build"),
             ),
         },
         id="another kind of books",
@@ -133,7 +138,7 @@ DRIFTS = [
         "authors",
         [author(1)],
         sound("authors"),
-        {"drift_rows": ("ERROR", "50%", ("2 before, 1 now",))},
+        {"drift_rows": ("ERROR", "50%", ("1 rows, 2 in the live build",))},
         id="half of the authors are gone",
     ),
     pytest.param(
@@ -141,12 +146,16 @@ DRIFTS = [
         [review(n, rating=1, review_text=f"Meh. {n}") for n in range(4)],
         [review(n) for n in range(5)],
         {
-            "drift_rows": ("ERROR", "80%", ("5 before, 4 now",)),
-            "drift_ratings": ("WARN", "100%", ("1: 0.0% before, 100.0% now", "5: 100.0% before, 0.0% now")),
+            "drift_rows": ("ERROR", "80%", ("4 rows, 5 in the live build",)),
+            "drift_ratings": (
+                "WARN",
+                "100%",
+                ("1: 100.0%, 0.0% in the live build", "5: 0.0%, 100.0% in the live build"),
+            ),
             "drift_text_length": (
                 "WARN",
                 "100%",
-                ("100–199: 100.0% before, 0.0% now", "1–49: 0.0% before, 100.0% now"),
+                ("100–199: 0.0%, 100.0% in the live build", "1–49: 100.0%, 0.0% in the live build"),
             ),
         },
         id="shorter and worse reviews",
@@ -156,12 +165,12 @@ DRIFTS = [
         [review(n, review_text=None, text_length=0) for n in range(5)],
         [review(n) for n in range(5)],
         {
-            "drift_key_columns": ("ERROR", "100%", ("review_text: 100.0% before, 0.0% now",)),
-            "drift_columns": ("WARN", "100%", ("review_text: 100.0% before, 0.0% now",)),
+            "drift_key_columns": ("ERROR", "100%", ("review_text: 0.0% filled, 100.0% in the live build",)),
+            "drift_columns": ("WARN", "100%", ("review_text: 0.0% filled, 100.0% in the live build",)),
             "drift_text_length": (
                 "WARN",
                 "100%",
-                ("none: 0.0% before, 100.0% now", "100–199: 100.0% before, 0.0% now"),
+                ("none: 100.0%, 0.0% in the live build", "100–199: 0.0%, 100.0% in the live build"),
             ),
         },
         id="the texts of the reviews are gone",
@@ -171,8 +180,8 @@ DRIFTS = [
         [document(n, reviews_used=0) for n in range(10)],
         [document(n, reviews_used=2) for n in range(10)],
         {
-            "drift_key_columns": ("ERROR", "100%", ("reviews_used: 100.0% before, 0.0% now",)),
-            "drift_columns": ("WARN", "100%", ("reviews_used: 100.0% before, 0.0% now",)),
+            "drift_key_columns": ("ERROR", "100%", ("reviews_used: 0.0% filled, 100.0% in the live build",)),
+            "drift_columns": ("WARN", "100%", ("reviews_used: 0.0% filled, 100.0% in the live build",)),
         },
         id="documents without reviews",
     ),
@@ -181,10 +190,14 @@ DRIFTS = [
         [document(n, author="", language="fr") for n in range(8)],
         [document(n) for n in range(10)],
         {
-            "drift_rows": ("ERROR", "80%", ("10 before, 8 now",)),
-            "drift_key_columns": ("ERROR", "100%", ("author: 100.0% before, 0.0% now",)),
-            "drift_columns": ("WARN", "100%", ("author: 100.0% before, 0.0% now",)),
-            "drift_languages": ("WARN", "100%", ("en: 100.0% before, 0.0% now", "fr: 0.0% before, 100.0% now")),
+            "drift_rows": ("ERROR", "80%", ("8 rows, 10 in the live build",)),
+            "drift_key_columns": ("ERROR", "100%", ("author: 0.0% filled, 100.0% in the live build",)),
+            "drift_columns": ("WARN", "100%", ("author: 0.0% filled, 100.0% in the live build",)),
+            "drift_languages": (
+                "WARN",
+                "100%",
+                ("en: 0.0%, 100.0% in the live build", "fr: 100.0%, 0.0% in the live build"),
+            ),
         },
         id="documents without authors",
     ),
@@ -198,7 +211,7 @@ def test_what_has_drifted_is_named(
     report = check(table, now=now, then=then)
     assert drifted(report) == expected
     blocking = {name for name, value in expected.items() if value[0] == "ERROR"}
-    assert {result.name for result in report.errors if result.name.startswith("drift_")} == blocking
+    assert {name for name in names(report, "error") if name.startswith("drift_")} == blocking
 
 
 def test_every_drift_that_blocks_has_a_case_above() -> None:
@@ -210,13 +223,15 @@ def test_every_drift_that_blocks_has_a_case_above() -> None:
         for spec in expectation_specs(table)
         if is_drift(spec) and spec.severity == "ERROR"
     }
-    assert {spec.metric for table in TABLES for spec in expectation_specs(table) if is_drift(spec)} == DRIFT_METRICS
+    assert {spec.column for table in TABLES for spec in expectation_specs(table) if is_drift(spec)} == DRIFT_METRICS
 
 
 def test_more_rejects_than_last_time_warn(check: Callable[..., ValidationReport]) -> None:
     facts = ({"lines": 1000, "rejected": {"malformed": 1}}, {"lines": 1000, "rejected": {"malformed": 3, "other": 8}})
     report = check("authors", now=sound("authors"), then=sound("authors"), facts=facts)
-    assert drifted(report) == {"drift_rejects": ("WARN", "1%", ("0.1000% before, 1.1000% now",))}
+    assert drifted(report) == {
+        "drift_rejects": ("WARN", "1%", ("1.1000% of lines rejected, 0.1000% in the live build",))
+    }
 
 
 def test_a_small_loss_passes_and_growth_too(check: Callable[..., ValidationReport]) -> None:
@@ -228,10 +243,10 @@ def test_a_small_loss_passes_and_growth_too(check: Callable[..., ValidationRepor
 def test_accepted_drift_warns_and_other_errors_block(check: Callable[..., ValidationReport]) -> None:
     now = [book(1, title=None), *(book(n) for n in range(2, 5))]
     report = check("books", now=now, then=sound("books", 10), accept_drift=True)
-    assert [result.name for result in report.errors] == ["title_present"]
-    accepted = {result.name: (result.severity, result.success) for result in report.results if result.accepted}
-    assert accepted == {"drift_rows": ("WARN", False), "drift_key_columns": ("WARN", False)}
-    assert drifted(report)["drift_rows"] == ("WARN", "40%", ("10 before, 4 now",))
+    assert names(report, "error") == ["title_present"]
+    accepted = {result.name: result.badge for result in report.results if result.accepted}
+    assert accepted == {"drift_rows": "warning", "drift_key_columns": "warning"}
+    assert drifted(report)["drift_rows"] == ("WARN", "40%", ("4 rows, 10 in the live build",))
 
 
 def test_distance_is_the_share_that_would_have_to_move() -> None:
@@ -245,55 +260,66 @@ def test_where_there_were_no_rows_nothing_is_compared(tmp_path: Path) -> None:
         return profile("books", write(tmp_path / "books.parquet", "books", rows), scratch=tmp_path, limits=LIMITS)
 
     nothing, something = measured([]), measured(sound("books"))
-    compared = drift_metrics("books", something, Before(Baseline("b1", "given", {"books": nothing})))
+    compared = drift_metrics("books", something, Comparison(Baseline("b1", "given", {"books": nothing})))
     assert {metric.value for metric in compared.values()} == {None}
-    assert compared["share_of_last_rows"] == Metric(None, undefined="the build before had no rows")
-    emptied = drift_metrics("books", nothing, Before(Baseline("b1", "given", {"books": something})))
+    assert compared["share_of_last_rows"] == Metric(None, undefined="the live build had no rows")
+    emptied = drift_metrics("books", nothing, Comparison(Baseline("b1", "given", {"books": something})))
     assert emptied["share_of_last_rows"].value == 0
     assert emptied["share_of_key_fill_lost"].value == 1
-    other = drift_metrics("books", something, Before(Baseline("b1", "given", {})))
-    assert other["share_of_last_rows"].undefined == "the build before did not measure this table"
+    other = drift_metrics("books", something, Comparison(Baseline("b1", "given", {})))
+    assert other["share_of_last_rows"].undefined == "the live build did not measure this table"
 
 
 # ------------------------------------------------------------------------------------------------- the baseline
 
 
 def test_a_published_build_is_what_the_next_is_compared_with(tmp_path: Path) -> None:
-    assert before(tmp_path, "given") == NOTHING_BEFORE
+    assert load_baseline(tmp_path, "given") == NO_EARLIER_BUILD
     profiles = {table: {"rows": 1} for table in MAKE}
-    remember_published(tmp_path, "b1", "given", profiles)
-    found = before(tmp_path, "given")
-    assert found.baseline == Baseline("b1", "given", profiles)
+    keys = {table: f"{table}-key" for table in MAKE}
+    save_baseline(tmp_path, Baseline("b1", "given", profiles, keys))
+    found = load_baseline(tmp_path, "given")
+    assert found.baseline == Baseline("b1", "given", profiles, keys)
     assert json.loads((tmp_path / "quality" / "baseline_given.json").read_text()) == {
         "format": FORMAT,
         "build": "b1",
         "source": "given",
         "profiles": profiles,
+        "tables": keys,
     }
-    # The sample is compared with the sample, and does not make one forget the catalogue.
-    assert before(tmp_path, "sample") == NOTHING_BEFORE
-    remember_published(tmp_path, "b2", "sample", profiles)
-    assert before(tmp_path, "given") == found
+    # The sample is compared with the sample, and does not replace the catalogue's baseline.
+    assert load_baseline(tmp_path, "sample") == NO_EARLIER_BUILD
+    save_baseline(tmp_path, Baseline("b2", "sample", profiles, keys))
+    assert load_baseline(tmp_path, "given") == found
     # The same tables under another build's name are the same to compare with: nothing is checked anew.
-    assert before(tmp_path, "sample").digest == found.digest != ""
-    assert NOTHING_BEFORE.digest == ""
+    assert load_baseline(tmp_path, "sample").digest == found.digest
+    assert NO_EARLIER_BUILD.digest == "no earlier build"
+
+
+def test_a_baseline_knows_the_tables_that_it_was_made_of() -> None:
+    compared = Comparison(Baseline("b1", "given", {}, {"books": "k1", "authors": "k2"}))
+    assert compared.holds({"books": "k1"})
+    assert compared.holds({"books": "k1", "authors": "k2"})
+    assert not compared.holds({"books": "k1", "authors": "other"})
+    assert not compared.holds({"books": "k1", "reviews": "k3"})
+    assert not NO_EARLIER_BUILD.holds({"books": "k1"})
 
 
 def test_a_rollback_restores_its_baseline(tmp_path: Path) -> None:
     for number in (1, 2):
-        remember_published(tmp_path, f"b{number}", "given", {"books": {"rows": number}})
+        save_baseline(tmp_path, Baseline(f"b{number}", "given", {"books": {"rows": number}}))
     assert restore_baseline(tmp_path, "b1")
-    assert before(tmp_path, "given").baseline == Baseline("b1", "given", {"books": {"rows": 1}})
+    assert load_baseline(tmp_path, "given").baseline == Baseline("b1", "given", {"books": {"rows": 1}})
     assert not restore_baseline(tmp_path, "of another home")
-    assert before(tmp_path, "given").baseline == Baseline("b1", "given", {"books": {"rows": 1}})
+    assert load_baseline(tmp_path, "given").baseline == Baseline("b1", "given", {"books": {"rows": 1}})
 
 
 def test_the_last_profiles_are_kept(tmp_path: Path) -> None:
     folder = tmp_path / "quality" / "profiles"
     for number in range(KEEP_PROFILES + 2):
-        remember_published(tmp_path, f"b{number}", "given", {})
+        save_baseline(tmp_path, Baseline(f"b{number}", "given", {}))
         os.utime(folder / f"b{number}.json", (number, number))
-    remember_published(tmp_path, "last", "given", {})
+    save_baseline(tmp_path, Baseline("last", "given", {}))
     kept = [f"b{number}" for number in range(3, KEEP_PROFILES + 2)]
     assert {path.stem for path in folder.iterdir()} == {*kept, "last"}
 
@@ -313,20 +339,20 @@ def test_a_damaged_baseline_stops_the_comparison_and_does_not_pass_it(text: str,
     path = tmp_path / "quality" / "baseline_given.json"
     path.write_text(text)
     with pytest.raises(QualityError, match="cannot be compared") as error:
-        before(tmp_path, "given")
+        load_baseline(tmp_path, "given")
     assert str(path) in error.value.expected
     assert "or remove it" in error.value.todo
 
 
 def test_a_baseline_of_another_version_is_nothing_to_compare_with(tmp_path: Path) -> None:
-    remember_published(tmp_path, "b1", "given", {})
+    save_baseline(tmp_path, Baseline("b1", "given", {}))
     path = tmp_path / "quality" / "baseline_given.json"
     path.write_text(path.read_text().replace(f'"format": {FORMAT}', '"format": 0'))
-    assert before(tmp_path, "given") == Before(None, "the build before was measured by another version")
+    assert load_baseline(tmp_path, "given") == Comparison(None, "the live build was measured by another version")
 
 
 def test_a_column_that_is_measured_no_more_has_not_drifted() -> None:
     profile = {"rows": 2, "fill": {"title": 2, "gone": 2}, "distributions": {}}
     now = {**profile, "fill": {"title": 2}}
-    drift = drift_metrics("books", now, Before(Baseline("b1", "given", {"books": profile})))
+    drift = drift_metrics("books", now, Comparison(Baseline("b1", "given", {"books": profile})))
     assert drift["share_of_fill_lost"].value == 0

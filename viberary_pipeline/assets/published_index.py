@@ -8,9 +8,10 @@ from viberary_pipeline.index.clean import remove_unneeded
 from viberary_pipeline.index.contract import read_pointer, read_record
 from viberary_pipeline.index.lock import build_lock
 from viberary_pipeline.index.publish import is_published, publish, save
-from viberary_pipeline.quality.baseline import remember_published
+from viberary_pipeline.quality.baseline import Baseline, save_baseline
 from viberary_pipeline.quality.bounds import TABLES
 from viberary_pipeline.quality.profile import profiled
+from viberary_pipeline.quality.report.inputs import consistent_tables
 from viberary_pipeline.quality.verdict import require_passed
 
 
@@ -58,8 +59,11 @@ def _remember(work: Work, build: str) -> None:
     except GateRefused as refusal:
         work.log.warning(f"the tables here are not those of the live build, and are not compared with: {refusal.what}")
         return
-    if work.inputs["search_index"].inputs["documents"] != work.inputs["documents"].key:
+    tables = consistent_tables(store)
+    documents = tables.get("documents")
+    if documents is None or work.inputs["search_index"].inputs["documents"] != documents.key:
         work.log.warning("the tables here have changed since the live build was made, and are not compared with")
         return
     profiles = {table: dict(profiled(store, table, work.pipeline.settings.duckdb).facts) for table in TABLES}
-    remember_published(work.pipeline.home, build, work.pipeline.settings.source, profiles)
+    keys = {table: tables[table].key for table in TABLES}
+    save_baseline(work.pipeline.home, Baseline(build, work.pipeline.settings.source, profiles, keys))

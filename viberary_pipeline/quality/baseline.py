@@ -1,17 +1,17 @@
-"""What the live build was made of: the profiles of its tables, for the next build to be compared with.
+"""The baseline: what the live build was made of, for the next build to be compared with.
 
 Kept under VIBERARY_HOME::
 
-    quality/baseline_given.json    {"format", "build", "source", "profiles": {table: profile}} of the one published last
-    quality/baseline_sample.json   the same of the bundled sample, which is compared with itself alone
+    quality/baseline_given.json    {"format", "build", "source", "profiles": {table: profile}, "tables": {table: key}}
+    quality/baseline_sample.json   the same of the bundled sample, which is only compared with itself
     quality/profiles/{build}.json  the same of the last few published builds, so that a rollback finds its own
 
-Apart from quality/, because a web machine, which has no DuckDB, can roll back as well.
+Imports no DuckDB: a web machine, which has none, can roll back as well.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +23,7 @@ Source = Literal["sample", "given"]
 Profile = Mapping[str, Any]
 
 FORMAT = 1
-"""Raised whenever profiles of before can no longer be compared with those of now."""
+"""Raised whenever older profiles can no longer be compared with new ones."""
 
 KEEP_PROFILES = 10
 """Published builds whose profiles are kept."""
@@ -31,73 +31,86 @@ KEEP_PROFILES = 10
 
 @dataclass(frozen=True)
 class Baseline:
-    """The profiles of a published build, by table; `source` says whether they are of the bundled sample."""
+    """A published build.
+
+    Args:
+        build: Its name.
+        source: Whether it is of the bundled sample.
+        profiles: The profile of each table.
+        tables: The artifact key of each table.
+    """
 
     build: str
     source: Source
     profiles: Mapping[str, Profile]
+    tables: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Before:
-    """What a build is compared with: a baseline or, where there is none to compare with, why not."""
+class Comparison:
+    """What a build is compared with: a baseline or, where there is none, the reason."""
 
     baseline: Baseline | None = None
-    why_not: str = ""
+    reason: str = ""
 
     @property
     def digest(self) -> str:
-        """Names what the comparison depends on; '' where there is none."""
-        return digest(self.baseline.profiles) if self.baseline else ""
+        """Names what the comparison depends on: the profiles or, where there are none, the reason."""
+        return digest(self.baseline.profiles) if self.baseline else self.reason
 
     def profile(self, table: str) -> Profile | None:
-        """The table's profile in the build before."""
+        """The table's profile in the baseline."""
         return self.baseline.profiles.get(table) if self.baseline else None
 
+    def holds(self, tables: Mapping[str, str]) -> bool:
+        """Whether the baseline was made of these very tables ({table: artifact key}): nothing to compare again."""
+        return self.baseline is not None and all(self.baseline.tables.get(table) == tables[table] for table in tables)
 
-NOTHING_BEFORE = Before(why_not="no build before this one")
+
+NO_EARLIER_BUILD = Comparison(reason="no earlier build")
 
 
-def before(home: Path, source: Source) -> Before:
+def load_baseline(home: Path, source: Source) -> Comparison:
     """What a build from `source` is compared with: the last one published from the same kind of source.
 
-    Everyone begins with the sample, and the sample is not a small version of the catalogue that comes next; nor does
-    a build of the sample make one forget the catalogue that came before.
+    Everyone begins with the sample, which is not a small version of the catalogue that comes next. Building the sample
+    later does not replace the catalogue's baseline either.
 
     Raises:
-        QualityError: the file is there and cannot be read. Nothing is compared with nothing by accident.
+        QualityError: the file exists and cannot be read. A damaged baseline must not pass as a missing one.
     """
     path = _baseline_file(home, source)
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         if values.get("format") != FORMAT:
-            return Before(None, "the build before was measured by another version")
-        return Before(Baseline(str(values["build"]), values["source"], dict(values["profiles"])))
+            return Comparison(reason="the live build was measured by another version")
+        return Comparison(
+            Baseline(str(values["build"]), values["source"], dict(values["profiles"]), dict(values.get("tables", {})))
+        )
     except FileNotFoundError:
-        return NOTHING_BEFORE
+        return NO_EARLIER_BUILD
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise QualityError(
-            "What the live build was made of cannot be read, so that this one cannot be compared with it",
+            "The baseline cannot be read, so this build cannot be compared with the live one",
             expected=f"{path} as the last publish wrote it",
             found=f"{type(error).__name__}: {error}",
             todo=f"put back its copy from {path.parent / 'profiles'}, or remove it, to build without a comparison",
         ) from error
 
 
-def remember_published(home: Path, build: str, source: Source, profiles: Mapping[str, Profile]) -> None:
+def save_baseline(home: Path, baseline: Baseline) -> None:
     """Make a build that was just published the baseline of the next one."""
-    values = {"format": FORMAT, **asdict(Baseline(build, source, dict(profiles)))}
-    text = json.dumps(values, ensure_ascii=False)
-    kept = _profile_file(home, build)
+    text = json.dumps({"format": FORMAT, **asdict(baseline)}, ensure_ascii=False)
+    kept = _profile_file(home, baseline.build)
     write_atomically(kept, text)
-    write_atomically(_baseline_file(home, source), text)
+    write_atomically(_baseline_file(home, baseline.source), text)
     newest_first = sorted(kept.parent.glob("*.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
     for path in newest_first[KEEP_PROFILES:]:
         path.unlink(missing_ok=True)
 
 
 def restore_baseline(home: Path, build: str) -> bool:
-    """After a rollback to `build`: compare with it again. Whether its profiles were kept; else nothing changes."""
+    """After a rollback to `build`, make it the baseline again. False, and nothing changes, if its profiles are gone."""
     try:
         text = _profile_file(home, build).read_text(encoding="utf-8")
         source: Source = json.loads(text)["source"]

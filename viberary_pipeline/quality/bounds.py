@@ -1,6 +1,6 @@
-"""The bounds of the data: reads `bounds.toml`, where every expectation and its severity is written down.
+"""The bounds of the data: reads `bounds.toml`, which holds every expectation and its severity.
 
-Nothing heavy is imported here, so that Dagster can declare one asset check per expectation cheaply.
+Imports nothing heavy, so that Dagster can declare one asset check per expectation cheaply.
 """
 
 import tomllib
@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from viberary_pipeline.errors import QualityError
 
@@ -20,28 +20,28 @@ Severity = Literal["ERROR", "WARN"]
 
 
 class ExpectationSpec(BaseModel):
-    """One expectation: a Great Expectations type and its arguments, on one metric of one table."""
+    """One expectation: a Great Expectations type and its arguments, on a table, its columns or its figures."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     table: Literal["books", "authors", "reviews", "documents"]
     name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
     severity: Severity
-    expectation: Annotated[str, StringConstraints(pattern=r"^expect_column_[a-z_]+$")]
+    expectation: Annotated[str, StringConstraints(pattern=r"^expect_(column|table)_[a-z_]+$")]
     arguments: dict[str, Any]
     reason: Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)] = Field(repr=False)
 
-    @field_validator("arguments")
-    @classmethod
-    def _names_a_metric(cls, arguments: dict[str, Any]) -> dict[str, Any]:
-        if not isinstance(arguments.get("column"), str):
-            raise ValueError("needs `column`, the name of a metric")
-        return arguments
+    @model_validator(mode="after")
+    def _names_a_column(self) -> "ExpectationSpec":
+        if self.expectation.startswith("expect_column_") and self.column is None:
+            raise ValueError("arguments need `column`, a column or figure of the table")
+        return self
 
     @property
-    def metric(self) -> str:
-        """The metric that it looks at: a column of what `quality/sql/{table}.sql` returns."""
-        return str(self.arguments["column"])
+    def column(self) -> str | None:
+        """The column of `sql/{table}.sql`, or the figure, that it looks at; None: the table as a whole."""
+        column = self.arguments.get("column")
+        return column if isinstance(column, str) else None
 
 
 @lru_cache
@@ -97,7 +97,7 @@ def wrong_entry(spec: ExpectationSpec, found: str) -> QualityError:
     """The error that says that an entry, although well formed, cannot be checked."""
     return QualityError(
         f"The expectation {spec.table}.{spec.name} cannot be checked",
-        expected="a Great Expectations type with its arguments, on a metric of the table",
+        expected="a Great Expectations type with its arguments, on a column or figure of the table",
         found=found,
         todo=f"correct the entry [{spec.table}.{spec.name}] of the bounds file",
     )

@@ -1,82 +1,107 @@
-"""Metrics: what DuckDB measures of a table, over all its rows, for the expectations to look at.
+"""What Great Expectations looks at: views of a table in DuckDB, and figures of the table as a whole.
 
-`sql/{table}.sql` returns one row with one column per metric. Most metrics are made by the macros rows_where
-and share_where and so carry, beside their value, how many rows speak against it and a few examples.
+`ROWS` is what `sql/{table}.sql` selects: one row per row of the full table. `FIGURES` is a table of one row with one
+column per figure: how tables fit together (`sql/documents_figures.sql`) and how far they have drifted (drift.py).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import duckdb
-
-from viberary_pipeline.duck import DuckLimits, connect, parquet_glob, sql
 from viberary_pipeline.errors import QualityError
+
+if TYPE_CHECKING:
+    from viberary_pipeline.duck import DuckLimits
 
 # documents is downstream of the other three tables, so how the tables fit together is measured there.
 RELATED: Mapping[str, tuple[str, ...]] = {"documents": ("books", "authors", "reviews")}
 
+ROWS, FIGURES = "checked_rows", "checked_figures"
+"""The names of the two in the database."""
+
 
 @dataclass(frozen=True)
 class Metric:
-    """One measured number.
+    """One measured figure.
 
     Args:
-        value: The number; None where it is undefined (a share or a median of no rows).
-        against: How many rows speak against it (are repeated, empty, out of range); None if rows do not.
+        value: The number; None where there is nothing to measure or to compare with.
+        against: How many rows speak against it; None if rows do not.
         total: How many rows were looked at; None as above.
-        examples: Up to three of the rows against, as texts such as "book 42".
-        undefined: What to say of it where it is undefined.
+        examples: Some of the rows against, as texts such as "book 42".
+        undefined: Why it has no value.
     """
 
     value: float | None
     against: int | None = None
     total: int | None = None
-    examples: tuple[str, ...] = ()
-    undefined: str = "undefined"
+    examples: Sequence[str] = ()
+    undefined: str = "no rows to measure"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What `measure` wrote into a database: the table's rows, their columns, and its figures by name."""
+
+    rows: int
+    columns: tuple[str, ...]
+    figures: Mapping[str, Metric]
 
 
 def measure(
     table: str,
     parquet: Path,
+    database: Path,
     *,
-    related: Mapping[str, Path] | None,
-    scratch: Path,
-    limits: DuckLimits,
+    drift: Mapping[str, Metric],
+    related: Mapping[str, Path] | None = None,
+    limits: "DuckLimits",
     works_left_out: int = 0,
-) -> dict[str, Metric]:
-    """Every metric of a table, by name, in the order of its SQL.
+) -> Measured:
+    """Create a DuckDB database with `ROWS` over a whole table, and the table `FIGURES`.
 
     Args:
         table: One of `bounds.TABLES`.
         parquet: The table's Parquet file, or folder of them.
+        database: The file to create; DuckDB spills beside it.
+        drift: Further figures.
         related: The other tables' Parquet files or folders, as `RELATED[table]` names them.
-        scratch: An existing folder, in which DuckDB may spill.
         limits: DuckDB's memory and threads.
         works_left_out: Of documents: how many works its filters left out on purpose.
 
     Raises:
         QualityError: a file is missing, is not Parquet, or has other columns than the SQL reads.
     """
-    files = {table: parquet}
-    for name in RELATED.get(table, ()):
-        if name not in (related or {}):
-            raise QualityError(
-                f"The table {table} cannot be checked alone",
-                expected=f"the Parquet files of {', '.join(RELATED[table])} beside it",
-                found=f"none for {name}",
-                todo="pass them as `related`",
-            )
-        files[name] = (related or {})[name]
+    import duckdb
 
-    with connect(limits, scratch) as connection:
-        connection.execute(sql("quality", "macros"))
-        connection.execute("SET VARIABLE works_left_out = $works", {"works": works_left_out})
+    from viberary_pipeline.duck import config, parquet_glob, sql
+
+    missing = [name for name in RELATED.get(table, ()) if name not in (related or {})]
+    if missing:
+        raise QualityError(
+            f"The table {table} cannot be checked alone",
+            expected=f"the Parquet files of {', '.join(RELATED[table])} beside it",
+            found=f"none for {', '.join(missing)}",
+            todo="pass them as `related`",
+        )
+    files = {table: parquet, **{name: (related or {})[name] for name in RELATED.get(table, ())}}
+    with duckdb.connect(str(database), config=config(limits, database.parent)) as connection:
         try:
+            connection.execute(sql("quality", "macros"))
             for name, path in files.items():
-                connection.read_parquet(parquet_glob(path)).create_view(name)
-            cursor = connection.execute(sql("quality", table))
-            row = cursor.fetchone()
+                literal = parquet_glob(path).replace("'", "''")
+                connection.execute(f"CREATE VIEW {name} AS FROM read_parquet('{literal}')")
+            # A table where columns are dear (the SHA-256 of every text): each is read about three times.
+            kind = "TABLE" if table == "documents" else "VIEW"
+            connection.execute(f"CREATE {kind} {ROWS} AS {sql('quality', table)}")
+            columns = tuple(row[0] for row in connection.execute(f"DESCRIBE {ROWS}").fetchall())
+            (rows,) = connection.execute(f"SELECT count(*) FROM {ROWS}").fetchone() or (0,)
+            fitting: dict[str, Metric] = {}
+            if table == "documents":
+                cursor = connection.execute(sql("quality", "documents_figures"), {"works_left_out": works_left_out})
+                names = [column[0] for column in cursor.description or ()]
+                fitting = dict(zip(names, map(_metric, cursor.fetchone() or ()), strict=True))
         except duckdb.Error as error:
             raise QualityError(
                 f"The table {table} cannot be measured",
@@ -84,11 +109,16 @@ def measure(
                 found=f"{type(error).__name__}: {error}",
                 todo=f"look at {', '.join(str(path) for path in files.values())}; make them anew if damaged",
             ) from error
-        names = [column[0] for column in cursor.description or ()]
-    return {name: _metric(cell) for name, cell in zip(names, row or (), strict=True)}
+        figures = {**fitting, **drift}
+        values = ", ".join(f"?::DOUBLE AS {name}" for name in figures)
+        connection.execute(
+            f"CREATE TABLE {FIGURES} AS SELECT '{table}' AS label, {values}",
+            [metric.value for metric in figures.values()],
+        )
+    return Measured(rows, columns, figures)
 
 
-def _metric(cell: object) -> Metric:
-    if isinstance(cell, dict):
-        return Metric(cell["value"], cell["against"], cell["total"], tuple(cell["examples"] or ()))
-    return Metric(None if cell is None else float(str(cell)))
+def _metric(value: Any) -> Metric:
+    if isinstance(value, dict):
+        return Metric(value["value"], value["against"], value["total"], tuple(value["examples"] or ()))
+    return Metric(float(value))

@@ -1,6 +1,6 @@
 """Profiles: what a table looks like, measured by DuckDB over all its rows, as JSON values of a few kilobytes.
 
-A profile is what the report draws and what drift compares with the build before::
+A profile is what the report draws and what drift compares with the live build::
 
     {"table": "books", "rows": 472, "lines": 485, "rejected": 13,
      "fill": {"title": 472, "description": 391, ...},              rows with a value, per column
@@ -18,15 +18,15 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
-
-import duckdb
+from typing import TYPE_CHECKING, Any
 
 from viberary_pipeline.artifacts import Artifact, ArtifactStore, digest
-from viberary_pipeline.duck import DuckLimits, connect, parquet_glob, sql
 from viberary_pipeline.errors import QualityError
 from viberary_pipeline.quality.bounds import TABLES
 from viberary_pipeline.quality.distributions import DISTRIBUTIONS, Bins, Distribution
+
+if TYPE_CHECKING:
+    from viberary_pipeline.duck import DuckLimits
 
 QUANTILES = {"p5": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
 MOST_CATEGORIES = 200
@@ -36,7 +36,7 @@ OTHER = "other"
 
 
 def profile(
-    table: str, parquet: Path, *, scratch: Path, limits: DuckLimits, facts: Mapping[str, Any] | None = None
+    table: str, parquet: Path, *, scratch: Path, limits: "DuckLimits", facts: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Measure one table.
 
@@ -45,7 +45,7 @@ def profile(
         parquet: Its Parquet file, or folder of them.
         scratch: An existing folder, in which DuckDB may spill.
         limits: DuckDB's memory and threads.
-        facts: What its stage said of it: `lines` and `rejected` are taken over where they are there.
+        facts: What its stage reported, of which `lines` and `rejected` are taken over.
 
     Raises:
         QualityError: there is no such table, or its Parquet is missing or has other columns than the SQL reads.
@@ -67,13 +67,15 @@ def profile(
     }
 
 
-def profiled(store: ArtifactStore, table: str, limits: DuckLimits, *, force: bool = False) -> Artifact:
+def profiled(store: ArtifactStore, table: str, limits: "DuckLimits", *, force: bool = False) -> Artifact:
     """The profile of the table as it is now, in the artifact's `facts`: found again, or measured.
 
     Raises:
         ArtifactError: the table has not been made here.
         QualityError: it cannot be measured.
     """
+    from viberary_pipeline.duck import sql
+
     artifact = store.current(table)
 
     def build(out: Path) -> dict[str, Any]:
@@ -111,7 +113,11 @@ def shares(measured: Mapping[str, Any]) -> dict[str, float]:
     return {label: count / total for label, count in counts.items() if count} if total else {}
 
 
-def _measured(table: str, parquet: Path, scratch: Path, limits: DuckLimits) -> dict[str, Any]:
+def _measured(table: str, parquet: Path, scratch: Path, limits: "DuckLimits") -> dict[str, Any]:
+    import duckdb
+
+    from viberary_pipeline.duck import connect, parquet_glob, sql
+
     if table not in TABLES:
         raise QualityError(
             "There is no such table to profile",

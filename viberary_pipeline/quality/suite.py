@@ -1,107 +1,111 @@
-"""One table's suite of expectations, run by Great Expectations over the one-row frame of its metrics."""
+"""Expectations run by Great Expectations over a whole table in DuckDB, and its results kept in Data Docs."""
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from viberary_pipeline.errors import QualityError
 from viberary_pipeline.quality.bounds import ExpectationSpec, wrong_entry
-from viberary_pipeline.quality.data_docs import SITE, page_path, site_config
-from viberary_pipeline.quality.metrics import Metric
-from viberary_pipeline.quality.wording import expected_text, observed_text, percent_against
+from viberary_pipeline.quality.data_docs import SITE, literal, page_path, site_config
+from viberary_pipeline.quality.metrics import FIGURES, ROWS, Measured
+from viberary_pipeline.quality.results import EXAMPLES, ExpectationResult, result_of
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from viberary_pipeline.duck import DuckLimits
+
+_EXAMPLE_ROWS = 4 * EXAMPLES  # of a repeated value each copy is one
 
 
-def run_suite(
+def run_suites(
     table: str,
     specs: Sequence[ExpectationSpec],
-    metrics: Mapping[str, Metric],
+    database: Path,
+    measured: Measured,
     *,
+    accepted: frozenset[str],
+    limits: "DuckLimits",
     docs: Path,
     run_name: str,
     keep: int,
-) -> tuple[dict[str, bool], Path]:
-    """Run one table's expectations over its metrics, store the result and bring the site up to date.
+) -> tuple[dict[str, ExpectationResult], Path]:
+    """Run one table's expectations, store the results beside the site and bring the site up to date.
 
-    To be called under the site's lock. The results are stored in `{docs}/../gx/results`.
+    The expectations on columns are the suite `{table}`, those on figures the suite `{table}_figures`. To be called
+    under the site's lock.
 
     Args:
-        table: The table's name: also the suite's.
+        table: The table's name.
         specs: Its expectations.
-        metrics: What was measured, by name.
-        docs: The absolute path of the site's folder.
+        database: What `metrics.measure` created.
+        measured: What it returned.
+        accepted: The expectations that would block, had the drift not been accepted.
+        limits: DuckDB's memory and threads.
+        docs: The absolute path of the site's folder; the results are stored in `{docs}/../gx/results`.
         run_name: What the run is called; it names a folder.
-        keep: How many results of the table are kept, this one included.
+        keep: How many results of each suite are kept, this one included.
 
     Returns:
-        Whether each expectation was met, by name; and the path of the result's HTML page.
+        The results by name; and the path of the HTML page of the suite `{table}` or, where it is empty, of the other.
 
     Raises:
         QualityError: an entry of the bounds cannot be checked, or the site could not be written.
     """
     gx = _great_expectations()
     context = gx.get_context(mode="ephemeral", project_config=_project(docs))
-    # Before the run, because its index build drops the pages of the results that are gone.
-    _prune(context.validation_results_store, table, keep=max(keep, 1) - 1)
-
-    suite = context.suites.add(
-        gx.ExpectationSuite(name=table, expectations=[_expectation(spec, metrics) for spec in specs])
-    )
-    source = context.data_sources.add_pandas("viberary")
-    batch = source.add_dataframe_asset(table).add_batch_definition_whole_dataframe("metrics")
-    definition = gx.ValidationDefinition(name=table, data=batch, suite=suite)
-    complaints = _Complaints(level=logging.ERROR)
-    checkpoint = gx.Checkpoint(
-        name=table,
-        validation_definitions=[context.validation_definitions.add(definition)],
-        actions=[gx.checkpoint.UpdateDataDocsAction(name="data_docs", site_names=[SITE])],
-        result_format="BASIC",
-    )
-    logger = logging.getLogger("great_expectations")
-    logger.addHandler(complaints)
-    try:
-        outcome = context.checkpoints.add(checkpoint).run(
-            batch_parameters={"dataframe": _frame(metrics)}, run_id=gx.RunIdentifier(run_name=run_name)
+    on_figures = [spec for spec in specs if spec.column in measured.figures]
+    suites = {
+        table: (ROWS, [spec for spec in specs if spec not in on_figures]),
+        f"{table}_figures": (FIGURES, on_figures),
+    }
+    with _data_source(context, database, limits) as source:
+        definitions = []
+        for name, (view, chosen) in suites.items():
+            # Before the run, because its index build drops the pages of the results that are gone.
+            _prune(context.validation_results_store, name, keep=max(keep, 1) - 1)
+            if chosen:
+                expectations = [_expectation(spec, measured, spec.name in accepted) for spec in chosen]
+                suite = context.suites.add(gx.ExpectationSuite(name=name, expectations=expectations))
+                asset = source.add_table_asset(name, table_name=view)
+                data = asset.add_batch_definition_whole_table("whole")
+                definition = gx.ValidationDefinition(name=name, data=data, suite=suite)
+                definitions.append(context.validation_definitions.add(definition))
+        checkpoint = gx.Checkpoint(
+            name=table,
+            validation_definitions=definitions,
+            actions=[gx.checkpoint.UpdateDataDocsAction(name="data_docs", site_names=[SITE])],
+            result_format={
+                "result_format": "SUMMARY",
+                "unexpected_index_column_names": ["label"],
+                "partial_unexpected_count": _EXAMPLE_ROWS,
+            },
         )
-    finally:
-        logger.removeHandler(complaints)
+        outcome = context.checkpoints.add(checkpoint).run(run_id=gx.RunIdentifier(run_name=run_name))
 
-    ((key, validation),) = outcome.run_results.items()
-    successes: dict[str, bool] = {}
     by_name = {spec.name: spec for spec in specs}
-    for result in validation.results:
-        name = result.expectation_config.meta["name"]
-        if _raised(result.exception_info):
-            raise wrong_entry(by_name[name], f"Great Expectations raised: {result.exception_info}")
-        successes[name] = bool(result.success)
-
+    results: dict[str, ExpectationResult] = {}
+    for validation in outcome.run_results.values():
+        for result in validation.results:
+            if errors := _raised(result.exception_info):
+                raise wrong_entry(
+                    by_name[result.expectation_config.meta["name"]], f"Great Expectations raised: {errors}"
+                )
+            results[result.expectation_config.meta["name"]] = result_of(result)
     _sweep(docs.parent / "gx" / "results")
     _sweep(docs / "validations")
-    page = page_path(docs, key.to_tuple())
-    index = docs / "index.html"
-    if not page.is_file() or not (index.is_file() and index.stat().st_size):
+    pages = [page_path(docs, key.to_tuple()) for key in outcome.run_results]
+    lost = [page for page in (*pages, docs / "index.html") if not page.is_file() or not page.stat().st_size]
+    if lost:
         raise QualityError(
             "Data Docs were not written",
-            expected=f"{page} and {index}",
-            found="; ".join(complaints.texts) or "a page that is missing or empty",
-            todo="mend what is named above; a site that is damaged can be removed whole",
+            expected=", ".join(map(str, lost)),
+            found="a page that is missing or empty; Great Expectations logged the cause above",
+            todo=f"mend what the log names; {docs} can be removed whole if it is damaged",
         )
-    return successes, page
-
-
-class _Complaints(logging.Handler):
-    """What Great Expectations logs as errors: a page that it cannot render stops nothing else in it."""
-
-    def __init__(self, level: int) -> None:
-        super().__init__(level)
-        self.texts: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.texts.append(record.getMessage())
+    return results, pages[0]
 
 
 def _great_expectations() -> Any:
@@ -113,8 +117,8 @@ def _great_expectations() -> Any:
 
 
 def _project(docs: Path) -> Any:
-    """A context in memory, whose results and site alone are on disk: nothing half-written can outlive a kill
-    and break the next run, and no stored configuration goes stale when Great Expectations is upgraded."""
+    """A context in memory, with only results and site on disk: nothing half-written can outlive a kill and break the
+    next run, and no stored configuration goes stale when Great Expectations is upgraded."""
     from great_expectations.data_context.types.base import (
         DataContextConfig,
         InMemoryStoreBackendDefaults,
@@ -124,7 +128,7 @@ def _project(docs: Path) -> Any:
     defaults = InMemoryStoreBackendDefaults()
     defaults.stores[defaults.validation_results_store_name]["store_backend"] = {
         "class_name": "TupleFilesystemStoreBackend",
-        "base_directory": str(docs.parent / "gx" / "results"),
+        "base_directory": literal(docs.parent / "gx" / "results"),
     }
     return DataContextConfig(
         store_backend_defaults=defaults,
@@ -134,15 +138,79 @@ def _project(docs: Path) -> Any:
     )
 
 
-def _raised(exception_info: Any) -> bool:
-    """Whether an expectation raised: Great Expectations tells it flat, or by metric one level down."""
+@contextmanager
+def _data_source(context: Any, database: Path, limits: "DuckLimits") -> Iterator[Any]:
+    """A SQL data source of Great Expectations on a DuckDB database.
+
+    Great Expectations fetches a result after it has closed the connection, which DuckDB does not allow. For SQLite and
+    SQL Server it keeps one connection open; this engine does the same.
+    """
+    import duckdb
+    from duckdb_engine import ConnectionWrapper
+    from great_expectations.datasource.fluent.sql_datasource import SQLDatasource
+    from great_expectations.execution_engine import SqlAlchemyExecutionEngine
+
+    from viberary_pipeline.duck import config
+
+    class DuckDBExecutionEngine(SqlAlchemyExecutionEngine):
+        @contextmanager
+        def get_connection(self) -> Iterator[Any]:
+            self._connection = self._connection or self.engine.connect()
+            yield self._connection
+
+    def connect() -> Any:
+        return ConnectionWrapper(duckdb.connect(str(database), config=config(limits, database.parent)))
+
+    SQLDatasource.execution_engine_override = DuckDBExecutionEngine  # type: ignore[misc]
+    try:
+        # A creator, not a path in the connection string, in which a "$" would be a variable.
+        source = context.data_sources.add_sql("duckdb", connection_string="duckdb://", kwargs={"creator": connect})
+        yield source
+        engine = source.get_execution_engine()
+        with engine.get_connection() as connection:
+            connection.close()
+        engine.engine.dispose()
+        source.get_engine().dispose()
+    finally:
+        SQLDatasource.execution_engine_override = None  # type: ignore[misc]
+
+
+def _expectation(spec: ExpectationSpec, measured: Measured, accepted: bool) -> Any:
+    from great_expectations.exceptions import ExpectationNotFoundError
+    from great_expectations.expectations.metadata_types import FailureSeverity
+    from great_expectations.expectations.registry import get_expectation_impl
+
+    figure = measured.figures.get(spec.column or "")
+    if figure is None and spec.column not in (None, *measured.columns):
+        known = f"the columns are {', '.join(measured.columns)}; the figures are {', '.join(measured.figures)}"
+        raise wrong_entry(spec, f"column = {spec.column!r}; {known}")
+    try:
+        return get_expectation_impl(spec.expectation)(
+            **spec.arguments,
+            severity=FailureSeverity.CRITICAL if spec.severity == "ERROR" else FailureSeverity.WARNING,
+            notes=spec.reason,
+            meta={  # what results.result_of reads
+                "name": spec.name,
+                "severity": spec.severity,
+                "accepted": accepted,
+                "row_count": measured.rows,
+                "figure": asdict(figure) if figure else None,
+            },
+        )
+    except (ExpectationNotFoundError, ValueError, TypeError) as error:  # pydantic's errors are ValueErrors
+        raise wrong_entry(spec, f"{spec.expectation} {spec.arguments}: {error}") from error
+
+
+def _raised(exception_info: Mapping[str, Any] | None) -> list[str]:
+    """The messages of what an expectation raised: Great Expectations has them flat, or by metric one level down."""
     entries = [exception_info or {}, *(exception_info or {}).values()]
-    return any(isinstance(entry, Mapping) and bool(entry.get("raised_exception")) for entry in entries)
+    raised = (entry for entry in entries if isinstance(entry, Mapping) and entry.get("raised_exception"))
+    return [str(entry.get("exception_message", entry)) for entry in raised]
 
 
-def _prune(store: Any, table: str, *, keep: int) -> None:
-    """Remove all but the newest `keep` stored results of a table."""
-    keys = [key for key in store.list_keys() if key.expectation_suite_identifier.name == table]
+def _prune(store: Any, suite: str, *, keep: int) -> None:
+    """Remove all but the newest `keep` stored results of a suite."""
+    keys = [key for key in store.list_keys() if key.expectation_suite_identifier.name == suite]
     keys.sort(key=lambda key: key.run_id.run_time, reverse=True)
     for key in keys[keep:]:
         store.remove_key(key)
@@ -153,38 +221,3 @@ def _sweep(root: Path) -> None:
     for folder, _, _ in os.walk(root, topdown=False):
         if folder != str(root) and not any(Path(folder).iterdir()):
             Path(folder).rmdir()
-
-
-def _expectation(spec: ExpectationSpec, metrics: Mapping[str, Metric]) -> Any:
-    from great_expectations.exceptions import ExpectationNotFoundError
-    from great_expectations.expectations.metadata_types import FailureSeverity
-    from great_expectations.expectations.registry import get_expectation_impl
-
-    metric = metrics[spec.metric]
-    try:
-        return get_expectation_impl(spec.expectation)(
-            **spec.arguments,
-            severity=FailureSeverity.CRITICAL if spec.severity == "ERROR" else FailureSeverity.WARNING,
-            description=f"{spec.metric}: {expected_text(spec)}",
-            notes=spec.reason,
-            meta={  # what the pages of Data Docs show
-                "name": spec.name,
-                "severity": spec.severity,
-                "expected": expected_text(spec),
-                "observed": observed_text(spec.metric, metric),
-                "against": metric.against,
-                "percent": percent_against(metric),
-                "examples": list(metric.examples),
-                "row_count": int(metrics["row_count"].value or 0),
-            },
-        )
-    except (ExpectationNotFoundError, ValueError, TypeError) as error:  # pydantic's errors are ValueErrors
-        raise wrong_entry(spec, f"{spec.expectation} {spec.arguments}: {error}") from error
-
-
-def _frame(metrics: Mapping[str, Metric]) -> "pd.DataFrame":
-    """One row, one float column per metric; NaN (which no expectation on values looks at) where undefined."""
-    import pandas as pd
-
-    values = {name: [metric.value] for name, metric in metrics.items()}
-    return pd.DataFrame(values, dtype="float64")

@@ -2,11 +2,13 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from viberary_pipeline.duck import DuckLimits, connect, parquet_glob, sql
 from viberary_pipeline.quality.distributions import TOKENS
 from viberary_pipeline.quality.profile import distribution
+
+if TYPE_CHECKING:
+    from viberary_pipeline.duck import DuckLimits
 
 MOST_DOCUMENTS = 20_000
 _BATCH = 1_000
@@ -19,7 +21,7 @@ def token_lengths(
     max_tokens: int,
     prefix: str = "",
     scratch: Path,
-    limits: DuckLimits,
+    limits: "DuckLimits",
     most: int = MOST_DOCUMENTS,
 ) -> dict[str, Any]:
     """Count the tokens of documents, special tokens included, as the encoder does before it cuts.
@@ -38,6 +40,8 @@ def token_lengths(
         `without` and `quantiles`.
     """
     from tokenizers import Tokenizer  # type: ignore[import-untyped]
+
+    from viberary_pipeline.duck import connect, parquet_glob, sql
 
     counter = Tokenizer.from_file(str(tokenizer))
     counter.no_truncation()

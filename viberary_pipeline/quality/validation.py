@@ -1,63 +1,29 @@
-"""Validation of one table: metrics against bounds by Great Expectations, the result kept in Data Docs."""
+"""Validation of one table: its bounds checked by Great Expectations, the result kept in Data Docs and an artifact."""
 
 import re
+import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
-from viberary_pipeline.duck import DuckLimits
+from viberary_pipeline.artifacts import Artifact, ArtifactStore, digest, file_sha256
 from viberary_pipeline.errors import QualityError
-from viberary_pipeline.quality.baseline import NOTHING_BEFORE
-from viberary_pipeline.quality.bounds import (
-    BOUNDS,
-    ExpectationSpec,
-    Severity,
-    expectation_specs,
-    wrong_entry,
-)
-from viberary_pipeline.quality.drift import DRIFT_METRICS, drift_metrics
-from viberary_pipeline.quality.metrics import Metric, measure
-from viberary_pipeline.quality.suite import run_suite
-from viberary_pipeline.quality.wording import expected_text, observed_text, percent_against
+from viberary_pipeline.quality.baseline import NO_EARLIER_BUILD, Source, load_baseline
+from viberary_pipeline.quality.bounds import BOUNDS, ExpectationSpec, expectation_specs
+from viberary_pipeline.quality.results import ExpectationResult
+from viberary_pipeline.quality.verdict import same_artifact, validation_stage
+
+if TYPE_CHECKING:
+    from viberary_pipeline.duck import DuckLimits
+    from viberary_pipeline.quality.metrics import Metric
 
 LOCK_SECONDS = 600.0
-DUCK_LIMITS = DuckLimits()
-
-
-@dataclass(frozen=True)
-class ExpectationResult:
-    """How one expectation fared.
-
-    Args:
-        name: Its name in `bounds.toml`, also the name of the asset check.
-        severity: "ERROR" blocks the index, "WARN" only shows.
-        success: Whether the data met it.
-        expected: The bound in words, such as "at least 50%".
-        observed: The metric's value in words; "undefined" for a share of no rows, and for drift why there is none.
-        unexpected_count: Rows that speak against it, even if few enough; None where rows do not.
-        unexpected_percent: The same, of the rows looked at (0 to 100).
-        examples: Up to three of those rows, as texts such as "book 42".
-        reason: Why the data should be so.
-        accepted: Whether it would block, had the drift not been accepted beforehand.
-    """
-
-    name: str
-    severity: Severity
-    success: bool
-    expected: str
-    observed: str
-    unexpected_count: int | None
-    unexpected_percent: float | None
-    examples: tuple[str, ...]
-    reason: str
-    accepted: bool = False
 
 
 @dataclass(frozen=True)
 class ValidationReport:
-    """One run of one table's suite: `results` in the order of `bounds.toml`, `page` its HTML page."""
+    """One run of one table's expectations: `results` in the order of `bounds.toml`, `page` its page in Data Docs."""
 
     table: str
     run_name: str
@@ -66,15 +32,74 @@ class ValidationReport:
     page: Path
     index: Path
 
-    @property
-    def errors(self) -> tuple[ExpectationResult, ...]:
-        """The missed expectations that block the index."""
-        return tuple(r for r in self.results if not r.success and r.severity == "ERROR")
 
-    @property
-    def warnings(self) -> tuple[ExpectationResult, ...]:
-        """The missed expectations that only show."""
-        return tuple(r for r in self.results if not r.success and r.severity == "WARN")
+def validated(
+    store: ArtifactStore,
+    table: str,
+    *,
+    home: Path,
+    source: Source,
+    limits: "DuckLimits",
+    bounds: Path = BOUNDS,
+    accept_drift: bool = False,
+    run_name: str,
+    force: bool = False,
+) -> Artifact:
+    """The validation of the table as it is: `facts` holds `page` and `results`.
+
+    The validation stands where neither the table nor the bounds have changed, and either the baseline has not or it was
+    made of this very table. Great Expectations is only imported where something must be validated.
+
+    Args:
+        store: The artifacts.
+        table: One of `bounds.TABLES`.
+        home: VIBERARY_HOME.
+        source: Whether the catalogue is the bundled sample.
+        limits: DuckDB's memory and threads.
+        bounds: The bounds file.
+        accept_drift: Failed expectations of drift warn instead of blocking.
+        run_name: What the run is called in Data Docs.
+        force: Validate anew.
+
+    Raises:
+        ArtifactError: the table has not been made.
+        QualityError: it could not be checked (a failed expectation is a result, not an error).
+    """
+    from viberary_pipeline.quality.drift import drift_metrics
+    from viberary_pipeline.quality.metrics import RELATED
+    from viberary_pipeline.quality.profile import profiled
+
+    artifacts = {name: store.current(name) for name in (table, *RELATED.get(table, ()))}
+    inputs = {name: artifact.key for name, artifact in artifacts.items()}
+    profile = profiled(store, table, limits, force=force)
+    compared_with = load_baseline(home, source)
+    shaped_by = {"bounds": file_sha256(bounds), "measured_by": _code(table), "profile": profile.key}
+    stage = validation_stage(table)
+    standing = same_artifact(store, stage, inputs, shaped_by)
+    if standing and not force and compared_with.holds(inputs) and Path(standing.facts["page"]).exists():
+        return standing
+
+    def build(out: Path) -> dict[str, Any]:
+        report = validate(
+            table,
+            artifacts[table].file(f"{table}.parquet"),
+            docs=home / "quality" / "docs",
+            run_name=run_name,
+            related={name: artifacts[name].file(f"{name}.parquet") for name in artifacts if name != table},
+            works_left_out=sum(artifacts[table].facts.get("filtered", {}).values()),
+            drift=drift_metrics(table, profile.facts, compared_with),
+            accept_drift=accept_drift,
+            bounds=bounds,
+            limits=limits,
+            scratch=out,
+        )
+        return {"page": str(report.page), "results": [asdict(result) for result in report.results]}
+
+    settings = {**shaped_by, "compared_with": compared_with.digest, "accept_drift": accept_drift}
+    produced = store.produce(stage, inputs=inputs, settings=settings, build=build, force=force)
+    if not Path(produced.artifact.facts["page"]).exists():  # pruned since, or removed by hand
+        produced = store.produce(stage, inputs=inputs, settings=settings, build=build, force=True)
+    return produced.artifact
 
 
 def validate(
@@ -85,11 +110,11 @@ def validate(
     run_name: str,
     related: Mapping[str, Path] | None = None,
     works_left_out: int = 0,
-    drift: Mapping[str, Metric] | None = None,
+    drift: "Mapping[str, Metric] | None" = None,
     accept_drift: bool = False,
     keep_runs: int = 10,
     bounds: Path = BOUNDS,
-    limits: DuckLimits = DUCK_LIMITS,
+    limits: "DuckLimits | None" = None,
     scratch: Path | None = None,
 ) -> ValidationReport:
     """Check a table against its bounds and put the result into Data Docs.
@@ -101,68 +126,76 @@ def validate(
         run_name: What the run is called in Data Docs, such as the Dagster run id.
         related: For documents: the Parquet files of books, authors and reviews (`metrics.RELATED`).
         works_left_out: For documents: how many works its filters left out on purpose.
-        drift: How far the table is from the last published one (`drift.drift_metrics`); None: nothing to compare.
-        accept_drift: Missed expectations of drift warn instead of blocking.
-        keep_runs: How many results per table are kept, this one included; older ones are removed.
+        drift: How far the table is from the live build (`drift.drift_metrics`); None: there is no live build.
+        accept_drift: Failed expectations of drift warn instead of blocking.
+        keep_runs: How many results of each suite are kept, this one included; older ones are removed.
         bounds: The bounds file.
-        limits: DuckDB's memory and threads.
+        limits: DuckDB's memory and threads; None: its defaults.
         scratch: An existing folder, in which DuckDB may spill; None: beside the stored results.
 
     Raises:
-        QualityError: the table could not be checked (a missed bound is a result, not an error).
+        QualityError: the table could not be checked (a failed expectation is a result, not an error).
     """
-    specs = expectation_specs(table, bounds)
-    accepted = {spec.name for spec in specs if accept_drift and spec.severity == "ERROR" and is_drift(spec)}
-    specs = [spec.model_copy(update={"severity": "WARN"}) if spec.name in accepted else spec for spec in specs]
-    docs = docs.absolute()
-    store = docs.parent / "gx"
-    store.mkdir(parents=True, exist_ok=True)
-    metrics = measure(
-        table, parquet, related=related, scratch=scratch or store, limits=limits, works_left_out=works_left_out
-    ) | dict(drift if drift is not None else drift_metrics(table, None, NOTHING_BEFORE))
-    for spec in specs:
-        if spec.metric not in metrics:
-            raise wrong_entry(spec, f"column = {spec.metric!r}; the metrics are {', '.join(metrics)}")
+    from filelock import FileLock, Timeout
 
+    from viberary_pipeline.duck import DuckLimits
+    from viberary_pipeline.quality.drift import drift_metrics
+    from viberary_pipeline.quality.metrics import measure
+    from viberary_pipeline.quality.suite import run_suites
+
+    specs = expectation_specs(table, bounds)
+    accepted = frozenset(s.name for s in specs if accept_drift and s.severity == "ERROR" and is_drift(s))
+    specs = [spec.model_copy(update={"severity": "WARN"}) if spec.name in accepted else spec for spec in specs]
+    docs, limits = docs.absolute(), limits or DuckLimits()
+    stored = docs.parent / "gx"
+    stored.mkdir(parents=True, exist_ok=True)
     run_name = re.sub(r"[^A-Za-z0-9_.-]+", "-", run_name).strip(".-")[:100] or "run"  # it names a folder
-    try:
-        # Great Expectations writes several files without locks: one validation of a site at a time.
-        with FileLock(store / "lock", timeout=LOCK_SECONDS):
-            successes, page = run_suite(table, specs, metrics, docs=docs, run_name=run_name, keep=keep_runs)
-    except Timeout as error:
-        raise QualityError(
-            "The data quality report is locked",
-            expected=f"the lock {store / 'lock'} within {LOCK_SECONDS:.0f} s",
-            found="another process still holds it",
-            todo="wait for it, or end it; the lock goes with the process",
-        ) from error
-    return ValidationReport(
-        table,
-        run_name,
-        row_count=int(metrics["row_count"].value or 0),
-        results=tuple(
-            _result(spec, metrics[spec.metric], successes[spec.name], accepted=spec.name in accepted) for spec in specs
-        ),
-        page=page,
-        index=docs / "index.html",
-    )
+    with tempfile.TemporaryDirectory(prefix=".checked-", dir=scratch or stored) as folder:
+        database = Path(folder) / "checked.duckdb"
+        measured = measure(
+            table,
+            parquet,
+            database,
+            drift=drift if drift is not None else drift_metrics(table, None, NO_EARLIER_BUILD),
+            related=related,
+            limits=limits,
+            works_left_out=works_left_out,
+        )
+        try:
+            # Great Expectations writes several files without locks: one validation of a site at a time.
+            with FileLock(stored / "lock", timeout=LOCK_SECONDS):
+                results, page = run_suites(
+                    table,
+                    specs,
+                    database,
+                    measured,
+                    accepted=accepted,
+                    limits=limits,
+                    docs=docs,
+                    run_name=run_name,
+                    keep=keep_runs,
+                )
+        except Timeout as error:
+            raise QualityError(
+                "The data quality report is locked",
+                expected=f"the lock {stored / 'lock'} within {LOCK_SECONDS:.0f} s",
+                found="another process still holds it",
+                todo="wait for it, or end it; the lock goes with the process",
+            ) from error
+    ordered = tuple(results[spec.name] for spec in specs)
+    return ValidationReport(table, run_name, measured.rows, ordered, page, docs / "index.html")
 
 
 def is_drift(spec: ExpectationSpec) -> bool:
-    """Whether the expectation compares the table with the last published one."""
-    return spec.metric in DRIFT_METRICS
+    """Whether the expectation compares the table with the live build."""
+    from viberary_pipeline.quality.drift import DRIFT_METRICS
+
+    return spec.column in DRIFT_METRICS
 
 
-def _result(spec: ExpectationSpec, metric: Metric, success: bool, *, accepted: bool) -> ExpectationResult:
-    return ExpectationResult(
-        name=spec.name,
-        severity=spec.severity,
-        success=success,
-        expected=expected_text(spec),
-        observed=observed_text(spec.metric, metric),
-        unexpected_count=metric.against,
-        unexpected_percent=percent_against(metric),
-        examples=metric.examples,
-        reason=spec.reason,
-        accepted=accepted and not success,
-    )
+def _code(table: str) -> str:
+    """A digest of the code that measures: another version validates anew."""
+    here = Path(__file__).parent
+    sources = [here / "metrics.py", here / "results.py", here / "suite.py", here / "sql" / "macros.sql"]
+    sources += sorted((here / "sql").glob(f"{table}*.sql"))
+    return digest([path.read_text(encoding="utf-8") for path in sources])

@@ -1,26 +1,5 @@
-"""The data-quality report: one HTML page per build that a person enjoys reading, and its plots.
+"""The data-quality report: one HTML page per build, and the plots of each table for the Dagster UI.
 
-inputs = gather(store, home, source)            what the stages left behind, as far as they came
-write_report(out, inputs)                       -> one self-contained page
-publish_report(home, name, inputs)              -> quality/report/{name}.html and latest.html, older ones pruned
-plots_markdown("books", profile)                -> the table's plots for the Dagster UI
+make_report(store, home, source, limits)        -> quality/report/{name}.html and latest.html, older ones pruned
+table_plots(store, "books", limits)             -> the table's plots as Markdown
 """
-
-from viberary_pipeline.quality.report.inputs import READ_TABLES, ReportInputs, TableInput, gather, standing_tables
-from viberary_pipeline.quality.report.page import code_digest, make_latest, publish_report, write_report
-from viberary_pipeline.quality.report.plots import plots_markdown
-from viberary_pipeline.quality.report.summary import verdict
-
-__all__ = [
-    "READ_TABLES",
-    "ReportInputs",
-    "TableInput",
-    "code_digest",
-    "gather",
-    "make_latest",
-    "plots_markdown",
-    "publish_report",
-    "standing_tables",
-    "verdict",
-    "write_report",
-]

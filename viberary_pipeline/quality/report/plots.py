@@ -1,4 +1,4 @@
-"""The plots: bars of shares, the build before as strokes behind them, in one style.
+"""The plots: bars of shares, the live build as strokes behind them, in one style.
 
 In the page they are SVG whose colours are the page's own (CSS variables), so that they follow light and dark; in the
 Dagster UI they are PNG on white. Labels come from the data: they are never read as mathematics or markup.
@@ -35,7 +35,7 @@ class _Colours:
     soft: str
     line: str
     bar: str
-    before: str
+    live: str
     mark: str
 
 
@@ -61,29 +61,35 @@ def shown_bins(shape: Distribution, measured: Mapping[str, Any]) -> list[tuple[s
 
 
 def shown_shares(
-    shape: Distribution, measured: Mapping[str, Any], last: Mapping[str, Any] | None
+    shape: Distribution, measured: Mapping[str, Any], baseline: Mapping[str, Any] | None
 ) -> list[tuple[str, int, float, float | None]]:
-    """The shown bins as (label, rows, share, share in the build before), shares 0 to 1."""
+    """The shown bins as (label, rows, share, share in the live build), shares 0 to 1."""
     bins = shown_bins(shape, measured)
     total = sum(count for _, count in bins) or 1
-    if last is None:
+    if baseline is None:
         return [(label, count, count / total, None) for label, count in bins]
-    counts = {str(label): int(count) for label, count in last["bins"]}
-    all_before = sum(counts.values()) + last["without"]
+    counts = {str(label): int(count) for label, count in baseline["bins"]}
+    rows_before = sum(counts.values()) + baseline["without"]
     named = {label for label, _ in bins} - {OTHER, WITHOUT}
     earlier = {label: counts.get(label, 0) for label in named}
-    earlier[WITHOUT] = last["without"]
-    earlier[OTHER] = all_before - last["without"] - sum(counts.get(label, 0) for label in named)
-    return [(label, count, count / total, earlier[label] / all_before if all_before else None) for label, count in bins]
+    earlier[WITHOUT] = baseline["without"]
+    earlier[OTHER] = rows_before - baseline["without"] - sum(counts.get(label, 0) for label in named)
+    return [
+        (label, count, count / total, earlier[label] / rows_before if rows_before else None) for label, count in bins
+    ]
 
 
 def svg(
-    shape: Distribution, measured: Mapping[str, Any], last: Mapping[str, Any] | None = None, *, limit: int | None = None
+    shape: Distribution,
+    measured: Mapping[str, Any],
+    baseline: Mapping[str, Any] | None = None,
+    *,
+    limit: int | None = None,
 ) -> str:
     """One distribution as an SVG element for the page; '' where there is nothing to draw."""
     buffer = io.StringIO()
     with _style():
-        figure = _figure(shape, shown_shares(shape, measured, last), _PAGE, limit)
+        figure = _figure(shape, shown_shares(shape, measured, baseline), _PAGE, limit)
         if figure is None:
             return ""
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
@@ -164,14 +170,14 @@ def _figure(
         return None
     labels = [visible(label)[:24] for label, *_ in rows]
     now = [100 * share for _, _, share, _ in rows]
-    last = [None if share is None else 100 * share for *_, share in rows]
+    live = [None if share is None else 100 * share for *_, share in rows]
     flat = not shape.bins
     height = 0.7 + 0.2 * len(rows) if flat else 2.5
     figure = Figure(figsize=(_WIDTH, height + (0.25 if title else 0)), layout="constrained")
     axes = figure.add_subplot()
     places = list(range(len(rows)))
-    strokes = [(place, share) for place, share in zip(places, last, strict=True) if share is not None]
-    stroke: dict[str, Any] = {"color": colours.before, "linewidth": 1.8, "solid_capstyle": "butt", "clip_on": False}
+    strokes = [(place, share) for place, share in zip(places, live, strict=True) if share is not None]
+    stroke: dict[str, Any] = {"color": colours.live, "linewidth": 1.8, "solid_capstyle": "butt", "clip_on": False}
     if flat:
         axes.barh(places, now, height=0.62, color=colours.bar, clip_on=False)
         for place, share in strokes:
@@ -181,7 +187,7 @@ def _figure(
         room = max([*now, *(s for _, s in strokes)], default=1) or 1
         axes.set_xlim(0, room * 1.16)
         for place, share in zip(places, now, strict=True):
-            edge = max(share, last[place] or 0)
+            edge = max(share, live[place] or 0)
             axes.text(edge + room * 0.015, place, _percent(share), va="center", color=colours.soft, fontsize=8)
         axes.set_xticks([])
         axes.spines["bottom"].set_visible(False)

@@ -5,9 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
-from viberary_pipeline.duck import sql
 from viberary_pipeline.quality.baseline import Profile
 from viberary_pipeline.quality.bounds import TABLES
 from viberary_pipeline.quality.distributions import DISTRIBUTIONS, TOKENS, Distribution
@@ -16,6 +13,7 @@ from viberary_pipeline.quality.profile import shares
 from viberary_pipeline.quality.report.inputs import READ_TABLES, ReportInputs, TableInput
 from viberary_pipeline.quality.report.plots import shown_shares, svg
 from viberary_pipeline.quality.report.summary import figures, verdict
+from viberary_pipeline.quality.results import BADGES, worst_badge
 
 # The sections that show distributions: heading, what to know, and (table, distribution).
 _SECTIONS: tuple[tuple[str, str, str, tuple[tuple[str, str], ...]], ...] = (
@@ -83,7 +81,7 @@ def page_values(inputs: ReportInputs, folder: Path) -> dict[str, Any]:
             if count
         ],
         "fills": [
-            _fill(table, entry.profile, inputs.before(table))
+            _fill(table, entry.profile, inputs.baseline(table))
             for table in TABLES
             if (entry := inputs.tables.get(table)) and entry.profile and entry.profile["rows"]
         ],
@@ -106,6 +104,10 @@ def _rejects(table: str, entry: TableInput) -> dict[str, Any]:
     """The rejects of one table by reason, with examples where they were kept."""
     examples: dict[str, Any] = {}
     if entry.rejects is not None:
+        import duckdb
+
+        from viberary_pipeline.duck import sql
+
         with duckdb.connect(config={"memory_limit": "1GB", "threads": 1}) as connection:
             connection.read_parquet(str(entry.rejects)).create_view("rejects")
             examples = {
@@ -120,12 +122,12 @@ def _rejects(table: str, entry: TableInput) -> dict[str, Any]:
     }
 
 
-def _fill(table: str, profile: Profile, last: Profile | None) -> dict[str, Any]:
-    rates, earlier = fill_rates(profile), fill_rates(last) if last else {}
+def _fill(table: str, profile: Profile, baseline: Profile | None) -> dict[str, Any]:
+    new, old = fill_rates(profile), fill_rates(baseline) if baseline else {}
     return {
         "table": table,
-        "compared": bool(earlier),
-        "columns": [(column, rate, profile["fill"][column], earlier.get(column)) for column, rate in rates.items()],
+        "compared": bool(old),
+        "columns": [(column, rate, profile["fill"][column], old.get(column)) for column, rate in new.items()],
     }
 
 
@@ -135,18 +137,19 @@ def _plot(inputs: ReportInputs, table: str, name: str) -> dict[str, Any] | None:
     shape = next(shape for shape in DISTRIBUTIONS[table] if shape.name == name)
     if entry is None or entry.profile is None or name not in entry.profile["distributions"]:
         return None
-    last = inputs.before(table)
-    return _drawn(shape, table, entry.profile["distributions"][name], last["distributions"].get(name) if last else None)
+    baseline = inputs.baseline(table)
+    earlier = baseline["distributions"].get(name) if baseline else None
+    return _drawn(shape, table, entry.profile["distributions"][name], earlier)
 
 
 def _drawn(
     shape: Distribution,
     table: str,
     measured: Mapping[str, Any],
-    last: Mapping[str, Any] | None,
+    baseline: Mapping[str, Any] | None,
     limit: int | None = None,
 ) -> dict[str, Any] | None:
-    image = svg(shape, measured, last, limit=limit)
+    image = svg(shape, measured, baseline, limit=limit)
     if not image:
         return None
     return {
@@ -154,8 +157,8 @@ def _drawn(
         "table": table,
         "about": shape.about,
         "svg": image,
-        "bins": shown_shares(shape, measured, last),
-        "compared": last is not None,
+        "bins": shown_shares(shape, measured, baseline),
+        "compared": baseline is not None,
         "quantiles": measured["quantiles"],
     }
 
@@ -165,26 +168,26 @@ def _tokens(tokens: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _drift(inputs: ReportInputs) -> list[dict[str, Any]]:
-    """Per table that can be compared: rows and reject share then and now, and how far each distribution moved."""
+    """Per table that can be compared: rows and reject share in both builds, and how far each distribution moved."""
     compared = []
     for table in TABLES:
-        entry, last = inputs.tables.get(table), inputs.before(table)
-        if entry is None or entry.profile is None or last is None:
+        entry, baseline = inputs.tables.get(table), inputs.baseline(table)
+        if entry is None or entry.profile is None or baseline is None:
             continue
-        now = entry.profile
+        current = entry.profile
         moved = [
             (shape.title, distance(new, old))
             for shape in DISTRIBUTIONS[table]
-            if (new := shares(now["distributions"][shape.name]))
-            and (old := shares(last["distributions"].get(shape.name, {"bins": [], "without": 0})))
+            if (new := shares(current["distributions"][shape.name]))
+            and (old := shares(baseline["distributions"].get(shape.name, {"bins": [], "without": 0})))
         ]
-        rates, earlier = fill_rates(now), fill_rates(last)
+        rates, earlier = fill_rates(current), fill_rates(baseline)
         changes = [(column, earlier[column], rate) for column, rate in rates.items() if column in earlier]
         compared.append(
             {
                 "table": table,
-                "rows": (last["rows"], now["rows"]),
-                "rejects": (reject_share(last), reject_share(now)),
+                "rows": (baseline["rows"], current["rows"]),
+                "rejects": (reject_share(baseline), reject_share(current)),
                 "moved": sorted(moved, key=lambda item: -item[1]),
                 "fill": sorted(
                     (change for change in changes if abs(change[2] - change[1]) >= 0.001),
@@ -197,14 +200,14 @@ def _drift(inputs: ReportInputs) -> list[dict[str, Any]]:
 
 def _checks(table: str, entry: TableInput, folder: Path) -> dict[str, Any]:
     """The results of a table's expectations, with a link that works from the page's folder, served or as a file."""
-    passed = sum(result["success"] for result in entry.results)
-    missed = [result for result in entry.results if not result["success"]]
-    errors = sum(result["severity"] == "ERROR" for result in missed)
-    counts = {"error": errors, "warning": len(missed) - errors, "passed": passed}
+    counts = {badge: sum(result.badge == badge for result in entry.results) for badge in BADGES}
     return {
         "table": table,
         "counts": counts,
-        "outcome": next((outcome for outcome in counts if counts[outcome]), ""),
-        "missed": sorted(missed, key=lambda result: result["severity"]),
+        "badge": worst_badge(counts),
+        "failed": sorted(
+            (result for result in entry.results if result.outcome == "failed"), key=lambda result: result.severity
+        ),
+        "uncompared": [result for result in entry.results if result.outcome == "not compared"],
         "href": os.path.relpath(entry.page, folder) if entry.page and entry.page.is_file() else "",
     }

@@ -1,33 +1,57 @@
 """The top of the page: the verdict in one sentence, and the key figures."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from viberary_pipeline.quality.bounds import TABLES
 from viberary_pipeline.quality.report import text
 from viberary_pipeline.quality.report.inputs import READ_TABLES, ReportInputs
+from viberary_pipeline.quality.results import Badge
 
 
-def verdict(inputs: ReportInputs) -> tuple[str, str]:
-    """The outcome (as Data Docs name it), and the verdict in one sentence."""
-    missed = [
-        (table, result) for table, entry in inputs.tables.items() for result in entry.results if not result["success"]
-    ]
-    errors = [f"{table}.{result['name']}" for table, result in missed if result["severity"] == "ERROR"]
-    accepted = [f"{table}.{result['name']}" for table, result in missed if result.get("accepted")]
+def verdict(inputs: ReportInputs) -> tuple[Badge, str]:
+    """The verdict as a badge and in one sentence, which also says what was not compared and why."""
+    badge, sentence = _judged(inputs)
+    reasons = Counter(
+        result.observed
+        for entry in inputs.tables.values()
+        for result in entry.results
+        if result.badge == "not compared"
+    )
+    if not reasons:
+        return badge, sentence
+    counted = [f"{reason} ({count})" for reason, count in reasons.most_common()]
+    why = next(iter(reasons)) if len(reasons) == 1 else ", ".join(counted)
+    total = sum(reasons.values())
+    were = "1 expectation was" if total == 1 else f"{total} expectations were"
+    return "not compared" if badge == "passed" else badge, f"{sentence} {were} not compared: {why}."
+
+
+def _judged(inputs: ReportInputs) -> tuple[Badge, str]:
+    results = [(table, result) for table, entry in inputs.tables.items() for result in entry.results]
+    errors = [result.sentence(table) for table, result in results if result.badge == "error"]
+    accepted = [f"{table}.{result.name}" for table, result in results if result.accepted]
+    warnings = sum(result.badge == "warning" for _, result in results)
     unchecked = [table for table in TABLES if table not in inputs.tables or not inputs.tables[table].results]
     if errors:
-        return "error", f"Refused: {_list(errors)} {'is' if len(errors) == 1 else 'are'} missed, and no index is built."
+        return "error", f"Refused, no index is built. {'. '.join(errors[:4])}.{_more(len(errors) - 4)}"
     if unchecked:
         return (
             "warning",
-            f"Not finished: {_list(unchecked)} {'is' if len(unchecked) == 1 else 'are'} not there or not checked.",
+            f"Not finished: {_list(unchecked)} {'is' if len(unchecked) == 1 else 'are'} missing or not checked.",
         )
     if accepted:
         return "warning", f"Fit to be indexed, because its drift was accepted beforehand: {_list(accepted)}."
-    if missed:
-        many = f"{len(missed)} warnings are" if len(missed) > 1 else "one warning is"
+    if warnings:
+        many = f"{warnings} warnings are" if warnings > 1 else "one warning is"
         return "warning", f"Fit to be indexed; {many} worth a look."
+    if any(result.badge == "not compared" for _, result in results):
+        return "passed", "Fit to be indexed: no expectation failed."
     return "passed", "Fit to be indexed: every expectation is met."
+
+
+def _more(count: int) -> str:
+    return f" {count} more failed." if count > 0 else ""
 
 
 def _list(names: Sequence[str]) -> str:
@@ -36,15 +60,15 @@ def _list(names: Sequence[str]) -> str:
 
 
 def figures(inputs: ReportInputs) -> list[tuple[str, str, str]]:
-    """The key figures: what, how many, and what to say below."""
+    """The key figures as (name, value, note)."""
     shown = []
     for table in ("documents", "books", "authors", "reviews"):
         if entry := inputs.tables.get(table):
-            last = inputs.before(table)
+            baseline = inputs.baseline(table)
             note = ""
-            if last and last["rows"]:
-                change = entry.facts["rows"] / last["rows"] - 1
-                note = f"{change:+.1%} against last time" if change else "as many as last time"
+            if baseline and baseline["rows"]:
+                change = entry.facts["rows"] / baseline["rows"] - 1
+                note = f"{change:+.1%} against the live build" if change else "as many as in the live build"
             what = "documents, one per work" if table == "documents" else table
             shown.append((what, text.short(entry.facts["rows"]), note))
     read = [entry.facts for table, entry in inputs.tables.items() if table in READ_TABLES]

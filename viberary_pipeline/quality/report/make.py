@@ -1,0 +1,138 @@
+"""The stages of the report: each table's plots, and the page. What stands is found again, and nothing is imported."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from viberary_pipeline.artifacts import ArtifactStore, Produced, digest
+from viberary_pipeline.quality.baseline import Source, load_baseline
+from viberary_pipeline.quality.bounds import TABLES
+from viberary_pipeline.quality.profile import profiled
+from viberary_pipeline.quality.report.inputs import ReportInputs, consistent_tables, table_input
+from viberary_pipeline.quality.verdict import same_artifact
+
+if TYPE_CHECKING:
+    from viberary_pipeline.duck import DuckLimits
+    from viberary_pipeline.encoders.files import ResolvedEncoder
+
+STAGE = "data_quality_report"
+
+
+def make_report(
+    store: ArtifactStore,
+    home: Path,
+    source: Source,
+    limits: "DuckLimits",
+    *,
+    encoder: "ResolvedEncoder | None" = None,
+    force: bool = False,
+) -> Produced:
+    """The report on the current tables, as far as they were made: found again, or written.
+
+    It stands where neither the tables nor their results have changed, and either the baseline has not or it was made of
+    these very tables. Its `facts` hold `page`, `badge`, `verdict` and `rows` (by table).
+
+    Args:
+        store: The artifacts.
+        home: VIBERARY_HOME.
+        source: Whether the catalogue is the bundled sample.
+        limits: DuckDB's memory and threads.
+        encoder: Whose tokens are counted; None: they are left out.
+        force: Write it anew.
+    """
+    artifacts = consistent_tables(store)
+    keys = {table: artifact.key for table, artifact in artifacts.items()}
+    checked = {table: key for table, key in keys.items() if table in TABLES}
+    for table in checked:
+        profiled(store, table, limits)
+    tables = {table: table_input(store, table, artifact) for table, artifact in artifacts.items()}
+    tokens = _tokens(store, encoder, limits) if encoder and "documents" in tables else None
+    compared_with = load_baseline(home, source)
+    shown = [keys, {table: [list(entry.results), str(entry.page)] for table, entry in tables.items()}, source, tokens]
+    inputs = {"tables": digest([*shown, encoder.spec.name if encoder else ""])}
+    shaped_by = {"code": _code()}
+    if not force and checked and compared_with.holds(checked):
+        standing = same_artifact(store, STAGE, inputs, shaped_by)
+        if standing and Path(standing.facts["page"]).exists():
+            return Produced(standing, reused=True)
+
+    def build(_: Path) -> dict[str, Any]:
+        from viberary_pipeline.quality.report.page import publish_report
+        from viberary_pipeline.quality.report.summary import verdict
+
+        made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+        gathered = ReportInputs(tables, source, compared_with, tokens, encoder.spec.name if encoder else "", made)
+        page = publish_report(home, digest([inputs, compared_with.digest]), gathered)
+        badge, sentence = verdict(gathered)
+        rows = {table: entry.facts["rows"] for table, entry in tables.items() if table in TABLES}
+        return {"page": str(page), "badge": badge, "verdict": sentence, "rows": rows}
+
+    settings = {**shaped_by, "compared_with": compared_with.digest}
+    produced = store.produce(STAGE, inputs=inputs, settings=settings, build=build, force=force)
+    page = Path(produced.artifact.facts["page"])
+    if not page.exists():  # pruned since, or removed by hand
+        return store.produce(STAGE, inputs=inputs, settings=settings, build=build, force=True)
+    if produced.reused:
+        from viberary_pipeline.quality.report.page import make_latest
+
+        make_latest(page)
+    return produced
+
+
+def table_plots(store: ArtifactStore, table: str, limits: "DuckLimits") -> str:
+    """The plots of a current table as Markdown for the Dagster UI, drawn once per profile; '' where there are none."""
+    profile = profiled(store, table, limits)
+
+    def build(out: Path) -> dict[str, Any]:
+        from viberary_pipeline.quality.report.plots import plots_markdown
+
+        markdown = plots_markdown(table, profile.facts)
+        (out / "plots.md").write_text(markdown, encoding="utf-8")
+        return {"characters": len(markdown)}
+
+    drawn = store.produce(
+        f"{table}_plots", inputs={f"{table}_profile": profile.key}, settings={"code": _code()}, build=build
+    )
+    return drawn.artifact.file("plots.md").read_text(encoding="utf-8")
+
+
+def _tokens(store: ArtifactStore, model: "ResolvedEncoder", limits: "DuckLimits") -> Mapping[str, Any]:
+    """How long the texts of the documents are for the encoder; found again where neither has changed."""
+    from viberary_pipeline.duck import sql
+    from viberary_pipeline.quality.tokens import MOST_DOCUMENTS, token_lengths
+
+    documents = store.current("documents")
+
+    def count(out: Path) -> dict[str, Any]:
+        from viberary_pipeline.encoders.layout import read_layout
+
+        return token_lengths(
+            documents.file("documents.parquet"),
+            tokenizer=read_layout(model.folder).tokenizer,
+            max_tokens=model.spec.max_tokens,
+            prefix=model.spec.document_prefix,
+            scratch=out,
+            limits=limits,
+        )
+
+    counted = store.produce(
+        "documents_tokens",
+        inputs={"documents": documents.key},
+        settings={"encoder": model.fingerprint, "sample": digest([sql("quality", "profile_texts"), MOST_DOCUMENTS])},
+        build=count,
+    )
+    return counted.artifact.facts
+
+
+@cache
+def _code() -> str:
+    """A digest of the code and templates that make the page and the plots: another version makes them anew."""
+    package = Path(__file__).parents[1]
+    folders = [package / "report", package / "report" / "templates", package / "templates"]
+    sources = [package / name for name in ("distributions.py", "drift.py", "results.py")]
+    sources += [
+        path for folder in folders for path in sorted(folder.iterdir()) if path.suffix in (".py", ".html", ".css")
+    ]
+    return digest([[path.name, path.read_text(encoding="utf-8")] for path in sources])
