@@ -8,20 +8,18 @@ import gzip
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
+from homes import Cli, Published
 
 from viberary_pipeline import redis_server
-from viberary_pipeline.settings import Settings, load_settings
+from viberary_pipeline.settings import load_settings
 
 if TYPE_CHECKING:
     from s3_proxy import Proxy
@@ -38,40 +36,6 @@ os.environ["VIBERARY_EVALUATION_ITEMS"] = "5"
 
 def pytest_unconfigure() -> None:
     _default_home.cleanup()
-
-
-@dataclass(frozen=True)
-class Cli:
-    """Runs the `viberary` command in a process of its own, in one VIBERARY_HOME."""
-
-    home: Path
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {**os.environ, "VIBERARY_HOME": str(self.home), "PYTHONWARNINGS": "ignore"}
-
-    def __call__(self, *arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "viberary_pipeline.cli", *arguments],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            env={**self.environment, **environment},
-            timeout=300,
-            check=False,
-        )
-
-
-@dataclass(frozen=True)
-class Published:
-    """A home with a published index of the bundled sample. Tests read it and leave it as it is."""
-
-    home: Path
-    settings: Settings
-    redis: redis.Redis
-    build: str
-    outcome: dict[str, Any]
-    cli: Cli
 
 
 @pytest.fixture(scope="session")

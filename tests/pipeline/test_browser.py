@@ -1,12 +1,12 @@
 """The page in a real browser: searching by keyboard, on a phone, and without a request to anywhere else."""
 
-import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browsing import PHONE, requested_addresses
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -16,8 +16,6 @@ from werkzeug.serving import make_server
 
 from viberary_pipeline.search.searcher import Searcher
 from viberary_pipeline.web.app import create_app
-
-PHONE = (390, 844)
 
 pytestmark = pytest.mark.browser
 
@@ -55,14 +53,6 @@ def focused(browser: webdriver.Chrome) -> str:
 def press_tab(browser: webdriver.Chrome) -> str:
     browser.switch_to.active_element.send_keys(Keys.TAB)
     return focused(browser)
-
-
-def requested_addresses(browser: webdriver.Chrome) -> set[str]:
-    """Every address asked for since the browser started, answered or not, but for its own empty tab."""
-    entries = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    requests = [entry["params"] for entry in entries if entry["method"] == "Network.requestWillBeSent"]
-    addresses = {request["request"]["url"] for request in requests}
-    return {address for address in addresses if not address.startswith("chrome")}
 
 
 def test_a_reader_types_a_vibe_and_gets_ten_books(

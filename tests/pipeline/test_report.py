@@ -11,10 +11,10 @@ from typing import Any
 import dagster as dg
 import duckdb
 import pytest
+from browsing import PHONE, requested_addresses
 from selenium import webdriver
 from selenium.webdriver.common.by import By
-from test_browser import PHONE, requested_addresses
-from test_quality import author, book, document, review, write
+from table_rows import author, book, document, review, write
 
 from viberary_pipeline.artifacts import ArtifactStore
 from viberary_pipeline.assets.data_quality_report import make_report, plots_metadata

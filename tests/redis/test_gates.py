@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest import Cli
+from homes import Cli
 from tiny_model import make_tiny_model
 
 from viberary_pipeline import redis_server

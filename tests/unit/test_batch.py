@@ -10,8 +10,7 @@ from typing import Any
 import boto3
 import pyarrow as pa
 import pytest
-from aws_cloud import BUCKET, Cloud, start_cloud
-from test_ec2 import pairs
+from aws_cloud import BUCKET, Cloud, pairs, start_cloud
 from tiny_model import make_tiny_model
 
 from viberary_pipeline.embedding.executors.base import Limits, run_job

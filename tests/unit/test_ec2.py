@@ -1,6 +1,5 @@
 """The EC2 executor against moto, with the real worker started by the machine's own script, and what it leaves."""
 
-import hashlib
 import json
 import threading
 from contextlib import suppress
@@ -13,7 +12,7 @@ import boto3
 import numpy as np
 import pyarrow as pa
 import pytest
-from aws_cloud import BUCKET, IMAGE, Cloud, start_cloud, wait_for
+from aws_cloud import BUCKET, IMAGE, Cloud, pairs, start_cloud, wait_for
 from filelock import FileLock
 from tiny_model import make_tiny_model
 
@@ -60,11 +59,6 @@ def on_cpu(encoder, tmp_path_factory) -> JobOptions:
     folder = tmp_path_factory.mktemp("graph")
     export_query_encoder(encoder, folder)
     return JobOptions(graph=str(folder), threads=1)
-
-
-def pairs(count: int) -> list[tuple[str, str]]:
-    texts = [f"revenge by the sea, volume {n}" for n in range(count)]
-    return [(hashlib.sha256(text.encode()).hexdigest(), text) for text in texts]
 
 
 def new_job(encoder: ResolvedEncoder, options: JobOptions, name: str, count: int = 40, rows: int = 10) -> Job:
