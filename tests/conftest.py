@@ -1,4 +1,4 @@
-"""Fixtures: real Redis servers on free ports, one real build of the bundled sample for the whole session, a server of
+"""Fixtures: real Redis servers on free ports, one real build of the bundled sample for the whole run, a server of
 S3's protocol on loopback, and a browser.
 
 What only a few tests need is imported by their fixtures.
@@ -7,7 +7,6 @@ What only a few tests need is imported by their fixtures.
 import gzip
 import json
 import os
-import shutil
 import tempfile
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
-from homes import Cli, Published
+from homes import Cli, Published, built_sample, published_copy, warm
 
 from viberary_pipeline import redis_server
 from viberary_pipeline.settings import load_settings
@@ -39,18 +38,18 @@ def pytest_unconfigure() -> None:
 
 
 @pytest.fixture(scope="session")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
-    home = tmp_path_factory.mktemp("published")
-    cli = Cli(home)
-    try:
-        built = cli("build", "--json")
-        assert built.returncode == 0, built.stderr
-        outcome = json.loads(built.stdout.splitlines()[-1])
-        server = redis_server.ensure(home)
-        settings = load_settings(home=home, redis_url=server.url)
-        yield Published(home, settings, redis_server.connect(settings), outcome["build"], outcome, cli)
-    finally:
-        redis_server.stop(home)
+def built_home(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """The one build of the sample that all processes of a test run share, and what it said. Nobody writes into it."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent  # the workers' common folder
+    return built_sample(shared / "sample")
+
+
+@pytest.fixture(scope="session")
+def published(built_home: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
+    with published_copy(tmp_path_factory.mktemp("published") / "home", *built_home) as published:
+        yield published
 
 
 @pytest.fixture
@@ -63,10 +62,9 @@ def home_cli(tmp_path: Path) -> Iterator[Cli]:
 
 
 @pytest.fixture
-def warm_cli(home_cli: Cli, published: Published) -> Cli:
+def warm_cli(home_cli: Cli, built_home: tuple[Path, dict[str, Any]]) -> Cli:
     """The command in a home that knows the sample's vectors and the exported encoder, and nothing else."""
-    for known in ("embeddings", "artifacts/query_encoder"):
-        shutil.copytree(published.home / known, home_cli.home / known)
+    warm(home_cli.home, built_home[0])
     return home_cli
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from homes import Cli
+from homes import Cli, warm
 from tiny_model import make_tiny_model
 
 from viberary_pipeline import redis_server
@@ -223,13 +223,12 @@ asset.export_query_encoder = lambda model, out, **_: export(resolve({model!r}), 
 
 
 @pytest.fixture(scope="module")
-def catalogue(published, tmp_path_factory) -> Iterator[tuple[Cli, Path, str]]:
+def catalogue(built_home, tmp_path_factory) -> Iterator[tuple[Cli, Path, str]]:
     """A home with a published index of a catalogue of one's own, the catalogue, and the build's name."""
     folder = tmp_path_factory.mktemp("catalogue")
     cli, raw = Cli(folder / "home"), folder / "raw"
-    shutil.copytree(published.home / "sample", raw)
-    for known in ("embeddings", "artifacts/query_encoder"):
-        shutil.copytree(published.home / known, cli.home / known)
+    shutil.copytree(built_home[0] / "sample", raw)
+    warm(cli.home, built_home[0])
     try:
         built = cli("build", "--raw", str(raw), "--json")
         assert built.returncode == 0, built.stderr
