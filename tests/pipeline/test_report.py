@@ -84,21 +84,25 @@ def rejects_file(path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def inputs(tmp_path: Path) -> ReportInputs:
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home in which `inputs` were validated: its Data Docs are there."""
+    return tmp_path_factory.mktemp("inputs")
+
+
+@pytest.fixture(scope="module")
+def inputs(home: Path) -> ReportInputs:
     """Everything there is, with markup wherever the data may have some; compared with half as many rows."""
-    paths = {table: write(tmp_path / f"{table}.parquet", table, rows) for table, rows in ROWS.items()}
+    paths = {table: write(home / f"{table}.parquet", table, rows) for table, rows in ROWS.items()}
     profiles = {
-        table: profile(table, paths[table], scratch=tmp_path, limits=LIMITS, facts=FACTS[table]) for table in TABLES
+        table: profile(table, paths[table], scratch=home, limits=LIMITS, facts=FACTS[table]) for table in TABLES
     }
     last = Before(
         Baseline(
             f"b1 {EVIL}",
             "given",
             {
-                table: profile(
-                    table, write(tmp_path / "then.parquet", table, ROWS[table][:1]), scratch=tmp_path, limits=LIMITS
-                )
+                table: profile(table, write(home / "then.parquet", table, ROWS[table][:1]), scratch=home, limits=LIMITS)
                 for table in TABLES
             },
         )
@@ -108,14 +112,14 @@ def inputs(tmp_path: Path) -> ReportInputs:
         report = validate(
             table,
             paths[table],
-            docs=tmp_path / "quality" / "docs",
+            docs=home / "quality" / "docs",
             run_name="run",
             related={name: paths[name] for name in ("books", "authors", "reviews")},
             drift=drift_metrics(table, profiles[table], last),
         )
         tables[table] = TableInput(
             facts=FACTS[table],
-            rejects=rejects_file(tmp_path / "rejects.parquet") if table == "books" else None,
+            rejects=rejects_file(home / "rejects.parquet") if table == "books" else None,
             profile=profiles[table],
             results=[asdict(result) for result in report.results],
             page=report.page,
@@ -178,8 +182,8 @@ def test_it_fits_a_phone_and_follows_the_reader_s_colours(
 
 
 @pytest.mark.browser
-def test_its_links_lead_to_data_docs(browser: webdriver.Chrome, inputs: ReportInputs, tmp_path: Path) -> None:
-    page = publish_report(tmp_path, "b2", inputs)
+def test_its_links_lead_to_data_docs(browser: webdriver.Chrome, inputs: ReportInputs, home: Path) -> None:
+    page = publish_report(home, "b2", inputs)
     for start in (page, page.with_name("latest.html")):
         browser.get(start.as_uri())
         for target in ("every one of them", "All results and their history"):

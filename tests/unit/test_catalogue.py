@@ -393,11 +393,11 @@ def test_a_long_file_of_another_kind_is_not_read_to_its_end(tmp_path, monkeypatc
     monkeypatch.setattr("viberary_pipeline.sources.ingest._NO_HOPE", 1000)
     monkeypatch.setattr("viberary_pipeline.sources.blocks.BLOCK_LINES", 500)
     raw = tmp_path / "b.json"
-    raw.write_text("1\n" * 2_000_000)
+    raw.write_text("1\n" * 200_000)
     with pytest.raises(RawDataError, match="There is not one record in the books file") as caught:
         run("books", raw, out=tmp_path / "out")
     rejected = int(re.match(r"([\d,]+) lines rejected: ", caught.value.found)[1].replace(",", ""))
-    assert 1000 <= rejected < 2_000_000
+    assert 1000 <= rejected < 200_000
 
 
 def test_a_work_id_that_is_no_number_is_null_and_counted(tmp_path, write_gz):
@@ -545,7 +545,7 @@ def test_what_duckdb_cannot_do_names_the_file(tmp_path, write_gz):
 
 
 @pytest.mark.parametrize("table", TABLES)
-@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_bytes_as_lines_are_rows_or_rejects(tmp_path, table, data):
     """Whatever the lines are: no crash, none lost, and what does not go from '{' to '}' in UTF-8 is never a row."""
