@@ -76,6 +76,7 @@ def test_a_reader_types_a_vibe_and_gets_ten_books(
     assert (tmp_path / "results.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_the_keyboard_goes_through_the_page_in_reading_order(
     browser: webdriver.Chrome, home_page: str, searcher: Searcher
 ) -> None:
@@ -88,6 +89,7 @@ def test_the_keyboard_goes_through_the_page_in_reading_order(
     assert stops == [*expected, titles[0], "More like this", titles[1]]
 
 
+@pytest.mark.slow
 def test_the_skip_link_shows_itself_and_leads_to_the_books(
     browser: webdriver.Chrome, home_page: str, searcher: Searcher
 ) -> None:
@@ -99,6 +101,7 @@ def test_the_skip_link_shows_itself_and_leads_to_the_books(
     assert press_tab(browser) == " ".join(searcher.search("funny sci-fi", 1).results[0].title.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["", "search?query=funny+sci-fi", "search?query=", "nowhere"])
 def test_nothing_is_wider_than_a_phone(browser: webdriver.Chrome, home_page: str, path: str, tmp_path: Path) -> None:
     metrics = {"width": PHONE[0], "height": PHONE[1], "deviceScaleFactor": 1, "mobile": True}

@@ -161,6 +161,7 @@ def test_markup_in_the_data_is_text_and_nothing_is_asked_of_a_network(
     assert "$\\alpha$ & <b>" in labels  # neither mathematics nor markup
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_a_phone_and_follows_the_reader_s_colours(
@@ -181,6 +182,7 @@ def test_it_fits_a_phone_and_follows_the_reader_s_colours(
     }[scheme]
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_its_links_lead_to_data_docs(browser: webdriver.Chrome, inputs: ReportInputs, home: Path) -> None:
     page = publish_report(home, "b2", inputs)
