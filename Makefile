@@ -18,7 +18,7 @@ export VIBERARY_HOME DAGSTER_HOME
 
 .PHONY: help
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## Create .venv and install everything into it
@@ -47,9 +47,22 @@ ui: setup ## Open the Dagster UI on port 3000
 report: setup ## Serve the data-quality report (REPORT_PORT, default 8001)
 	@$(BIN)/python scripts/serve_report.py "$(VIBERARY_HOME)/quality" --port "$(REPORT_PORT)"
 
+# One process of tests per core, in another order each time. The workers of pytest-xdist need about 1.5 GB each.
+PARALLEL := -n logical --maxprocesses 8 --dist worksteal
+
 .PHONY: test
-test: setup ## Run the tests
-	@$(BIN)/python -m pytest
+test: setup ## Run the tests, but for the slow ones
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not slow"
+
+.PHONY: coverage
+coverage: setup ## Run all tests, the slow ones too; fail under 90 % of lines and branches
+	@$(BIN)/python -m coverage erase
+	@$(BIN)/python -m coverage run -m pytest $(PARALLEL)
+	@$(BIN)/python -m coverage combine --quiet
+	@$(BIN)/python -m coverage report
+
+.PHONY: test-all
+test-all: coverage ## The same
 
 .PHONY: lint
 lint: setup ## Check style and formatting
@@ -76,4 +89,4 @@ stop: ## Stop the embedded Redis
 .PHONY: clean
 clean: ## Remove .venv and caches (VIBERARY_HOME stays)
 	@$(MAKE) --no-print-directory stop || echo "clean: could not ask whether the embedded Redis runs; going on"
-	@rm -rf "$(VENV)" .pytest_cache .mypy_cache .ruff_cache *.egg-info
+	@rm -rf "$(VENV)" .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache *.egg-info

@@ -1,31 +1,33 @@
-"""Fixtures: real Redis servers on free ports, one real build of the bundled sample for the whole session, a server of
+"""Fixtures: real Redis servers on free ports, one real build of the bundled sample for the whole run, a server of
 S3's protocol on loopback, and a browser.
 
 What only a few tests need is imported by their fixtures.
 """
 
-import gzip
-import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import homes
+import psutil
 import pytest
 import redis
+from homes import Built, Cli, Published, built_once, published_copy, warm
 
 from viberary_pipeline import redis_server
-from viberary_pipeline.settings import Settings, load_settings
+from viberary_pipeline.settings import load_settings
 
 if TYPE_CHECKING:
     from s3_proxy import Proxy
     from selenium import webdriver
+
+    from viberary_pipeline.embedding.jobs import JobOptions
+    from viberary_pipeline.encoders import ResolvedEncoder
 
 # The machine's own settings must not reach the tests, and what a test imports must not make a ./var.
 for name in [name for name in os.environ if name.startswith("VIBERARY_")] + ["DAGSTER_HOME"]:
@@ -40,53 +42,45 @@ def pytest_unconfigure() -> None:
     _default_home.cleanup()
 
 
-@dataclass(frozen=True)
-class Cli:
-    """Runs the `viberary` command in a process of its own, in one VIBERARY_HOME."""
-
-    home: Path
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {**os.environ, "VIBERARY_HOME": str(self.home), "PYTHONWARNINGS": "ignore"}
-
-    def __call__(self, *arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "viberary_pipeline.cli", *arguments],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            env={**self.environment, **environment},
-            timeout=300,
-            check=False,
-        )
-
-
-@dataclass(frozen=True)
-class Published:
-    """A home with a published index of the bundled sample. Tests read it and leave it as it is."""
-
-    home: Path
-    settings: Settings
-    redis: redis.Redis
-    build: str
-    outcome: dict[str, Any]
-    cli: Cli
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_runs_on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No process that a test started runs on when the tests are over."""
+    folder = tmp_path_factory.getbasetemp()
+    yield
+    left = []
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        words = [process.info["cwd"] or "", *(process.info["cmdline"] or ())]
+        if process.pid != os.getpid() and any(word.startswith(f"{folder}/") for word in words):
+            left.append(" ".join(words))
+            process.kill()
+    assert left == []
 
 
 @pytest.fixture(scope="session")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
-    home = tmp_path_factory.mktemp("published")
-    cli = Cli(home)
-    try:
-        built = cli("build", "--json")
-        assert built.returncode == 0, built.stderr
-        outcome = json.loads(built.stdout.splitlines()[-1])
-        server = redis_server.ensure(home)
-        settings = load_settings(home=home, redis_url=server.url)
-        yield Published(home, settings, redis_server.connect(settings), outcome["build"], outcome, cli)
-    finally:
-        redis_server.stop(home)
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that all processes of a test run share."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+@pytest.fixture(scope="session")
+def built_sample(shared_folder: Path) -> Built:
+    """The bundled sample, built once for all processes of a test run."""
+    return built_once(shared_folder / "built-sample")
+
+
+@pytest.fixture(scope="session")
+def built_files(shared_folder: Path, built_sample: Built) -> Built:
+    """The sample's files as a catalogue of somebody's own, built once."""
+    files = built_sample.home / "sample"
+    return built_once(shared_folder / "built-files", raw=partial(shutil.copytree, files), known=built_sample)
+
+
+@pytest.fixture(scope="session")
+def published(built_sample: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
+    """The published sample. Tests read it and leave the live build as it is."""
+    with published_copy(built_sample, tmp_path_factory.mktemp("published") / "home") as published:
+        yield published
 
 
 @pytest.fixture
@@ -99,11 +93,38 @@ def home_cli(tmp_path: Path) -> Iterator[Cli]:
 
 
 @pytest.fixture
-def warm_cli(home_cli: Cli, published: Published) -> Cli:
+def warm_cli(home_cli: Cli, built_sample: Built) -> Cli:
     """The command in a home that knows the sample's vectors and the exported encoder, and nothing else."""
-    for known in ("embeddings", "artifacts/query_encoder"):
-        shutil.copytree(published.home / known, home_cli.home / known)
+    warm(home_cli.home, built_sample)
     return home_cli
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> "ResolvedEncoder":
+    """A real encoder with small seeded weights. Tests read it."""
+    from tiny_model import make_tiny_model
+
+    from viberary_pipeline.encoders import resolve
+
+    return resolve(str(make_tiny_model(tmp_path_factory.mktemp("models") / "tiny")))
+
+
+@pytest.fixture(scope="session")
+def tiny_graph(tiny_encoder: "ResolvedEncoder", tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its export."""
+    from viberary_pipeline.encoders.onnx_export import export_query_encoder
+
+    folder = tmp_path_factory.mktemp("graph")
+    export_query_encoder(tiny_encoder, folder)
+    return folder
+
+
+@pytest.fixture
+def on_cpu(tiny_graph: Path) -> "JobOptions":
+    """Workers start faster without torch."""
+    from viberary_pipeline.embedding.jobs import JobOptions
+
+    return JobOptions(graph=str(tiny_graph), threads=1)
 
 
 @pytest.fixture(scope="session")
@@ -122,20 +143,9 @@ def client(_scratch_redis: redis.Redis) -> redis.Redis:
 
 
 @pytest.fixture
-def write_gz() -> Callable[..., Path]:
+def write_gz() -> Callable[[Path, list[Any]], Path]:
     """Writes JSON lines as gzip: dicts are dumped, str and bytes are written as they are."""
-
-    def write(path: Path, lines: list[Any]) -> Path:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        encoded = [
-            line if isinstance(line, bytes) else (line if isinstance(line, str) else json.dumps(line)).encode()
-            for line in lines
-        ]
-        with gzip.open(path, "wb") as file:
-            file.write(b"".join(line + b"\n" for line in encoded))
-        return path
-
-    return write
+    return homes.write_gz
 
 
 @pytest.fixture(scope="module")

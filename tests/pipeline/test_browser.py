@@ -1,12 +1,12 @@
 """The page in a real browser: searching by keyboard, on a phone, and without a request to anywhere else."""
 
-import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browsing import PHONE, requested_addresses
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -16,8 +16,6 @@ from werkzeug.serving import make_server
 
 from viberary_pipeline.search.searcher import Searcher
 from viberary_pipeline.web.app import create_app
-
-PHONE = (390, 844)
 
 pytestmark = pytest.mark.browser
 
@@ -57,14 +55,6 @@ def press_tab(browser: webdriver.Chrome) -> str:
     return focused(browser)
 
 
-def requested_addresses(browser: webdriver.Chrome) -> set[str]:
-    """Every address asked for since the browser started, answered or not, but for its own empty tab."""
-    entries = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    requests = [entry["params"] for entry in entries if entry["method"] == "Network.requestWillBeSent"]
-    addresses = {request["request"]["url"] for request in requests}
-    return {address for address in addresses if not address.startswith("chrome")}
-
-
 def test_a_reader_types_a_vibe_and_gets_ten_books(
     browser: webdriver.Chrome, home_page: str, searcher: Searcher, tmp_path: Path
 ) -> None:
@@ -86,6 +76,7 @@ def test_a_reader_types_a_vibe_and_gets_ten_books(
     assert (tmp_path / "results.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_the_keyboard_goes_through_the_page_in_reading_order(
     browser: webdriver.Chrome, home_page: str, searcher: Searcher
 ) -> None:
@@ -98,6 +89,7 @@ def test_the_keyboard_goes_through_the_page_in_reading_order(
     assert stops == [*expected, titles[0], "More like this", titles[1]]
 
 
+@pytest.mark.slow
 def test_the_skip_link_shows_itself_and_leads_to_the_books(
     browser: webdriver.Chrome, home_page: str, searcher: Searcher
 ) -> None:
@@ -109,6 +101,7 @@ def test_the_skip_link_shows_itself_and_leads_to_the_books(
     assert press_tab(browser) == " ".join(searcher.search("funny sci-fi", 1).results[0].title.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["", "search?query=funny+sci-fi", "search?query=", "nowhere"])
 def test_nothing_is_wider_than_a_phone(browser: webdriver.Chrome, home_page: str, path: str, tmp_path: Path) -> None:
     metrics = {"width": PHONE[0], "height": PHONE[1], "deviceScaleFactor": 1, "mobile": True}

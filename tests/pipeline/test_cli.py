@@ -6,9 +6,11 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from homes import Built, Published, built_once, published_copy, write_gz
 
 from viberary_pipeline.quality.bounds import BOUNDS
 from viberary_pipeline.sources.raw_files import FILES
@@ -29,26 +31,43 @@ def last_json(done) -> dict:
 
 
 @pytest.fixture
-def sample(tmp_path, published) -> Path:
+def sample(tmp_path, built_files) -> Path:
     """A copy of the sample's gz files that a test may damage."""
-    return Path(shutil.copytree(published.home / "sample", tmp_path / "raw"))
+    return Path(shutil.copytree(built_files.raw, tmp_path / "raw"))
 
 
 @pytest.fixture
-def tiny(tmp_path, write_gz) -> Path:
+def of_sample(tmp_path, built_files) -> Iterator[Published]:
+    """A home of one's own in which `sample` is published."""
+    with published_copy(built_files, tmp_path / "home") as published:
+        yield published
+
+
+def write_tiny(raw: Path) -> None:
     """Three books, two authors, one review: enough for a whole build."""
-    raw = tmp_path / "tiny"
     books = [("1", "Dragons at Dawn"), ("2", "A Quiet Garden"), ("3", "Murder on Ice")]
-    write_gz(
-        raw / FILES["books"],
-        [
-            {"book_id": n, "work_id": n, "title": title, "authors": [{"author_id": "7", "role": ""}]}
-            for n, title in books
-        ],
-    )
+    author = {"author_id": "7", "role": ""}
+    write_gz(raw / FILES["books"], [{"book_id": n, "work_id": n, "title": t, "authors": [author]} for n, t in books])
     write_gz(raw / FILES["authors"], [{"author_id": "7", "name": "Ann Author"}])
     write_gz(raw / FILES["reviews"], [])
-    return raw
+
+
+@pytest.fixture(scope="session")
+def built_tiny(shared_folder, built_sample) -> Built:
+    return built_once(shared_folder / "built-tiny", raw=write_tiny, known=built_sample)
+
+
+@pytest.fixture
+def tiny(tmp_path, built_tiny) -> Path:
+    """A copy of its gz files."""
+    return Path(shutil.copytree(built_tiny.raw, tmp_path / "tiny"))
+
+
+@pytest.fixture
+def of_tiny(tmp_path, built_tiny) -> Iterator[Published]:
+    """A home of one's own in which `tiny` is published."""
+    with published_copy(built_tiny, tmp_path / "home") as published:
+        yield published
 
 
 def test_build_json_says_what_was_done(published):
@@ -138,68 +157,68 @@ def test_status_shows_the_live_build_and_its_gates(published):
     }
 
 
-def test_a_new_build_keeps_the_old_one_and_rollback_goes_back(warm_cli, tiny):
-    first = last_json(warm_cli("build", "--raw", str(tiny), "--json"))
-    second = last_json(warm_cli("build", "--raw", str(tiny), "--json", "--force"))
+def test_a_new_build_keeps_the_old_one_and_rollback_goes_back(of_tiny, tiny):
+    cli, first = of_tiny.cli, of_tiny.build
+    second = last_json(cli("build", "--raw", str(tiny), "--json", "--force"))
     assert (second["embedded"], second["reused"], second["published"]) == (0, 3, True)
-    assert second["build"] != first["build"]
-    back = warm_cli("rollback")
-    assert (back.returncode, back.stdout) == (0, f"build {first['build']} is live again (3 documents)\n")
-    status = json.loads(warm_cli("status", "--json").stdout)
-    assert (status["live"], status["previous"]) == (first["build"], second["build"])
-    found = json.loads(warm_cli("search", "dragons", "--json").stdout)
+    assert second["build"] != first
+    back = cli("rollback")
+    assert (back.returncode, back.stdout) == (0, f"build {first} is live again (3 documents)\n")
+    status = json.loads(cli("status", "--json").stdout)
+    assert (status["live"], status["previous"]) == (first, second["build"])
+    found = json.loads(cli("search", "dragons", "--json").stdout)
     assert (found["build"], found["results"][0]["title"], len(found["results"])) == (
-        first["build"],
+        first,
         "Dragons at Dawn",
         3,
     )
 
 
-def test_a_changed_text_alone_is_embedded(warm_cli, tiny, write_gz):
-    last_json(warm_cli("build", "--raw", str(tiny), "--json"))
+def test_a_changed_text_alone_is_embedded(of_tiny, tiny):
+    cli = of_tiny.cli
     lines = gzip.decompress((tiny / FILES["books"]).read_bytes()).replace(b"A Quiet", b"A Loud").splitlines()
     write_gz(tiny / FILES["books"], lines)
-    again = last_json(warm_cli("build", "--raw", str(tiny), "--json"))
+    again = last_json(cli("build", "--raw", str(tiny), "--json"))
     assert (again["embedded"], again["reused"], again["published"]) == (1, 2, True)
 
 
-def test_a_failing_expectation_stops_the_build_with_3_and_the_live_index_stays(warm_cli, tiny, tmp_path):
-    live = last_json(warm_cli("build", "--raw", str(tiny), "--json"))["build"]
+def test_a_failing_expectation_stops_the_build_with_3_and_the_live_index_stays(of_tiny, tiny, tmp_path):
+    cli, live = of_tiny.cli, of_tiny.build
     bounds = tmp_path / "bounds.toml"
     strict = BOUNDS.read_text().replace("arguments = { min_value = 1 }", "arguments = { min_value = 4 }", 1)
     bounds.write_text(strict)
-    refused = warm_cli("build", "--raw", str(tiny), "--json", VIBERARY_QUALITY_BOUNDS=str(bounds))
+    refused = cli("build", "--raw", str(tiny), "--json", VIBERARY_QUALITY_BOUNDS=str(bounds))
     assert refused.returncode == 3, refused.stderr
     assert "Refused by the gate has_rows of books; the live index is untouched" in refused.stderr
     # Nor does a later run of the last stages alone publish what was refused.
     reindex = subprocess.run(
         [sys.executable, "-m", "dagster", "job", "execute", "-m", "viberary_pipeline.definitions", "-j", "reindex"],
-        env={**warm_cli.environment, "DAGSTER_HOME": str(warm_cli.home / "dagster")},
+        env={**cli.environment, "DAGSTER_HOME": str(cli.home / "dagster")},
         capture_output=True,
         text=True,
         check=False,
     )
     assert reindex.returncode == 1
     assert "The table books was refused by its checks" in reindex.stderr
-    assert json.loads(warm_cli("status", "--json").stdout)["live"] == live
+    assert json.loads(cli("status", "--json").stdout)["live"] == live
 
 
-def test_a_catalogue_that_lost_half_its_books_is_refused_until_it_is_accepted(warm_cli, sample):
-    live = last_json(warm_cli("build", "--raw", str(sample), "--json"))["build"]
+def test_a_catalogue_that_lost_half_its_books_is_refused_until_it_is_accepted(of_sample, sample):
+    cli, live = of_sample.cli, of_sample.build
     books = sample / FILES["books"]
     lines = gzip.decompress(books.read_bytes()).splitlines(keepends=True)
     books.write_bytes(gzip.compress(b"".join(lines[::2])))
-    refused = warm_cli("build", "--raw", str(sample), "--json")
+    refused = cli("build", "--raw", str(sample), "--json")
     assert refused.returncode == 3, refused.stderr
     assert "Refused by the gate drift_rows of books; the live index is untouched" in refused.stderr
-    assert json.loads(warm_cli("status", "--json").stdout)["live"] == live
+    assert json.loads(cli("status", "--json").stdout)["live"] == live
     (page,) = re.findall(r"report (/\S+\.html)", refused.stderr)
     assert "drift_rows" in Path(page).read_text(encoding="utf-8")
 
-    accepted = last_json(warm_cli("build", "--raw", str(sample), "--json", VIBERARY_ACCEPT_DRIFT="1"))
+    accepted = last_json(cli("build", "--raw", str(sample), "--json", VIBERARY_ACCEPT_DRIFT="1"))
     assert accepted["published"] is True
     # What is live now is what the next build is compared with.
-    assert last_json(warm_cli("build", "--raw", str(sample), "--json"))["published"] is False
+    assert last_json(cli("build", "--raw", str(sample), "--json"))["published"] is False
 
 
 def test_no_documents_left_says_which_filter_took_how_many(warm_cli, tiny):
@@ -218,8 +237,8 @@ def test_a_made_up_catalogue_is_written_and_builds(warm_cli, tmp_path):
     assert (built["published"], 20 < built["documents"] <= 40) == (True, True)
 
 
-def test_a_gate_of_the_index_refuses_with_3_and_the_live_index_stays(warm_cli, sample):
-    live = last_json(warm_cli("build", "--raw", str(sample), "--json"))["build"]
+def test_a_gate_of_the_index_refuses_with_3_and_the_live_index_stays(of_sample, sample):
+    cli, live = of_sample.cli, of_sample.build
     # A graph this poor cannot find the neighbours of a few hundred works.
     poor = {
         "VIBERARY_HNSW_M": "2",
@@ -227,23 +246,23 @@ def test_a_gate_of_the_index_refuses_with_3_and_the_live_index_stays(warm_cli, s
         "VIBERARY_HNSW_EF_RUNTIME": "10",
         "VIBERARY_GATE_RECALL": "1",
     }
-    refused = warm_cli("build", "--raw", str(sample), "--json", **poor)
+    refused = cli("build", "--raw", str(sample), "--json", **poor)
     assert refused.returncode == 3, refused.stderr
     assert "Refused by the gate recall_at_10 of search_index; the live index is untouched" in refused.stderr
     outcome = json.loads(refused.stdout.splitlines()[-1])
     assert (outcome["published"], outcome["build"] != live) == (False, True)
-    status = json.loads(warm_cli("status", "--json").stdout)
+    status = json.loads(cli("status", "--json").stdout)
     assert [build["build"] for build in status["builds"]] == [live]
-    assert json.loads(warm_cli("search", "revenge", "--json").stdout)["build"] == live
+    assert json.loads(cli("search", "revenge", "--json").stdout)["build"] == live
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         ("remove the folder", "The folder with the raw files is missing"),
-        ("empty the folder", "The raw file of authors is missing"),
-        ("remove a file", "The raw file of reviews is missing"),
-        ("not gzip", "A raw file is not gzip"),
+        pytest.param("empty the folder", "The raw file of authors is missing", marks=pytest.mark.slow),
+        pytest.param("remove a file", "The raw file of reviews is missing", marks=pytest.mark.slow),
+        pytest.param("not gzip", "A raw file is not gzip", marks=pytest.mark.slow),
         ("truncate", "A raw file is damaged"),
     ],
 )

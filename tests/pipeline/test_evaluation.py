@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from homes import published_copy
 
 from viberary_pipeline.errors import EvaluationError
 from viberary_pipeline.evaluation.build_evaluation import evaluate_build, query_sets
@@ -292,18 +293,18 @@ def test_similar_on_the_command_line(published):
     assert "years such as 1990-1999" in wrong.stderr
 
 
-def test_a_build_that_finds_worse_is_refused_and_removed(warm_cli):
+def test_a_build_that_finds_worse_is_refused_and_removed(built_sample, tmp_path):
     """The original system's text of each work, after ours: the same catalogue and encoder, worse answers."""
-    good = json.loads(warm_cli("build", "--json").stdout.splitlines()[-1])
-    assert good["published"]
-    refused = warm_cli("build", "--json", VIBERARY_RECIPE="seed")
-    assert refused.returncode == 3, refused.stderr
-    assert "Refused by the gate evaluation of evaluation_report" in refused.stderr
-    status = json.loads(warm_cli("status", "--json").stdout)
-    assert status["live"] == good["build"]
-    assert [build["build"] for build in status["builds"]] == [good["build"]]
-    page = (warm_cli.home / "quality" / "evaluation" / "latest.html").read_text(encoding="utf-8")
-    assert "Refused" in page
-    # With a bound that allows for it, the same build goes live.
-    allowed = warm_cli("build", "--json", VIBERARY_RECIPE="seed", VIBERARY_GATE_EVALUATION="1")
-    assert json.loads(allowed.stdout.splitlines()[-1])["published"], allowed.stderr
+    with published_copy(built_sample, tmp_path / "home") as published:
+        cli, live = published.cli, published.build
+        refused = cli("build", "--json", VIBERARY_RECIPE="seed")
+        assert refused.returncode == 3, refused.stderr
+        assert "Refused by the gate evaluation of evaluation_report" in refused.stderr
+        status = json.loads(cli("status", "--json").stdout)
+        assert status["live"] == live
+        assert [build["build"] for build in status["builds"]] == [live]
+        page = (published.home / "quality" / "evaluation" / "latest.html").read_text(encoding="utf-8")
+        assert "Refused" in page
+        # With a bound that allows for it, the same build goes live.
+        allowed = cli("build", "--json", VIBERARY_RECIPE="seed", VIBERARY_GATE_EVALUATION="1")
+        assert json.loads(allowed.stdout.splitlines()[-1])["published"], allowed.stderr

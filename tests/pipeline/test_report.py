@@ -13,10 +13,10 @@ from typing import Any
 import dagster as dg
 import duckdb
 import pytest
+from browsing import PHONE, requested_addresses
 from selenium import webdriver
 from selenium.webdriver.common.by import By
-from test_browser import PHONE, requested_addresses
-from test_quality import author, book, document, review, write
+from table_rows import author, book, document, review, write
 
 from viberary_pipeline.artifacts import ArtifactStore, Produced
 from viberary_pipeline.checks import table_checks
@@ -90,21 +90,25 @@ def rejects_file(path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def inputs(tmp_path: Path) -> ReportInputs:
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home in which `inputs` were validated: its Data Docs are there."""
+    return tmp_path_factory.mktemp("inputs")
+
+
+@pytest.fixture(scope="module")
+def inputs(home: Path) -> ReportInputs:
     """Everything there is, with markup wherever the data may have some; compared with half as many rows."""
-    paths = {table: write(tmp_path / f"{table}.parquet", table, rows) for table, rows in ROWS.items()}
+    paths = {table: write(home / f"{table}.parquet", table, rows) for table, rows in ROWS.items()}
     profiles = {
-        table: profile(table, paths[table], scratch=tmp_path, limits=LIMITS, facts=FACTS[table]) for table in TABLES
+        table: profile(table, paths[table], scratch=home, limits=LIMITS, facts=FACTS[table]) for table in TABLES
     }
     last = Comparison(
         Baseline(
             f"b1 {EVIL}",
             "given",
             {
-                table: profile(
-                    table, write(tmp_path / "then.parquet", table, ROWS[table][:1]), scratch=tmp_path, limits=LIMITS
-                )
+                table: profile(table, write(home / "then.parquet", table, ROWS[table][:1]), scratch=home, limits=LIMITS)
                 for table in TABLES
             },
         )
@@ -114,14 +118,14 @@ def inputs(tmp_path: Path) -> ReportInputs:
         report = validate(
             table,
             paths[table],
-            docs=tmp_path / "quality" / "docs",
+            docs=home / "quality" / "docs",
             run_name="run",
             related={name: paths[name] for name in ("books", "authors", "reviews")},
             drift=drift_metrics(table, profiles[table], last),
         )
         tables[table] = TableInput(
             facts=FACTS[table],
-            rejects=rejects_file(tmp_path / "rejects.parquet") if table == "books" else None,
+            rejects=rejects_file(home / "rejects.parquet") if table == "books" else None,
             profile=profiles[table],
             results=report.results,
             page=report.page,
@@ -163,6 +167,7 @@ def test_markup_in_the_data_is_text_and_nothing_is_asked_of_a_network(
     assert "$\\alpha$ & <b>" in labels  # neither mathematics nor markup
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_a_phone_and_follows_the_reader_s_colours(
@@ -183,9 +188,10 @@ def test_it_fits_a_phone_and_follows_the_reader_s_colours(
     }[scheme]
 
 
+@pytest.mark.slow
 @pytest.mark.browser
-def test_its_links_lead_to_data_docs(browser: webdriver.Chrome, inputs: ReportInputs, tmp_path: Path) -> None:
-    page = publish_report(tmp_path, "b2", inputs)
+def test_its_links_lead_to_data_docs(browser: webdriver.Chrome, inputs: ReportInputs, home: Path) -> None:
+    page = publish_report(home, "b2", inputs)
     for start in (page, page.with_name("latest.html")):
         browser.get(start.as_uri())
         for target in ("every one of them", "All results and their history"):

@@ -12,10 +12,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from builds import built, evaluated
-from conftest import Cli
+from homes import Cli, published_copy
 from tiny_model import make_tiny_model
 
-from viberary_pipeline import redis_server
 from viberary_pipeline.artifacts import ArtifactStore
 from viberary_pipeline.encoders import resolve
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
@@ -237,19 +236,10 @@ asset.export_query_encoder = lambda model, out, **_: export(resolve({model!r}), 
 
 
 @pytest.fixture(scope="module")
-def catalogue(published, tmp_path_factory) -> Iterator[tuple[Cli, Path, str]]:
+def catalogue(built_files, tmp_path_factory) -> Iterator[tuple[Cli, Path, str]]:
     """A home with a published index of a catalogue of one's own, the catalogue, and the build's name."""
-    folder = tmp_path_factory.mktemp("catalogue")
-    cli, raw = Cli(folder / "home"), folder / "raw"
-    shutil.copytree(published.home / "sample", raw)
-    for known in ("embeddings", "artifacts/query_encoder"):
-        shutil.copytree(published.home / known, cli.home / known)
-    try:
-        built = cli("build", "--raw", str(raw), "--json")
-        assert built.returncode == 0, built.stderr
-        yield cli, raw, json.loads(built.stdout.splitlines()[-1])["build"]
-    finally:
-        redis_server.stop(cli.home)
+    with published_copy(built_files, tmp_path_factory.mktemp("catalogue") / "home") as published:
+        yield published.cli, built_files.raw, published.build
 
 
 def tampered(cli: Cli, raw: Path, tamper: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -264,12 +254,19 @@ def tampered(cli: Cli, raw: Path, tamper: str, **environment: str) -> subprocess
         },
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
 
 
-@pytest.mark.parametrize("worse", ["shuffled vectors", "half the documents", "other encoder"])
+@pytest.mark.parametrize(
+    "worse",
+    [
+        "shuffled vectors",
+        pytest.param("half the documents", marks=pytest.mark.slow),
+        pytest.param("other encoder", marks=pytest.mark.slow),
+    ],
+)
 def test_a_worse_build_exits_3_by_the_right_gate_and_the_live_one_stays(catalogue, tiny_model, tmp_path, worse):
     cli, raw, live = catalogue
     environment = {}
@@ -300,6 +297,7 @@ def test_a_worse_build_exits_3_by_the_right_gate_and_the_live_one_stays(catalogu
     assert status["readiness"]["ready"] is True
 
 
+@pytest.mark.slow
 def test_gc_after_a_refused_build_leaves_what_the_live_one_needs(catalogue, tiny_model):
     cli, raw, live = catalogue
     refused = tampered(cli, raw, OTHER_ENCODER.format(model=str(tiny_model)))

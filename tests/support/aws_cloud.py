@@ -4,6 +4,7 @@ A machine's user data runs under bash, as root would run it; `docker run IMAGE A
 this interpreter, and `shutdown -h now` terminates the instance through the API, which ends its processes.
 """
 
+import hashlib
 import os
 import shutil
 import signal
@@ -252,3 +253,9 @@ def wait_for(condition: Callable[[], Any], seconds: float = 60) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.02)
+
+
+def pairs(count: int) -> list[tuple[str, str]]:
+    """Texts with their hashes, as a job takes them."""
+    texts = [f"revenge by the sea, volume {n}" for n in range(count)]
+    return [(hashlib.sha256(text.encode()).hexdigest(), text) for text in texts]

@@ -10,15 +10,12 @@ from typing import Any
 import boto3
 import pyarrow as pa
 import pytest
-from aws_cloud import BUCKET, Cloud, start_cloud
-from test_ec2 import pairs
-from tiny_model import make_tiny_model
+from aws_cloud import BUCKET, Cloud, pairs, start_cloud
 
 from viberary_pipeline.embedding.executors.base import Limits, run_job
 from viberary_pipeline.embedding.executors.batch import RETRY, BatchExecutor, BatchSettings
 from viberary_pipeline.embedding.jobs import Job, JobOptions, write_job
-from viberary_pipeline.encoders import ResolvedEncoder, resolve
-from viberary_pipeline.encoders.onnx_export import export_query_encoder
+from viberary_pipeline.encoders import ResolvedEncoder
 from viberary_pipeline.errors import WorkerError
 from viberary_pipeline.storage import Bucket
 from viberary_pipeline.vectors.arrow_files import TEXTS_SCHEMA
@@ -37,16 +34,9 @@ def cloud(tmp_path_factory) -> Any:
         cloud.server.stop()
 
 
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory) -> ResolvedEncoder:
-    return resolve(str(make_tiny_model(tmp_path_factory.mktemp("models") / "tiny")))
-
-
-@pytest.fixture(scope="module")
-def on_cpu(encoder, tmp_path_factory) -> JobOptions:
-    folder = tmp_path_factory.mktemp("graph")
-    export_query_encoder(encoder, folder)
-    return JobOptions(graph=str(folder), threads=1)
+@pytest.fixture
+def encoder(tiny_encoder) -> ResolvedEncoder:
+    return tiny_encoder
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from distilbert import DIMENSIONS, make_distilbert
-from tiny_model import MAX_TOKENS, make_tiny_model
+from tiny_model import MAX_TOKENS
 
 from viberary_pipeline.embedding.batches import distinct, next_batch, padded
 from viberary_pipeline.embedding.compute import TextEncoder, is_full
@@ -36,16 +36,14 @@ TEXTS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory) -> ResolvedEncoder:
-    return resolve(str(make_tiny_model(tmp_path_factory.mktemp("models") / "tiny")))
+@pytest.fixture
+def tiny(tiny_encoder) -> ResolvedEncoder:
+    return tiny_encoder
 
 
-@pytest.fixture(scope="module")
-def graph(tiny, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("graph")
-    export_query_encoder(tiny, folder)
-    return folder
+@pytest.fixture
+def graph(tiny_graph) -> Path:
+    return tiny_graph
 
 
 def reference(encoder: ResolvedEncoder, texts: Sequence[str]) -> np.ndarray:
@@ -176,6 +174,7 @@ def distilbert(tmp_path_factory) -> ResolvedEncoder:
     return resolve(str(make_distilbert(tmp_path_factory.mktemp("models") / "distilbert")), max_tokens=200)
 
 
+@pytest.mark.slow
 def test_distilbert_of_768_dimensions_through_both_backends(distilbert, tmp_path):
     spec = distilbert.spec
     assert (spec.dimensions, spec.pooling, spec.normalize, spec.max_tokens) == (DIMENSIONS, "mean", False, 200)
@@ -190,6 +189,7 @@ def test_distilbert_of_768_dimensions_through_both_backends(distilbert, tmp_path
     assert lengths[0] == 200
 
 
+@pytest.mark.slow
 def test_two_machines_agree_on_the_fingerprint(distilbert, tmp_path):
     code = f"""
 import sys; sys.path.insert(0, {str(Path(__file__).parents[1] / "support")!r})

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_quality import MAKE, author, book, document, failed, names, review, sound, write
+from table_rows import MAKE, author, book, document, failed, names, review, sound, write
 
 from viberary_pipeline.duck import DuckLimits
 from viberary_pipeline.errors import QualityError

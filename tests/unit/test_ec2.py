@@ -1,6 +1,5 @@
 """The EC2 executor against moto, with the real worker started by the machine's own script, and what it leaves."""
 
-import hashlib
 import json
 import threading
 from contextlib import suppress
@@ -13,17 +12,15 @@ import boto3
 import numpy as np
 import pyarrow as pa
 import pytest
-from aws_cloud import BUCKET, IMAGE, Cloud, start_cloud, wait_for
+from aws_cloud import BUCKET, IMAGE, Cloud, pairs, start_cloud, wait_for
 from filelock import FileLock
-from tiny_model import make_tiny_model
 
 from viberary_pipeline.embedding.embed import embed_missing
 from viberary_pipeline.embedding.executors.base import Limits, run_job
 from viberary_pipeline.embedding.executors.ec2 import Ec2Executor
 from viberary_pipeline.embedding.executors.ec2_machine import Ec2Settings, user_data
 from viberary_pipeline.embedding.jobs import Job, JobOptions, read_job, write_job
-from viberary_pipeline.encoders import ResolvedEncoder, resolve
-from viberary_pipeline.encoders.onnx_export import export_query_encoder
+from viberary_pipeline.encoders import ResolvedEncoder
 from viberary_pipeline.errors import SettingsError, WorkerError
 from viberary_pipeline.storage import Bucket
 from viberary_pipeline.vectors.arrow_files import TEXTS_SCHEMA
@@ -49,22 +46,9 @@ def empty_cloud(cloud: Cloud) -> Any:
     wait_for(lambda: not cloud.alive(), 20)  # after every test, whatever happened in it
 
 
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory) -> ResolvedEncoder:
-    return resolve(str(make_tiny_model(tmp_path_factory.mktemp("models") / "tiny")))
-
-
-@pytest.fixture(scope="module")
-def on_cpu(encoder, tmp_path_factory) -> JobOptions:
-    """The machines have no GPU, and start faster without torch."""
-    folder = tmp_path_factory.mktemp("graph")
-    export_query_encoder(encoder, folder)
-    return JobOptions(graph=str(folder), threads=1)
-
-
-def pairs(count: int) -> list[tuple[str, str]]:
-    texts = [f"revenge by the sea, volume {n}" for n in range(count)]
-    return [(hashlib.sha256(text.encode()).hexdigest(), text) for text in texts]
+@pytest.fixture
+def encoder(tiny_encoder) -> ResolvedEncoder:
+    return tiny_encoder
 
 
 def new_job(encoder: ResolvedEncoder, options: JobOptions, name: str, count: int = 40, rows: int = 10) -> Job:
@@ -102,6 +86,7 @@ def is_whole(job: Job) -> bool:
     return all(job.finished(shard) is not None for shard in job.shards)
 
 
+@pytest.mark.slow
 def test_a_type_not_offered_and_no_capacity_twice_then_a_machine_that_does_the_work(cloud, encoder, tmp_path):
     """From texts to the store, by torch, with the model that the job carries."""
     ec2 = executor()
@@ -189,7 +174,7 @@ def test_a_lost_spot_machine_is_replaced_and_its_shards_are_not_done_again(cloud
 @pytest.mark.parametrize(
     ("limits", "found"),
     [
-        (Limits(deadline=4), "not done after the deadline of 4 s"),
+        pytest.param(Limits(deadline=4), "not done after the deadline of 4 s", marks=pytest.mark.slow),
         (Limits(stall=2), "nothing has moved for 2 s"),
     ],
 )

@@ -338,6 +338,7 @@ def test_the_export_of_minilm_agrees_with_the_model(minilm_export):
     np.testing.assert_allclose(encoder.encode(TEXTS), expected, atol=2e-6)
 
 
+@pytest.mark.slow
 def test_int8_is_published_where_it_changes_next_to_nothing(minilm_int8, minilm_export):
     out, description = minilm_int8
     assert (description["precision"], QueryEncoder(out).precision) == ("int8", "int8")
@@ -356,6 +357,7 @@ def test_int8_is_published_where_it_changes_next_to_nothing(minilm_int8, minilm_
     np.testing.assert_array_equal(encoder.encode(texts), np.concatenate([encoder.encode([t]) for t in texts]))
 
 
+@pytest.mark.slow
 def test_beside_int8_the_float32_graph_is_kept(minilm_int8, minilm_export):
     out, _ = minilm_int8
     float32 = out.with_name("graphs") / "float32"

@@ -17,7 +17,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PACKAGE = "viberary_pipeline"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
@@ -48,6 +48,7 @@ def test_the_installed_command_answers():
     assert "Find books by vibe" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_workspace_loads(tmp_path):
     """workspace.yaml is what `make ui` and the daemon load."""
     done = run(
@@ -59,6 +60,7 @@ def test_the_workspace_loads(tmp_path):
     assert "Validation successful for code location viberary_pipeline" in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_every_file_of_the_package(tmp_path):
     files = tracked_files()
     source = tmp_path / "source"  # setuptools writes build/ and *.egg-info beside what it builds

@@ -17,13 +17,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
-from tiny_model import DIMENSIONS, make_tiny_model
+from tiny_model import DIMENSIONS
 
 from viberary_pipeline.embedding import worker
 from viberary_pipeline.embedding.heartbeat import heartbeats
 from viberary_pipeline.embedding.jobs import Job, JobOptions, write_job
 from viberary_pipeline.encoders import ResolvedEncoder, resolve
-from viberary_pipeline.encoders.onnx_export import export_query_encoder
 from viberary_pipeline.errors import EncoderError, StorageError
 from viberary_pipeline.storage import (
     Bucket,
@@ -42,16 +41,9 @@ from viberary_pipeline.vectors.store import EmbeddingStore
 BUCKET = "viberary-places"
 
 
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory) -> ResolvedEncoder:
-    return resolve(str(make_tiny_model(tmp_path_factory.mktemp("models") / "tiny")))
-
-
-@pytest.fixture(scope="module")
-def on_cpu(encoder, tmp_path_factory) -> JobOptions:
-    folder = tmp_path_factory.mktemp("graph")
-    export_query_encoder(encoder, folder)
-    return JobOptions(graph=str(folder), threads=1)
+@pytest.fixture
+def encoder(tiny_encoder) -> ResolvedEncoder:
+    return tiny_encoder
 
 
 @pytest.fixture(params=["folder", "s3"])
@@ -339,8 +331,8 @@ def test_several_processes_share_the_shards(encoder, on_cpu, tmp_path):
     assert sorted(beat.shards for beat in heartbeats(job.place)) == [3, 3]
 
 
-def test_the_worst_exit_code_of_several_processes_counts(encoder, tmp_path):
-    job = write_job(tmp_path / "job", [batch(30)], encoder=encoder, shard_rows=5)
+def test_the_worst_exit_code_of_several_processes_counts(encoder, on_cpu, tmp_path):
+    job = write_job(tmp_path / "job", [batch(30)], encoder=encoder, shard_rows=5, options=on_cpu)
     job.place.delete(Job.texts(4))
     assert worker.main(["--job", job.place.uri, "--processes", "2"]) == 78
     assert all(job.finished(shard) for shard in job.shards if shard.index % 2)

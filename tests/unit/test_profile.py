@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_quality import author, book, document, review, write
+from table_rows import author, book, document, review, write
 
 from viberary_pipeline.artifacts import ArtifactStore
 from viberary_pipeline.duck import DuckLimits

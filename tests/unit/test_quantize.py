@@ -44,7 +44,7 @@ def error(left: np.ndarray, right: np.ndarray) -> float:
     return 1 - float((left * right).sum(axis=1).mean())
 
 
-@pytest.fixture(scope="module", params=["all-MiniLM-L6-v2", "distilbert"])
+@pytest.fixture(scope="module", params=["all-MiniLM-L6-v2", pytest.param("distilbert", marks=pytest.mark.slow)])
 def export(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("export")
     name = request.param

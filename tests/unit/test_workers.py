@@ -9,7 +9,7 @@ from functools import partial
 import duckdb
 import psutil
 import pytest
-from test_catalogue import AUTHOR, BOOK, counts, run
+from ucsd_records import AUTHOR, BOOK, counts, run
 
 from viberary_pipeline.duck import DuckLimits
 from viberary_pipeline.errors import RawDataError

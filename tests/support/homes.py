@@ -1,0 +1,118 @@
+"""The `viberary` command in a home of its own, and homes with a published index of the bundled sample."""
+
+import gzip
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import redis
+from filelock import FileLock
+
+from viberary_pipeline import redis_server
+from viberary_pipeline.settings import Settings, load_settings
+
+
+@dataclass(frozen=True)
+class Cli:
+    """Runs the `viberary` command in a process of its own, in one VIBERARY_HOME."""
+
+    home: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "VIBERARY_HOME": str(self.home), "PYTHONWARNINGS": "ignore"}
+
+    def __call__(self, *arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "viberary_pipeline.cli", *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            env={**self.environment, **environment},
+            timeout=600,
+            check=False,
+        )
+
+
+@dataclass(frozen=True)
+class Built:
+    """A home that one build filled, its Redis stopped, and what the build said. Nobody writes into it: tests copy it.
+    `raw` holds the files that it was built of, None where they are the bundled sample's."""
+
+    home: Path
+    raw: Path | None
+    outcome: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Published:
+    """A home with a published index and a Redis of its own."""
+
+    home: Path
+    settings: Settings
+    redis: redis.Redis
+    build: str
+    outcome: dict[str, Any]
+    cli: Cli
+
+
+def built_once(folder: Path, *, raw: Callable[[Path], object] | None = None, known: Built | None = None) -> Built:
+    """Build in `folder`, unless another process of this test run has; it is waited for.
+
+    `raw` writes the raw files into the folder that it is given (none: the bundled sample); `known` is a build whose
+    vectors and exported encoder are taken over.
+    """
+    home, files, outcome = folder / "home", folder / "raw", folder / "built.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "lock"):
+        if not outcome.exists():
+            if known is not None:
+                warm(home, known)
+            if raw is not None:
+                raw(files)
+            try:
+                built = Cli(home)("build", "--json", *(["--raw", str(files)] if raw else []))
+            finally:
+                redis_server.stop(home)
+            assert built.returncode == 0, built.stderr
+            (home / "redis" / "port").unlink()  # or the servers of all copies would try the same one
+            outcome.write_text(built.stdout.splitlines()[-1])
+    return Built(home, files if raw else None, json.loads(outcome.read_text()))
+
+
+@contextmanager
+def published_copy(built: Built, home: Path) -> Iterator[Published]:
+    """A copy of what was built, with a Redis of its own, which is stopped in the end."""
+    shutil.copytree(built.home, home)
+    try:
+        settings = load_settings(home=home, redis_url=redis_server.ensure(home).url)
+        yield Published(
+            home, settings, redis_server.connect(settings), built.outcome["build"], built.outcome, Cli(home)
+        )
+    finally:
+        redis_server.stop(home)
+
+
+def warm(home: Path, known: Built) -> None:
+    """Give `home` what is dear to make: the vectors that are known, the encoder's graph and its export."""
+    for name in ("embeddings", "graphs", "artifacts/query_encoder"):
+        shutil.copytree(known.home / name, home / name)
+
+
+def write_gz(path: Path, lines: list[Any]) -> Path:
+    """Write JSON lines as gzip: dicts are dumped, str and bytes are written as they are."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    encoded = [
+        line if isinstance(line, bytes) else (line if isinstance(line, str) else json.dumps(line)).encode()
+        for line in lines
+    ]
+    with gzip.open(path, "wb") as file:
+        file.write(b"".join(line + b"\n" for line in encoded))
+    return path
