@@ -288,9 +288,7 @@ def _document_hash(row: dict[str, Any], blob: bytes) -> Mapping[Any, str | bytes
 
 
 def _wait_until_indexed(client: redis.Redis, build: str) -> None:
-    deadline = time.monotonic() + _INDEXING_TIMEOUT_SECONDS
-    pause = 0.01
-    while True:
+    def scans() -> int:
         info = index_info(client, build)
         if info is None:
             raise IndexBuildError(
@@ -299,37 +297,36 @@ def _wait_until_indexed(client: redis.Redis, build: str) -> None:
                 found="no such index",
                 todo="see who else writes to this Redis, then build again",
             )
-        if not info["indexing"]:
-            return
-        if time.monotonic() > deadline:
-            raise IndexBuildError(
-                "Redis did not finish indexing",
-                expected=f"indexing=0 within {_INDEXING_TIMEOUT_SECONDS} s",
-                found=f"{info['num_docs']:,} documents so far",
-                todo="see Redis' load, then build again",
-            )
-        time.sleep(pause)
-        pause = min(1.0, pause * 1.5)
+        return int(info["indexing"])
+
+    _wait_for("indexing", scans)
 
 
 def _wait_until_linked(client: redis.Redis, build: str, check_lock: Callable[[], None]) -> None:
     """Where workers link vectors in the background (Redis 8), wait until they have linked all of them."""
-    deadline = time.monotonic() + _INDEXING_TIMEOUT_SECONDS
-    while waiting := vectors_waiting(client, build):
-        if time.monotonic() > deadline:
-            raise IndexBuildError(
-                "Redis did not finish linking the vectors",
-                expected=f"none waiting within {_INDEXING_TIMEOUT_SECONDS} s",
-                found=f"{waiting:,} that wait for a worker",
-                todo="see Redis' load and its search-workers, then build again",
-            )
-        check_lock()
-        time.sleep(0.5)
+    waiting = _wait_for("linking the vectors", lambda: vectors_waiting(client, build), check_lock)
     if waiting is None and describe_server(client).workers != 0:
         log.warning(
             "Redis may link vectors in the background and does not say how many wait: the recall of the gate may "
             "be that of its buffer"
         )
+
+
+def _wait_for(what: str, left: Callable[[], int | None], check_lock: Callable[[], None] = lambda: None) -> int | None:
+    """Return once nothing is left: 0, or None where the server does not say."""
+    deadline, pause = time.monotonic() + _INDEXING_TIMEOUT_SECONDS, 0.01
+    while waiting := left():
+        if time.monotonic() > deadline:
+            raise IndexBuildError(
+                f"Redis did not finish {what}",
+                expected=f"nothing left within {_INDEXING_TIMEOUT_SECONDS} s",
+                found=f"{waiting:,} left",
+                todo="see Redis' load and its search-workers, then build again",
+            )
+        check_lock()
+        time.sleep(pause)
+        pause = min(1.0, pause * 1.5)
+    return waiting
 
 
 def _clean_up(client: redis.Redis, build: str) -> None:
