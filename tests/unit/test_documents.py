@@ -11,7 +11,7 @@ import pytest
 from viberary_pipeline.documents import assemble as documents_build
 from viberary_pipeline.documents.assemble import build_documents, prepare
 from viberary_pipeline.documents.recipes import RECIPES, recipe_named
-from viberary_pipeline.documents.rules import DocumentRules, language_of_setting
+from viberary_pipeline.documents.rules import DocumentRules, language_subtag
 from viberary_pipeline.duck import DuckLimits, connect
 from viberary_pipeline.errors import RawDataError, SettingsError
 
@@ -576,13 +576,13 @@ def test_a_description_is_in_a_language_that_the_filter_lets_through(tmp_path):
     [("en", "en"), ("eng", "en"), ("en-US", "en"), (" EN ", "en"), ("fre", "fr"), ("und", "und"), ("UND", "und")],
 )
 def test_languages_of_settings_are_named_as_the_tables_name_them(code, language):
-    assert language_of_setting(code, "VIBERARY_DOCUMENTS_LANGUAGES") == language
+    assert language_subtag(code, "VIBERARY_DOCUMENTS_LANGUAGES") == language
 
 
 @pytest.mark.parametrize("code", ["", "english please", "xx9", "mul"])
 def test_a_setting_that_names_no_language_is_refused(code):
     with pytest.raises(SettingsError, match="There is no such language") as error:
-        language_of_setting(code, "VIBERARY_DOCUMENTS_LANGUAGES")
+        language_subtag(code, "VIBERARY_DOCUMENTS_LANGUAGES")
     assert (error.value.found, "VIBERARY_DOCUMENTS_LANGUAGES" in error.value.todo) == (repr(code), True)
 
 
