@@ -1,6 +1,8 @@
 """The asset `embeddings` as Dagster runs it: its settings reach the worker, and its metadata say what happened."""
 
 import hashlib
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tiny_model import make_tiny_model
 
 from viberary_pipeline.artifacts import ArtifactStore
 from viberary_pipeline.assets.embeddings import embeddings
 from viberary_pipeline.encoders import resolve
-from viberary_pipeline.encoders.onnx_export import export_query_encoder
 from viberary_pipeline.encoders.quantize import int8_name
 from viberary_pipeline.resources import EmbeddingExecutor, Encoder, Storage
 from viberary_pipeline.settings import load_settings
@@ -24,19 +24,23 @@ TEXTS = [f"revenge by the sea, volume {n}" for n in range(30)]
 HASHES = [hashlib.sha256(text.encode()).hexdigest() for text in TEXTS]
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory) -> Path:
+@pytest.fixture
+def home(tmp_path, tiny_encoder, tiny_graph) -> Path:
     """A home with documents, an encoder and its export, and no vectors."""
-    home = tmp_path_factory.mktemp("home")
-    encoder = resolve(str(make_tiny_model(home / "tiny")))
+    home = tmp_path / "home"
+    shutil.copytree(tiny_encoder.folder, home / "tiny")
     store = ArtifactStore(home)
 
     def documents(out: Path) -> dict[str, Any]:
         pq.write_table(pa.table({"text_hash": HASHES, "text": TEXTS}), out / "documents.parquet")
         return {}
 
+    def query_encoder(out: Path) -> dict[str, Any]:
+        shutil.copytree(tiny_graph, out, dirs_exist_ok=True)
+        return dict(json.loads((out / "encoder.json").read_text()))
+
     store.produce("documents", inputs={}, settings={}, build=documents)
-    store.produce("query_encoder", inputs={}, settings={}, build=lambda out: export_query_encoder(encoder, out))
+    store.produce("query_encoder", inputs={}, settings={}, build=query_encoder)
     return home
 
 
