@@ -90,7 +90,7 @@ def built_once(folder: Path, *, raw: Callable[[Path], object] | None = None, kno
 @contextmanager
 def published_copy(built: Built, home: Path) -> Iterator[Published]:
     """A copy of what was built, with a Redis of its own, which is stopped in the end."""
-    shutil.copytree(built.home, home)
+    shutil.copytree(built.home, home, symlinks=True)  # current/ holds links
     try:
         settings = load_settings(home=home, redis_url=redis_server.ensure(home).url)
         yield Published(

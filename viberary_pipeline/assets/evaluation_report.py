@@ -25,7 +25,7 @@ _NO_BOUND = 1.0
     group="index",
     kinds={"redis"},
     reads=("search_index", "documents", "query_encoder", *TABLES),
-    code=("evaluation", "search"),
+    code=("evaluation", "search", "ranking_metrics.py"),
     checks=(EVALUATION,),
 )
 def evaluation_report(work: Work) -> Result:
