@@ -79,7 +79,7 @@ def new_job(encoder: ResolvedEncoder, options: JobOptions, shards: int) -> Job:
 
 def executor(outputs: dict[str, str], shards_per_child: int = 2) -> BatchExecutor:
     settings = BatchSettings(outputs["Queue"], outputs["Definition"], shards_per_child=shards_per_child)
-    return BatchExecutor(settings, poll_seconds=0.2)
+    return BatchExecutor(settings, 360, poll_seconds=0.2)
 
 
 def test_an_array_of_four_with_a_child_that_fails_once(cloud, outputs, encoder, on_cpu):
@@ -137,7 +137,7 @@ def test_the_reaper_ends_jobs_whose_time_is_over(cloud, outputs, encoder, on_cpu
     submission = batch.submit(job)
     assert [machine.expired for machine in batch.machines()] == [False]
     assert batch.reap() == []
-    late = BatchExecutor(BatchSettings(outputs["Queue"], outputs["Definition"], deadline_minutes=-60))
+    late = BatchExecutor(BatchSettings(outputs["Queue"], outputs["Definition"]), deadline_minutes=-60)
     assert [machine.id for machine in late.reap()] == [submission.id]
     assert batch.machines() == []
 

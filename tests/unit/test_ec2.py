@@ -61,8 +61,8 @@ def settings(**changes: Any) -> Ec2Settings:
     return Ec2Settings(**{**values, **changes})
 
 
-def executor(**changes: Any) -> Ec2Executor:
-    return Ec2Executor(settings(**changes), poll_seconds=0.2, client=boto3.client("ec2"))
+def executor(deadline_minutes: int = 360, **changes: Any) -> Ec2Executor:
+    return Ec2Executor(settings(**changes), deadline_minutes, poll_seconds=0.2, client=boto3.client("ec2"))
 
 
 def refuse(executor: Ec2Executor, *codes: str) -> list[tuple[str, str, str]]:
@@ -144,7 +144,7 @@ def test_what_a_machine_is_asked_for(encoder, on_cpu):
         InstanceId=submission.id, Attribute="instanceInitiatedShutdownBehavior"
     )
     assert attribute["InstanceInitiatedShutdownBehavior"]["Value"] == "terminate"
-    script = user_data(job, settings(deadline_minutes=60), "us-east-1")
+    script = user_data(job, settings(), 60, "us-east-1")
     assert script.index("shutdown -h +75") < script.index("docker run")
     assert "AWS_SECRET" not in script
     ec2.cancel_job(job)
@@ -256,11 +256,11 @@ def test_no_region_and_no_credentials_are_told(cloud, encoder, on_cpu, monkeypat
         for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
             nobody.setenv(name, str(tmp_path / "none"))
         with pytest.raises(WorkerError) as caught:
-            Ec2Executor(settings()).submit(job)
+            Ec2Executor(settings(), 360).submit(job)
         assert "NoCredentialsError" in caught.value.found
         nobody.delenv("AWS_DEFAULT_REGION")
         with pytest.raises(SettingsError, match="AWS cannot be used"):
-            Ec2Executor(settings())
+            Ec2Executor(settings(), 360)
 
 
 def test_no_capacity_anywhere_names_all_that_was_tried(cloud, encoder, on_cpu):
@@ -346,7 +346,12 @@ def test_the_command_lists_machines_and_reaps_the_expired(cloud, encoder, on_cpu
 
     refused = CliRunner().invoke(main, ["gpu", "list"])
     assert (refused.exit_code, "VIBERARY_EXECUTOR=local" in refused.output) == (1, True)
-    for name, value in {"EXECUTOR": "ec2", "JOBS": JOBS, "EC2_IMAGE": IMAGE, "EC2_INSTANCE_PROFILE": "p"}.items():
+    for name, value in {
+        "EXECUTOR": "ec2",
+        "EMBEDDING_JOBS": JOBS,
+        "EC2_IMAGE": IMAGE,
+        "EC2_INSTANCE_PROFILE": "p",
+    }.items():
         monkeypatch.setenv(f"VIBERARY_{name}", value)
     assert CliRunner().invoke(main, ["gpu", "list"]).output == "none\n"
     machine = executor(deadline_minutes=-31).submit(new_job(encoder, on_cpu, "old", count=800, rows=4)).id

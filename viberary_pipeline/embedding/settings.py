@@ -74,9 +74,6 @@ class Ec2Settings:
     max_machines: int = Field(default=1, ge=1, description="Machines of ours at once, over all jobs.")
     volume_gb: int = Field(default=100, ge=20, description="The root volume.")
     heartbeat: float = Field(default=15.0, gt=0, description="Seconds between the worker's heartbeats.")
-    deadline_minutes: int = Field(
-        default=1440, ge=1, description="After which a machine ends itself, whoever waits for it."
-    )
 
     _wheel = field_validator("wheel")(_in_s3)
 
@@ -100,6 +97,3 @@ class BatchSettings:
         description="Shards that a child of the array computes; more where there would be over 10,000 children.",
     )
     attempts: int = Field(default=5, ge=1, le=10, description="How often Batch tries a child, spot losses included.")
-    deadline_minutes: int = Field(
-        default=1440, ge=1, description="After which Batch ends a child's attempt, and `viberary gpu reap` a job."
-    )

@@ -37,8 +37,11 @@ class BatchExecutor:
 
     name = "batch"
 
-    def __init__(self, settings: BatchSettings, *, poll_seconds: float = 15.0, client: Any = None) -> None:
+    def __init__(
+        self, settings: BatchSettings, deadline_minutes: int, *, poll_seconds: float = 15.0, client: Any = None
+    ) -> None:
         self.settings = settings
+        self.deadline_minutes = deadline_minutes
         self._poll_seconds = poll_seconds
         self._batch = client or client_of("batch")
         self._started: dict[str, float] = {}
@@ -57,7 +60,7 @@ class BatchExecutor:
             **({"arrayProperties": {"size": children}} if children > 1 else {}),  # Batch takes no array of one
             containerOverrides={"command": ["--job", job.place.uri, "--range-size", str(size)]},
             retryStrategy={"attempts": self.settings.attempts, "evaluateOnExit": RETRY},
-            timeout={"attemptDurationSeconds": self.settings.deadline_minutes * 60},
+            timeout={"attemptDurationSeconds": self.deadline_minutes * 60},
             tags={"viberary": "embedding"},
         )
         self._started[answer["jobId"]] = time.monotonic()
@@ -158,7 +161,7 @@ class BatchExecutor:
 
     def _machine(self, job: Mapping[str, Any]) -> Machine:
         created = job.get("createdAt", 0) / 1000
-        expires = created + (self.settings.deadline_minutes + 30) * 60
+        expires = created + (self.deadline_minutes + 30) * 60
         return Machine(
             id=job["jobId"],
             job=job["jobName"],

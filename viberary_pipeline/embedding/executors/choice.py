@@ -1,6 +1,5 @@
 """The executor that the settings name, and where its jobs lie."""
 
-from dataclasses import replace
 from typing import Protocol
 
 from viberary_pipeline.embedding.executors.base import Executor
@@ -61,9 +60,9 @@ def executor_for(settings: ExecutorSettings) -> Executor:
     check_executor(settings)
     deadline = settings.embedding.deadline_minutes
     if settings.executor == "ec2":
-        return Ec2Executor(replace(settings.ec2, deadline_minutes=deadline))
+        return Ec2Executor(settings.ec2, deadline)
     if settings.executor == "batch":
-        return BatchExecutor(replace(settings.batch, deadline_minutes=deadline))
+        return BatchExecutor(settings.batch, deadline)
     return LocalExecutor()
 
 

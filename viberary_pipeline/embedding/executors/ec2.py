@@ -62,8 +62,11 @@ class Ec2Executor:
 
     name = "ec2"
 
-    def __init__(self, settings: Ec2Settings, *, poll_seconds: float = 10.0, client: Any = None) -> None:
+    def __init__(
+        self, settings: Ec2Settings, deadline_minutes: int, *, poll_seconds: float = 10.0, client: Any = None
+    ) -> None:
         self.settings = settings
+        self.deadline_minutes = deadline_minutes
         self._poll_seconds = poll_seconds
         self._ec2 = client or client_of("ec2")
         self._started: dict[str, float] = {}
@@ -141,7 +144,7 @@ class Ec2Executor:
 
     def _start(self, job: Job) -> str:
         """Start a machine for `job`; returns its id."""
-        script = user_data(job, self.settings, self._ec2.meta.region_name, _endpoint())
+        script = user_data(job, self.settings, self.deadline_minutes, self._ec2.meta.region_name, _endpoint())
         refusals_met: list[str] = []
         for attempt, (kind, market, zone) in enumerate(self._choices(refusals_met)):
             ami, root_device = self._image(kind)
@@ -150,6 +153,7 @@ class Ec2Executor:
             asked = request(
                 job,
                 self.settings,
+                self.deadline_minutes,
                 instance_type=kind,
                 market=market,
                 zone=zone,

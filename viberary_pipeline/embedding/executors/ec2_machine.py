@@ -32,7 +32,7 @@ ON_DEMAND_PRICE = {
 }
 
 
-def user_data(job: Job, settings: Ec2Settings, region: str, endpoint: str = "") -> str:
+def user_data(job: Job, settings: Ec2Settings, deadline_minutes: int, region: str, endpoint: str = "") -> str:
     """The shell script that the machine runs as root when it starts."""
     uri = shlex.quote(job.place.uri)
     environment = {"AWS_DEFAULT_REGION": region, **({"AWS_ENDPOINT_URL": endpoint} if endpoint else {})}
@@ -58,8 +58,8 @@ venv/bin/pip install --quiet --index-url https://download.pytorch.org/whl/cu126 
 venv/bin/pip install --quiet ./{name}'[gpu]'
 venv/bin/python -m viberary_pipeline.embedding.worker {arguments}"""
     return f"""#!/bin/bash
-# A viberary embedding machine. It ends itself: at the latest after {settings.deadline_minutes} minutes.
-shutdown -h +{settings.deadline_minutes + _MARGIN_MINUTES}
+# A viberary embedding machine. It ends itself: at the latest after {deadline_minutes} minutes.
+shutdown -h +{deadline_minutes + _MARGIN_MINUTES}
 trap 'shutdown -h now' EXIT
 trap 'exit 143' TERM INT
 set -eu
@@ -74,6 +74,7 @@ export HOME="$work"
 def request(
     job: Job,
     settings: Ec2Settings,
+    deadline_minutes: int,
     *,
     instance_type: str,
     market: str,
@@ -84,7 +85,7 @@ def request(
     root_device: str,
 ) -> dict[str, Any]:
     """The arguments of RunInstances for one machine. `zone` is a subnet's id or the name of an availability zone."""
-    expires = time.time() + (settings.deadline_minutes + 2 * _MARGIN_MINUTES) * 60
+    expires = time.time() + (deadline_minutes + 2 * _MARGIN_MINUTES) * 60
     tags = [
         {"Key": "Name", "Value": "viberary embedding"},
         {"Key": TAG, "Value": "embedding"},
