@@ -1,9 +1,12 @@
 """A proxy in front of a server on loopback, which breaks connections when it is told to."""
 
+import fcntl
 import socket
 import socketserver
 import struct
+import termios
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -45,9 +48,16 @@ class _Pass(socketserver.BaseRequestHandler):
                     self.server.cuts -= cut
                 if cut:
                     if self.server.reset:
+                        self._wait_until_received()  # a reset drops what is still on its way
                         self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     return
                 self.request.sendall(data)
+
+    def _wait_until_received(self, seconds: float = 30) -> None:
+        deadline = time.monotonic() + seconds
+        while struct.unpack("i", fcntl.ioctl(self.request, termios.TIOCOUTQ, bytes(4))) != (0,):
+            assert time.monotonic() < deadline, "the client does not read"
+            time.sleep(0.01)
 
     def _requests(self, upstream: socket.socket) -> None:
         with suppress(OSError):
