@@ -47,7 +47,7 @@ def connect(limits: DuckLimits, scratch: Path) -> Iterator[duckdb.DuckDBPyConnec
 
 
 @contextmanager
-def told(what: str) -> Iterator[None]:
+def duckdb_errors(what: str) -> Iterator[None]:
     """Turn DuckDB's errors into one that a person can act on. `what` could not be done: 'books cannot be made'."""
     try:
         yield

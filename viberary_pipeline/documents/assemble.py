@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from viberary_pipeline.artifacts import digest
 from viberary_pipeline.documents.recipes import Recipe
 from viberary_pipeline.documents.rules import LIMITS, DocumentRules
-from viberary_pipeline.duck import DuckLimits, connect, copy_to_parquet, parquet_glob, sql, told
+from viberary_pipeline.duck import DuckLimits, connect, copy_to_parquet, duckdb_errors, parquet_glob, sql
 from viberary_pipeline.errors import RawDataError
 from viberary_pipeline.sources.cleaning import register_text
 from viberary_pipeline.sources.languages import register_languages
@@ -90,7 +90,7 @@ def build_documents(
     Raises:
         RawDataError: there is no document at all; says which filter took how many.
     """
-    with told("The documents cannot be made"), connect(limits, out) as connection, ExitStack() as stack:
+    with duckdb_errors("The documents cannot be made"), connect(limits, out) as connection, ExitStack() as stack:
         prepare(connection, recipe)
         _set_variables(
             connection,

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from viberary_pipeline.artifacts import digest
 from viberary_pipeline.errors import RawDataError
 from viberary_pipeline.sources import s3_files as s3
+from viberary_pipeline.sources.file_formats import GZIP_MAGIC, HEAD_BYTES, advice, likely
 from viberary_pipeline.sources.file_names import (
     FILES,
     OPTIONAL,
@@ -22,9 +24,8 @@ from viberary_pipeline.sources.file_names import (
     subset_of,
 )
 
-__all__ = ["FILES", "GZIP_MAGIC", "OPTIONAL", "TABLES", "RawInput", "RawPart", "find"]
+__all__ = ["FILES", "OPTIONAL", "TABLES", "RawInput", "RawPart", "find"]
 
-GZIP_MAGIC = b"\x1f\x8b"
 _TODO = (
     "point VIBERARY_RAW (or --raw) at a folder or an s3://bucket/prefix with "
     + ", ".join(FILES.values())
@@ -86,13 +87,13 @@ class RawInput:
                 same, found = now.version == part.version, f"{now.size:,} bytes, {now.version}"
             else:
                 try:
-                    stat = Path(part.uri).stat()
+                    seen = Path(part.uri).stat()
                 except OSError as error:
                     raise RawDataError(
                         f"A raw file of {part.table} is gone", expected=part.uri, found=str(error), todo=_TODO
                     ) from error
-                same = (stat.st_size, stat.st_mtime_ns) == (part.bytes, part.mtime_ns)
-                found = f"{stat.st_size:,} bytes, modified since"
+                same = (seen.st_size, seen.st_mtime_ns) == (part.bytes, part.mtime_ns)
+                found = f"{seen.st_size:,} bytes, modified since"
             if not same:
                 raise changed(part, found)
 
@@ -121,9 +122,16 @@ def find(table: str, location: str, *, known: RawInput | None = None) -> RawInpu
     Raises:
         RawDataError: the location or a required table is missing, or a file is empty or not the gzip it is named.
     """
-    folder, sizes, books = _look_round(location)
+    folder, sizes, unreadable, books = _list_location(location)
     subset = subset_of("books", books) if books else None
     chosen = (books,) if books and table == "books" else choose(table, sizes, subset).names
+    if needed := _needed(table, sizes, unreadable, subset, books):
+        raise RawDataError(
+            f"A raw file of {table} cannot be looked at",
+            expected=f"{folder}/{needed} to be a file that this user may read",
+            found=unreadable[needed],
+            todo="mend or remove it: a link must lead to a file (`ls -lL FILE`)",
+        )
     if not chosen:
         if table in OPTIONAL:
             return None
@@ -140,14 +148,25 @@ def find(table: str, location: str, *, known: RawInput | None = None) -> RawInpu
             found=f"no {_some(missing)}",
             todo="put them there or, to read without them, rename those that are there",
         )
-    places = [(f"{folder.rstrip('/')}/{name}", sizes[name]) for name in chosen]
+    stored = [(f"{folder.rstrip('/')}/{name}", sizes[name]) for name in chosen]
     if folder.startswith(s3.SCHEME):
         client = s3.client()
-        parts = [_s3_part(table, uri, size, client) for uri, size in places]
+        parts = [_s3_part(table, uri, size, client) for uri, size in stored]
     else:
         before = {part.uri: part for part in known.parts} if known else {}
-        parts = [_local_part(table, uri, size, before.get(uri)) for uri, size in places]
-    return RawInput(table, tuple(parts), _notes(table, chosen, sizes, books))
+        parts = [_local_part(table, uri, size, before.get(uri)) for uri, size in stored]
+    skipped = [f"{name} is passed over: {why}" for name, why in sorted(unreadable.items()) if table == "books"]
+    return RawInput(table, tuple(parts), (*_notes(table, chosen, sizes, books), *skipped))
+
+
+def _needed(
+    table: str, sizes: Iterable[str], unreadable: Iterable[str], subset: str | None, books: str | None
+) -> str | None:
+    """The first entry that cannot be looked at and would be read if it could."""
+    if books and table == "books":
+        return None
+    would_be_read = choose(table, [*sizes, *unreadable], subset).names
+    return next((name for name in would_be_read if name in unreadable), None)
 
 
 def _notes(table: str, chosen: tuple[str, ...], present: Iterable[str], books: str | None) -> tuple[str, ...]:
@@ -164,8 +183,9 @@ def _notes(table: str, chosen: tuple[str, ...], present: Iterable[str], books: s
     return tuple(notes)
 
 
-def _look_round(location: str) -> tuple[str, dict[str, int], str | None]:
-    """The folder, {file name: stored bytes} in it, and the name of the books file if `location` is one."""
+def _list_location(location: str) -> tuple[str, dict[str, int], dict[str, str], str | None]:
+    """The folder, {file name: stored bytes} in it, {name: why} of entries that cannot be looked at, and the name of
+    the books file if `location` is one."""
     if "://" in location and not location.startswith(s3.SCHEME):
         raise RawDataError(
             "The raw files are somewhere that this version cannot read",
@@ -174,28 +194,37 @@ def _look_round(location: str) -> tuple[str, dict[str, int], str | None]:
             todo=_TODO,
         )
     in_s3 = location.startswith(s3.SCHEME)
-    place = location.rstrip("/") if in_s3 else str(Path(location).expanduser().absolute())
-    folder, _, name = place.rpartition("/")
-    is_file = bool(s3.bucket_and_key(place)[1]) if in_s3 else not Path(place).is_dir()
-    books = name if is_file and (is_file_name(name) or (not in_s3 and Path(place).exists())) else None
-    folder = folder if books else place
-    sizes = s3.sizes(folder) if in_s3 else _local_sizes(Path(folder))
+    address = location.rstrip("/") if in_s3 else str(Path(location).expanduser().absolute())
+    folder, _, name = address.rpartition("/")
+    is_file = bool(s3.bucket_and_key(address)[1]) if in_s3 else not Path(address).is_dir()
+    books = name if is_file and (is_file_name(name) or (not in_s3 and Path(address).exists())) else None
+    folder = folder if books else address
+    sizes, unreadable = (s3.sizes(folder), {}) if in_s3 else _local_sizes(Path(folder))
     if in_s3 and not sizes:
         raise RawDataError("The raw files are missing", expected=f"objects under {folder}/", found="none", todo=_TODO)
     if books is not None and not (books in sizes and is_of("books", books)):
         raise RawDataError(
             "The raw file that was named is no books file" if books in sizes else "The books file is missing",
             expected=f"in {folder}: {accepted('books')}",
-            found=books if books in sizes else _some(sorted(sizes)),
+            found=books if books in sizes else unreadable.get(books) or _some(sorted(sizes)),
             todo=_TODO,
         )
-    return folder, sizes, books
+    return folder, sizes, unreadable, books
 
 
-def _local_sizes(folder: Path) -> dict[str, int]:
+def _local_sizes(folder: Path) -> tuple[dict[str, int], dict[str, str]]:
+    """{name: bytes} of the files, and {name: why} of the entries that cannot be looked at (a link to nothing)."""
+    sizes, unreadable = {}, {}
     try:
-        with os.scandir(folder) as entries:
-            return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
+        for name in os.listdir(folder):
+            try:
+                entry = (folder / name).stat()
+            except OSError as error:
+                unreadable[name] = error.strerror or str(error)
+            else:
+                if stat.S_ISREG(entry.st_mode):
+                    sizes[name] = entry.st_size
+        return sizes, unreadable
     except OSError as error:
         raise RawDataError(
             "The folder with the raw files is missing",
@@ -209,9 +238,9 @@ def _local_part(table: str, uri: str, size: int, known: RawPart | None) -> RawPa
     path = Path(uri)
     try:
         with path.open("rb") as file:
-            _check_head(uri, size, file.read(2))
-            stat = os.fstat(file.fileno())
-            if known and (known.bytes, known.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
+            _check_head(uri, size, file.read(HEAD_BYTES))
+            before = os.fstat(file.fileno())
+            if known and (known.bytes, known.mtime_ns) == (before.st_size, before.st_mtime_ns):
                 return known
             file.seek(0)
             version = hashlib.file_digest(file, "sha256").hexdigest()
@@ -220,7 +249,7 @@ def _local_part(table: str, uri: str, size: int, known: RawPart | None) -> RawPa
         raise RawDataError(
             f"A raw file of {table} cannot be read", expected=f"to read {uri}", found=str(error), todo=_TODO
         ) from error
-    part = RawPart(table, uri, path.name, stat.st_size, version, stat.st_mtime_ns)
+    part = RawPart(table, uri, path.name, before.st_size, version, before.st_mtime_ns)
     if (after.st_size, after.st_mtime_ns) != (part.bytes, part.mtime_ns):
         raise changed(part, f"{after.st_size:,} bytes: it is being written to")
     return part
@@ -238,12 +267,15 @@ def _check_head(uri: str, size: int, head: bytes | None) -> None:
         raise RawDataError(
             "A raw file is empty", expected=f"{uri} to hold lines of JSON", found="0 bytes", todo="download it again"
         )
-    if head is not None and uri.endswith(".gz") and head != GZIP_MAGIC:
+    if head is not None and uri.endswith(".gz") and not head.startswith(GZIP_MAGIC):
+        other = likely(head)
         raise RawDataError(
             "A raw file is not gzip",
             expected=f"{uri} to start with the bytes {GZIP_MAGIC.hex(' ')}",
-            found=head.hex(" "),
-            todo="download the file again, or take .gz off its name if it is plain JSON",
+            found=head[:2].hex(" ") + (f": {other.name}" if other else ""),
+            todo=advice(other, uri, packed=False)
+            if other
+            else "download the file again, or take .gz off its name if it is plain JSON",
         )
 
 

@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from viberary_pipeline.errors import RawDataError
 from viberary_pipeline.sources import s3_files as s3
-from viberary_pipeline.sources.raw_files import GZIP_MAGIC, RawPart, changed
+from viberary_pipeline.sources.file_formats import GZIP_MAGIC
+from viberary_pipeline.sources.raw_files import RawPart, changed
 
 _DAMAGE: tuple[type[Exception], ...] = (
     EOFError,
@@ -29,6 +30,7 @@ class PartReader:
     Attributes:
         compressed_read: Stored bytes taken so far; up to a buffer (512 KiB) ahead of what was decompressed.
         decompressed_read: Bytes handed out so far.
+        packed: Whether the stored bytes are gzip.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class PartReader:
         self.part = part
         self.compressed_read = 0
         self.decompressed_read = 0
+        self.packed = plain is not stored
         self._stored, self._plain, self._bar = stored, plain, bar
 
     def chunks(self, size: int = 1 << 20) -> Iterator[bytes]:
