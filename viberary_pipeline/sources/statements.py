@@ -15,21 +15,22 @@ NULLED = "viberary_nulled"
 
 _READ = """
 WITH lines AS (
-    SELECT row_number() OVER () AS block_line, *
+    SELECT *
     FROM read_json(
         getvariable('path'), format = 'newline_delimited', compression = 'uncompressed', ignore_errors = true,
         maximum_object_size = 16777216, columns = {{{fields}, {nulled}: 'VARCHAR'}}
     )
 ),
-typed AS (SELECT block_line, {nulled}, {typed} FROM (SELECT *{said} FROM lines)),
+typed AS (SELECT {nulled}, {typed} FROM (SELECT *{said} FROM lines)),
 derived AS ({step})
 SELECT
     getvariable('file') AS file, line_number(block_line) AS line, {columns},
     nullif(concat_ws(' ', nullif({nulled}, ''), {lost}), '') AS nulled,
     block_line,
-    {irregular} AS irregular,
+    coalesce({irregular}, false) AS irregular,
     CASE WHEN {unknown} THEN 'malformed_json' {missing} END AS reason
-FROM derived
+-- The window stands here, so that no filter on the columns above is moved below it, where they are computed twice.
+FROM (SELECT row_number() OVER () AS block_line, * FROM derived)
 """
 
 
@@ -76,8 +77,8 @@ def _lost(column: Column) -> str:
 def _irregular(column: Column) -> str:
     if column.is_list:
         unread = f"(raw_{column.field} IS NULL AND list_contains(getvariable('present')::VARCHAR[], '{column.field}'))"
-        return f"{unread} OR coalesce({_lost(column)}, false)"
-    return f"coalesce(is_other_json(raw_{column.field}), false)"
+        return f"{unread} OR {_lost(column)}"
+    return f"is_other_json(raw_{column.field})"
 
 
 def _missing(column: Column) -> str:

@@ -20,11 +20,8 @@ CREATE OR REPLACE TEMP MACRO is_missing(value) AS
 -- Whether a field of text may be JSON of another type: an object, array, boolean or infinity. It may be a string that
 -- only looks so; the line itself tells (sources/irregular.py).
 CREATE OR REPLACE TEMP MACRO is_other_json(value) AS
-    CASE unicode(value)
-        WHEN unicode('{') THEN suffix(value, '}') AND (json_valid(value) OR contains(value, 'NaN'))
-        WHEN unicode('[') THEN suffix(value, ']') AND (json_valid(value) OR contains(value, 'NaN'))
-        ELSE strlen(value) BETWEEN 4 AND 9 AND regexp_full_match(value, 'true|false|-?Infinity')
-    END;
+    (starts_with(value, '{') OR starts_with(value, '[')) AND (json_valid(value) OR contains(value, 'NaN'))
+    OR strlen(value) BETWEEN 4 AND 9 AND regexp_full_match(value, 'true|false|-?Infinity');
 
 -- An id that may be any text (trimmed_id and respelled_id are functions of ours: sources/ids.py).
 CREATE OR REPLACE TEMP MACRO opaque_id(value) AS
