@@ -235,6 +235,36 @@ def test_a_missing_folder_is_told(tmp_path):
     }
 
 
+def looping(folder: Path, name: str) -> None:
+    (folder / name).symlink_to(name)
+
+
+def test_an_entry_that_cannot_be_looked_at_is_passed_over_and_noted(tmp_path):
+    fill(tmp_path, *FILES.values())
+    looping(tmp_path, "backup")
+    (tmp_path / "old.json").symlink_to("nowhere")
+    books, authors = find("books", str(tmp_path)), find("authors", str(tmp_path))
+    assert books is not None
+    assert authors is not None
+    assert books.notes == (
+        "backup is passed over: Too many levels of symbolic links",
+        "old.json is passed over: No such file or directory",
+    )
+    assert authors.notes == ()
+
+
+@pytest.mark.parametrize("name", [BOOKS, "goodreads_books_poetry.json.gz"])
+def test_a_raw_file_that_cannot_be_looked_at_is_named(tmp_path, name):
+    fill(tmp_path, *list(FILES.values())[1:], "goodreads_books_children.json")
+    looping(tmp_path, name)
+    message = refused("books", tmp_path)
+    assert message["what"] == "A raw file of books cannot be looked at"
+    assert message["expected"] == f"{tmp_path / name} to be a file that this user may read"
+    assert message["found"] == "Too many levels of symbolic links"
+    assert refused("books", tmp_path / name)["found"] == "Too many levels of symbolic links"
+    assert read("authors", tmp_path) == [FILES["authors"]]
+
+
 def test_a_missing_table_is_told_with_what_is_there(tmp_path):
     books = "goodreads_books.json.gz (or .json), or parts or subsets of it such as goodreads_books_poetry.json.gz"
     expected = {

@@ -77,7 +77,7 @@ def _count(name: str, high: int = 10**12, kind: str = "BIGINT") -> Column:
 
 
 def _list(name: str, item: str, sql: str, read_as: str, *, bare: bool = False, most: int | None = None) -> Column:
-    first, number = (f"{{raw}}[:{most}]", f"least(len({{raw}}), {most})") if most else ("{raw}", "len({raw})")
+    first, number = (f"{{raw}}[:{most}]", f"{{raw}} IS NOT NULL AND least(len({{raw}}), {most})") if most else ("{raw}", "len({raw})")
     typed = f"coalesce({sql.replace('{raw}', first)}, [])"
     return Column(name, typed, name, read_as, f"{number} > len({{column}})", item, bare)
 
