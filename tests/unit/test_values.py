@@ -59,7 +59,9 @@ NO_IDS = ["1.5", "-5", "9223372036854775808", "1e400", '{"$numberInt": "1"}', Tr
 
 @pytest.mark.parametrize("value", NO_IDS)
 def test_an_id_that_is_none_is_nulled_and_counted_or_rejects_the_line(tmp_path, value):
-    raw = lines(tmp_path / "b.json", {**BOOK, "work_id": value, "similar_books": [value, "5"]}, {**BOOK, "book_id": value})
+    raw = lines(
+        tmp_path / "b.json", {**BOOK, "work_id": value, "similar_books": [value, "5"]}, {**BOOK, "book_id": value}
+    )
     facts, (book,), (reject,) = run("books", raw, out=tmp_path / "out")
     assert (book["work_id"], book["similar_books"], book["nulled"]) == (None, ["5"], "work_id similar_books")
     assert facts["nulled"] == {"similar_books": 1, "work_id": 1}
@@ -128,7 +130,9 @@ def test_whole_numbers_are_not_rounded(tmp_path):
 
 
 def test_an_isbn_that_was_a_float_is_digits(tmp_path):
-    raw = lines(tmp_path / "b.json", {**BOOK, "isbn13": 9780142437247.0}, {**BOOK, "book_id": "2", "isbn13": "0142437247"})
+    raw = lines(
+        tmp_path / "b.json", {**BOOK, "isbn13": 9780142437247.0}, {**BOOK, "book_id": "2", "isbn13": "0142437247"}
+    )
     _, books, _ = run("books", raw, out=tmp_path / "out")
     assert [book["isbn13"] for book in books] == ["9780142437247", "0142437247"]
 

@@ -113,7 +113,11 @@ def blocks(chunks: Iterable[bytes], *, block_bytes: int = BLOCK_BYTES, most_byte
         else:
             held += piece.end - piece.start
             number = _add(block, piece, number, most_bytes)
-        if held >= block_bytes or block.lines + block.repaired["blank_line"] >= BLOCK_LINES or isinstance(piece, _TooLong):
+        if (
+            held >= block_bytes
+            or block.lines + block.repaired["blank_line"] >= BLOCK_LINES
+            or isinstance(piece, _TooLong)
+        ):
             yield block
             block, held = Block(), 0
     if block.lines or block.repaired:

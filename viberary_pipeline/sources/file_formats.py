@@ -23,7 +23,7 @@ class Format:
     Attributes:
         name: What it is.
         convert: A shell filter from the file's (decompressed) bytes to one JSON object per line; with `{file}`, a
-            command that reads that file itself and writes to `{out}` where it names it. '' where none can help.
+            command that reads that file itself; with `{out}`, a statement of DuckDB's. '' where none can help.
     """
 
     name: str
@@ -31,10 +31,8 @@ class Format:
 
 
 def _duckdb(reader: str) -> str:
-    return (
-        f"python -c \"import duckdb; duckdb.sql(\\\"COPY (FROM {reader}) TO '{{out}}' (FORMAT json, COMPRESSION "
-        '{compression})\\")"'
-    )
+    """A format's `convert`: a SELECT that DuckDB copies to a file."""
+    return f"COPY (FROM {reader}) TO '{{out}}' (FORMAT json, COMPRESSION {{compression}})"
 
 
 _MAGIC = (
@@ -138,9 +136,13 @@ def advice(found: Format, uri: str, *, packed: bool) -> str:
     out = f"{path}.new"
     replace = f"mv {shlex.quote(out)} {shlex.quote(path)}"
     if "{out}" in found.convert:
-        command = found.convert.format(
-            file=path, out=out, compression="gzip" if named_gz else "none", packed=", compression = 'gzip'" * packed
+        query = found.convert.format(
+            file=path.replace("'", "''"),
+            out=out.replace("'", "''"),
+            compression="gzip" if named_gz else "none",
+            packed=", compression = 'gzip'" * packed,
         )
+        command = "python -c " + shlex.quote(f"import duckdb; duckdb.sql({query!r})")
     else:
         if "{file}" in found.convert:
             command = found.convert.format(file=shlex.quote(path))
@@ -149,4 +151,3 @@ def advice(found: Format, uri: str, *, packed: bool) -> str:
             command = f"gzip -dc {file} | {found.convert}" if packed else f"{found.convert} < {file}"
         command += f" | gzip > {shlex.quote(out)}" if named_gz else f" > {shlex.quote(out)}"
     return f"write one JSON object per line: `{command} && {replace}`"
-

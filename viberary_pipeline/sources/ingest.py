@@ -89,7 +89,7 @@ class FileTally:
     """
 
     file: str
-    bytes: int
+    stored_bytes: int
     uri: str = ""
     head: bytes = b""
     packed: bool = False
@@ -102,7 +102,7 @@ class FileTally:
         """The counts as JSON values."""
         return {
             "file": self.file,
-            "bytes": self.bytes,
+            "bytes": self.stored_bytes,
             "lines": self.lines,
             "rows": self.rows,
             "rejected": dict(sorted(self.rejected.items())),
@@ -186,7 +186,7 @@ class _Loader:
                 for block in blocks(_checked(reader, self._spec, tally)):
                     self._submit(block, tally)
                     # As many blocks wait as are worked on: enough to keep all busy, and memory stays bounded.
-                    while len(self._running) >= self._at_once:
+                    while len(self._running) >= self._at_once or any(job.done() for job in self._running):
                         self._settle(tally)
                     self._stop_if_hopeless(reader, tally)
             while self._running:

@@ -77,7 +77,11 @@ def _count(name: str, high: int = 10**12, kind: str = "BIGINT") -> Column:
 
 
 def _list(name: str, item: str, sql: str, read_as: str, *, bare: bool = False, most: int | None = None) -> Column:
-    first, number = (f"{{raw}}[:{most}]", f"{{raw}} IS NOT NULL AND least(len({{raw}}), {most})") if most else ("{raw}", "len({raw})")
+    first, number = (
+        (f"{{raw}}[:{most}]", f"{{raw}} IS NOT NULL AND least(len({{raw}}), {most})")
+        if most
+        else ("{raw}", "len({raw})")
+    )
     typed = f"coalesce({sql.replace('{raw}', first)}, [])"
     return Column(name, typed, name, read_as, f"{number} > len({{column}})", item, bare)
 
@@ -189,9 +193,7 @@ _REVIEWS = Table(
         _id("book_id"),
         _opaque_id("user_id"),
         # 0 means "not rated".
-        replace(
-            _whole("rating", 1, 5), lost=f"coalesce(try_cast({{raw}} AS DOUBLE), 1) <> 0 AND {UNREADABLE}"
-        ),
+        replace(_whole("rating", 1, 5), lost=f"coalesce(try_cast({{raw}} AS DOUBLE), 1) <> 0 AND {UNREADABLE}"),
         # As written: documents cleans the few that it takes.
         _text("review_text"),
         Column("text_length", "coalesce(length(review_text), 0)::INTEGER"),
