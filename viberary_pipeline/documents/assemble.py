@@ -161,9 +161,9 @@ def _set_variables(connection: duckdb.DuckDBPyConnection, values: Mapping[str, A
 
 def _create_view(connection: duckdb.DuckDBPyConnection, name: str, path: Path) -> None:
     pattern = parquet_glob(path).replace("'", "''")
-    # `spot` finds a review's text again: the file in the folder, and the row in the file.
-    spot = ", (file_index::BIGINT << 40) | file_row_number AS spot" if name == "reviews" else ""
-    connection.execute(f"CREATE TEMP VIEW {name} AS SELECT *{spot} FROM read_parquet('{pattern}')")
+    # `review_row` finds a review's text again: the file in the folder, and the row in the file.
+    review_row = ", (file_index::BIGINT << 40) | file_row_number AS review_row" if name == "reviews" else ""
+    connection.execute(f"CREATE TEMP VIEW {name} AS SELECT *{review_row} FROM read_parquet('{pattern}')")
 
 
 def _keep_on_disk(connection: duckdb.DuckDBPyConnection, step: str, folder: Path) -> None:

@@ -216,14 +216,14 @@ def _local_sizes(folder: Path) -> tuple[dict[str, int], dict[str, str]]:
     """{name: bytes} of the files, and {name: why} of the entries that cannot be looked at (a link to nothing)."""
     sizes, unreadable = {}, {}
     try:
-        for name in os.listdir(folder):
+        for path in folder.iterdir():
             try:
-                entry = (folder / name).stat()
+                entry = path.stat()
             except OSError as error:
-                unreadable[name] = error.strerror or str(error)
+                unreadable[path.name] = error.strerror or str(error)
             else:
                 if stat.S_ISREG(entry.st_mode):
-                    sizes[name] = entry.st_size
+                    sizes[path.name] = entry.st_size
         return sizes, unreadable
     except OSError as error:
         raise RawDataError(

@@ -61,7 +61,7 @@ class PartReader:
     def _read(self, size: int) -> bytes:
         # read1 drops no more than the one piece that damage is in.
         try:
-            with _told(self.part):
+            with _s3_errors(self.part):
                 return self._plain.read1(size)
         except _DAMAGE as error:
             raise self._damaged(error) from error
@@ -96,7 +96,7 @@ def open_part(part: RawPart, *, progress: bool = True) -> Iterator[PartReader]:
     """
     with ExitStack() as stack:
         try:
-            with _told(part):
+            with _s3_errors(part):
                 stored = stack.enter_context(_open(part))
                 packed = stored.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC)
         except OSError as error:
@@ -110,7 +110,7 @@ def open_part(part: RawPart, *, progress: bool = True) -> Iterator[PartReader]:
         yield PartReader(part, stored, plain, bar)
 
 
-def _told(part: RawPart) -> AbstractContextManager[None]:
+def _s3_errors(part: RawPart) -> AbstractContextManager[None]:
     # A local file needs no boto3.
     return s3.told(part.uri) if part.uri.startswith(s3.SCHEME) else nullcontext()
 
