@@ -2,9 +2,9 @@
 
 Every language is named by its primary subtag of BCP 47 ('en', 'fr', 'enm' for Middle English).
 
-Two libraries guess, each with its own model and no network. CLD2 is fast, and right where it calls itself reliable;
-fastText's lid.176 is slower, and more often right about short texts and close relatives. So it is asked only where CLD2 is not
-reliable (`benchmarks/language_detection.py`).
+Two libraries guess, each with its own model and no network. CLD2 is fast, and right where it calls itself reliable.
+fastText's lid.176 is slower, and more often right about short texts and close relatives. So fastText is asked only
+where CLD2 is not reliable (`benchmarks/language_detection.py`).
 """
 
 import re
