@@ -17,6 +17,7 @@ from viberary_pipeline.duck import DuckLimits
 from viberary_pipeline.errors import RawDataError
 from viberary_pipeline.sources.ingest import ingest
 from viberary_pipeline.sources.raw_files import RawInput, RawPart
+from viberary_pipeline.storage import file_signature
 
 SOUND = 100
 BOOK: dict[str, Any] = {
@@ -97,7 +98,7 @@ def run(content: bytes, name: str = "goodreads_books.json.gz") -> dict[str, Any]
         path.write_bytes(content)
         out.mkdir()
         stat = path.stat()
-        raw = RawInput("books", (RawPart("books", str(path), name, stat.st_size, "", stat.st_mtime_ns),))
+        raw = RawInput("books", (RawPart("books", str(path), name, stat.st_size, "", tuple(file_signature(path))),))
         try:
             facts = ingest("books", raw, out, DuckLimits("1GB", 2), reject_ceiling=0.001)
         except RawDataError as error:

@@ -172,8 +172,8 @@ def main() -> None:
         "texts_from": "bundled sample" if options.texts is None else options.texts.name,
         "languages": {name: dict(Counter(language for language, _ in pairs)) for name, pairs in sets.items()},
         "rule": (
-            f"The first {languages.LONGEST} characters. What CLD2 is sure of, for at least {languages.SURE_PERCENT} % "
-            f"of a text of at least {languages.SURE_FROM} characters, but for "
+            f"The first {languages.LONGEST} characters. What CLD2 calls reliable for "
+            f"{languages.RELIABLE_PERCENT} % of a text of at least {languages.RELIABLE_FROM} characters, but for "
             f"{', '.join(sorted(languages.RELATIVES))}; otherwise what fastText gives a probability of at least "
             f"{languages.LOWEST_SCORE} in a text of at least {languages.SHORTEST} letters; otherwise null."
         ),

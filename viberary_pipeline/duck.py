@@ -67,18 +67,25 @@ def connect(limits: DuckLimits, scratch: Path) -> Iterator["duckdb.DuckDBPyConne
 
 
 @contextmanager
-def told(what: str) -> Iterator[None]:
+def duckdb_errors(what: str) -> Iterator[None]:
     """Turn DuckDB's errors into one that a person can act on. `what` could not be done: 'books cannot be made'."""
     import duckdb
 
     try:
         yield
-    except duckdb.Error as error:
+    except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
         raise RawDataError(
             what,
             expected="memory and disk for it within VIBERARY_DUCKDB_MEMORY_LIMIT and VIBERARY_HOME",
             found=f"{type(error).__name__}: {error}",
             todo="raise VIBERARY_DUCKDB_MEMORY_LIMIT, or make room",
+        ) from error
+    except duckdb.Error as error:
+        raise RawDataError(
+            what,
+            expected="DuckDB to run the pipeline's own statement",
+            found=f"{type(error).__name__}: {error}",
+            todo="check that the installed duckdb is the one in constraints.txt; if it is, report this as a bug",
         ) from error
 
 

@@ -85,12 +85,13 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def file_signature(path: Path) -> list[int]:
+def file_signature(path: Path | int) -> list[int]:
     """Size, inode, and the times of the last write and of the last change: equal, the file was not touched since.
 
-    A program can set back the time of the last write, not that of the last change (ctime).
+    A program can set back the time of the last write, not that of the last change (ctime). An open file may be given
+    by its descriptor.
     """
-    stat = path.stat()
+    stat = os.stat(path)  # noqa: PTH116  # a descriptor has no Path
     return [stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns]
 
 

@@ -8,6 +8,7 @@ import duckdb
 from viberary_pipeline.duck import DuckLimits, parquet_glob
 from viberary_pipeline.sources.ingest import ingest
 from viberary_pipeline.sources.raw_files import RawInput, RawPart
+from viberary_pipeline.storage import file_signature
 
 BOOK = {
     "isbn": "",
@@ -63,7 +64,7 @@ REVIEW = {
 
 
 def raw_input(table: str, *paths: Path) -> RawInput:
-    parts = [RawPart(table, str(p), p.name, p.stat().st_size, "v", p.stat().st_mtime_ns) for p in paths]
+    parts = [RawPart(table, str(p), p.name, p.stat().st_size, "v", tuple(file_signature(p))) for p in paths]
     return RawInput(table, tuple(parts))
 
 

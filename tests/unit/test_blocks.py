@@ -2,13 +2,13 @@
 
 from collections import Counter
 
-from viberary_pipeline.sources.blocks import Aside, Block, blocks
+from viberary_pipeline.sources.blocks import BadLine, Block, blocks
 
 LINES = b'\xef\xbb\xbf{"a": 1}\n \t\n{"b": 2} \r\n\n{"c":\n  {"d": 4}\n{}\n' + b"{" + b"e" * 20 + b'}\n"f"\n{"g": 7}'
 SOUND = [(1, b'{"a": 1}'), (3, b'{"b": 2} \r'), (6, b'  {"d": 4}'), (7, b"{}"), (10, b'{"g": 7}')]
 
 
-def taken(found: list[Block]) -> tuple[list[tuple[int, bytes]], list[Aside], Counter[str]]:
+def taken(found: list[Block]) -> tuple[list[tuple[int, bytes]], list[BadLine], Counter[str]]:
     rows = []
     for block in found:
         lines = b"".join(block.pieces).split(b"\n")
@@ -16,17 +16,17 @@ def taken(found: list[Block]) -> tuple[list[tuple[int, bytes]], list[Aside], Cou
         assert len(lines) == block.rows
         numbers = block.numbers or range(block.first_line, block.first_line + block.rows)
         rows += zip(numbers, lines, strict=True)
-    asides = [aside for block in found for aside in block.aside]
-    return rows, asides, sum((block.repaired for block in found), Counter())
+    bad_lines = [bad for block in found for bad in block.bad]
+    return rows, bad_lines, sum((block.repaired for block in found), Counter())
 
 
 def test_blocks_are_alike_wherever_the_chunks_end():
     for size in range(1, len(LINES) + 1):
         chunks = [LINES[start : start + size] for start in range(0, len(LINES), size)]
         for block_bytes in (1, 20, 1000):
-            rows, asides, repaired = taken(list(blocks(chunks, block_bytes=block_bytes, most_bytes=15)))
+            rows, bad_lines, repaired = taken(list(blocks(chunks, block_bytes=block_bytes, most_bytes=15)))
             assert rows == SOUND
-            assert [(aside.line, aside.reason) for aside in asides] == [
+            assert [(bad.line, bad.reason) for bad in bad_lines] == [
                 (5, "truncated_line"),
                 (8, "line_too_long"),
                 (9, "not_an_object"),
@@ -65,9 +65,9 @@ def test_a_line_without_end_is_dropped_while_it_comes():
 
     found = []
     for block in blocks(endless(), most_bytes=1000):
-        if block.aside:
+        if block.bad:
             assert held <= 1200  # it is told before its end has come
         found.append(block)
-    rows, asides, _ = taken(found)
+    rows, bad_lines, _ = taken(found)
     assert rows == [(1, b'{"a": 1}'), (3, b'{"b": 2}')]
-    assert asides == [Aside(2, "line_too_long", b"{" * 1100)]
+    assert bad_lines == [BadLine(2, "line_too_long", b"{" * 1100)]

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -17,6 +18,7 @@ from viberary_pipeline.sample.write import write_sample
 from viberary_pipeline.settings import load_settings
 from viberary_pipeline.sources.file_names import choose, subset_of
 from viberary_pipeline.sources.raw_files import FILES, OPTIONAL, TABLES, RawInput, RawPart, find
+from viberary_pipeline.storage import file_signature
 
 BOOKS = "goodreads_books.json.gz"
 PLACES = (
@@ -143,7 +145,7 @@ def test_a_folder_with_everything(tmp_path):
         path = tmp_path / names[table]
         stat = path.stat()
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-        part = RawPart(table, str(path), path.name, stat.st_size, sha256, stat.st_mtime_ns)
+        part = RawPart(table, str(path), path.name, stat.st_size, sha256, tuple(file_signature(path)))
         assert find(table, str(tmp_path)) == RawInput(table, (part,), ())
 
 
@@ -234,6 +236,36 @@ def test_a_missing_folder_is_told(tmp_path):
         "found": "No such file or directory",
         "todo": PLACES,
     }
+
+
+def looping(folder: Path, name: str) -> None:
+    (folder / name).symlink_to(name)
+
+
+def test_an_entry_that_cannot_be_looked_at_is_passed_over_and_noted(tmp_path):
+    fill(tmp_path, *FILES.values())
+    looping(tmp_path, "backup")
+    (tmp_path / "old.json").symlink_to("nowhere")
+    books, authors = find("books", str(tmp_path)), find("authors", str(tmp_path))
+    assert books is not None
+    assert authors is not None
+    assert books.notes == (
+        "backup is passed over: Too many levels of symbolic links",
+        "old.json is passed over: No such file or directory",
+    )
+    assert authors.notes == ()
+
+
+@pytest.mark.parametrize("name", [BOOKS, "goodreads_books_poetry.json.gz"])
+def test_a_raw_file_that_cannot_be_looked_at_is_named(tmp_path, name):
+    fill(tmp_path, *list(FILES.values())[1:], "goodreads_books_children.json")
+    looping(tmp_path, name)
+    message = refused("books", tmp_path)
+    assert message["what"] == "A raw file of books cannot be looked at"
+    assert message["expected"] == f"{tmp_path / name} to be a file that this user may read"
+    assert message["found"] == "Too many levels of symbolic links"
+    assert refused("books", tmp_path / name)["found"] == "Too many levels of symbolic links"
+    assert read("authors", tmp_path) == [FILES["authors"]]
 
 
 def test_a_missing_table_is_told_with_what_is_there(tmp_path):
@@ -367,21 +399,20 @@ def test_names_and_contents_in_order_determine_the_digest(tmp_path):
 
 
 def test_what_is_known_is_not_read_again(tmp_path):
-    # The bytes change behind an unchanged size and time: only a file that is not read keeps its old version.
     fill(tmp_path, "goodreads_books-0.json", "goodreads_books-1.json")
-    known = find("books", str(tmp_path))
-    assert known is not None
-    for part in known.parts:
-        path = Path(part.uri)
-        path.write_bytes(path.read_bytes().replace(b"book_id", b"BOOK_ID"))
-        os.utime(path, ns=(part.mtime_ns, part.mtime_ns))
-    assert find("books", str(tmp_path), known=known) == known
-    os.utime(known.parts[1].uri)  # touched: read again
+    here = find("books", str(tmp_path))
+    assert here is not None
+    # Only a file that is not read keeps a version that is not its digest.
+    known = RawInput("books", tuple(replace(part, version="of the file known") for part in here.parts))
+    assert find("books", str(tmp_path), known=RawInput.from_json(json.loads(json.dumps(known.to_json())))) == known
+    rewritten = Path(known.parts[1].uri)
+    before = rewritten.stat()
+    rewritten.write_bytes(rewritten.read_bytes().replace(b"book_id", b"BOOK_ID"))
+    os.utime(rewritten, ns=(before.st_atime_ns, before.st_mtime_ns))  # as `rsync --times` and `cp -p` do
     found = find("books", str(tmp_path), known=known)
     assert found is not None
     assert found.parts[0] == known.parts[0]
-    assert found.parts[1].version == hashlib.sha256(Path(known.parts[1].uri).read_bytes()).hexdigest()
-    assert found.parts[1].version != known.parts[1].version
+    assert found.parts[1].version == hashlib.sha256(rewritten.read_bytes()).hexdigest()
 
 
 def opened(home: Path, raw: str | None) -> Pipeline:
@@ -416,7 +447,7 @@ def test_the_raw_assets_keep_what_was_found_and_an_absent_table_is_no_error(tmp_
     books = find("books", str(raw))
     assert books is not None
     noted = pipeline.store.current("raw_books")
-    assert noted.facts == {**books.to_json(), "absent": False, "bytes": books.bytes}
+    assert noted.facts == {**json.loads(json.dumps(books.to_json())), "absent": False, "bytes": books.bytes}
     assert noted.key == books.digest
     assert shown["raw_books"]["notes"] == "- goodreads_books.json.gz is read, and not goodreads_books.json"
     assert [record.data for record in shown["raw_books"]["files"].records] == [

@@ -10,6 +10,7 @@ import pytest
 from viberary_pipeline.errors import RawDataError
 from viberary_pipeline.sources.raw_files import RawPart
 from viberary_pipeline.sources.reader import open_part
+from viberary_pipeline.storage import file_signature
 
 # 3 MB that compress to about half: several chunks, several of igzip's buffers.
 LINES = b"".join(b'{"book_id": "%d", "title": "%x"}\n' % (n, random.Random(n).getrandbits(128)) for n in range(50_000))
@@ -18,7 +19,7 @@ LINES = b"".join(b'{"book_id": "%d", "title": "%x"}\n' % (n, random.Random(n).ge
 def part_of(path: Path) -> RawPart:
     stat = path.stat()
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    return RawPart("books", str(path), path.name, stat.st_size, sha256, stat.st_mtime_ns)
+    return RawPart("books", str(path), path.name, stat.st_size, sha256, tuple(file_signature(path)))
 
 
 def written(path: Path, data: bytes) -> RawPart:

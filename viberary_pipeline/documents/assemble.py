@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from viberary_pipeline.artifacts import digest
 from viberary_pipeline.documents.recipes import Recipe
 from viberary_pipeline.documents.rules import LIMITS, DocumentRules
-from viberary_pipeline.duck import DuckLimits, connect, copy_to_parquet, parquet_glob, sql, told
+from viberary_pipeline.duck import DuckLimits, connect, copy_to_parquet, duckdb_errors, parquet_glob, sql
 from viberary_pipeline.errors import RawDataError
 from viberary_pipeline.sources.cleaning import register_text
 from viberary_pipeline.sources.languages import register_languages
@@ -90,7 +90,7 @@ def build_documents(
     Raises:
         RawDataError: there is no document at all; says which filter took how many.
     """
-    with told("The documents cannot be made"), connect(limits, out) as connection, ExitStack() as stack:
+    with duckdb_errors("The documents cannot be made"), connect(limits, out) as connection, ExitStack() as stack:
         prepare(connection, recipe)
         _set_variables(
             connection,
@@ -161,9 +161,9 @@ def _set_variables(connection: duckdb.DuckDBPyConnection, values: Mapping[str, A
 
 def _create_view(connection: duckdb.DuckDBPyConnection, name: str, path: Path) -> None:
     pattern = parquet_glob(path).replace("'", "''")
-    # `spot` finds a review's text again: the file in the folder, and the row in the file.
-    spot = ", (file_index::BIGINT << 40) | file_row_number AS spot" if name == "reviews" else ""
-    connection.execute(f"CREATE TEMP VIEW {name} AS SELECT *{spot} FROM read_parquet('{pattern}')")
+    # `review_row` finds a review's text again: the file in the folder, and the row in the file.
+    review_row = ", (file_index::BIGINT << 40) | file_row_number AS review_row" if name == "reviews" else ""
+    connection.execute(f"CREATE TEMP VIEW {name} AS SELECT *{review_row} FROM read_parquet('{pattern}')")
 
 
 def _keep_on_disk(connection: duckdb.DuckDBPyConnection, step: str, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The lines of a raw file in blocks, each made safe for DuckDB's parser; what is no record is set aside.
+"""The lines of a raw file in blocks, each made safe for DuckDB's parser; what is no record is kept apart.
 
 DuckDB reads on over the end of a line where a value is not complete: a line cut after ':' takes the next, sound
 one with it, and a value spread over several lines stops the whole read. A line from '{' to '}' does neither, so
@@ -17,17 +17,17 @@ BLOCK_BYTES = 64 << 20
 """Size of a block: some ten thousand records, so that what is done once per block costs nothing."""
 
 BLOCK_LINES = 200_000
-"""Most lines of a block: what is set aside of each takes more memory than a short line itself."""
+"""Most lines of a block, blank ones included: what is kept of a bad one takes more memory than a short line itself."""
 
 TEXT_BYTES = 2000
-"""How much of a line that is set aside is kept."""
+"""How much of a bad line is kept."""
 
 BOM = b"\xef\xbb\xbf"
 _OPENS, _CLOSES = b"{}"
 
 
 @dataclass(frozen=True)
-class Aside:
+class BadLine:
     """A line that is no record: its number (from 1) in the file, why, and its first bytes."""
 
     line: int
@@ -43,20 +43,20 @@ class Block:
         pieces: The lines from '{' to '}', each with its line feed, in pieces: nothing is copied to join them.
         rows: How many lines those are.
         runs: Of lines that follow on each other in the file: the number (from 1) of the first, and how many.
-        aside: The lines that are no record.
+        bad: The lines that are no record.
         repaired: What was passed over or put right, by name: blank_line, byte_order_mark, crlf.
     """
 
     pieces: list[bytes | memoryview] = field(default_factory=list)
     rows: int = 0
     runs: list[tuple[int, int]] = field(default_factory=list)
-    aside: list[Aside] = field(default_factory=list)
+    bad: list[BadLine] = field(default_factory=list)
     repaired: Counter[str] = field(default_factory=Counter)
 
     @property
     def lines(self) -> int:
         """Lines that are not blank: every one must become a row or a reject."""
-        return self.rows + len(self.aside)
+        return self.rows + len(self.bad)
 
     @property
     def first_line(self) -> int:
@@ -108,12 +108,16 @@ def blocks(chunks: Iterable[bytes], *, block_bytes: int = BLOCK_BYTES, most_byte
     held, number = 0, 1
     for piece in _whole_lines(chunks, most_bytes):
         if isinstance(piece, _TooLong):
-            block.aside.append(Aside(number, "line_too_long", piece.text))
+            block.bad.append(BadLine(number, "line_too_long", piece.text))
             number += 1
         else:
             held += piece.end - piece.start
             number = _add(block, piece, number, most_bytes)
-        if held >= block_bytes or block.lines >= BLOCK_LINES or isinstance(piece, _TooLong):
+        if (
+            held >= block_bytes
+            or block.lines + block.repaired["blank_line"] >= BLOCK_LINES
+            or isinstance(piece, _TooLong)
+        ):
             yield block
             block, held = Block(), 0
     if block.lines or block.repaired:
@@ -162,7 +166,7 @@ def _add(block: Block, lines: _Lines, number: int, most_bytes: int) -> int:
         if not line.strip():
             block.repaired["blank_line"] += 1
         elif reason := _fault(line, most_bytes):
-            block.aside.append(Aside(number, reason, line[:TEXT_BYTES]))
+            block.bad.append(BadLine(number, reason, line[:TEXT_BYTES]))
         else:
             block.add(line + b"\n", number)
         number += 1

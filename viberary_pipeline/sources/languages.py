@@ -2,9 +2,9 @@
 
 Every language is named by its primary subtag of BCP 47 ('en', 'fr', 'enm' for Middle English).
 
-Two libraries guess, each with its own model and no network. CLD2 is fast, and right where it is sure; fastText's
-lid.176 is slower, and more often right about short texts and close relatives. So it is asked only where CLD2 is not
-sure (`benchmarks/language_detection.py`).
+Two libraries guess, each with its own model and no network. CLD2 is fast, and right where it calls itself reliable.
+fastText's lid.176 is slower, and more often right about short texts and close relatives. So fastText is asked only
+where CLD2 is not reliable (`benchmarks/language_detection.py`).
 """
 
 import re
@@ -27,10 +27,10 @@ LONGEST = 150
 SHORTEST = 20
 """Letters below which no guess is made."""
 
-SURE_FROM = 40
+RELIABLE_FROM = 40
 """Characters from which CLD2's word is taken: it takes short Spanish and Dutch texts for English."""
 
-SURE_PERCENT = 90
+RELIABLE_PERCENT = 90
 """Least share of a text, in percent, that CLD2 takes for one language before its word is taken."""
 
 RELATIVES = frozenset({"bs", "gl", "hr", "ms", "nn", "no", "sco", "sr"})
@@ -103,8 +103,8 @@ def _fasttext() -> "LangDetector":
 
 
 def _detect(text: str) -> str | None:
-    if len(text) >= SURE_FROM and (sure := _surely(text)) is not None:
-        return sure
+    if len(text) >= RELIABLE_FROM and (reliable := _by_cld2(text)) is not None:
+        return reliable
     if len(NO_LETTERS.sub("", text)) < SHORTEST:
         return None
     best = _fasttext().detect(text)[0]
@@ -113,14 +113,14 @@ def _detect(text: str) -> str | None:
     return normalise_language(FASTTEXT_ONLY.get(best["lang"], best["lang"]))
 
 
-def _surely(text: str) -> str | None:
-    """The language that CLD2 is sure of, None where it is not."""
+def _by_cld2(text: str) -> str | None:
+    """The language that CLD2 calls reliable, None where it calls none so."""
     import pycld2
 
     try:
         reliable, _, ((_, code, percent, _), *_) = pycld2.detect(text)
     except pycld2.error:  # it refuses some characters that Unicode allows
         return None
-    if not reliable or percent < SURE_PERCENT or code in RELATIVES:
+    if not reliable or percent < RELIABLE_PERCENT or code in RELATIVES:
         return None
     return normalise_language(code)

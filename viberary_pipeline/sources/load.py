@@ -1,6 +1,8 @@
 """Blocks of lines into parts of a typed table: what a worker does with one block, and what it says of it."""
 
 import json
+import mmap
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +10,11 @@ import duckdb
 
 from viberary_pipeline.duck import copy_to_parquet, sql
 from viberary_pipeline.sources.cleaning import register_text
+from viberary_pipeline.sources.ids import register_ids
+from viberary_pipeline.sources.irregular import regular
 from viberary_pipeline.sources.languages import register_languages
+from viberary_pipeline.sources.statements import statement
+from viberary_pipeline.sources.table_specs import TABLES, Table
 
 REJECT_CHARACTERS = 500
 """How much of a rejected line is kept."""
@@ -19,8 +25,7 @@ class Job:
     """One block, written to a file, and where its part goes.
 
     Attributes:
-        table: 'books': the statement is `sql/books.sql`.
-        key: The column that identifies a row.
+        table: A name of `TABLES`.
         lines: The file with the block's lines, each from '{' to '}'. Removed by whoever does the job.
         file: Name of the raw file that they come from.
         rows: How many lines those are.
@@ -30,7 +35,6 @@ class Job:
     """
 
     table: str
-    key: str
     lines: Path
     file: str
     rows: int
@@ -52,56 +56,95 @@ class Reject:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What became of a block: `rows` in its part, and the others."""
+    """What became of a block: `rows` in its part, the other lines, and {column: values read from another shape}."""
 
     rows: int
     rejects: list[Reject]
+    repaired: Counter[str]
 
 
 def prepared(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
     """The connection, with the functions and macros that the statements use."""
     register_text(connection)
     register_languages(connection)
+    register_ids(connection)
     connection.execute(sql("sources", "macros"))
     return connection
 
 
 def load_block(connection: duckdb.DuckDBPyConnection, job: Job) -> Loaded:
     """Parse, type, clean and write one block. Raises `duckdb.Error` for want of memory or disk."""
-    statement = sql("sources", job.table)
+    table = TABLES[job.table]
+    select = statement(table)
     variables = {
         "path": str(job.lines),
         "file": job.file,
         "first_line": job.first_line,
         "numbers": job.numbers,
+        "present": _list_fields(job.lines, table),
     }
     try:
         for name, value in variables.items():
             connection.execute(f"SET VARIABLE {name} = $value", {"value": value})
-        rows = copy_to_parquet(
-            connection, f"SELECT * EXCLUDE (place, reason) FROM ({statement}) WHERE reason IS NULL", job.part
-        )
-        # Nearly always every line is a row; only where one is not, the block is read once more.
-        rejects = _rejects(connection, statement, job) if rows < job.rows else []
+        rows = _write(connection, select, job.part, "reason IS NULL AND NOT irregular")
+        if rows == job.rows:
+            return Loaded(rows, [], Counter())
+        # Nearly always every line is a row; only where one is not, the block is read again.
+        lines = job.lines.read_bytes().split(b"\n")
+        repaired = _rewrite_irregular(connection, select, table, lines, job.lines)
+        if repaired is not None:
+            rows = _write(connection, select, job.part, "reason IS NULL")
+        rejects = _rejects(connection, select, job, lines) if rows < job.rows else []
     finally:
         job.lines.unlink(missing_ok=True)
-    return Loaded(rows, rejects)
+    return Loaded(rows, rejects, repaired or Counter())
 
 
-def _rejects(connection: duckdb.DuckDBPyConnection, statement: str, job: Job) -> list[Reject]:
+def _write(connection: duckdb.DuckDBPyConnection, select: str, part: Path, condition: str) -> int:
+    columns = "* EXCLUDE (block_line, irregular, reason)"
+    return copy_to_parquet(connection, f"SELECT {columns} FROM ({select}) WHERE {condition}", part)
+
+
+def _list_fields(path: Path, table: Table) -> list[str]:
+    """The list fields that occur in a block. (One that a catalogue lacks altogether need not be looked for.)"""
+    names = [name for name, column in table.fields.items() if column.is_list]
+    if not names or path.stat().st_size == 0:
+        return []
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        return [name for name in names if text.find(f'"{name}"'.encode()) >= 0]
+
+
+def _rewrite_irregular(
+    connection: duckdb.DuckDBPyConnection, select: str, table: Table, lines: list[bytes], path: Path
+) -> Counter[str] | None:
+    """Write the block again with its irregular lines made regular; what was repaired, or None if there are none."""
+    found = connection.execute(f"SELECT block_line FROM ({select}) WHERE irregular").fetchall()
+    if not found:
+        return None
+    repaired = Counter[str]()
+    rewritten = lines.copy()
+    for (number,) in found:
+        line = regular(lines[number - 1], table)
+        rewritten[number - 1] = line[0] if line else b"{}"  # which is no record
+        repaired += line[1] if line else Counter()
+    path.write_bytes(b"\n".join(rewritten))
+    return repaired
+
+
+def _rejects(connection: duckdb.DuckDBPyConnection, select: str, job: Job, lines: list[bytes]) -> list[Reject]:
     found = connection.execute(
-        f"SELECT line, place, reason, {job.key} FROM ({statement}) WHERE reason IS NOT NULL ORDER BY place"
+        f"SELECT line, block_line, reason, {TABLES[job.table].key} FROM ({select}) "
+        "WHERE reason IS NOT NULL ORDER BY block_line"
     ).fetchall()
-    lines = job.lines.read_bytes().split(b"\n")
     return [
         Reject(
             job.file,
             line,
-            _fault(lines[place - 1]) if reason == "malformed_json" else reason,
+            _fault(lines[number - 1]) if reason == "malformed_json" else reason,
             record_id,
-            readable(lines[place - 1]),
+            readable(lines[number - 1]),
         )
-        for line, place, reason, record_id in found
+        for line, number, reason, record_id in found
     ]
 
 

@@ -1,7 +1,7 @@
 """The raw files of a build: where they are, which are read, and a fingerprint of what is in them."""
 
 import hashlib
-import os
+import stat
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 
 from viberary_pipeline.artifacts import digest
 from viberary_pipeline.errors import RawDataError
+from viberary_pipeline.sources.file_formats import GZIP_MAGIC, HEAD_BYTES, advice, likely
 from viberary_pipeline.sources.file_names import (
     FILES,
     OPTIONAL,
@@ -20,11 +21,10 @@ from viberary_pipeline.sources.file_names import (
     missing_parts,
     subset_of,
 )
-from viberary_pipeline.storage import Bucket, is_s3
+from viberary_pipeline.storage import Bucket, file_signature, is_s3
 
-__all__ = ["FILES", "GZIP_MAGIC", "OPTIONAL", "TABLES", "RawInput", "RawPart", "find"]
+__all__ = ["FILES", "OPTIONAL", "TABLES", "RawInput", "RawPart", "find"]
 
-GZIP_MAGIC = b"\x1f\x8b"
 _TODO = (
     "point VIBERARY_RAW (or --raw) at a folder or an s3://bucket/prefix with "
     + ", ".join(FILES.values())
@@ -38,7 +38,8 @@ class RawPart:
     """One stored file as it was when found.
 
     `uri` is an absolute path or s3://bucket/key, `bytes` its stored size, `version` the SHA-256 of the stored
-    bytes or, in S3, 'etag:...' and where there is one ';version:...'. `mtime_ns` is None in S3.
+    bytes or, in S3, 'etag:...' and where there is one ';version:...'. `signature` is that of
+    `storage.file_signature`, and None in S3.
     """
 
     table: str
@@ -46,7 +47,7 @@ class RawPart:
     name: str
     bytes: int
     version: str
-    mtime_ns: int | None
+    signature: tuple[int, ...] | None
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ class RawInput:
     @classmethod
     def from_json(cls, values: Any) -> "RawInput":
         """Of what `to_json` gave; other keys are left alone. Raises KeyError or TypeError for anything else."""
-        return cls(values["table"], tuple(RawPart(**part) for part in values["parts"]), tuple(values["notes"]))
+        parts = [part | {"signature": part["signature"] and tuple(part["signature"])} for part in values["parts"]]
+        return cls(values["table"], tuple(RawPart(**part) for part in parts), tuple(values["notes"]))
 
     def check_unchanged(self) -> None:
         """Raises `RawDataError` if a part is no longer what was found, and `StorageError` if S3 does not say."""
@@ -85,9 +87,8 @@ class RawInput:
                     version, size, _ = bucket.head(part.uri.rpartition("/")[2], len(GZIP_MAGIC))
                     same, found = str(version) == part.version, f"{size:,} bytes, {version}"
                 else:
-                    stat = Path(part.uri).stat()
-                    same = (stat.st_size, stat.st_mtime_ns) == (part.bytes, part.mtime_ns)
-                    found = f"{stat.st_size:,} bytes, modified since"
+                    now = tuple(file_signature(Path(part.uri)))
+                    same, found = now == part.signature, f"{now[0]:,} bytes, changed since"
             except OSError as error:
                 raise RawDataError(
                     f"A raw file of {part.table} is gone", expected=part.uri, found=str(error), todo=_TODO
@@ -112,7 +113,7 @@ def find(table: str, location: str, *, known: RawInput | None = None) -> RawInpu
     Args:
         table: One of `TABLES` or `OPTIONAL`.
         location: A folder, s3://bucket/prefix, or one books file in either: then that file, and the rest beside it.
-        known: What was found before. A local file of the same path, size and time of modification is not read again.
+        known: What was found before. A local file of the same path and signature is not read again.
 
     Returns:
         What to read; None if `table` is optional and there is none.
@@ -121,9 +122,16 @@ def find(table: str, location: str, *, known: RawInput | None = None) -> RawInpu
         RawDataError: the location or a required table is missing, or a file is empty or not the gzip it is named.
         StorageError: S3 cannot be reached, or refuses.
     """
-    folder, sizes, books = _listing(location)
+    folder, sizes, unreadable, books = _list_location(location)
     subset = subset_of("books", books) if books else None
     chosen = (books,) if books and table == "books" else choose(table, sizes, subset).names
+    if needed := _needed(table, sizes, unreadable, subset, books):
+        raise RawDataError(
+            f"A raw file of {table} cannot be looked at",
+            expected=f"{folder}/{needed} to be a file that this user may read",
+            found=unreadable[needed],
+            todo="mend or remove it: a link must lead to a file (`ls -lL FILE`)",
+        )
     if not chosen:
         if table in OPTIONAL:
             return None
@@ -147,7 +155,18 @@ def find(table: str, location: str, *, known: RawInput | None = None) -> RawInpu
         before = {part.uri: part for part in known.parts} if known else {}
         uris = {f"{folder.rstrip('/')}/{name}": sizes[name] for name in chosen}
         parts = [_local_part(table, uri, size, before.get(uri)) for uri, size in uris.items()]
-    return RawInput(table, tuple(parts), _notes(table, chosen, sizes, books))
+    skipped = [f"{name} is passed over: {why}" for name, why in sorted(unreadable.items()) if table == "books"]
+    return RawInput(table, tuple(parts), (*_notes(table, chosen, sizes, books), *skipped))
+
+
+def _needed(
+    table: str, sizes: Iterable[str], unreadable: Iterable[str], subset: str | None, books: str | None
+) -> str | None:
+    """The first entry that cannot be looked at and would be read if it could."""
+    if books and table == "books":
+        return None
+    would_be_read = choose(table, [*sizes, *unreadable], subset).names
+    return next((name for name in would_be_read if name in unreadable), None)
 
 
 def _notes(table: str, chosen: tuple[str, ...], present: Iterable[str], books: str | None) -> tuple[str, ...]:
@@ -164,8 +183,9 @@ def _notes(table: str, chosen: tuple[str, ...], present: Iterable[str], books: s
     return tuple(notes)
 
 
-def _listing(location: str) -> tuple[str, dict[str, int], str | None]:
-    """The folder, {file name: stored bytes} in it, and the name of the books file if `location` is one."""
+def _list_location(location: str) -> tuple[str, dict[str, int], dict[str, str], str | None]:
+    """The folder, {file name: stored bytes} in it, {name: why} of entries that cannot be looked at, and the name of
+    the books file if `location` is one."""
     in_s3 = is_s3(location)
     if "://" in location and not in_s3:
         raise RawDataError(
@@ -174,28 +194,37 @@ def _listing(location: str) -> tuple[str, dict[str, int], str | None]:
             found=location,
             todo=_TODO,
         )
-    path = location.rstrip("/") if in_s3 else str(Path(location).expanduser().absolute())
-    folder, _, name = path.rpartition("/")
-    is_file = is_s3(folder) if in_s3 else not Path(path).is_dir()  # s3://bucket alone names no object
-    books = name if is_file and (is_file_name(name) or (not in_s3 and Path(path).exists())) else None
-    folder = folder if books else path
-    sizes = _s3_sizes(folder) if in_s3 else _local_sizes(Path(folder))
+    address = location.rstrip("/") if in_s3 else str(Path(location).expanduser().absolute())
+    folder, _, name = address.rpartition("/")
+    is_file = is_s3(folder) if in_s3 else not Path(address).is_dir()  # s3://bucket alone names no object
+    books = name if is_file and (is_file_name(name) or (not in_s3 and Path(address).exists())) else None
+    folder = folder if books else address
+    sizes, unreadable = (_s3_sizes(folder), {}) if in_s3 else _local_sizes(Path(folder))
     if in_s3 and not sizes:
         raise RawDataError("The raw files are missing", expected=f"objects under {folder}/", found="none", todo=_TODO)
     if books is not None and not (books in sizes and is_of("books", books)):
         raise RawDataError(
             "The raw file that was named is no books file" if books in sizes else "The books file is missing",
             expected=f"in {folder}: {accepted('books')}",
-            found=books if books in sizes else _some(sorted(sizes)),
+            found=books if books in sizes else unreadable.get(books) or _some(sorted(sizes)),
             todo=_TODO,
         )
-    return folder, sizes, books
+    return folder, sizes, unreadable, books
 
 
-def _local_sizes(folder: Path) -> dict[str, int]:
+def _local_sizes(folder: Path) -> tuple[dict[str, int], dict[str, str]]:
+    """{name: bytes} of the files, and {name: why} of the entries that cannot be looked at (a link to nothing)."""
+    sizes, unreadable = {}, {}
     try:
-        with os.scandir(folder) as entries:
-            return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
+        for path in folder.iterdir():
+            try:
+                entry = path.stat()
+            except OSError as error:
+                unreadable[path.name] = error.strerror or str(error)
+            else:
+                if stat.S_ISREG(entry.st_mode):
+                    sizes[path.name] = entry.st_size
+        return sizes, unreadable
     except OSError as error:
         raise RawDataError(
             "The folder with the raw files is missing",
@@ -209,20 +238,20 @@ def _local_part(table: str, uri: str, size: int, known: RawPart | None) -> RawPa
     path = Path(uri)
     try:
         with path.open("rb") as file:
-            _check_head(uri, size, file.read(2))
-            stat = os.fstat(file.fileno())
-            if known and (known.bytes, known.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
+            _check_head(uri, size, file.read(HEAD_BYTES))
+            before = tuple(file_signature(file.fileno()))
+            if known and known.signature == before:
                 return known
             file.seek(0)
             version = hashlib.file_digest(file, "sha256").hexdigest()
-            after = os.fstat(file.fileno())
+            after = tuple(file_signature(file.fileno()))
     except OSError as error:
         raise RawDataError(
             f"A raw file of {table} cannot be read", expected=f"to read {uri}", found=str(error), todo=_TODO
         ) from error
-    part = RawPart(table, uri, path.name, stat.st_size, version, stat.st_mtime_ns)
-    if (after.st_size, after.st_mtime_ns) != (part.bytes, part.mtime_ns):
-        raise changed(part, f"{after.st_size:,} bytes: it is being written to")
+    part = RawPart(table, uri, path.name, before[0], version, before)
+    if after != before:
+        raise changed(part, f"{after[0]:,} bytes: it is being written to")
     return part
 
 
@@ -234,7 +263,7 @@ def _s3_part(table: str, bucket: Bucket, name: str, size: int) -> RawPart:
     uri = f"{bucket.uri}/{name}"
     _check_head(uri, size, None)
     try:
-        version, size, head = bucket.head(name, len(GZIP_MAGIC))
+        version, size, head = bucket.head(name, HEAD_BYTES)
     except FileNotFoundError as error:
         raise RawDataError(f"A raw file of {table} is gone", expected=uri, found=str(error), todo=_TODO) from error
     _check_head(uri, size, head)
@@ -246,12 +275,15 @@ def _check_head(uri: str, size: int, head: bytes | None) -> None:
         raise RawDataError(
             "A raw file is empty", expected=f"{uri} to hold lines of JSON", found="0 bytes", todo="download it again"
         )
-    if head is not None and uri.endswith(".gz") and head != GZIP_MAGIC:
+    if head is not None and uri.endswith(".gz") and not head.startswith(GZIP_MAGIC):
+        other = likely(head)
         raise RawDataError(
             "A raw file is not gzip",
             expected=f"{uri} to start with the bytes {GZIP_MAGIC.hex(' ')}",
-            found=head.hex(" "),
-            todo="download the file again, or take .gz off its name if it is plain JSON",
+            found=head[:2].hex(" ") + (f": {other.name}" if other else ""),
+            todo=advice(other, uri, packed=False)
+            if other
+            else "download the file again, or take .gz off its name if it is plain JSON",
         )
 
 

@@ -13,8 +13,9 @@ from isal import igzip, isal_zlib
 from tqdm import tqdm
 
 from viberary_pipeline.errors import RawDataError
-from viberary_pipeline.sources.raw_files import GZIP_MAGIC, RawPart, changed
-from viberary_pipeline.storage import Bucket, ObjectChangedError, ObjectVersion, is_s3
+from viberary_pipeline.sources.file_formats import GZIP_MAGIC
+from viberary_pipeline.sources.raw_files import RawPart, changed
+from viberary_pipeline.storage import Bucket, ObjectChangedError, ObjectVersion, file_signature, is_s3
 
 _DAMAGE: tuple[type[Exception], ...] = (
     EOFError,
@@ -29,6 +30,7 @@ class PartReader:
     Attributes:
         compressed_read: Stored bytes taken so far; up to a buffer (512 KiB) ahead of what was decompressed.
         decompressed_read: Bytes handed out so far.
+        packed: Whether the stored bytes are gzip.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class PartReader:
         self.part = part
         self.compressed_read = 0
         self.decompressed_read = 0
+        self.packed = plain is not stored
         self._stored, self._plain, self._bar = stored, plain, bar
 
     def chunks(self, size: int = 1 << 20) -> Iterator[bytes]:
@@ -53,8 +56,8 @@ class PartReader:
         if self.compressed_read != self.part.bytes:
             raise changed(self.part, f"{self.compressed_read:,} bytes")
         # A rewrite of the same size while it was read; in S3 every request says which object it means.
-        if self.part.mtime_ns is not None and (now := Path(self.part.uri).stat().st_mtime_ns) != self.part.mtime_ns:
-            raise changed(self.part, f"a file of the same size, modified at {now:,} ns")
+        if self.part.signature is not None and tuple(file_signature(Path(self.part.uri))) != self.part.signature:
+            raise changed(self.part, "a file of the same size, changed since")
 
     def _read(self, size: int) -> bytes:
         # read1 drops no more than the one piece that damage is in.

@@ -1,6 +1,89 @@
-"""The tables of the catalogue: what they are called, and which row is kept of several with one id."""
+"""The tables of the catalogue: each column declared once, and which row is kept of several with one id.
 
-from dataclasses import dataclass
+`statements.py` turns a declaration into the SQL that reads and types a block of lines. The macros that the
+expressions name are in `sql/macros.sql` and `sql/text.sql`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+UNREADABLE = "unreadable({raw}, {column})"
+"""A field that says something while its column is null: no id, number or date, or one out of range."""
+
+IS_NAN, IS_MISSING = "is_nan({raw})", "is_missing({raw})"
+"""A text that is a program's word for "no value". Text of which cleaning leaves nothing is no such loss."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column.
+
+    Attributes:
+        name: Its name.
+        sql: Its value. `{raw}` is the JSON field. Without a field: an expression over the other columns.
+        field: The JSON field, None for a derived column.
+        read_as: The type that DuckDB reads the field as.
+        lost: The condition on `{raw}` and `{column}` under which a value was lost; `nulled` then names the column.
+        item: Of a list: the key under which each element has its value ('author_id').
+        bare: Of a list: its elements are the values themselves, not objects that hold them.
+    """
+
+    name: str
+    sql: str
+    field: str | None = None
+    read_as: str = "VARCHAR"
+    lost: str = UNREADABLE
+    item: str = ""
+    bare: bool = False
+
+    @property
+    def is_text(self) -> bool:
+        """Whether every string is a value, so that only JSON itself tells a string from an object."""
+        return self.lost in (IS_NAN, IS_MISSING)
+
+    @property
+    def is_list(self) -> bool:
+        """Whether the field holds several values."""
+        return self.read_as != "VARCHAR"
+
+
+def _column(name: str, sql: str, lost: str = UNREADABLE) -> Column:
+    return Column(name, sql, name, lost=lost)
+
+
+def _id(name: str) -> Column:
+    return _column(name, "canonical_id({raw})")
+
+
+def _opaque_id(name: str) -> Column:
+    return _column(name, "opaque_id({raw})")
+
+
+def _name(name: str) -> Column:
+    """A cleaned text that stays as it is where it is nothing but markup."""
+    return _column(name, "coalesce(clean_text({raw}), blank_to_null({raw}))", IS_NAN)
+
+
+def _text(name: str, sql: str = "blank_to_null({raw})") -> Column:
+    return _column(name, sql, IS_MISSING)
+
+
+def _whole(name: str, low: int, high: int, kind: str = "INTEGER") -> Column:
+    return _column(name, f"whole_number({{raw}}, {low}, {high})::{kind}")
+
+
+def _count(name: str, high: int = 10**12, kind: str = "BIGINT") -> Column:
+    return _whole(name, 0, high, kind)
+
+
+def _list(name: str, item: str, sql: str, read_as: str, *, bare: bool = False, most: int | None = None) -> Column:
+    first, number = (
+        (f"{{raw}}[:{most}]", f"{{raw}} IS NOT NULL AND least(len({{raw}}), {most})")
+        if most
+        else ("{raw}", "len({raw})")
+    )
+    typed = f"coalesce({sql.replace('{raw}', first)}, [])"
+    return Column(name, typed, name, read_as, f"{number} > len({{column}})", item, bare)
 
 
 @dataclass(frozen=True)
@@ -8,30 +91,175 @@ class Table:
     """One table, its raw file and its Parquet.
 
     Attributes:
-        name: 'books': the asset, `sql/books.sql`, `books.parquet`, `contracts/books.json`.
+        name: 'books': the asset, `books.parquet`, `contracts/books.json`.
         row: What one row is.
-        key: The column that identifies a row.
+        columns: Its columns, in order, between `file`, `line` and `nulled`.
+        required: The columns without which a line is rejected. The first identifies a row.
+        known_by: The fields of which a record of this table has at least one.
         preference: Of several rows with one key, the first in this order is kept (then the earliest).
+        step: A statement in `sql/` over the typed columns that adds what derived columns need.
         optional: Whether a catalogue may do without its file.
     """
 
     name: str
     row: str
-    key: str
-    preference: str
+    columns: tuple[Column, ...]
+    required: tuple[str, ...]
+    known_by: tuple[str, ...]
+    preference: str = "filename"
+    step: str | None = None
     optional: bool = False
+
+    @property
+    def key(self) -> str:
+        """The column that identifies a row."""
+        return self.required[0]
+
+    @property
+    def fields(self) -> Mapping[str, Column]:
+        """The JSON fields that are read, and the columns that they become."""
+        return {column.field: column for column in self.columns if column.field}
 
 
 _MOST_RATINGS = "ratings_count DESC NULLS LAST"
+_MEAN_RATING = _column("average_rating", "in_range(try_cast({raw} AS DOUBLE), 0, 5)")
+_RATINGS = (_count("ratings_count"), _count("text_reviews_count"))
 
-TABLES = {
-    table.name: table
-    for table in (
-        Table("books", "one edition", "book_id", _MOST_RATINGS),
-        Table("authors", "one author", "author_id", _MOST_RATINGS),
-        Table("reviews", "one review", "review_id", "filename"),
-        Table("works", "one work, as Goodreads groups editions", "work_id", _MOST_RATINGS, optional=True),
-        Table("genres", "one edition and its genres", "book_id", "filename", optional=True),
-        Table("series", "one series", "series_id", "filename", optional=True),
-    )
-}
+_BOOKS = Table(
+    "books",
+    "one edition",
+    (
+        _id("book_id"),
+        # A book without a work is a work of its own, which documents names 'b' and its book_id.
+        _column("work_id", "CASE WHEN try_cast(canonical_id({raw}) AS BIGINT) > 0 THEN canonical_id({raw}) END"),
+        _name("title"),
+        _column("title_without_series", "clean_text({raw})", IS_NAN),
+        _text("description", "clean_text({raw})"),
+        _text("language_code"),
+        Column("language", "coalesce(language_given, language_detected)"),
+        Column(
+            "language_source",
+            "CASE WHEN language_given IS NOT NULL THEN 'given' WHEN language_detected IS NOT NULL THEN 'detected' END",
+        ),
+        _text("isbn13", "isbn_text({raw})"),
+        _text("format"),
+        _text("publisher"),
+        _column("is_ebook", "try_cast({raw} AS BOOLEAN)"),
+        _whole("publication_year", 1, 2100),
+        _whole("publication_month", 1, 12),
+        _whole("publication_day", 1, 31),
+        _whole("num_pages", 1, 20_000),
+        _MEAN_RATING,
+        *_RATINGS,
+        _text("link"),
+        _list(
+            "authors",
+            "author_id",
+            "list_filter([{{'author_id': canonical_id(a.author_id), 'role': trim(coalesce(a.\"role\", ''))}}"
+            " FOR a IN {raw}], lambda a: a.author_id IS NOT NULL)",
+            'STRUCT(author_id VARCHAR, "role" VARCHAR)[]',
+        ),
+        _list("series", "series_id", "canonical_ids({raw})", "VARCHAR[]", bare=True),
+        _list("similar_books", "book_id", "canonical_ids({raw})", "VARCHAR[]", bare=True),
+        # The most used: a book has up to 100 shelves, and they are half of the file.
+        _list(
+            "popular_shelves",
+            "name",
+            '[s."name" FOR s IN {raw} IF s."name" IS NOT NULL]',
+            'STRUCT("name" VARCHAR)[]',
+            most=20,
+        ),
+    ),
+    required=("book_id", "title"),
+    known_by=("book_id", "title", "work_id", "authors", "link"),
+    preference=_MOST_RATINGS,
+    step="books",
+)
+
+_AUTHORS = Table(
+    "authors",
+    "one author",
+    (_id("author_id"), _name("name"), _MEAN_RATING, *_RATINGS),
+    required=("author_id", "name"),
+    known_by=("author_id", "name", "ratings_count"),
+    preference=_MOST_RATINGS,
+)
+
+_REVIEWS = Table(
+    "reviews",
+    "one review",
+    (
+        _opaque_id("review_id"),
+        _id("book_id"),
+        _opaque_id("user_id"),
+        # 0 means "not rated".
+        replace(_whole("rating", 1, 5), lost=f"coalesce(try_cast({{raw}} AS DOUBLE), 1) <> 0 AND {UNREADABLE}"),
+        # As written: documents cleans the few that it takes.
+        _text("review_text"),
+        Column("text_length", "coalesce(length(review_text), 0)::INTEGER"),
+        Column("text_hash", "CASE WHEN review_text IS NOT NULL THEN hash(review_text) END"),
+        # 'Sun Jul 30 07:44:10 -0700 2017'
+        _column("date_added", "try_strptime({raw}, '%a %b %d %H:%M:%S %z %Y')"),
+        # A few counts in the files are negative, which says nothing.
+        _count("n_votes", 10**9, "INTEGER"),
+        _count("n_comments", 10**9, "INTEGER"),
+    ),
+    required=("review_id", "book_id"),
+    known_by=("review_id", "book_id", "user_id", "review_text"),
+)
+
+_WORKS = Table(
+    "works",
+    "one work, as Goodreads groups editions",
+    (
+        _id("work_id"),
+        _id("best_book_id"),
+        _column("original_title", "clean_text({raw})", IS_NAN),
+        # The Odyssey's is -720; there is no year 0.
+        _column("original_publication_year", "nullif(whole_number({raw}, -3000, 2100), 0)::INTEGER"),
+        _count("books_count"),
+        _count("ratings_count"),
+        _count("reviews_count"),
+        _count("text_reviews_count"),
+    ),
+    required=("work_id",),
+    known_by=("work_id", "best_book_id", "books_count", "ratings_count"),
+    preference=_MOST_RATINGS,
+    optional=True,
+)
+
+_GENRES = Table(
+    "genres",
+    "one edition and its genres",
+    (
+        _id("book_id"),
+        # How many readers shelved the book under each, most first; a genre without a count above 0 is lost.
+        Column(
+            "genres",
+            "coalesce([{{'name': g.\"name\", 'count': g.\"count\"}} FOR g IN list_reverse_sort("
+            "[{{'count': whole_number(m.value, 1, 1000000000000), 'name': trim(m.key)}} FOR m IN map_entries({raw})"
+            " IF whole_number(m.value, 1, 1000000000000) IS NOT NULL])], [])",
+            "genres",
+            "MAP(VARCHAR, VARCHAR)",
+            "cardinality({raw}) > len({column})",
+        ),
+    ),
+    required=("book_id",),
+    known_by=("book_id", "genres"),
+    optional=True,
+)
+
+_SERIES = Table(
+    "series",
+    "one series",
+    (
+        _id("series_id"),
+        _name("title"),
+        replace(_count("work_count", 10**6, "INTEGER"), field="series_works_count"),
+    ),
+    required=("series_id", "title"),
+    known_by=("series_id", "title"),
+    optional=True,
+)
+
+TABLES = {table.name: table for table in (_BOOKS, _AUTHORS, _REVIEWS, _WORKS, _GENRES, _SERIES)}

@@ -3,19 +3,19 @@
 -- Variables: reader_language, reviews_per_work.
 -- Rule: in the reader's language, then in the work's own, then of unknown language, then of any other; within each,
 -- those who liked the work and the others take turns, as among the candidates.
--- Dropped: every review behind the last place. One stays even where none may enter the text: the work is not thin.
+-- Dropped: all other reviews. One stays even where none may enter the text: the work is not thin.
 CREATE TEMP TABLE chosen_reviews AS
 SELECT
     work_no,
-    place,
-    row_number() OVER (PARTITION BY work_no ORDER BY language_rank, turn, liked DESC) AS final_place
+    candidate_rank,
+    row_number() OVER (PARTITION BY work_no ORDER BY language_rank, turn, liked DESC) AS final_rank
 FROM (
     SELECT
-        *, row_number() OVER (PARTITION BY work_no, language_rank, liked ORDER BY place) AS turn
+        *, row_number() OVER (PARTITION BY work_no, language_rank, liked ORDER BY candidate_rank) AS turn
     FROM (
         SELECT
             u.work_no,
-            u.place,
+            u.candidate_rank,
             u.liked,
             CASE
                 WHEN coalesce(u."language", l."language") = getvariable('reader_language') THEN 0
@@ -25,7 +25,7 @@ FROM (
             END AS language_rank
         FROM usable_reviews AS u
         JOIN wanted_works AS w ON w.work_no = u.work_no
-        LEFT JOIN review_languages AS l ON l.work_no = u.work_no AND l.place = u.place
+        LEFT JOIN review_languages AS l ON l.work_no = u.work_no AND l.candidate_rank = u.candidate_rank
     )
 )
-QUALIFY final_place <= greatest(getvariable('reviews_per_work'), 1)
+QUALIFY final_rank <= greatest(getvariable('reviews_per_work'), 1)

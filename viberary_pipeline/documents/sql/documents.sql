@@ -14,9 +14,9 @@ WITH books_of AS (
     GROUP BY work_no
 ),
 reviews_of AS (
-    SELECT t.work_no, arg_min(t.review, c.final_place, greatest(getvariable('reviews_per_work'), 1)) AS reviews
+    SELECT t.work_no, arg_min(t.review, c.final_rank, greatest(getvariable('reviews_per_work'), 1)) AS reviews
     FROM review_texts AS t
-    JOIN chosen_reviews AS c ON c.work_no = t.work_no AND c.place = t.place
+    JOIN chosen_reviews AS c ON c.work_no = t.work_no AND c.candidate_rank = t.candidate_rank
     WHERE t.portion = $portion AND c.work_no >= $first AND c.work_no < $end
     GROUP BY t.work_no
 ),

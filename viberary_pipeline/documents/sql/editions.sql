@@ -1,4 +1,4 @@
--- editions: one row per book, narrow: which work it belongs to, and its place among the editions of that work.
+-- editions: one row per book, narrow: which work it belongs to, and its rank among the editions of that work.
 -- Inputs: books. Variables: reader_language, languages.
 -- A book without a work_id is a work of its own, named 'b' || book_id (work ids are digits).
 -- preference: 1 is the representative edition, which is shown. In a language that the filter lets through before any

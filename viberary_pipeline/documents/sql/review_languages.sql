@@ -3,14 +3,14 @@
 -- Dropped: the reviews of works that have no more of them than places, because no choice is made there; and of works
 -- that have enough plainly in the reader's language, because those fill all places.
 CREATE TEMP TABLE review_languages AS
-SELECT u.work_no, u.place, detect_language(t.review) AS "language"
+SELECT u.work_no, u.candidate_rank, detect_language(t.review) AS "language"
 FROM (
-    SELECT work_no, place, "language"
+    SELECT work_no, candidate_rank, "language"
     FROM usable_reviews
     WINDOW work AS (PARTITION BY work_no)
     QUALIFY
         count(*) OVER work > getvariable('reviews_per_work')
         AND count(*) FILTER ("language" = getvariable('reader_language')) OVER work < getvariable('reviews_per_work')
 ) AS u
-JOIN review_texts AS t ON t.work_no = u.work_no AND t.place = u.place
+JOIN review_texts AS t ON t.work_no = u.work_no AND t.candidate_rank = u.candidate_rank
 WHERE u."language" IS NULL

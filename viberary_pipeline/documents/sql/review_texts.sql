@@ -9,7 +9,7 @@
 WITH cut AS (
     SELECT c.*, r.review_text, cut_text(r.review_text, getvariable('most_review')) AS raw
     FROM reviews AS r
-    JOIN review_candidates AS c USING (spot)
+    JOIN review_candidates AS c USING (review_row)
 ),
 once AS (
     SELECT *, clean_text(raw) AS clean_once FROM cut
@@ -34,7 +34,7 @@ kept AS (
 SELECT
     work_no // getvariable('works_at_once') AS portion,
     work_no,
-    place,
+    candidate_rank,
     liked,
     candidates > getvariable('reviews_per_work') AND is_plainly_english(review) AS plainly_english,
     CASE WHEN review IS NOT NULL THEN hash(review) END AS review_hash,

@@ -9,12 +9,12 @@ WITH links AS (
     WHERE len(b.series) > 0
 ),
 titles AS (
-    SELECT l.work_no, clean_text(s.title) AS title, min({'preference': l.preference, 'position': l.position}) AS place
+    SELECT l.work_no, clean_text(s.title) AS title, min({'preference': l.preference, 'position': l.position}) AS first_named
     FROM links AS l
     JOIN series AS s USING (series_id)
     GROUP BY ALL
 )
-SELECT work_no, [s.title FOR s IN list_sort(list({'place': place, 'title': title}))] AS series
+SELECT work_no, [s.title FOR s IN list_sort(list({'first_named': first_named, 'title': title}))] AS series
 FROM titles
 WHERE title IS NOT NULL
 GROUP BY work_no

@@ -11,7 +11,7 @@ ranked AS (
         filename,
         file_row_number,
         file,
-        row_number() OVER best AS place,
+        row_number() OVER best AS rank_in_id,
         first_value(file) OVER best AS kept_file
     FROM parts
     SEMI JOIN repeated ON hash(KEY) = id_hash
@@ -22,4 +22,4 @@ SELECT
     file_row_number,
     CASE WHEN file = kept_file THEN 'duplicate_KEY' ELSE 'duplicate_KEY_in_another_file' END AS reason
 FROM ranked
-WHERE place > 1
+WHERE rank_in_id > 1

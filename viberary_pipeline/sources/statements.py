@@ -1,0 +1,91 @@
+"""The statement that reads a block of lines into a typed table, made of the table's declaration.
+
+Input are the variables `path` (a file of JSON lines), `file`, `first_line`, `numbers` and `present` (the list fields
+that occur in the block). Output is one row per line, and nothing is dropped: `reason` says why a line is to be
+rejected, `nulled` names the columns that lost what their field said, `irregular` lines have to be read again by
+`irregular.py`, and `block_line` is the position in the block, from 1.
+"""
+
+from viberary_pipeline.duck import sql
+from viberary_pipeline.sources.table_specs import Column, Table
+
+NULLED = "viberary_nulled"
+"""The field in which `irregular.py` names what it nulled."""
+
+
+_READ = """
+WITH lines AS (
+    SELECT *
+    FROM read_json(
+        getvariable('path'), format = 'newline_delimited', compression = 'uncompressed', ignore_errors = true,
+        maximum_object_size = 16777216, columns = {{{fields}, {nulled}: 'VARCHAR'}}
+    )
+),
+typed AS (SELECT {nulled}, {typed} FROM (SELECT *{said} FROM lines)),
+derived AS ({step})
+SELECT
+    getvariable('file') AS file, line_number(block_line) AS line, {columns},
+    nullif(concat_ws(' ', nullif({nulled}, ''), {lost}), '') AS nulled,
+    block_line,
+    coalesce({irregular}, false) AS irregular,
+    CASE WHEN {unknown} THEN 'malformed_json' {missing} END AS reason
+-- The window stands here, so that no filter on the columns above is moved below it, where they are computed twice.
+FROM (SELECT row_number() OVER () AS block_line, * FROM derived)
+"""
+
+
+def statement(table: Table) -> str:
+    """The SELECT for `table`."""
+    fields = table.fields
+    lists_and_texts = [column for column in fields.values() if column.is_list or column.is_text]
+    return _READ.format(
+        nulled=NULLED,
+        fields=", ".join(f"\"{name}\": '{column.read_as}'" for name, column in fields.items()),
+        typed=", ".join(
+            f'{_typed(column)} AS "{column.name}", "{name}" AS "raw_{name}"' for name, column in fields.items()
+        ),
+        said="".join(_said(column) for column in fields.values() if column.is_text),
+        step=sql("sources", table.step) if table.step else "FROM typed",
+        columns=", ".join(
+            f'"{column.name}"' if column.field else f'{column.sql} AS "{column.name}"' for column in table.columns
+        ),
+        lost=", ".join(f"CASE WHEN {_lost(column)} THEN '{column.name}' END" for column in fields.values()),
+        irregular=" OR ".join(_irregular(column) for column in lists_and_texts) or "false",
+        unknown=" AND ".join(f"raw_{name} IS NULL" for name in table.known_by),
+        missing=" ".join(_missing(fields[name]) for name in table.required),
+    )
+
+
+def _quoted(name: str | None) -> str:
+    return f'"{name}"'
+
+
+def _typed(column: Column) -> str:
+    return column.sql.format(raw=_quoted(f"said_{column.field}" if column.is_text else column.field))
+
+
+def _said(column: Column) -> str:
+    # On a level below the macros, which repeat their argument wherever they name it.
+    field = _quoted(column.field)
+    return f', CASE WHEN NOT {column.lost.format(raw=field)} THEN {field} END AS "said_{column.field}"'
+
+
+def _lost(column: Column) -> str:
+    return column.lost.format(raw=f"raw_{column.field}", column=_quoted(column.name))
+
+
+def _irregular(column: Column) -> str:
+    if column.is_list:
+        unread = f"(raw_{column.field} IS NULL AND list_contains(getvariable('present')::VARCHAR[], '{column.field}'))"
+        return f"{unread} OR {_lost(column)}"
+    return f"is_other_json(raw_{column.field})"
+
+
+def _missing(column: Column) -> str:
+    """A text that is missing is missing; an id may also be there and be none."""
+    reason = (
+        f"'missing_{column.name}'"
+        if column.is_text
+        else f"if(is_no_id(raw_{column.field}), 'missing_{column.name}', 'invalid_{column.name}')"
+    )
+    return f'WHEN "{column.name}" IS NULL THEN {reason}'
