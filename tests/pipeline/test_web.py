@@ -539,7 +539,7 @@ def test_an_ipv6_address_is_shown_in_brackets() -> None:
 def test_the_server_answers_many_at_once_and_leaves_on_sigterm(published: Any, searcher: Searcher) -> None:
     program = "from viberary_pipeline import settings as s; from viberary_pipeline.web.server import serve; "
     process = subprocess.Popen(
-        [sys.executable, "-c", program + "serve(s.load_settings(port=0))"],
+        [sys.executable, "-c", program + "serve(s.load_settings(web_port=0))"],
         env={
             **os.environ,
             "VIBERARY_HOME": str(published.home),

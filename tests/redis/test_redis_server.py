@@ -23,7 +23,7 @@ import redis
 from viberary_pipeline.errors import RedisServerError
 from viberary_pipeline.redis_server import Server, candidates, connect, ensure, launch, openssl, running, stop
 from viberary_pipeline.redis_server.probe import StillLoading, open_client
-from viberary_pipeline.settings import Settings
+from viberary_pipeline.settings import load_settings
 
 PASSWORD = "s3cret-Password"
 
@@ -374,7 +374,7 @@ def test_a_restarted_server_listens_where_it_did(homes: Callable[[str], Path]) -
 
 def test_a_server_that_hangs_is_given_up_in_time(home: Path) -> None:
     server = ensure(home)
-    client = connect(Settings(home=home), answer_seconds=0.3)
+    client = connect(load_settings(home=home), answer_seconds=0.3)
     os.kill(server.pid, signal.SIGSTOP)
     try:
         started = time.monotonic()
@@ -483,7 +483,7 @@ def test_a_failed_start_shows_the_end_of_the_log(home: Path) -> None:
 
 
 def test_connect_starts_the_embedded_server(home: Path) -> None:
-    with connect(Settings(home=home)) as client:
+    with connect(load_settings(home=home)) as client:
         client.set("key", b"\xff\x00")
         assert client.get("key") == b"\xff\x00"
         server = running(home)
@@ -494,7 +494,7 @@ def test_connect_starts_the_embedded_server(home: Path) -> None:
 def test_connect_prefers_the_url(home: Path, other_redis: Callable[..., OtherRedis]) -> None:
     other = other_redis("--requirepass", PASSWORD)
     url = f"redis://:{PASSWORD}@127.0.0.1:{other.port}/0"
-    with connect(Settings(home=home, redis_url=url)) as client:
+    with connect(load_settings(home=home, redis_url=url)) as client:
         assert client.info("server")["process_id"] == other.process.pid
     assert running(home) is None
 
@@ -504,24 +504,24 @@ def test_connect_over_a_unix_socket(
 ) -> None:
     path = tmp_path_factory.mktemp("socket") / "redis.sock"
     other = other_redis("--unixsocket", str(path))
-    with connect(Settings(redis_url=f"unix://{path}?db=0")) as client:
+    with connect(load_settings(redis_url=f"unix://{path}?db=0")) as client:
         assert client.info("server")["process_id"] == other.process.pid
 
 
 def test_connect_refuses_a_redis_without_search(other_redis: Callable[..., OtherRedis]) -> None:
     other = other_redis(search=False)
     with pytest.raises(RedisServerError) as caught:
-        connect(Settings(redis_url=other.url))
+        connect(load_settings(redis_url=other.url))
     assert caught.value.what == "Redis has no search"
     assert caught.value.found.startswith("unknown command 'FT._LIST'")
     assert "redis:8" in caught.value.todo
 
 
 def test_connect_refuses_a_redis_that_may_evict(home: Path) -> None:
-    with connect(Settings(home=home)) as client:
+    with connect(load_settings(home=home)) as client:
         client.config_set("maxmemory-policy", "allkeys-lru")
     with pytest.raises(RedisServerError) as caught:
-        connect(Settings(home=home))
+        connect(load_settings(home=home))
     assert caught.value.expected == "maxmemory-policy noeviction"
     assert caught.value.found.startswith("allkeys-lru at the embedded server at redis://127.0.0.1:")
     assert "CONFIG SET maxmemory-policy noeviction" in caught.value.todo
@@ -531,7 +531,7 @@ def test_a_url_that_leads_nowhere_is_refused_quickly_and_its_password_hidden() -
     port = _free_port()
     started = time.monotonic()
     with pytest.raises(RedisServerError) as caught:
-        connect(Settings(redis_url=f"redis://reader:{PASSWORD}@127.0.0.1:{port}/0?socket_timeout=5"))
+        connect(load_settings(redis_url=f"redis://reader:{PASSWORD}@127.0.0.1:{port}/0?socket_timeout=5"))
     assert time.monotonic() - started < 5
     assert caught.value.expected == f"an answer from redis://reader:***@127.0.0.1:{port}/0"
     assert "refused" in caught.value.found
@@ -540,13 +540,13 @@ def test_a_url_that_leads_nowhere_is_refused_quickly_and_its_password_hidden() -
 
 def test_an_unknown_option_in_the_url_is_refused() -> None:
     with pytest.raises(RedisServerError, match="nonsense"):
-        connect(Settings(redis_url="redis://127.0.0.1:6379/0?nonsense=1"))
+        connect(load_settings(redis_url="redis://127.0.0.1:6379/0?nonsense=1"))
 
 
 def test_a_wrong_password_is_refused_and_hidden(other_redis: Callable[..., OtherRedis]) -> None:
     other = other_redis("--requirepass", "another")
     with pytest.raises(RedisServerError) as caught:
-        connect(Settings(redis_url=f"redis://:{PASSWORD}@127.0.0.1:{other.port}/0"))
+        connect(load_settings(redis_url=f"redis://:{PASSWORD}@127.0.0.1:{other.port}/0"))
     assert caught.value.found.startswith("AuthenticationError: ")
     assert PASSWORD not in str(caught.value)
 
@@ -565,7 +565,7 @@ def test_a_wrong_password_is_refused_and_hidden(other_redis: Callable[..., Other
 )
 def test_a_malformed_url_is_refused_without_printing_it(url: str) -> None:
     with pytest.raises(RedisServerError, match="VIBERARY_REDIS_URL cannot be used") as caught:
-        connect(Settings(redis_url=url))
+        connect(load_settings(redis_url=url))
     assert PASSWORD not in str(caught.value)
 
 
@@ -576,9 +576,9 @@ def test_connect_waits_while_the_data_is_loading(tmp_path: Path, other_redis: Ca
         client.save()
     loader = other_redis(*SLOW_LOADING)
     with pytest.raises(StillLoading) as caught:
-        connect(Settings(redis_url=loader.url), loading_seconds=0.2)
+        connect(load_settings(redis_url=loader.url), loading_seconds=0.2)
     assert caught.value.found.startswith("LOADING, ")
-    with connect(Settings(redis_url=loader.url)) as client:
+    with connect(load_settings(redis_url=loader.url)) as client:
         assert client.dbsize() == 2000
 
 

@@ -367,17 +367,18 @@ def test_only_what_fails_every_query_ends_a_batch(copied, published, client, tmp
 
 def test_a_query_that_redis_refuses_is_told_from_an_index_that_is_gone(copied, published):
     searcher = Searcher(copied, published.home)
-    copied.hset(record_key(published.build), "ef_runtime", "-1")  # a syntax error in each KNN query
+    copied.hset(record_key(published.build), "type", "FLOAT16")  # vectors of half the index's length
     with pytest.raises(SearchError, match="Redis refused this search"):
         searcher.search("love")
 
 
-def test_a_record_that_cannot_be_read_is_a_message(copied, published):
-    copied.hset(record_key(published.build), "documents", "many")
+@pytest.mark.parametrize(("field", "value"), [("documents", "many"), ("ef_runtime", "-1"), ("type", "INT4")])
+def test_a_record_that_cannot_be_read_is_a_message(copied, published, field, value):
+    copied.hset(record_key(published.build), field, value)
     searcher = Searcher(copied, published.home)
-    with pytest.raises(SearchError, match="The record of the live build cannot be read"):
+    with pytest.raises(SearchUnavailable, match="none that can be read"):
         searcher.search("love")
-    assert searcher.readiness().reason == "The record of the live build cannot be read"
+    assert searcher.readiness().reason == f"The live build {published.build} is lost"
 
 
 def test_readiness_names_no_host(tmp_path):

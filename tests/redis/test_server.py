@@ -37,7 +37,7 @@ def serving(home, files=None):
     """The address of a server in a process of its own, which may open so many files."""
     redis_server.ensure(home)
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM + "serve(s.load_settings(port=0))"],
+        [sys.executable, "-c", PROGRAM + "serve(s.load_settings(web_port=0))"],
         env={**os.environ, "VIBERARY_HOME": str(home)},
         stderr=subprocess.PIPE,
         text=True,

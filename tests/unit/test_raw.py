@@ -367,7 +367,7 @@ def test_a_change_after_the_fingerprint_is_told(tmp_path):
     assert told(error.value) == {
         "what": "A raw file of books changed after it was fingerprinted",
         "expected": f"{path} with {size:,} bytes, as raw_books saw it",
-        "found": f"{2 * size:,} bytes, modified since",
+        "found": f"{2 * size:,} bytes, changed since",
         "todo": "materialize raw_books again, or run `viberary build`",
     }
     path.unlink()

@@ -207,7 +207,9 @@ class BuildRecord:
             TypeError, ValueError: it is none of ours.
         """
         text = {as_text(name): as_text(value) for name, value in stored.items()}
-        return cls(**{f.name: _parse(f.type, text[f.name]) for f in fields(cls) if f.name in text})
+        record = cls(**{f.name: _parse(f.type, text[f.name]) for f in fields(cls) if f.name in text})
+        record.hnsw  # noqa: B018  # raises where no index can be so
+        return record
 
 
 def _parse(kind: Any, text: str) -> Any:

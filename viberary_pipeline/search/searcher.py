@@ -249,20 +249,12 @@ class Searcher:
         with self._loading:
             if self._loaded is not None and self._loaded[0].build == build:
                 return self._loaded
-            try:
-                record = read_record(self._client, build) if build else None
-            except (TypeError, ValueError) as error:
-                raise SearchError(
-                    "The record of the live build cannot be read",
-                    expected="the fields that `viberary build` writes",
-                    found=f"{type(error).__name__}: {error}",
-                    todo="run `viberary build`, or `viberary rollback` to go back to the previous build",
-                ) from error
+            record = read_record(self._client, build) if build else None
             if record is None and build:
                 raise SearchUnavailable(
                     f"The live build {build} is lost",
-                    expected="its record in Redis",
-                    found="none, though viberary:pointer names it",
+                    expected="its record in Redis, as `viberary build` writes it",
+                    found="none that can be read, though viberary:pointer names it",
                     todo="run `viberary build`, or `viberary rollback` if a previous build is there",
                 )
             if record is None:
