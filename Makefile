@@ -65,9 +65,10 @@ coverage: setup ## Run all tests, the slow ones too; fail under 90 % of lines an
 test-all: coverage ## The same
 
 .PHONY: lint
-lint: setup ## Check style and formatting
+lint: setup ## Check style, formatting, and that no room imports from one above it
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports --no-logo
 
 .PHONY: types
 types: setup ## Check types

@@ -35,10 +35,10 @@ from redis.commands.search.query import Query
 
 from viberary_pipeline import redis_server
 from viberary_pipeline.index.build import IndexSource, build_index
-from viberary_pipeline.index.contract import PAGE_FIELDS, VECTOR, BuildRecord, HnswSettings, index_name, is_healthy
 from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.index.recall import halfway_queries, recall_at_k
 from viberary_pipeline.index.server import describe_server
+from viberary_pipeline.redis_contract import PAGE_FIELDS, VECTOR, BuildRecord, HnswSettings, index_name, is_healthy
 from viberary_pipeline.settings import load_settings
 
 EF_RUNTIME = (10, 20, 50, 100, 150, 200, 300, 400, 800, 1600, 3200)

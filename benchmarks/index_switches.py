@@ -33,10 +33,10 @@ from viberary_pipeline.encoders import resolve
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
 from viberary_pipeline.index.build import IndexSource, build_index
-from viberary_pipeline.index.contract import HnswSettings
 from viberary_pipeline.index.gate_result import EVALUATION, GateResult
 from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.index.publish import publish, record_verdict, rollback
+from viberary_pipeline.redis_contract import HnswSettings
 from viberary_pipeline.redis_server import connect
 from viberary_pipeline.search.searcher import Searcher
 from viberary_pipeline.settings import load_settings

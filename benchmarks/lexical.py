@@ -36,9 +36,9 @@ from viberary_pipeline.encoders.query_encoder import QueryEncoder
 from viberary_pipeline.evaluation.build_evaluation import query_sets
 from viberary_pipeline.evaluation.queries import judged_set
 from viberary_pipeline.evaluation.systems import QueryVectors
-from viberary_pipeline.index.contract import VECTOR, document_prefix, read_pointer, read_record
-from viberary_pipeline.index.name_keys import Copies, authors_of, words_of
+from viberary_pipeline.name_keys import Copies, authors_of, words_of
 from viberary_pipeline.ranking_metrics import bootstrap, ndcg
+from viberary_pipeline.redis_contract import VECTOR, document_prefix, read_pointer, read_record
 from viberary_pipeline.redis_server import connect
 from viberary_pipeline.sample import GOLDEN
 from viberary_pipeline.search.query import LEAST_WORDS_OF_A_SENTENCE, ParsedQuery

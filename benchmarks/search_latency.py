@@ -42,7 +42,7 @@ from viberary_pipeline.duck import DuckLimits  # noqa: E402
 from viberary_pipeline.encoders.files import resolve  # noqa: E402
 from viberary_pipeline.encoders.query_encoder import QueryEncoder  # noqa: E402
 from viberary_pipeline.evaluation.queries import judged_set  # noqa: E402
-from viberary_pipeline.index.contract import POINTER, read_pointer  # noqa: E402
+from viberary_pipeline.redis_contract import POINTER, read_pointer  # noqa: E402
 from viberary_pipeline.redis_server import connect, ensure, stop  # noqa: E402
 from viberary_pipeline.sample import GOLDEN  # noqa: E402
 from viberary_pipeline.search.searcher import Searcher  # noqa: E402
@@ -167,7 +167,7 @@ def measure(paths: dict[str, Ask], queries: list[str]) -> dict[str, dict[str, An
 def publish_ours(client: redis.Redis, home: Path, documents: Path, vectors: np.ndarray, encoder: QueryEncoder) -> None:
     """Our index with every default, made live without its gates: its speed is measured here, not its recall."""
     import viberary_pipeline.index.build as build
-    from viberary_pipeline.index.contract import SEARCH_FIELDS, BuildRecord, HnswSettings, record_key
+    from viberary_pipeline.redis_contract import SEARCH_FIELDS, BuildRecord, HnswSettings, record_key
 
     hnsw, name = HnswSettings(ef_runtime=200), build.new_build_name()
     record = BuildRecord(

@@ -20,8 +20,8 @@ from viberary_pipeline.evaluation.build_evaluation import query_sets
 from viberary_pipeline.evaluation.inputs import documents_of
 from viberary_pipeline.evaluation.queries import JudgedQuery, judged_set
 from viberary_pipeline.evaluation.systems import QueryVectors, build_system
-from viberary_pipeline.index.contract import VECTOR, document_prefix, read_pointer, read_record
 from viberary_pipeline.ranking_metrics import bootstrap, ndcg
+from viberary_pipeline.redis_contract import VECTOR, document_prefix, read_pointer, read_record
 from viberary_pipeline.redis_server import connect
 from viberary_pipeline.sample import GOLDEN
 from viberary_pipeline.search.query import ParsedQuery

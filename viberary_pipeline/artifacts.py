@@ -152,13 +152,9 @@ class ArtifactStore:
         damaged = sorted(self.root.glob(f"*/{_DAMAGED}*"))
         return sorted(artifact.path for artifact in known if artifact.path not in needed) + damaged
 
-    def half_made(self) -> tuple[list[Path], list[Path]]:
-        """The `.tmp-` folders of processes that died, and those of processes that live."""
-        dead: list[Path] = []
-        living: list[Path] = []
-        for folder in sorted(self.root.glob(f"*/{_HALF_MADE}*")):
-            (living if _owner_lives(folder) else dead).append(folder)
-        return dead, living
+    def half_made(self) -> list[Path]:
+        """What killed processes left, for whoever holds the home: nobody fills these folders any more."""
+        return sorted(self.root.glob(f"*/{_HALF_MADE}*"))
 
     def produce(
         self,
@@ -286,6 +282,10 @@ class ArtifactStore:
             self.links.mkdir(exist_ok=True)
             link = self.links / name
             temporary = link.with_name(f".{name}.{uuid.uuid4().hex[:8]}")
+            if link.is_dir() and not link.is_symlink():  # of a home that was copied without its links
+                aside = link.with_name(f"{name}.copied-{uuid.uuid4().hex[:8]}")
+                log.warning("%s was no link; it is %s now", link, aside.name)
+                link.rename(aside)
             temporary.symlink_to(os.path.relpath(artifact.path / name, self.links))
             temporary.replace(link)
 

@@ -273,7 +273,7 @@ def status(as_json: bool) -> None:
     """Show the live build, its gates, and the builds before it."""
     settings = load_settings()
     from viberary_pipeline.index.clean import known_builds
-    from viberary_pipeline.index.contract import read_pointer, read_record
+    from viberary_pipeline.redis_contract import read_pointer, read_record
     from viberary_pipeline.redis_server import connect
     from viberary_pipeline.search.searcher import Searcher
 

@@ -14,15 +14,12 @@ from viberary_pipeline import errors
 from viberary_pipeline.artifacts import ArtifactStore
 from viberary_pipeline.assets import ALL_ASSETS
 from viberary_pipeline.definitions import build_definitions
-from viberary_pipeline.embedding.executors.choice import check_executor
-from viberary_pipeline.encoders.files import check_encoder
 from viberary_pipeline.errors import GateRefused, no_room, out_of_room, says_full
 from viberary_pipeline.home_lock import hold_home
-from viberary_pipeline.index.preflight import check_usable
 from viberary_pipeline.quality.bounds import TABLES
 from viberary_pipeline.quality.report.inputs import READ_TABLES
 from viberary_pipeline.quality.verdict import validation_stage
-from viberary_pipeline.redis_server import connect
+from viberary_pipeline.resources.home_lock import check_ready
 from viberary_pipeline.settings import Settings
 from viberary_pipeline.storage import write_atomically
 
@@ -91,10 +88,7 @@ def run_build(settings: Settings, *, force: bool, say: Callable[[str], object] =
     Raises:
         ViberaryError: the build cannot begin.
     """
-    # What the executor lacks, or the encoder, or Redis, must not be noticed after hours.
-    check_executor(settings)
-    check_encoder(settings.encoder)
-    check_usable(connect(settings))
+    check_ready(settings)
     with hold_home(settings.writable_home(), say=say):
         try:
             dagster_home(settings.home_dir)

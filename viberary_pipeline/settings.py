@@ -26,8 +26,8 @@ from viberary_pipeline.documents.rules import DocumentRules
 from viberary_pipeline.duck import DuckLimits
 from viberary_pipeline.embedding.settings import BatchSettings, Ec2Settings, EmbeddingSettings
 from viberary_pipeline.errors import SettingsError
-from viberary_pipeline.index.contract import HnswSettings
 from viberary_pipeline.index.gate_rules import GateRules
+from viberary_pipeline.redis_contract import HnswSettings
 from viberary_pipeline.search.weights import SearchSettings
 
 log = logging.getLogger(__name__)

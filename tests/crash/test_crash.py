@@ -11,7 +11,7 @@ import pytest
 
 from viberary_pipeline import redis_server
 from viberary_pipeline.index.clean import known_builds
-from viberary_pipeline.index.contract import read_pointer, read_record
+from viberary_pipeline.redis_contract import read_pointer, read_record
 from viberary_pipeline.search.searcher import Searcher
 from viberary_pipeline.settings import load_settings
 from viberary_pipeline.sources.raw_files import FILES

@@ -24,7 +24,13 @@ from viberary_pipeline.errors import GateRefused, IndexBuildError, RedisServerEr
 from viberary_pipeline.index import build as build_module
 from viberary_pipeline.index.build import IndexSource, build_index
 from viberary_pipeline.index.clean import known_builds, remove_build, remove_unneeded
-from viberary_pipeline.index.contract import (
+from viberary_pipeline.index.garbage import collect_garbage
+from viberary_pipeline.index.gate_result import EVALUATION, GateResult
+from viberary_pipeline.index.gate_rules import GateRules
+from viberary_pipeline.index.lock import build_lock
+from viberary_pipeline.index.preflight import check_names
+from viberary_pipeline.index.publish import publish, record_verdict, save, standing_build
+from viberary_pipeline.redis_contract import (
     ALIAS,
     HnswSettings,
     aliased_index,
@@ -33,12 +39,6 @@ from viberary_pipeline.index.contract import (
     read_pointer,
     read_record,
 )
-from viberary_pipeline.index.garbage import collect_garbage
-from viberary_pipeline.index.gate_result import EVALUATION, GateResult
-from viberary_pipeline.index.gate_rules import GateRules
-from viberary_pipeline.index.lock import build_lock
-from viberary_pipeline.index.preflight import check_names
-from viberary_pipeline.index.publish import publish, record_verdict, save, standing_build
 from viberary_pipeline.redis_server import connect
 from viberary_pipeline.search.knn import nearest
 from viberary_pipeline.search.searcher import Searcher

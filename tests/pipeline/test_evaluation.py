@@ -20,7 +20,7 @@ from viberary_pipeline.evaluation.scoring import Scored, by_query, evaluate, sum
 from viberary_pipeline.evaluation.seed_baseline import SeedVectors
 from viberary_pipeline.evaluation.systems import BM25, PREVIOUS, SEED, SEED_ORDER, THIS, VECTORS, System, seed_systems
 from viberary_pipeline.evaluation.weak_labels import weak_sets
-from viberary_pipeline.index.contract import document_prefix, read_record
+from viberary_pipeline.redis_contract import document_prefix, read_record
 from viberary_pipeline.sample import GOLDEN
 from viberary_pipeline.sample.records import work_id
 from viberary_pipeline.sample.works import load_works

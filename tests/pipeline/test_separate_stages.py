@@ -10,7 +10,7 @@ from conftest import Cli
 
 from viberary_pipeline import redis_server
 from viberary_pipeline.definitions import build_definitions
-from viberary_pipeline.index.contract import read_pointer, read_record
+from viberary_pipeline.redis_contract import read_pointer, read_record
 from viberary_pipeline.redis_server import connect
 from viberary_pipeline.settings import load_settings
 
@@ -19,7 +19,7 @@ LOCK_IS_BUSY = """
 import json
 from viberary_pipeline.cli import main
 from viberary_pipeline.index import publish as module
-from viberary_pipeline.index.contract import LOCK
+from viberary_pipeline.redis_contract import LOCK
 
 lock = module.build_lock
 

@@ -24,11 +24,11 @@ from viberary_pipeline.errors import EncoderError, GateRefused, SettingsError
 from viberary_pipeline.index.build import IndexSource, build_index
 from viberary_pipeline.index.canaries import Canary, load_canaries
 from viberary_pipeline.index.clean import known_builds
-from viberary_pipeline.index.contract import HnswSettings, Pointer, read_pointer
 from viberary_pipeline.index.gate_result import INDEX_GATES, GateResult
 from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.index.publish import publish, require_query_encoder, rollback
 from viberary_pipeline.quality.bounds import BOUNDS
+from viberary_pipeline.redis_contract import HnswSettings, Pointer, read_pointer
 from viberary_pipeline.resources.pipeline import Pipeline
 from viberary_pipeline.sample import CANARIES
 from viberary_pipeline.settings import load_settings

@@ -17,14 +17,14 @@ from viberary_pipeline.artifacts import ArtifactStore
 from viberary_pipeline.embedding.jobs import write_job
 from viberary_pipeline.encoders import REGISTRY, ResolvedEncoder
 from viberary_pipeline.encoders.quantize import int8_name
-from viberary_pipeline.errors import IndexBuildError
+from viberary_pipeline.errors import HomeBusyError, IndexBuildError
 from viberary_pipeline.index.build import IndexSource
 from viberary_pipeline.index.clean import known_builds
-from viberary_pipeline.index.contract import document_prefix, index_name, is_healthy, read_record, record_key
 from viberary_pipeline.index.garbage import collect_garbage
 from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.index.lock import build_lock
 from viberary_pipeline.index.publish import publish
+from viberary_pipeline.redis_contract import document_prefix, index_name, is_healthy, read_record, record_key
 from viberary_pipeline.vectors.arrow_files import TEXTS_SCHEMA, table_bytes, vectors_table
 from viberary_pipeline.vectors.store import EmbeddingStore
 
@@ -132,19 +132,30 @@ def test_documents_of_live_and_previous_builds_stay_with_what_they_were_made_fro
     assert all(artifact.path.exists() for pair in made[1:] for artifact in pair)
 
 
-def test_artifacts_stay_while_a_stage_is_under_way(client, home):
-    old = produce(home, "books", "old")
-    produce(home, "books", "new")
-    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
-    dead = home / "artifacts" / "books" / f".tmp-{int(gone.stdout)}-0"
-    living = home / "artifacts" / "reviews" / f".tmp-{os.getpid()}-0"
-    for folder in (dead, living):
-        folder.mkdir(parents=True)
-    garbage = collect_garbage(client, home)
-    assert (garbage.folders, garbage.left) == ((dead,), "artifacts and vectors, because a stage is under way (reviews)")
-    assert (old.path.exists(), living.exists(), dead.exists()) == (True, True, False)
-    living.rmdir()
-    assert collect_garbage(client, home).folders == (old.path,)
+def test_what_a_killed_stage_left_goes(client, home):
+    left = home / "artifacts" / "books" / f".tmp-{os.getpid()}-0"  # the number of a process is used again
+    left.mkdir(parents=True)
+    assert collect_garbage(client, home).folders == (left,)
+    assert not left.exists()
+
+
+def test_nothing_is_removed_beside_a_build(client, home):
+    produce(home, "books", "old")
+    old = produce(home, "books", "new")
+    program = f"""
+import pathlib
+from viberary_pipeline.home_lock import hold_home
+with hold_home(pathlib.Path({str(home)!r})):
+    print("held", flush=True)
+    input()
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdin=-1, stdout=-1, text=True) as builder:
+        assert builder.stdout.readline() == "held\n"
+        with pytest.raises(HomeBusyError, match=f"process {builder.pid}"):
+            collect_garbage(client, home)
+        builder.communicate("\n")
+    assert old.path.exists()
+    assert len(collect_garbage(client, home).folders) == 1
 
 
 def test_jobs_of_dead_builds_go_unless_their_vectors_would_be_adopted(client, build, home):

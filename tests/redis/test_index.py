@@ -17,7 +17,14 @@ from builds import evaluated
 from viberary_pipeline.errors import GateRefused, IndexBuildError
 from viberary_pipeline.index.build import IndexSource, build_index
 from viberary_pipeline.index.clean import known_builds, remove_build, remove_unneeded
-from viberary_pipeline.index.contract import (
+from viberary_pipeline.index.ef_runtime import needed_ef_runtime
+from viberary_pipeline.index.gate_result import INDEX_GATES
+from viberary_pipeline.index.gate_rules import GateRules
+from viberary_pipeline.index.lock import build_lock
+from viberary_pipeline.index.preflight import estimated_bytes
+from viberary_pipeline.index.publish import publish, rollback, save, standing_build
+from viberary_pipeline.index.recall import halfway_queries, recall_at_k
+from viberary_pipeline.redis_contract import (
     ALIAS,
     LOCK,
     HnswSettings,
@@ -30,13 +37,6 @@ from viberary_pipeline.index.contract import (
     read_record,
     record_key,
 )
-from viberary_pipeline.index.ef_runtime import needed_ef_runtime
-from viberary_pipeline.index.gate_result import INDEX_GATES
-from viberary_pipeline.index.gate_rules import GateRules
-from viberary_pipeline.index.lock import build_lock
-from viberary_pipeline.index.preflight import estimated_bytes
-from viberary_pipeline.index.publish import publish, rollback, save, standing_build
-from viberary_pipeline.index.recall import halfway_queries, recall_at_k
 from viberary_pipeline.redis_server import connect
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.knn import nearest

@@ -4,10 +4,10 @@ import pytest
 from redis.commands.search.field import VectorField
 from redis.commands.search.index_definition import IndexDefinition, IndexType
 
-from viberary_pipeline.index.contract import VECTOR, index_name
 from viberary_pipeline.index.ef_runtime import ef_runtime_for
 from viberary_pipeline.index.progress import Progress
 from viberary_pipeline.index.server import describe_server, vectors_held, vectors_waiting, waiting_in
+from viberary_pipeline.redis_contract import VECTOR, index_name
 
 
 def test_the_server_is_described(client):

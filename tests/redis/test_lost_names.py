@@ -7,7 +7,12 @@ from works import works
 
 from viberary_pipeline.errors import IndexBuildError, SearchError
 from viberary_pipeline.index.clean import known_builds, remove_unneeded
-from viberary_pipeline.index.contract import (
+from viberary_pipeline.index.garbage import collect_garbage
+from viberary_pipeline.index.gate_rules import GateRules
+from viberary_pipeline.index.lock import build_lock
+from viberary_pipeline.index.preflight import check_names
+from viberary_pipeline.index.publish import is_published, mend_names, publish, rollback, standing_build
+from viberary_pipeline.redis_contract import (
     ALIAS,
     POINTER,
     Pointer,
@@ -20,11 +25,6 @@ from viberary_pipeline.index.contract import (
     read_record,
     record_key,
 )
-from viberary_pipeline.index.garbage import collect_garbage
-from viberary_pipeline.index.gate_rules import GateRules
-from viberary_pipeline.index.lock import build_lock
-from viberary_pipeline.index.preflight import check_names
-from viberary_pipeline.index.publish import is_published, mend_names, publish, rollback, standing_build
 from viberary_pipeline.search.searcher import Searcher
 
 RULES = GateRules(queries=5)

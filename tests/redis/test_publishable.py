@@ -18,10 +18,10 @@ from viberary_pipeline.errors import EncoderError, GateRefused, IndexBuildError
 from viberary_pipeline.index import publish as publish_module
 from viberary_pipeline.index.build import build_index
 from viberary_pipeline.index.clean import known_builds, remove_unneeded
-from viberary_pipeline.index.contract import LOCK, HnswSettings, Pointer, read_pointer, read_record, record_key
 from viberary_pipeline.index.gate_result import EVALUATION, REQUIRED_GATES, GateResult
 from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.index.publish import publish, record_verdict, rollback, standing_build
+from viberary_pipeline.redis_contract import LOCK, HnswSettings, Pointer, read_pointer, read_record, record_key
 
 RULES = GateRules(queries=5)
 WORSE = GateResult.judged(EVALUATION, False, 0.2, 0.03, "nDCG@10 lost at most")

@@ -6,19 +6,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dagster as dg
 import pytest
 import redis
 from builds import built, published
 from works import works
 
+from viberary_pipeline.definitions import build_definitions
 from viberary_pipeline.errors import IndexBuildError, RedisServerError
 from viberary_pipeline.index.clean import known_builds
-from viberary_pipeline.index.contract import LOCK, aliased_index, index_name, read_record
 from viberary_pipeline.index.garbage import collect_garbage
 from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.index.lock import build_lock
 from viberary_pipeline.index.preflight import check_usable
 from viberary_pipeline.index.publish import publish, rollback, save
+from viberary_pipeline.redis_contract import LOCK, aliased_index, index_name, read_record
 from viberary_pipeline.redis_server import connect
 from viberary_pipeline.settings import load_settings
 
@@ -44,6 +46,19 @@ def test_another_database_is_refused_by_its_url(client, spelt):
     with pytest.raises(RedisServerError, match="must be in database 0") as caught:
         connect(load_settings(redis_url=url))
     assert "ALIASDEL" not in str(caught.value)
+
+
+@pytest.mark.parametrize("job", ["rebuild", "reindex"])
+def test_a_run_from_the_ui_or_the_schedule_asks_redis_before_its_first_stage(client, tmp_path, job):
+    url = url_of(client).removesuffix("/0") + "/1"
+    rebuild = build_definitions(load_settings(home=tmp_path, redis_url=url)).resolve_job_def(job)
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = rebuild.execute_in_process(instance=instance, raise_on_error=False)
+    assert not result.success
+    assert not [event for event in result.all_events if event.is_step_success]
+    failures = [str(event.event_specific_data.error) for event in result.all_events if event.is_failure]
+    assert any("must be in database 0" in failure for failure in failures)
+    assert not (tmp_path / "artifacts").exists()
 
 
 @pytest.mark.parametrize("spelt", ["", "/", "/0", "?db=0"])

@@ -9,14 +9,14 @@ from redis.commands.search.index_definition import IndexDefinition, IndexType
 
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
 from viberary_pipeline.errors import EncoderError, QueryError, SearchError, SearchUnavailable
-from viberary_pipeline.index.contract import (
+from viberary_pipeline.index.publish import rollback
+from viberary_pipeline.redis_contract import (
     POINTER,
     document_prefix,
     index_name,
     read_record,
     record_key,
 )
-from viberary_pipeline.index.publish import rollback
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.knn import nearest
 from viberary_pipeline.search.query import MOST_CHARACTERS, clean_query

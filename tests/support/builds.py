@@ -5,10 +5,10 @@ from typing import Any
 import redis
 
 from viberary_pipeline.index.build import IndexSource, build_index
-from viberary_pipeline.index.contract import BuildRecord, HnswSettings, read_record
 from viberary_pipeline.index.gate_result import EVALUATION, GateResult
 from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.index.publish import publish, record_verdict
+from viberary_pipeline.redis_contract import BuildRecord, HnswSettings, read_record
 
 NOT_EVALUATED = GateResult.not_compared(EVALUATION, 0.03, "a test")
 

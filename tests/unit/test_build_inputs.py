@@ -11,7 +11,7 @@ from viberary_pipeline.errors import EvaluationError
 from viberary_pipeline.evaluation.build_evaluation import query_sets
 from viberary_pipeline.evaluation.inputs import documents_of, table_of
 from viberary_pipeline.evaluation.queries import JudgedQuery, QuerySet
-from viberary_pipeline.index.contract import BuildRecord
+from viberary_pipeline.redis_contract import BuildRecord
 
 
 def produce(home: Path, stage: str, rows: list[dict], inputs: dict[str, str]) -> Artifact:

@@ -3,7 +3,7 @@
 import pytest
 
 from viberary_pipeline.errors import QueryError
-from viberary_pipeline.index.name_keys import Copies, author_keys, key_of, title_keys, words_of
+from viberary_pipeline.name_keys import Copies, author_keys, key_of, title_keys, words_of
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.spelling import corrections_of, edits
 

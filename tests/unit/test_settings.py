@@ -8,7 +8,7 @@ import pytest
 
 from viberary_pipeline.documents.rules import DocumentRules
 from viberary_pipeline.errors import SettingsError
-from viberary_pipeline.index.contract import HnswSettings
+from viberary_pipeline.redis_contract import HnswSettings
 from viberary_pipeline.settings import load_settings, reference_markdown
 
 

@@ -14,9 +14,9 @@ from viberary_pipeline.evaluation.inputs import documents_of
 from viberary_pipeline.evaluation.page import write_report
 from viberary_pipeline.evaluation.seed_baseline import seed_vectors
 from viberary_pipeline.evaluation.systems import THIS
-from viberary_pipeline.index.contract import read_pointer, read_record
 from viberary_pipeline.index.gate_result import EVALUATION, GateResult
 from viberary_pipeline.index.publish import record_verdict
+from viberary_pipeline.redis_contract import read_pointer, read_record
 
 _NO_BOUND = 1.0
 
@@ -25,7 +25,7 @@ _NO_BOUND = 1.0
     group="index",
     kinds={"redis"},
     reads=("search_index", "documents", "query_encoder", *TABLES),
-    code=("evaluation", "search", "ranking_metrics.py"),
+    code=("evaluation", "search", "ranking_metrics.py", "sample/golden.toml"),
     checks=(EVALUATION,),
 )
 def evaluation_report(work: Work) -> Result:
@@ -56,7 +56,7 @@ def evaluation_report(work: Work) -> Result:
             # What is live was let through when it was published: it is measured, not refused.
             most_loss=_NO_BOUND if is_live else settings.gate.evaluation,
             seed=seed_vectors(
-                *(pipeline.home, record, documents, settings.encoder, pipeline.rules, settings.duckdb), embed=None
+                pipeline.home, record, documents, settings.encoder, pipeline.rules, settings.duckdb, embed=None
             ),
         )
         page = write_report(pipeline.home, evaluated.result)

@@ -5,7 +5,6 @@ from typing import Any
 from viberary_pipeline.assets.stages import Result, Work, stage
 from viberary_pipeline.errors import GateRefused
 from viberary_pipeline.index.clean import remove_unneeded
-from viberary_pipeline.index.contract import read_pointer, read_record
 from viberary_pipeline.index.lock import build_lock
 from viberary_pipeline.index.publish import is_published, publish, save
 from viberary_pipeline.quality.baseline import Baseline, save_baseline
@@ -13,6 +12,7 @@ from viberary_pipeline.quality.bounds import TABLES
 from viberary_pipeline.quality.profile import profiled
 from viberary_pipeline.quality.report.inputs import consistent_tables
 from viberary_pipeline.quality.verdict import require_passed
+from viberary_pipeline.redis_contract import read_pointer, read_record
 
 
 # The reports first: a build that nobody can read about does not go live.

@@ -123,6 +123,7 @@ def stage(
 
     def wrap(body: Callable[[Work], Result]) -> dg.AssetsDefinition:
         asset = name or body.__name__
+        digest = code_digest(*code, packages=tuple(packages))  # here, so that a wrong path is no surprise of a run
 
         @dg.asset(
             name=asset,
@@ -146,7 +147,7 @@ def stage(
                     force=config.force,
                     log=context.log,
                     run_id=context.run.run_id,
-                    code=code_digest(*code, packages=tuple(packages)),
+                    code=digest,
                     links=links,
                 )
             )

@@ -31,8 +31,8 @@ from viberary_pipeline.evaluation.systems import (
     seed_systems,
 )
 from viberary_pipeline.evaluation.weak_labels import weak_sets
-from viberary_pipeline.index.contract import BuildRecord, document_prefix, lost_because
 from viberary_pipeline.index.gate_result import GateResult
+from viberary_pipeline.redis_contract import BuildRecord, document_prefix, lost_because
 from viberary_pipeline.search.searcher import encoder_folder
 from viberary_pipeline.search.weights import SearchSettings
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from viberary_pipeline.artifacts import Artifact, ArtifactStore
 from viberary_pipeline.errors import EvaluationError
-from viberary_pipeline.index.contract import BuildRecord
+from viberary_pipeline.redis_contract import BuildRecord
 
 
 def documents_of(home: Path, record: BuildRecord) -> Artifact:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from viberary_pipeline.evaluation.queries import JudgedQuery, QuerySet
-from viberary_pipeline.index.name_keys import authors_of, key_of, title_keys
+from viberary_pipeline.name_keys import authors_of, key_of, title_keys
 
 NAME = "known items"
 KINDS = ("title", "title with a typo", "author and title", "author", "sentence")

@@ -14,7 +14,7 @@ from viberary_pipeline.evaluation.inputs import documents_of
 from viberary_pipeline.evaluation.page import write_report
 from viberary_pipeline.evaluation.queries import QuerySet, trec_set
 from viberary_pipeline.evaluation.seed_baseline import SeedVectors
-from viberary_pipeline.index.contract import BuildRecord, lost_because, read_pointer, read_record
+from viberary_pipeline.redis_contract import BuildRecord, lost_because, read_pointer, read_record
 from viberary_pipeline.search.weights import SearchSettings
 
 Seed = Callable[[BuildRecord, Artifact], SeedVectors | None]

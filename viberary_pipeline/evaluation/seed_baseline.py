@@ -16,7 +16,7 @@ from viberary_pipeline.documents.rules import DocumentRules
 from viberary_pipeline.duck import DuckLimits
 from viberary_pipeline.encoders.files import ResolvedEncoder, resolve
 from viberary_pipeline.evaluation.inputs import table_of
-from viberary_pipeline.index.contract import BuildRecord
+from viberary_pipeline.redis_contract import BuildRecord
 from viberary_pipeline.vectors.store import EmbeddingStore
 
 STAGE = "documents_seed"

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import redis
 
-from viberary_pipeline.index.contract import VECTOR, BuildRecord, document_prefix
 from viberary_pipeline.index.ef_runtime import EF_RUNTIMES
 from viberary_pipeline.index.recall import Probes
+from viberary_pipeline.redis_contract import VECTOR, BuildRecord, document_prefix
 
 _BELOW = (10, 20, 50, 100)
 _KEYS_AT_ONCE = 500

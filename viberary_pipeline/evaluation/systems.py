@@ -10,8 +10,8 @@ import redis
 
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
 from viberary_pipeline.evaluation.queries import JudgedQuery
-from viberary_pipeline.index.contract import BuildRecord, document_prefix
 from viberary_pipeline.ranking_metrics import RECALL_DEPTH
+from viberary_pipeline.redis_contract import BuildRecord, document_prefix
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.query import ParsedQuery
 from viberary_pipeline.search.replies import read_rows, search_command

@@ -27,7 +27,15 @@ from viberary_pipeline.encoders.query_encoder import QueryEncoder
 from viberary_pipeline.errors import IndexBuildError, ViberaryError
 from viberary_pipeline.index.canaries import Canary
 from viberary_pipeline.index.clean import remove_build
-from viberary_pipeline.index.contract import (
+from viberary_pipeline.index.ef_runtime import AIM, ef_runtime_for, needed_ef_runtime
+from viberary_pipeline.index.gate import gate_index, require_encoder
+from viberary_pipeline.index.gate_result import GateResult
+from viberary_pipeline.index.gate_rules import GateRules
+from viberary_pipeline.index.owner import this_process
+from viberary_pipeline.index.preflight import preflight
+from viberary_pipeline.index.progress import Progress
+from viberary_pipeline.index.server import describe_server, vectors_waiting
+from viberary_pipeline.redis_contract import (
     PAGE_FIELDS,
     SEARCH_FIELDS,
     VECTOR,
@@ -39,14 +47,6 @@ from viberary_pipeline.index.contract import (
     record_key,
     search_fields,
 )
-from viberary_pipeline.index.ef_runtime import AIM, ef_runtime_for, needed_ef_runtime
-from viberary_pipeline.index.gate import gate_index, require_encoder
-from viberary_pipeline.index.gate_result import GateResult
-from viberary_pipeline.index.gate_rules import GateRules
-from viberary_pipeline.index.owner import this_process
-from viberary_pipeline.index.preflight import preflight
-from viberary_pipeline.index.progress import Progress
-from viberary_pipeline.index.server import describe_server, vectors_waiting
 from viberary_pipeline.vectors.arrow_files import problem_with
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import redis
 
 from viberary_pipeline.errors import IndexBuildError
-from viberary_pipeline.index.contract import (
+from viberary_pipeline.index.owner import is_dead, read_owner
+from viberary_pipeline.redis_contract import (
     RECORDS,
     as_text,
     document_prefix,
@@ -17,7 +18,6 @@ from viberary_pipeline.index.contract import (
     read_record,
     record_key,
 )
-from viberary_pipeline.index.owner import is_dead, read_owner
 
 log = logging.getLogger(__name__)
 

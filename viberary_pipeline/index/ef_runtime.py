@@ -27,8 +27,8 @@ import numpy as np
 import numpy.typing as npt
 import redis
 
-from viberary_pipeline.index.contract import BuildRecord
 from viberary_pipeline.index.recall import Probes, work_ids_of
+from viberary_pipeline.redis_contract import BuildRecord
 
 AIM = 0.97
 """The recall@10 that is aimed at: what 200 give in an index of 20,000 works."""

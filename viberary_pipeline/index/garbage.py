@@ -19,10 +19,11 @@ from viberary_pipeline.artifacts import ArtifactStore
 from viberary_pipeline.encoders.files import float32_graphs, int8_graphs
 from viberary_pipeline.encoders.quantize import int8_name
 from viberary_pipeline.errors import ArtifactError
+from viberary_pipeline.home_lock import hold_home
 from viberary_pipeline.index.clean import known_builds, orphaned_builds, remove_build, unneeded_builds
-from viberary_pipeline.index.contract import BuildRecord, read_pointer, read_record
 from viberary_pipeline.index.lock import build_lock
 from viberary_pipeline.index.publish import save
+from viberary_pipeline.redis_contract import BuildRecord, read_pointer, read_record
 
 log = logging.getLogger(__name__)
 
@@ -56,16 +57,17 @@ def collect_garbage(client: redis.Redis, home: Path, *, dry_run: bool = False, v
         vectors: Those of texts that no kept documents have, too.
 
     Raises:
+        HomeBusyError: a build is under way in this home.
         IndexBuildError: a build is under way on this Redis.
     """
-    with build_lock(client, wait_seconds=0):
+    with hold_home(home, wait_seconds=0), build_lock(client, wait_seconds=0):
         builds = [*unneeded_builds(client), *orphaned_builds(client)]
         kept = [
             record for build in known_builds(client) if build not in builds and (record := read_record(client, build))
         ]
-        folders, left = _folders(home, kept)
-        garbage = Garbage(tuple(builds), tuple(folders), sum(map(_size, folders)), left)
-        if vectors and not left:
+        folders = _folders(home, kept)
+        garbage = Garbage(tuple(builds), tuple(folders), sum(map(_size, folders)), "")
+        if vectors:
             garbage = _with_vectors(garbage, home, dry_run=dry_run)
         if dry_run:
             return garbage
@@ -80,19 +82,14 @@ def collect_garbage(client: redis.Redis, home: Path, *, dry_run: bool = False, v
     return garbage
 
 
-def _folders(home: Path, kept: Sequence[BuildRecord]) -> tuple[list[Path], str]:
+def _folders(home: Path, kept: Sequence[BuildRecord]) -> list[Path]:
     store, fingerprints = ArtifactStore(home), {record.fingerprint for record in kept}
-    dead, living = store.half_made()
-    jobs = list(_dead_jobs(home / "jobs", fingerprints))
-    if living:
-        # Its stage reads artifacts that need not be the current ones any more.
-        return [*dead, *jobs], f"artifacts and vectors, because a stage is under way ({living[0].parent.name})"
-    graphs = _unneeded_graphs(home, fingerprints)
     needed = {
         "query_encoder": {record.query_encoder for record in kept},
         "documents": {record.documents_key for record in kept},
     }
-    return [*store.unneeded(needed), *graphs, *dead, *jobs], ""
+    graphs, jobs = _unneeded_graphs(home, fingerprints), _dead_jobs(home / "jobs", fingerprints)
+    return [*store.unneeded(needed), *graphs, *store.half_made(), *jobs]
 
 
 def _unneeded_graphs(home: Path, fingerprints: set[str]) -> Iterator[Path]:

@@ -26,7 +26,11 @@ import redis
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
 from viberary_pipeline.errors import GateRefused
 from viberary_pipeline.index.canaries import Canary
-from viberary_pipeline.index.contract import (
+from viberary_pipeline.index.gate_result import INDEX_GATES, GateResult
+from viberary_pipeline.index.gate_rules import GateRules
+from viberary_pipeline.index.recall import K, Probes, work_ids_of
+from viberary_pipeline.index.server import vectors_held
+from viberary_pipeline.redis_contract import (
     VECTOR,
     BuildRecord,
     document_prefix,
@@ -34,10 +38,6 @@ from viberary_pipeline.index.contract import (
     read_pointer,
     read_record,
 )
-from viberary_pipeline.index.gate_result import INDEX_GATES, GateResult
-from viberary_pipeline.index.gate_rules import GateRules
-from viberary_pipeline.index.recall import K, Probes, work_ids_of
-from viberary_pipeline.index.server import vectors_held
 from viberary_pipeline.search.knn import nearest
 
 _TEXTS_COMPARED = 24

@@ -3,7 +3,7 @@
 import redis
 
 from viberary_pipeline.errors import IndexBuildError
-from viberary_pipeline.index.contract import (
+from viberary_pipeline.redis_contract import (
     ALIAS,
     POINTER,
     HnswSettings,

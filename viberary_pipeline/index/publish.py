@@ -13,7 +13,9 @@ import redis
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
 from viberary_pipeline.errors import EncoderError, GateRefused, IndexBuildError, ViberaryError
 from viberary_pipeline.index.clean import known_builds, remove_build
-from viberary_pipeline.index.contract import (
+from viberary_pipeline.index.gate_result import INDEX_GATES, REQUIRED_GATES, GateResult, unmet_gates
+from viberary_pipeline.index.lock import build_lock
+from viberary_pipeline.redis_contract import (
     ALIAS,
     OOM_ALLOWED,
     POINTER,
@@ -28,8 +30,6 @@ from viberary_pipeline.index.contract import (
     read_record,
     record_key,
 )
-from viberary_pipeline.index.gate_result import INDEX_GATES, REQUIRED_GATES, GateResult, unmet_gates
-from viberary_pipeline.index.lock import build_lock
 from viberary_pipeline.search.searcher import encoder_folder
 
 log = logging.getLogger(__name__)

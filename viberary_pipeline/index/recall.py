@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 import redis
 
-from viberary_pipeline.index.contract import BuildRecord
+from viberary_pipeline.redis_contract import BuildRecord
 from viberary_pipeline.search.knn import nearest
 
 K = 10

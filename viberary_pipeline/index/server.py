@@ -13,7 +13,7 @@ from typing import Any
 
 import redis
 
-from viberary_pipeline.index.contract import VECTOR, as_text, index_name
+from viberary_pipeline.redis_contract import VECTOR, as_text, index_name
 
 log = logging.getLogger(__name__)
 

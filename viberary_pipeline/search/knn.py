@@ -5,7 +5,7 @@ from typing import Any
 
 import redis
 
-from viberary_pipeline.index.contract import VECTOR
+from viberary_pipeline.redis_contract import VECTOR
 from viberary_pipeline.search.replies import BuildVanishedError, Command, Row, read_rows, search_command
 
 

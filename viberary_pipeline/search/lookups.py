@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from viberary_pipeline.index.contract import (
+from viberary_pipeline.redis_contract import (
     AUTHOR_KEYS,
     DESCRIPTION,
     NAMES,

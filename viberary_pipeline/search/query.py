@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from viberary_pipeline.errors import QueryError
-from viberary_pipeline.index.name_keys import LONGEST_KEY, words_of
+from viberary_pipeline.name_keys import LONGEST_KEY, words_of
 
 MOST_CHARACTERS = 2000
 """Characters of a query that are read; encoders cut far earlier."""

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from viberary_pipeline.index.name_keys import authors_of, name_variants, spells, title_variants, words_of
+from viberary_pipeline.name_keys import authors_of, name_variants, spells, title_variants, words_of
 from viberary_pipeline.search.query import ParsedQuery
 from viberary_pipeline.search.weights import SearchSettings
 

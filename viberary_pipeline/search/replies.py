@@ -10,7 +10,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from viberary_pipeline.errors import SearchError
-from viberary_pipeline.index.contract import as_text, index_name
+from viberary_pipeline.redis_contract import as_text, index_name
 
 Command = tuple[str | bytes | int, ...]
 

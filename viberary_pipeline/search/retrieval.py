@@ -17,8 +17,8 @@ import numpy.typing as npt
 import redis
 
 from viberary_pipeline.errors import SearchError
-from viberary_pipeline.index.contract import PAGE_FIELDS, VECTOR, BuildRecord, as_text, document_prefix
-from viberary_pipeline.index.name_keys import Copies
+from viberary_pipeline.name_keys import Copies
+from viberary_pipeline.redis_contract import PAGE_FIELDS, VECTOR, BuildRecord, as_text, document_prefix
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.knn import knn_command, similarity
 from viberary_pipeline.search.lookups import (

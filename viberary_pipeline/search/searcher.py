@@ -16,7 +16,7 @@ import redis
 
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
 from viberary_pipeline.errors import EncoderError, QueryError, SearchError, SearchUnavailable, ViberaryError
-from viberary_pipeline.index.contract import (
+from viberary_pipeline.redis_contract import (
     BuildRecord,
     index_info,
     index_is_missing,

@@ -23,7 +23,7 @@ from pydantic import Field
 from redis.commands.search.field import Field as IndexField
 from redis.commands.search.field import NumericField, TagField, TextField, VectorField
 
-from viberary_pipeline.index.name_keys import KEY_SEPARATOR, author_keys, authors_of, title_keys, words_of
+from viberary_pipeline.name_keys import KEY_SEPARATOR, author_keys, authors_of, title_keys, words_of
 
 ALIAS = "viberary:live"
 POINTER = "viberary:pointer"
