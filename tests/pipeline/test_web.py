@@ -21,7 +21,7 @@ from viberary_pipeline.errors import EncoderError, SearchError, SettingsError
 from viberary_pipeline.redis_server.probe import open_client
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.searcher import Hit, Readiness, Searcher, SearchResponse
-from viberary_pipeline.settings import Settings
+from viberary_pipeline.settings import load_settings
 from viberary_pipeline.web.app import EXAMPLES, MAX_FORM_BYTES, SearchBackend, create_app
 from viberary_pipeline.web.presentation import counted, safe_link, shorten
 from viberary_pipeline.web.query_log import QueryLog
@@ -517,7 +517,7 @@ def test_a_port_in_use_is_said_before_anything_is_loaded(tmp_path: Path) -> None
     with listen("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
         # There is no Redis at this address: were it asked first, the error would be another.
-        settings = Settings(home=tmp_path, redis_url="redis://127.0.0.1:1/0", port=port)
+        settings = load_settings(home=tmp_path, redis_url="redis://127.0.0.1:1/0", web_port=port)
         with pytest.raises(SettingsError) as caught:
             serve(settings)
     assert f"127.0.0.1:{port}" in caught.value.expected

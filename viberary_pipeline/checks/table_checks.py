@@ -74,7 +74,7 @@ def _check_spec(spec: ExpectationSpec) -> dg.AssetCheckSpec:
 
 
 def _check_result(table: str, result: ExpectationResult, pages: dict[str, str]) -> dg.AssetCheckResult:
-    """Dagster knows passed and failed only: what was not compared passes, and its outcome and description say so."""
+    """What was not compared is a warning, which stops nothing: Dagster knows no third outcome."""
     metadata: dict[str, Any] = {
         "outcome": result.outcome,
         "expected": result.expected,
@@ -88,11 +88,12 @@ def _check_result(table: str, result: ExpectationResult, pages: dict[str, str]) 
         metadata["accepted"] = "by VIBERARY_ACCEPT_DRIFT"
     if result.examples:
         metadata["examples"] = ", ".join(result.examples)
+    refuses = result.outcome == "failed" and result.severity == "ERROR"
     return dg.AssetCheckResult(
         asset_key=table,
         check_name=result.name,
-        passed=result.outcome != "failed",
-        severity=dg.AssetCheckSeverity.ERROR if result.severity == "ERROR" else dg.AssetCheckSeverity.WARN,
+        passed=result.outcome == "passed",
+        severity=dg.AssetCheckSeverity.ERROR if refuses else dg.AssetCheckSeverity.WARN,
         description=None if result.outcome == "passed" else result.sentence(table),
         metadata=metadata,
     )
