@@ -65,7 +65,7 @@ coverage: setup ## Run all tests, the slow ones too; fail under 90 % of lines an
 test-all: coverage ## The same
 
 .PHONY: lint
-lint: setup ## Check style, formatting, and that no room imports from one above it
+lint: setup ## Check style, formatting, and that no package imports from a higher one
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports --no-logo

@@ -2,8 +2,9 @@
 
 Group `hnsw` with its field `ef_runtime` is the environment variable `VIBERARY_HNSW_EF_RUNTIME`; a setting without a
 group, `home`, is `VIBERARY_HOME`. `python -m viberary_pipeline.settings` prints the reference in docs/settings.md.
-Nothing else in the package reads the environment, apart from what libraries read themselves (`AWS_*`, `HF_*`,
-`DAGSTER_HOME`).
+Nothing else reads a `VIBERARY_` variable. Of others: `DAGSTER_HOME` (`run.py`), what tells a worker its GPU and its
+place in an array job (`embedding/`), where caches lie (`redis_server/openssl.py`), and what libraries read (`AWS_*`,
+`HF_*`).
 """
 
 import dataclasses

@@ -1,1 +1,1 @@
-"""Embedding: jobs of shards, the worker that computes them, and the store that keeps every vector once."""
+"""Embedding: jobs of shards, the worker that computes them, the executors that run it."""

@@ -67,7 +67,10 @@ class ModelSpec:
 
 def _registry() -> dict[str, ModelSpec]:
     text = (files("viberary_pipeline.encoders") / "registry.toml").read_text(encoding="utf-8")
-    specs = [ModelSpec(**entry | {"languages": tuple(entry["languages"])}) for entry in tomllib.loads(text)["encoder"]]
+    specs = [
+        ModelSpec(**entry | {"languages": tuple(entry.get("languages", ()))})
+        for entry in tomllib.loads(text)["encoder"]
+    ]
     return {spec.name: spec for spec in specs}
 
 

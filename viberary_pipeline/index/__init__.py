@@ -1,1 +1,1 @@
-"""The index in Redis: its contract, how it is built and gated, published, rolled back and removed."""
+"""The index in Redis: how it is built and gated, published, rolled back and removed."""

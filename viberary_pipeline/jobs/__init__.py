@@ -1,4 +1,4 @@
-"""Jobs and the weekly schedule."""
+"""Jobs, the weekly schedule, and (`sensors.py`) what ends the machines of failed or cancelled runs."""
 
 import dagster as dg
 

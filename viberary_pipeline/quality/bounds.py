@@ -7,14 +7,15 @@ import tomllib
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from viberary_pipeline.errors import QualityError
 
 BOUNDS = Path(__file__).with_name("bounds.toml")
-TABLES = ("books", "authors", "reviews", "documents")
+CheckedTable = Literal["books", "authors", "reviews", "documents"]
+TABLES: tuple[str, ...] = get_args(CheckedTable)
 
 Severity = Literal["ERROR", "WARN"]
 
@@ -24,7 +25,7 @@ class ExpectationSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    table: Literal["books", "authors", "reviews", "documents"]
+    table: CheckedTable
     name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
     severity: Severity
     expectation: Annotated[str, StringConstraints(pattern=r"^expect_(column|table)_[a-z_]+$")]

@@ -8,10 +8,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-TABLES = ("books", "authors", "reviews")
+from viberary_pipeline.sources import table_specs
+
+TABLES = tuple(name for name, table in table_specs.TABLES.items() if not table.optional)
 """The tables that every build needs."""
 
-OPTIONAL = ("works", "genres", "series")
+OPTIONAL = tuple(name for name, table in table_specs.TABLES.items() if table.optional)
 """The tables that enrich a build where their files are present."""
 
 # The whole file's name without its ending; then other stems that its parts and subsets begin with, in order.

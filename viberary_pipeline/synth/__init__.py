@@ -8,4 +8,7 @@ between versions) and of isal. Catalogues of different sizes do not share record
 Counts, empty shares, editions, authors and reviews per book are those counted in UCSD's files; the mix of languages,
 ratings, votes, lengths and dirt are estimates. Text compresses better than real prose does (gzip -6: 24 % of the JSON
 of reviews where real ones keep about a third); a fast deflate level brings the files near their real sizes.
+
+It is separable: only the command `viberary synth` and the benchmarks use it. Vocabulary, shares and formulas may be
+changed freely; a seed gives other bytes from then on.
 """

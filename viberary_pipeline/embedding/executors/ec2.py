@@ -5,7 +5,7 @@ rights or settings stops at once. A spot loss is submitted again by `run_job`: s
 
 What keeps a machine from running on, each alone enough: it shuts itself down when the worker ends and after a time
 limit, and a shutdown terminates it; whoever waits has a deadline and a stall limit and cancels in `finally`; tags say
-when it expires, for `viberary gpu reap`, cron, and the Dagster sensor on failed runs.
+when it expires, for `viberary gpu reap`, cron, and the Dagster sensors on failed and cancelled runs.
 """
 
 import contextlib

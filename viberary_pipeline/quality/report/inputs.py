@@ -12,9 +12,10 @@ from viberary_pipeline.artifacts import Artifact, ArtifactStore
 from viberary_pipeline.quality.baseline import Comparison, Profile, Source
 from viberary_pipeline.quality.results import ExpectationResult
 from viberary_pipeline.quality.verdict import current_artifact, results_of, validation_stage
+from viberary_pipeline.sources import table_specs
 
-READ_TABLES = ("books", "authors", "reviews", "works", "genres", "series")
-"""The tables that are read from files; the last three are optional."""
+READ_TABLES = tuple(table_specs.TABLES)
+"""The tables that are read from files."""
 
 
 @dataclass(frozen=True)
