@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "tests" / "support"))
 
-from viberary_pipeline.documents import build  # noqa: E402
+from viberary_pipeline.documents import assemble  # noqa: E402
 from viberary_pipeline.documents.recipes import RECIPES  # noqa: E402
 from viberary_pipeline.documents.rules import DocumentRules  # noqa: E402
 from viberary_pipeline.duck import DuckLimits  # noqa: E402
@@ -65,11 +65,13 @@ def documents(raw: Path | None, count: int) -> list[str]:
             raw = folder / "synth"
             write_synthetic(raw, books=4 * count, reviews=24 * count, seed=1, limits=LIMITS)
         (folder / "tables").mkdir()
-        for name in build.TABLES:
+        for name in assemble.TABLES:
             ingest(name, find(name, str(raw)), folder / "tables", LIMITS, reject_ceiling=0.5)
-        tables = {name: folder / "tables" / f"{name}.parquet" for name in build.TABLES}
+        tables = {name: folder / "tables" / f"{name}.parquet" for name in assemble.TABLES}
         (folder / "out").mkdir()
-        build.build_documents(tables, folder / "out", LIMITS, RECIPES["title-first"], DocumentRules(reviews_per_work=3))
+        assemble.build_documents(
+            tables, folder / "out", LIMITS, RECIPES["title-first"], DocumentRules(reviews_per_work=3)
+        )
         import duckdb
 
         query = f"SELECT text FROM '{folder}/out/documents.parquet' ORDER BY hash(work_id) LIMIT {count}"

@@ -11,6 +11,7 @@ import argparse
 import json
 import shutil
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -92,10 +93,10 @@ def main() -> None:
                 for name, kinds in found.items()
                 if name != "float32"
             },
-            "int8_beside_float32": quality(vectors["float32"], vectors["int8"]).to_json(),
-            "int8_by_onnxruntime_alone_beside_float32": quality(
-                vectors["float32"], vectors["int8 by onnxruntime alone"]
-            ).to_json(),
+            "int8_beside_float32": asdict(quality(vectors["float32"], vectors["int8"])),
+            "int8_by_onnxruntime_alone_beside_float32": asdict(
+                quality(vectors["float32"], vectors["int8 by onnxruntime alone"])
+            ),
         }
     text = json.dumps(result, indent=1)
     print(text)

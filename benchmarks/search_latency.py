@@ -169,10 +169,10 @@ def publish_ours(client: redis.Redis, home: Path, documents: Path, vectors: np.n
     import viberary_pipeline.index.build as build
     from viberary_pipeline.redis_contract import SEARCH_FIELDS, BuildRecord, HnswSettings, record_key
 
-    hnsw, name = HnswSettings(ef_runtime=200), build.new_build_name()
+    hnsw, name = HnswSettings(), build.new_build_name()
     record = BuildRecord(
         *(name, "live", "benchmark", ENCODER, encoder.fingerprint, "benchmark", encoder.dimensions),
-        *(hnsw.vector_type, hnsw.m, hnsw.ef_construction, hnsw.ef_runtime, len(vectors)),
+        *(hnsw.vector_type, hnsw.m, hnsw.ef_construction, 200, len(vectors)),
         search_fields=SEARCH_FIELDS,
     )
     client.hset(record_key(name), mapping=dict(record.to_hash()))
