@@ -32,9 +32,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
-import psutil
-
 from viberary_pipeline.errors import ArtifactError
+from viberary_pipeline.machine import process_lives
 from viberary_pipeline.storage import file_signature, write_atomically
 
 log = logging.getLogger(__name__)
@@ -177,6 +176,7 @@ class ArtifactStore:
             links: Of its files, those that `current/` under VIBERARY_HOME links to.
         """
         key = digest({"stage": stage, "inputs": dict(inputs), "settings": dict(settings)})
+        self._sweep(self.root / stage)
         if not force and (known := self.find(stage, key)) is not None:
             self._point(known, links)
             return Produced(known, reused=True)
@@ -193,6 +193,7 @@ class ArtifactStore:
             inputs: Upstream stage to the key of its artifact.
             facts: JSON values.
         """
+        self._sweep(self.root / stage)
         artifact = self._make(stage, key, inputs, {}, lambda _: facts)
         self._point(artifact, ())
         for folder in (self.root / stage).glob("*.*"):
@@ -209,7 +210,6 @@ class ArtifactStore:
         build: Callable[[Path], Mapping[str, Any]],
     ) -> Artifact:
         folder = self.root / stage
-        self._sweep(folder)
         folder.mkdir(parents=True, exist_ok=True)
         temporary = folder / f"{_HALF_MADE}{os.getpid()}-{uuid.uuid4().hex[:8]}"
         temporary.mkdir()
@@ -336,4 +336,4 @@ def _read_object(path: Path) -> dict[str, Any]:
 def _owner_lives(folder: Path) -> bool:
     """Whether the process that fills this `.tmp-{pid}-...` folder is still there."""
     owner = folder.name.split("-")[1]
-    return owner.isdigit() and psutil.pid_exists(int(owner))
+    return owner.isdigit() and process_lives(int(owner))

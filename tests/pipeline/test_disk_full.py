@@ -7,11 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Cli
+import redis
+from homes import Cli
 
 from viberary_pipeline.errors import out_of_room
 
 MOUNTED_KB = 30 * 1024
+
+
+def url_of(client: redis.Redis) -> str:
+    address = client.connection_pool.connection_kwargs
+    return f"redis://{address['host']}:{address['port']}/0"
 
 
 @pytest.fixture
@@ -30,12 +36,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("free_kb", [0, 100, 1500, 6000])
-def test_a_full_disk_is_named_and_what_to_do(small_disk, free_kb):
+def test_a_full_disk_is_named_and_what_to_do(client, small_disk, free_kb):
     """At the start; in Dagster's database; between two stages; within one."""
     home = small_disk / "home"
     home.mkdir()
     (small_disk / "fill").write_bytes(bytes((MOUNTED_KB - free_kb) * 1024 - 4096 * (free_kb > 0)))
-    done = Cli(home)("build", VIBERARY_REDIS_URL="redis://127.0.0.1:1/0")
+    done = Cli(home)("build", VIBERARY_REDIS_URL=url_of(client))  # one that lies on another disk
     assert done.returncode == 1
     last = done.stderr[done.stderr.rindex("\nviberary: ") if "\nviberary: " in done.stderr else 0 :]
     assert "Traceback" not in last

@@ -21,6 +21,7 @@ import pytest
 import redis
 
 from viberary_pipeline.errors import RedisServerError
+from viberary_pipeline.machine import process_lives
 from viberary_pipeline.redis_server import Server, candidates, connect, ensure, launch, openssl, running, stop
 from viberary_pipeline.redis_server.probe import StillLoading, open_client
 from viberary_pipeline.settings import load_settings
@@ -132,7 +133,7 @@ def _result(process: subprocess.Popen[str]) -> Server:
 
 def _kill(server: Server) -> None:
     os.kill(server.pid, signal.SIGKILL)
-    _wait_for(lambda: not psutil.pid_exists(server.pid))
+    _wait_for(lambda: not process_lives(server.pid))
 
 
 def _servers_in(home: Path) -> list[int]:
@@ -212,7 +213,7 @@ def test_stop_saves_and_waits_until_the_server_is_gone(home: Path) -> None:
     with _client(server) as client:
         client.set("key", "value")
     assert stop(home) is True
-    assert not psutil.pid_exists(server.pid)
+    assert not process_lives(server.pid)
     assert running(home) is None
     assert stop(home) is False
     with _client(ensure(home)) as client:
@@ -336,7 +337,7 @@ def test_a_server_whose_home_was_removed_is_ended(home: Path) -> None:
     shutil.rmtree(home / "redis")
     server = ensure(home)
     assert server.pid != lost.pid
-    _wait_for(lambda: not psutil.pid_exists(lost.pid))
+    _wait_for(lambda: not process_lives(lost.pid))
     assert running(home) == server
 
 

@@ -13,9 +13,10 @@ import redis
 from filelock import FileLock, Timeout
 
 from viberary_pipeline.errors import RedisServerError
+from viberary_pipeline.machine import process_lives
 from viberary_pipeline.redis_server.launch import LISTEN_SECONDS, log_tail, start_first_fit, wait_until_usable
 from viberary_pipeline.redis_server.probe import POLL_SECONDS, open_client
-from viberary_pipeline.redis_server.state import Files, Server, adopted, alive, recorded
+from viberary_pipeline.redis_server.state import Files, Server, adopted, recorded
 
 LOADING_SECONDS = 60.0
 STOP_SECONDS = 30.0  # from the end of its save until it is gone
@@ -78,7 +79,7 @@ def _shut_down(files: Files, server: Server) -> None:
         with open_client(server.url, answer_seconds=None) as client:  # a large index takes its time to save
             client.shutdown(save=True)
         deadline = time.monotonic() + STOP_SECONDS
-        while alive(server.pid):
+        while process_lives(server.pid):
             if time.monotonic() > deadline:
                 raise redis.TimeoutError(f"it still runs {STOP_SECONDS:g} s after its save")
             time.sleep(POLL_SECONDS)

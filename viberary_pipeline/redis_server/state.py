@@ -20,6 +20,7 @@ import psutil
 import redis
 
 from viberary_pipeline.errors import RedisServerError
+from viberary_pipeline.machine import process_lives
 from viberary_pipeline.redis_server.candidates import Origin
 from viberary_pipeline.redis_server.probe import CONNECT_SECONDS, POLL_SECONDS, Identity, identify, local_url
 from viberary_pipeline.storage import write_atomically
@@ -60,14 +61,6 @@ def last_port(files: Files) -> int:
     return port if 0 < port < 65536 else 0
 
 
-def alive(pid: int) -> bool:
-    """Whether that process runs. A zombie does not: in a container nobody may ever reap it."""
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
 def record(files: Files, server: Server, run_id: str) -> None:
     """Let later commands find this server."""
     write_atomically(files.state, json.dumps({**asdict(server), "run_id": run_id}, indent=1))
@@ -87,7 +80,7 @@ def recorded(files: Files) -> Server | None:
         server = Server(**state)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    if not alive(server.pid):
+    if not process_lives(server.pid):
         return None
     try:
         found = identify(server.port)
@@ -132,7 +125,7 @@ def _question(process: psutil.Process) -> tuple[int, Identity] | None:
     """
     deadline = time.monotonic() + CONNECT_SECONDS
     port, problem = None, "no answer"
-    while alive(process.pid):
+    while process_lives(process.pid):
         try:
             connections = process.net_connections(kind="tcp4")
             port = next((c.laddr.port for c in connections if c.status == psutil.CONN_LISTEN), None)

@@ -16,12 +16,12 @@ from threading import local
 from typing import IO, NamedTuple
 
 import duckdb
-import psutil
 import pyarrow as pa
 from tqdm import tqdm
 
 from viberary_pipeline.duck import DuckLimits, connect, sql
 from viberary_pipeline.errors import SettingsError
+from viberary_pipeline.machine import process_lives
 from viberary_pipeline.synth.gz import HEAD, GzFile, Piece, deflate
 from viberary_pipeline.synth.plan import MAX_RECORDS, Plan
 from viberary_pipeline.synth.vocabulary import Vocabulary, load_vocabulary
@@ -200,7 +200,7 @@ def _sweep(folder: Path) -> None:
     """Remove what killed processes left half-written; files of living ones stay."""
     for leftover in folder.glob(".synth-*-*"):
         owner = leftover.name.split("-")[1]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+        if owner.isdigit() and not process_lives(int(owner)):
             if leftover.is_dir():
                 shutil.rmtree(leftover, ignore_errors=True)
             else:
