@@ -283,9 +283,9 @@ class ArtifactStore:
             link = self.links / name
             temporary = link.with_name(f".{name}.{uuid.uuid4().hex[:8]}")
             if link.is_dir() and not link.is_symlink():  # of a home that was copied without its links
-                aside = link.with_name(f"{name}.copied-{uuid.uuid4().hex[:8]}")
-                log.warning("%s was no link; it is %s now", link, aside.name)
-                link.rename(aside)
+                copied = link.with_name(f"{name}.copied-{uuid.uuid4().hex[:8]}")
+                log.warning("%s was no link; it is %s now", link, copied.name)
+                link.rename(copied)
             temporary.symlink_to(os.path.relpath(artifact.path / name, self.links))
             temporary.replace(link)
 

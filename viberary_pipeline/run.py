@@ -157,7 +157,7 @@ def _failure(result: dg.ExecuteInProcessResult) -> Failure:
                     GateRefused.exit_code,
                 )
         if event.is_step_failure and (error := event.step_failure_data.error) is not None:
-            return _told(event.step_key or "?", error.cause or error, result.run_id)
+            return _failed_stage(event.step_key or "?", error.cause or error, result.run_id)
     return Failure("rebuild", "the run failed before any stage; see the log above", 1)
 
 
@@ -167,7 +167,7 @@ def _way_on(check: str) -> str:
     return "mend the input or, if it is right, the bound; then build again"
 
 
-def _told(stage: str, error: Any, run: str) -> Failure:
+def _failed_stage(stage: str, error: Any, run: str) -> Failure:
     """An exception (a SerializableErrorInfo) for people: ours by its message, others with a way on."""
     name = error.cls_name or ""
     if name == "DagsterExecutionInterruptedError":
