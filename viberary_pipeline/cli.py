@@ -10,13 +10,16 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from viberary_pipeline import __version__
 from viberary_pipeline.errors import QueryError, SettingsError, ViberaryError, out_of_room
 from viberary_pipeline.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from viberary_pipeline.resources import Pipeline
 
 
 def _redis_errors() -> tuple[type[Any], ...]:
@@ -198,24 +201,22 @@ def _print_response(response: Any, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def evaluate(queries: Path | None, qrels: Path | None, seed: bool, as_json: bool) -> None:
     """Measure the search quality of the live build, beside its baselines, and write the report."""
-    settings = load_settings()
     if (queries is None) != (qrels is None):
         raise click.UsageError("--queries and --qrels go together")
     from viberary_pipeline.evaluation.live import evaluate_live
     from viberary_pipeline.evaluation.page import table_lines
-    from viberary_pipeline.evaluation.queries import judged_set
-    from viberary_pipeline.redis_server import connect
-    from viberary_pipeline.sample import GOLDEN
+    from viberary_pipeline.resources import Pipeline
 
+    pipeline = Pipeline(load_settings())
     result, page = evaluate_live(
-        connect(settings),
-        settings.writable_home(),
+        pipeline.redis,
+        pipeline.home,
         own=(queries, qrels) if queries and qrels else None,
-        judged=[judged_set(GOLDEN)],
-        most=settings.evaluation.items,
-        tuning=settings.search,
-        most_loss=settings.gate.evaluation,
-        seed=_seed_embedded(settings) if seed else None,
+        judged=pipeline.judged,
+        most=pipeline.settings.evaluation.items,
+        tuning=pipeline.settings.search,
+        most_loss=pipeline.settings.gate.evaluation,
+        seed=_seed_embedded(pipeline) if seed else None,
     )
     if as_json:
         click.echo(json.dumps(result))
@@ -226,31 +227,30 @@ def evaluate(queries: Path | None, qrels: Path | None, seed: bool, as_json: bool
     click.echo(f"report: {page}")
 
 
-def _seed_embedded(settings: Settings) -> Any:
+def _seed_embedded(pipeline: "Pipeline") -> Any:
     """What gives `evaluate_live` the original system's vectors; texts of it that are new are embedded."""
     from viberary_pipeline.embedding.embed import embed_missing
-    from viberary_pipeline.embedding.executors.base import Limits
-    from viberary_pipeline.embedding.executors.choice import executor_for, jobs_place
     from viberary_pipeline.embedding.jobs import JobOptions
     from viberary_pipeline.evaluation.seed_baseline import seed_vectors
+
+    settings = pipeline.settings
 
     def embed(texts: Any, model: Any, store: Any) -> None:
         embed_missing(
             texts,
             encoder=model,
             store=store,
-            executor=executor_for(settings),
-            jobs_root=settings.home_dir / "jobs",
-            jobs_at=jobs_place(settings),
+            executor=pipeline.executor,
+            jobs_root=pipeline.home / "jobs",
+            jobs_at=pipeline.jobs,
             shard_rows=settings.embedding.shard_rows,
             # In full precision: int8 has a store of its own.
-            options=JobOptions(device="cuda" if settings.executor != "local" else settings.embedding.device),
-            limits=Limits(settings.embedding.deadline_minutes * 60, settings.embedding.stall_minutes * 60),
+            options=JobOptions(device=pipeline.job_options(None).device),
+            limits=pipeline.limits,
         )
 
-    rules = settings.documents.resolved()
     return lambda record, documents: seed_vectors(
-        *(settings.home_dir, record, documents, settings.encoder, rules, settings.duckdb), embed=embed
+        pipeline.home, record, documents, settings.encoder, pipeline.rules, settings.duckdb, embed=embed
     )
 
 
