@@ -3,20 +3,14 @@
 from viberary_pipeline.assets.data_quality_report import plots_of
 from viberary_pipeline.assets.metadata import counts_table, sample_table
 from viberary_pipeline.assets.stages import Result, Work, stage
-from viberary_pipeline.documents.assemble import TABLES, build_documents
+from viberary_pipeline.documents.assemble import CODE, TABLES, build_documents
 
 
 @stage(
     group="documents",
     kinds={"duckdb", "parquet"},
     reads=TABLES,
-    code=(
-        "documents",
-        "sources/cleaning.py",
-        "sources/languages.py",
-        "sources/sql/text.sql",
-        "sources/sql/languages.sql",
-    ),
+    code=CODE,
     links=("documents.parquet", "same_title_author.parquet"),
 )
 def documents(work: Work) -> Result:

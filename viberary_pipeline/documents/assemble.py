@@ -15,7 +15,6 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as pq
 
-from viberary_pipeline.artifacts import digest
 from viberary_pipeline.documents.recipes import Recipe
 from viberary_pipeline.documents.rules import LIMITS, DocumentRules
 from viberary_pipeline.duck import DuckLimits, connect, copy_to_parquet, duckdb_errors, parquet_glob, sql
@@ -54,19 +53,18 @@ _LAST_READ_BY = {
 }
 _STATEMENTS = ("macros", *_STEPS, "documents", "same_title_author", "exclusions")
 
+CODE = (
+    "documents",
+    "sources/cleaning.py",
+    "sources/languages.py",
+    "sources/sql/text.sql",
+    "sources/sql/languages.sql",
+)
+"""What of this package shapes documents (`code_digest`)."""
+
 # Of about 3 kB each: what DuckDB holds as lists, which cannot spill, and what is sorted at a time.
 _WORKS_AT_ONCE = 100_000
 _ROWS_PER_GROUP = 25_000
-
-
-def statements_digest(recipe: Recipe) -> str:
-    """A digest of everything in the code that shapes documents."""
-    statements = [
-        sql("sources", "text"),
-        sql("sources", "languages"),
-        *(sql("documents", name) for name in _STATEMENTS),
-    ]
-    return digest([statements, asdict(recipe), LIMITS])
 
 
 def build_documents(

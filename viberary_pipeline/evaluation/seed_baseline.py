@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from viberary_pipeline.artifacts import Artifact, ArtifactStore
-from viberary_pipeline.documents.assemble import TABLES, build_documents, statements_digest
+from viberary_pipeline.code_digest import code_digest
+from viberary_pipeline.documents.assemble import CODE, TABLES, build_documents
 from viberary_pipeline.documents.recipes import recipe_named
 from viberary_pipeline.documents.rules import DocumentRules
 from viberary_pipeline.duck import DuckLimits
@@ -66,7 +67,7 @@ def seed_vectors(
     produced = ArtifactStore(home).produce(
         STAGE,
         inputs={table: artifact.key for table, artifact in tables.items()},
-        settings={"sql": statements_digest(recipe), "rules": repr(rules)},
+        settings={"code": code_digest(*CODE), "rules": repr(rules)},
         build=lambda out: build_documents(
             {table: artifact.file(f"{table}.parquet") for table, artifact in tables.items()}, out, limits, recipe, rules
         ),

@@ -15,12 +15,12 @@ those counts, so that it is exact, and one pass serves them all.
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import asdict
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from viberary_pipeline.artifacts import Artifact, ArtifactStore, digest
+from viberary_pipeline.artifacts import Artifact, ArtifactStore
+from viberary_pipeline.code_digest import code_digest
 from viberary_pipeline.errors import QualityError
 from viberary_pipeline.quality.bounds import TABLES
 from viberary_pipeline.quality.distributions import DISTRIBUTIONS, Bins, Distribution
@@ -74,16 +74,13 @@ def profiled(store: ArtifactStore, table: str, limits: "DuckLimits", *, force: b
         ArtifactError: the table has not been made here.
         QualityError: it cannot be measured.
     """
-    from viberary_pipeline.duck import sql
-
     artifact = store.current(table)
 
     def build(out: Path) -> dict[str, Any]:
         parquet = artifact.file(f"{table}.parquet")
         return profile(table, parquet, scratch=out, limits=limits, facts=artifact.facts)
 
-    shapes = [asdict(shape) for shape in DISTRIBUTIONS[table]]
-    measured_by = digest([sql("quality", f"profile_{table}"), shapes, QUANTILES, MOST_CATEGORIES])
+    measured_by = code_digest("quality/profile.py", "quality/distributions.py", f"quality/sql/profile_{table}.sql")
     return store.produce(
         f"{table}_profile", inputs={table: artifact.key}, settings={"by": measured_by}, build=build, force=force
     ).artifact

