@@ -7,17 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import redis
-from homes import Cli
+from homes import Cli, url_of
 
 from viberary_pipeline.errors import out_of_room
 
 MOUNTED_KB = 30 * 1024
-
-
-def url_of(client: redis.Redis) -> str:
-    address = client.connection_pool.connection_kwargs
-    return f"redis://{address['host']}:{address['port']}/0"
 
 
 @pytest.fixture

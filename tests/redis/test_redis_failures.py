@@ -8,8 +8,8 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-import redis
 from builds import built, published
+from homes import url_of
 from works import works
 
 from viberary_pipeline.definitions import build_definitions
@@ -25,10 +25,6 @@ from viberary_pipeline.redis_server import connect
 from viberary_pipeline.settings import load_settings
 
 RULES = GateRules(queries=5)
-
-
-def url_of(client: redis.Redis, *, user: str = "", database: int = 0) -> str:
-    return f"redis://{user}127.0.0.1:{client.connection_pool.connection_kwargs['port']}/{database}"
 
 
 def viberary(home: Path, url: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -116,3 +116,8 @@ def write_gz(path: Path, lines: list[Any]) -> Path:
     with gzip.open(path, "wb") as file:
         file.write(b"".join(line + b"\n" for line in encoded))
     return path
+
+
+def url_of(client: redis.Redis, *, user: str = "", database: int = 0) -> str:
+    """The address of a test's server, as VIBERARY_REDIS_URL takes it."""
+    return f"redis://{user}127.0.0.1:{client.connection_pool.connection_kwargs['port']}/{database}"

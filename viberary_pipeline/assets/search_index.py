@@ -7,7 +7,7 @@ import dagster as dg
 import pyarrow.parquet as pq
 
 from viberary_pipeline.artifacts import digest
-from viberary_pipeline.assets.stages import Result, Work, stage
+from viberary_pipeline.assets.stages import Result, Work, check_outcome, stage
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
 from viberary_pipeline.index.build import IndexSource, build_index
 from viberary_pipeline.index.clean import remove_unneeded
@@ -86,14 +86,10 @@ def search_index(work: Work) -> Result:
 
 
 def gate_check(gate: Mapping[str, Any]) -> dg.AssetCheckResult:
-    """A gate's verdict (`GateResult.to_json`) as the asset check of its name.
-
-    What was not compared is a warning, which stops nothing: Dagster knows no third outcome.
-    """
+    """A gate's verdict (`GateResult.to_json`) as the asset check of its name."""
     return dg.AssetCheckResult(
         check_name=gate["name"],
-        passed=gate["outcome"] == "passed",
-        severity=dg.AssetCheckSeverity.ERROR if gate["outcome"] == "failed" else dg.AssetCheckSeverity.WARN,
+        **check_outcome(gate["outcome"]),
         description=f"{gate['outcome']}: {gate['means']}",
         metadata={name: gate[name] for name in ("outcome", "figure", "bound", "means") if gate[name] is not None},
     )

@@ -160,6 +160,16 @@ def stage(
     return wrap
 
 
+def check_outcome(outcome: str, *, blocks: bool = True) -> dict[str, Any]:
+    """`passed` and `severity` of an asset check, for one of the outcomes passed, failed and not compared.
+
+    What was not compared is a warning, which stops nothing: Dagster knows no third outcome.
+    """
+    refuses = blocks and outcome == "failed"
+    severity = dg.AssetCheckSeverity.ERROR if refuses else dg.AssetCheckSeverity.WARN
+    return {"passed": outcome == "passed", "severity": severity}
+
+
 def _metadata(result: Result, reused: bool) -> dict[str, Any]:
     artifact = result.made.artifact if isinstance(result.made, Produced) else result.made
     rows = {} if result.rows is None else {"dagster/row_count": result.rows}

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from viberary_pipeline.assets.data_quality_report import report_on
-from viberary_pipeline.assets.stages import StageConfig
+from viberary_pipeline.assets.stages import StageConfig, check_outcome
 from viberary_pipeline.quality.bounds import TABLES, ExpectationSpec, expectation_specs
 from viberary_pipeline.quality.results import ExpectationResult
 from viberary_pipeline.quality.validation import validated
@@ -74,7 +74,6 @@ def _check_spec(spec: ExpectationSpec) -> dg.AssetCheckSpec:
 
 
 def _check_result(table: str, result: ExpectationResult, pages: dict[str, str]) -> dg.AssetCheckResult:
-    """What was not compared is a warning, which stops nothing: Dagster knows no third outcome."""
     metadata: dict[str, Any] = {
         "outcome": result.outcome,
         "expected": result.expected,
@@ -88,12 +87,10 @@ def _check_result(table: str, result: ExpectationResult, pages: dict[str, str]) 
         metadata["accepted"] = "by VIBERARY_ACCEPT_DRIFT"
     if result.examples:
         metadata["examples"] = ", ".join(result.examples)
-    refuses = result.outcome == "failed" and result.severity == "ERROR"
     return dg.AssetCheckResult(
         asset_key=table,
         check_name=result.name,
-        passed=result.outcome == "passed",
-        severity=dg.AssetCheckSeverity.ERROR if refuses else dg.AssetCheckSeverity.WARN,
+        **check_outcome(result.outcome, blocks=result.severity == "ERROR"),
         description=None if result.outcome == "passed" else result.sentence(table),
         metadata=metadata,
     )

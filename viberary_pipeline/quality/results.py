@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from viberary_pipeline.index.gate_result import Outcome
 from viberary_pipeline.quality.bounds import Severity
 
-Outcome = Literal["passed", "failed", "not compared"]
 Badge = Literal["error", "warning", "passed", "not compared"]
 
 BADGES: tuple[Badge, ...] = ("error", "warning", "not compared", "passed")
