@@ -6,17 +6,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from viberary_pipeline.artifacts import digest, file_sha256
-from viberary_pipeline.encoders.layout import MODULES, ModelLayout, read_layout
+from viberary_pipeline.encoders.adapter import merged_folder
+from viberary_pipeline.encoders.layout import (
+    MODEL_FILES,
+    MODULES,
+    OTHER_RUNTIMES,
+    ModelLayout,
+    model_files,
+    read_layout,
+)
 from viberary_pipeline.encoders.s3_model import s3_folder
-from viberary_pipeline.encoders.spec import ModelSpec, resolve_spec, spec_of_folder
+from viberary_pipeline.encoders.spec import ModelSpec, resolve_spec
 from viberary_pipeline.errors import EncoderError
-from viberary_pipeline.storage import is_s3
 
 log = logging.getLogger(__name__)
 
-# Weights, configuration, tokenizer; never pickles, never the other runtimes' copies.
-_HUB_FILES = ("*.safetensors", "*.json", "*.txt")
-_HUB_LEFT_OUT = ("onnx/*", "openvino/*")
+ADAPTERS = Path(__file__).parent / "adapters"
+"""The adapters that come with the package."""
 _HUB_TIMEOUT_SECONDS = 5.0
 _LEAST_TOKENS = 8
 
@@ -31,8 +37,7 @@ class ResolvedEncoder:
 
     def model_files(self) -> list[Path]:
         """The files that make the model: weights, tokenizer and configuration, never another runtime's copy."""
-        found = (path for pattern in _HUB_FILES for path in self.folder.rglob(pattern) if path.is_file())
-        return sorted(path for path in found if path.relative_to(self.folder).parts[0] not in ("onnx", "openvino"))
+        return model_files(self.folder)
 
 
 def resolve(name: str, *, max_tokens: int | None = None) -> ResolvedEncoder:
@@ -45,7 +50,7 @@ def resolve(name: str, *, max_tokens: int | None = None) -> ResolvedEncoder:
     Raises:
         EncoderError: unknown, not to be had, not safetensors, or not what the spec says.
     """
-    spec = spec_of_folder(s3_folder(name), source=name) if is_s3(name) else resolve_spec(name)
+    spec = resolve_spec(name)
     if max_tokens is not None:
         if max_tokens < _LEAST_TOKENS:
             raise EncoderError(
@@ -60,12 +65,14 @@ def resolve(name: str, *, max_tokens: int | None = None) -> ResolvedEncoder:
 
 
 def check_encoder(name: str) -> None:
-    """Raise `EncoderError` where the encoder cannot be had or its files do not match its spec; nothing is hashed."""
-    model_folder(spec_of_folder(s3_folder(name), source=name) if is_s3(name) else resolve_spec(name))
+    """Raise `EncoderError` where the encoder cannot be had or its files do not match its spec; no weights are hashed
+    that were hashed before."""
+    model_folder(resolve_spec(name))
 
 
 def model_folder(spec: ModelSpec) -> Path:
-    """The local folder with the encoder's files; one of the hub or of S3 is taken from the cache or downloaded.
+    """The local folder with the encoder's files: taken from a cache or downloaded where they are the hub's or S3's,
+    merged where they are a base and an adapter.
 
     Raises:
         EncoderError: the files cannot be had, hold no safetensors weights, or do not match the spec.
@@ -77,6 +84,9 @@ def model_folder(spec: ModelSpec) -> Path:
         folder = _hub_folder(spec, value)
     elif kind == "s3":
         folder = s3_folder(value)
+    elif kind == "adapter":
+        base = resolve_spec(spec.base)
+        folder = merged_folder(ADAPTERS / value, spec.name, base.name, model_folder(base))
     else:
         folder = Path(value)
     _check(spec, folder, read_layout(folder))
@@ -174,8 +184,8 @@ def _hub_folder(spec: ModelSpec, repository: str) -> Path:
             snapshot_download(
                 repository,
                 revision=listing.sha or revision,
-                allow_patterns=list(_HUB_FILES),
-                ignore_patterns=list(_HUB_LEFT_OUT),
+                allow_patterns=list(MODEL_FILES),
+                ignore_patterns=[f"{runtime}/*" for runtime in OTHER_RUNTIMES],
                 etag_timeout=_HUB_TIMEOUT_SECONDS,
             )
         )

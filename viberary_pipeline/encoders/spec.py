@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from viberary_pipeline.encoders.layout import read_layout
+from viberary_pipeline.encoders.s3_model import s3_folder
 from viberary_pipeline.errors import EncoderError
 from viberary_pipeline.storage import is_s3
 
-SourceKind = Literal["package", "hub", "folder", "s3"]
+SourceKind = Literal["package", "hub", "folder", "s3", "adapter"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,10 @@ class ModelSpec:
     Attributes:
         name: What it is called in settings and reports.
         source: `package:MODULE` (files inside an installed package), `hub:OWNER/NAME` (Hugging Face),
-            `folder:/PATH` (a local sentence-transformers folder) or `s3://BUCKET/PREFIX` (such a folder in S3).
+            `folder:/PATH` (a local sentence-transformers folder) or `s3://BUCKET/PREFIX` (such a folder in S3); empty
+            where there is an adapter.
+        base: With `adapter`: the encoder that it changes, by name, folder or address.
+        adapter: A file in `encoders/adapters/`, or an absolute path (`encoders.adapter` has the format).
         revision: The hub's branch, tag or commit; empty for the other sources.
         dimensions: Length of a vector.
         pooling: How token vectors become one (`mean`, `cls`, ...).
@@ -34,11 +38,13 @@ class ModelSpec:
     """
 
     name: str
-    source: str
     dimensions: int
     pooling: str
     normalize: bool
     max_tokens: int
+    source: str = ""
+    base: str = ""
+    adapter: str = ""
     revision: str = ""
     query_prefix: str = ""
     document_prefix: str = ""
@@ -48,6 +54,8 @@ class ModelSpec:
     @property
     def location(self) -> tuple[SourceKind, str]:
         """The kind of the source, and the module, repository or path. Raises `EncoderError`."""
+        if self.base and self.adapter and not self.source:
+            return "adapter", self.adapter
         if is_s3(self.source):
             return "s3", self.source
         kind, _, value = self.source.partition(":")
@@ -55,8 +63,8 @@ class ModelSpec:
             return kind, value  # type: ignore[return-value]
         raise EncoderError(
             f"The source of the encoder {self.name} cannot be read",
-            expected="package:MODULE, hub:OWNER/NAME, folder:/PATH or s3://BUCKET/PREFIX",
-            found=repr(self.source),
+            expected="package:MODULE, hub:OWNER/NAME, folder:/PATH or s3://BUCKET/PREFIX; or a base with an adapter",
+            found=f"source {self.source!r}, base {self.base!r}, adapter {self.adapter!r}",
             todo="correct the encoder's entry",
         )
 
@@ -78,13 +86,15 @@ REGISTRY: dict[str, ModelSpec] = _registry()
 
 
 def resolve_spec(name: str) -> ModelSpec:
-    """The registered encoder of that name, or the one in the local folder of that path.
+    """The registered encoder of that name, or the one in the folder of that path or S3 address.
 
     Raises:
         EncoderError: neither, or the folder holds no model that can be used.
     """
     if name in REGISTRY:
         return REGISTRY[name]
+    if is_s3(name):
+        return spec_of_folder(s3_folder(name), source=name)
     folder = Path(name).expanduser()
     if not name or not folder.is_dir():
         raise EncoderError(
