@@ -119,7 +119,8 @@ class Settings(BaseSettings):
     )
     encoder: str = Field(
         default="all-MiniLM-L6-v2",
-        description="A registered encoder, or the path or `s3://` address of a sentence-transformers folder.",
+        description="A registered encoder, of the package or of this home, or the path or `s3://` address of a "
+        "sentence-transformers folder.",
     )
     executor: Literal["local", "ec2", "batch"] = Field(
         default="local",

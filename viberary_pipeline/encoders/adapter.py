@@ -140,7 +140,7 @@ def merged_folder(path: Path, name: str, base_name: str, base_folder: Path) -> P
 
     # The adapter states the digest of the base's weights: they need not be hashed to find what was made of them.
     small = {str(file.relative_to(base_folder)): file_sha256(file) for file in files if file not in layout.weights}
-    made_of = [METHOD, file_sha256(path), base_name, small]
+    made_of = [METHOD, name, file_sha256(path), base_name, small]
     return cached_model(digest(made_of), name, fill, size=sum(file.stat().st_size for file in files))
 
 

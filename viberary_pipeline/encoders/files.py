@@ -15,8 +15,10 @@ from viberary_pipeline.encoders.layout import (
     model_files,
     read_layout,
 )
+from viberary_pipeline.encoders.names import resolve_spec
+from viberary_pipeline.encoders.packages import packaged_folder
 from viberary_pipeline.encoders.s3_model import s3_folder
-from viberary_pipeline.encoders.spec import ModelSpec, resolve_spec
+from viberary_pipeline.encoders.spec import ModelSpec
 from viberary_pipeline.errors import EncoderError
 
 log = logging.getLogger(__name__)
@@ -40,17 +42,18 @@ class ResolvedEncoder:
         return model_files(self.folder)
 
 
-def resolve(name: str, *, max_tokens: int | None = None) -> ResolvedEncoder:
+def resolve(name: str, home: Path | None = None, *, max_tokens: int | None = None) -> ResolvedEncoder:
     """Find the encoder `name` (registered, or a sentence-transformers folder, local or in S3) with its files.
 
     Args:
         name: As in `VIBERARY_ENCODER`.
+        home: VIBERARY_HOME, whose encoders are known by name too.
         max_tokens: Cut texts here instead, if that is below the spec's limit.
 
     Raises:
         EncoderError: unknown, not to be had, not safetensors, or not what the spec says.
     """
-    spec = resolve_spec(name)
+    spec = resolve_spec(name, home)
     if max_tokens is not None:
         if max_tokens < _LEAST_TOKENS:
             raise EncoderError(
@@ -64,10 +67,10 @@ def resolve(name: str, *, max_tokens: int | None = None) -> ResolvedEncoder:
     return ResolvedEncoder(spec, folder, fingerprint(spec, folder))
 
 
-def check_encoder(name: str) -> None:
+def check_encoder(name: str, home: Path | None = None) -> None:
     """Raise `EncoderError` where the encoder cannot be had or its files do not match its spec; no weights are hashed
     that were hashed before."""
-    model_folder(resolve_spec(name))
+    model_folder(resolve_spec(name, home))
 
 
 def model_folder(spec: ModelSpec) -> Path:
@@ -81,7 +84,7 @@ def model_folder(spec: ModelSpec) -> Path:
     if kind == "package":
         folder = _package_folder(spec, value)
     elif kind == "hub":
-        folder = _hub_folder(spec, value)
+        folder = (packaged_folder(spec) if spec.packages else None) or _hub_folder(spec, value)
     elif kind == "s3":
         folder = s3_folder(value)
     elif kind == "adapter":
@@ -98,12 +101,20 @@ def fingerprint(spec: ModelSpec, folder: Path) -> str:
     pooling, normalisation, prefixes and token limit. Neither names nor paths count, so two machines agree.
 
     Raises:
-        EncoderError: the files are not whole.
+        EncoderError: the files are not whole, or the weights are not those that the spec states.
     """
     layout = read_layout(folder)
+    weights = [file_sha256(path) for path in layout.weights]
+    if spec.sha256 and weights != [spec.sha256]:
+        raise EncoderError(
+            f"The weights of the encoder {spec.name} are not its publisher's",
+            expected=f"SHA-256 {spec.sha256}",
+            found=f"{', '.join(weights)} in {folder}",
+            todo="remove that folder, and fetch the model again",
+        )
     return digest(
         {
-            "weights": [file_sha256(path) for path in layout.weights],
+            "weights": weights,
             "tokenizer": file_sha256(layout.tokenizer),
             "behaviour": layout.behaviour,
             "pooling": spec.pooling,
@@ -198,7 +209,8 @@ def _hub_folder(spec: ModelSpec, repository: str) -> Path:
             found=f"not cached, and {type(error).__name__}: {str(error).strip().splitlines()[0][:300]}"
             if str(error).strip()
             else f"not cached, and {type(error).__name__}",
-            todo="download it on a machine with a network (hf download), set HF_HOME to that cache, or use "
+            todo=(f"pip install {' '.join(spec.packages)}, which hold it; or " if spec.packages else "")
+            + "download it on a machine with a network (hf download), set HF_HOME to that cache, or use "
             "the encoder all-MiniLM-L6-v2, which comes with the package",
         ) from error
 

@@ -48,7 +48,7 @@ def cached_model(key: str, name: str, fill: Callable[[Path], None], *, size: int
     """
     root = _root()
     folder = root / key / name
-    if _problem(folder) is None:
+    if found_model(key, name) is not None:
         return folder
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -70,6 +70,12 @@ def cached_model(key: str, name: str, fill: Callable[[Path], None], *, size: int
             todo="make room, mend the permissions, or set HF_HOME to a folder that can be written",
         ) from error
     return folder
+
+
+def found_model(key: str, name: str) -> Path | None:
+    """The folder of the model `key`, where it is in the cache and whole."""
+    folder = _root() / key / name
+    return folder if _problem(folder) is None else None
 
 
 def _root() -> Path:

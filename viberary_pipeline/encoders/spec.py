@@ -1,15 +1,14 @@
 """The encoders that the pipeline knows (`registry.toml`): one frozen `ModelSpec` for worker, exporter and search."""
 
+import json
 import tomllib
 from dataclasses import asdict, dataclass
 from importlib.resources import files
-from pathlib import Path
 from typing import Any, Literal
 
-from viberary_pipeline.encoders.layout import read_layout
-from viberary_pipeline.encoders.s3_model import s3_folder
 from viberary_pipeline.errors import EncoderError
 from viberary_pipeline.storage import is_s3
+from viberary_pipeline.typed_json import parse_json
 
 SourceKind = Literal["package", "hub", "folder", "s3", "adapter"]
 
@@ -26,6 +25,9 @@ class ModelSpec:
         base: With `adapter`: the encoder that it changes, by name, folder or address.
         adapter: A file in `encoders/adapters/`, or an absolute path (`encoders.adapter` has the format).
         revision: The hub's branch, tag or commit; empty for the other sources.
+        packages: Distributions that together hold the model as a zip in parts: where all are installed, the hub is not
+            asked (`encoders.packages`).
+        sha256: Of the weights, where they must be these and no others; empty: whatever the source has.
         dimensions: Length of a vector.
         pooling: How token vectors become one (`mean`, `cls`, ...).
         normalize: Whether the model itself ends in scaling to norm 1. The pipeline scales every vector to
@@ -46,6 +48,8 @@ class ModelSpec:
     base: str = ""
     adapter: str = ""
     revision: str = ""
+    packages: tuple[str, ...] = ()
+    sha256: str = ""
     query_prefix: str = ""
     document_prefix: str = ""
     languages: tuple[str, ...] = ()
@@ -70,51 +74,13 @@ class ModelSpec:
 
     def to_json(self) -> dict[str, Any]:
         """The spec as JSON values."""
-        return asdict(self) | {"languages": list(self.languages)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
 
 def _registry() -> dict[str, ModelSpec]:
     text = (files("viberary_pipeline.encoders") / "registry.toml").read_text(encoding="utf-8")
-    specs = [
-        ModelSpec(**entry | {"languages": tuple(entry.get("languages", ()))})
-        for entry in tomllib.loads(text)["encoder"]
-    ]
+    specs = [parse_json(ModelSpec, json.dumps(entry)) for entry in tomllib.loads(text)["encoder"]]
     return {spec.name: spec for spec in specs}
 
 
 REGISTRY: dict[str, ModelSpec] = _registry()
-
-
-def resolve_spec(name: str) -> ModelSpec:
-    """The registered encoder of that name, or the one in the folder of that path or S3 address.
-
-    Raises:
-        EncoderError: neither, or the folder holds no model that can be used.
-    """
-    if name in REGISTRY:
-        return REGISTRY[name]
-    if is_s3(name):
-        return spec_of_folder(s3_folder(name), source=name)
-    folder = Path(name).expanduser()
-    if not name or not folder.is_dir():
-        raise EncoderError(
-            "The encoder is unknown",
-            expected=f"one of {', '.join(sorted(REGISTRY))}, or the path or s3:// address of a sentence-transformers "
-            "folder",
-            found=repr(name),
-            todo="set VIBERARY_ENCODER or --encoder to one of these",
-        )
-    folder = folder.absolute()
-    return spec_of_folder(folder, source=f"folder:{folder}")
-
-
-def spec_of_folder(folder: Path, *, source: str) -> ModelSpec:
-    """The spec that the files in `folder` state, of a model called as the last part of `source`.
-
-    Raises:
-        EncoderError: the folder holds no model that can be used.
-    """
-    layout = read_layout(folder)
-    shared = ("dimensions", "pooling", "normalize", "max_tokens", "query_prefix", "document_prefix")
-    values = {field: getattr(layout, field) for field in shared}
-    return ModelSpec(name=source.rstrip("/").rpartition("/")[2], source=source, **values)

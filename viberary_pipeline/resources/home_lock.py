@@ -21,7 +21,7 @@ def check_ready(settings: Settings) -> None:
         ViberaryError: what is missing, and what to do.
     """
     check_executor(settings)
-    check_encoder(settings.encoder)
+    check_encoder(settings.encoder, settings.home_dir)
     check_usable(connect(settings))
 
 

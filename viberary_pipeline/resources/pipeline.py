@@ -69,7 +69,7 @@ class Pipeline:
     @cached_property
     def encoder(self) -> ResolvedEncoder:
         """The model's files and fingerprint, with the recipe's token limit. Raises `EncoderError`."""
-        return resolve(self.settings.encoder, max_tokens=self.recipe.max_tokens)
+        return resolve(self.settings.encoder, self.home, max_tokens=self.recipe.max_tokens)
 
     @cached_property
     def redis(self) -> redis.Redis:
