@@ -54,6 +54,11 @@ class RedisSettings:
 class QuerySettings:
     """The query encoder that is exported for search."""
 
+    encoder: str = Field(
+        default="",
+        description="Another encoder for queries, in the space of `VIBERARY_ENCODER` (`viberary distil`); unset: the "
+        "same.",
+    )
     precision: Literal["auto", "fp32", "int8"] = Field(
         default="auto", description="`fp32`, `int8`, or `auto`: int8 where it changes next to nothing and is faster."
     )

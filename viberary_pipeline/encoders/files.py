@@ -37,6 +37,11 @@ class ResolvedEncoder:
     folder: Path
     fingerprint: str
 
+    @property
+    def space(self) -> str:
+        """The space of its vectors: the fingerprint of the encoder whose vectors it gives, or its own."""
+        return self.spec.space_fingerprint or self.fingerprint
+
     def model_files(self) -> list[Path]:
         """The files that make the model: weights, tokenizer and configuration, never another runtime's copy."""
         return model_files(self.folder)

@@ -35,6 +35,8 @@ class ModelSpec:
         query_prefix: Put before every query.
         document_prefix: Put before every document.
         max_tokens: Where a text is cut, special tokens included.
+        space: The encoder whose vectors this one was trained to give for queries; empty: it has a space of its own.
+        space_fingerprint: That encoder's fingerprint.
         languages: ISO 639-1 codes; empty: not stated.
         licence: SPDX identifier; empty: not stated.
     """
@@ -52,6 +54,8 @@ class ModelSpec:
     sha256: str = ""
     query_prefix: str = ""
     document_prefix: str = ""
+    space: str = ""
+    space_fingerprint: str = ""
     languages: tuple[str, ...] = ()
     licence: str = ""
 
