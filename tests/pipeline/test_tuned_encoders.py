@@ -2,6 +2,7 @@
 
 import json
 
+from tuned import register_tuned
 
 from viberary_pipeline.artifacts import ArtifactStore
 from viberary_pipeline.encoders import resolve

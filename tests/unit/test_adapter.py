@@ -180,8 +180,20 @@ def test_no_room_for_a_merged_model_is_said_before_it_is_written(base, adapter, 
     monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 1000))
     with pytest.raises(EncoderError, match="cannot be put together") as caught:
         model_folder(spec_of(base, adapter))
-    assert caught.value.found == "0 MB"
+    assert "67 MB needed, 0 MB free" in caught.value.found
     assert [path.name for path in cache.iterdir()] == [".lock"]
+
+
+def test_where_the_cache_cannot_be_written_the_home_takes_the_model(base, adapter, tmp_path, cache):
+    cache.parent.mkdir()
+    cache.write_text("no folder")
+    spec, home = spec_of(base, adapter), tmp_path / "home"
+    folder = model_folder(spec, home)
+    assert folder.parent.parent == home / "models"
+    assert model_folder(spec, home) == folder
+    with pytest.raises(EncoderError, match="cannot be put together") as caught:
+        model_folder(spec)
+    assert caught.value.found.startswith("FileExistsError")
 
 
 def test_an_adapter_travels_with_the_job_as_a_merged_model(base, adapter, tmp_path):

@@ -119,7 +119,7 @@ def read_adapter(path: Path) -> Adapter:
     return adapter
 
 
-def merged_folder(path: Path, name: str, base_name: str, base_folder: Path) -> Path:
+def merged_folder(path: Path, name: str, base_name: str, base_folder: Path, home: Path | None = None) -> Path:
     """The sentence-transformers folder of a base with an adapter merged into it, from the cache or made.
 
     Args:
@@ -127,6 +127,7 @@ def merged_folder(path: Path, name: str, base_name: str, base_folder: Path) -> P
         name: The merged encoder's name.
         base_name: The base's name.
         base_folder: Its files.
+        home: As for `cached_model`.
 
     Raises:
         EncoderError: the adapter is damaged, is of another base, or the cache cannot be written.
@@ -141,7 +142,7 @@ def merged_folder(path: Path, name: str, base_name: str, base_folder: Path) -> P
     # The adapter states the digest of the base's weights: they need not be hashed to find what was made of them.
     small = {str(file.relative_to(base_folder)): file_sha256(file) for file in files if file not in layout.weights}
     made_of = [METHOD, name, file_sha256(path), base_name, small]
-    return cached_model(digest(made_of), name, fill, size=sum(file.stat().st_size for file in files))
+    return cached_model(digest(made_of), name, fill, size=sum(file.stat().st_size for file in files), home=home)
 
 
 def weights_sha256(folder: Path) -> str:

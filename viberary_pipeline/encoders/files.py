@@ -68,17 +68,17 @@ def resolve(name: str, home: Path | None = None, *, max_tokens: int | None = Non
                 todo="choose a greater number, or leave it out",
             )
         spec = replace(spec, max_tokens=min(max_tokens, spec.max_tokens))
-    folder = model_folder(spec)
+    folder = model_folder(spec, home)
     return ResolvedEncoder(spec, folder, fingerprint(spec, folder))
 
 
 def check_encoder(name: str, home: Path | None = None) -> None:
     """Raise `EncoderError` where the encoder cannot be had or its files do not match its spec; no weights are hashed
     that were hashed before."""
-    model_folder(resolve_spec(name, home))
+    model_folder(resolve_spec(name, home), home)
 
 
-def model_folder(spec: ModelSpec) -> Path:
+def model_folder(spec: ModelSpec, home: Path | None = None) -> Path:
     """The local folder with the encoder's files: taken from a cache or downloaded where they are the hub's or S3's,
     merged where they are a base and an adapter.
 
@@ -89,12 +89,12 @@ def model_folder(spec: ModelSpec) -> Path:
     if kind == "package":
         folder = _package_folder(spec, value)
     elif kind == "hub":
-        folder = (packaged_folder(spec) if spec.packages else None) or _hub_folder(spec, value)
+        folder = (packaged_folder(spec, home) if spec.packages else None) or _hub_folder(spec, value)
     elif kind == "s3":
         folder = s3_folder(value)
     elif kind == "adapter":
         base = resolve_spec(spec.base)
-        folder = merged_folder(ADAPTERS / value, spec.name, base.name, model_folder(base))
+        folder = merged_folder(ADAPTERS / value, spec.name, base.name, model_folder(base, home), home)
     else:
         folder = Path(value)
     _check(spec, folder, read_layout(folder))

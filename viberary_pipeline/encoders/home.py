@@ -138,5 +138,5 @@ def register(
             target = scratch / MODEL / path.relative_to(model)  # type: ignore[arg-type]
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
-        model_folder(registered_spec(scratch, name=name))  # what cannot be used is not registered
+        model_folder(registered_spec(scratch, name=name), home)  # what cannot be used is not registered
     return folder

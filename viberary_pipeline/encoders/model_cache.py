@@ -1,6 +1,6 @@
 """Models that are put together on this machine: from a base and an adapter, from packages, from S3.
 
-They lie beside the Hugging Face hub's cache::
+They lie beside the Hugging Face hub's cache, or, where that cannot be written, in `VIBERARY_HOME/models`::
 
     {HF_HOME}/viberary/{key}/{name}/...     the model, a sentence-transformers folder
     {HF_HOME}/viberary/{key}/files.json     the SHA-256 and signature of each of its files
@@ -10,6 +10,7 @@ temporary folder that is renamed when whole. Whoever asks gets it verified: a fi
 signature (`storage.file_signature`) has changed, and a damaged model is made anew.
 """
 
+import errno
 import json
 import logging
 import os
@@ -33,7 +34,7 @@ _UNUSED_SECONDS = 30 * 24 * 3600
 _SPARE_BYTES = 64 << 20  # room to leave on the disk
 
 
-def cached_model(key: str, name: str, fill: Callable[[Path], None], *, size: int) -> Path:
+def cached_model(key: str, name: str, fill: Callable[[Path], None], *, size: int, home: Path | None = None) -> Path:
     """The folder of the model `key`, found or made. Two processes that ask at once make it once.
 
     Args:
@@ -41,47 +42,61 @@ def cached_model(key: str, name: str, fill: Callable[[Path], None], *, size: int
         name: Its name, that of the folder.
         fill: Writes the model into the empty folder that it is given.
         size: Its bytes, which the disk must have room for.
+        home: VIBERARY_HOME, which takes it where the cache cannot be written.
 
     Raises:
-        EncoderError: the cache cannot be written, or its disk has no room.
+        EncoderError: neither can be written, or has room.
         Whatever `fill` raises; nothing is left then.
     """
-    root = _root()
-    folder = root / key / name
-    if found_model(key, name) is not None:
-        return folder
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        with FileLock(root / ".lock"):
-            if (problem := _problem(folder)) is not None:
-                if folder.exists():
-                    log.warning("the model in %s is damaged (%s): it is made anew", folder, problem)
-                _sweep(root)
-                _require_room(root, name, size)
-                with replacing_folder(folder.parent) as scratch:
-                    (scratch / name).mkdir()
-                    fill(scratch / name)
-                    (scratch / _FILES).write_text(json.dumps(_describe(scratch / name)), encoding="utf-8")
-    except OSError as error:
-        raise EncoderError(
-            f"The encoder {name} cannot be put together on this machine",
-            expected=f"a folder that this user may write, at {root}",
-            found=f"{type(error).__name__}: {error}",
-            todo="make room, mend the permissions, or set HF_HOME to a folder that can be written",
-        ) from error
-    return folder
+    if (found := found_model(key, name, home)) is not None:
+        return found
+    problems = []
+    for root in _roots(home):
+        try:
+            _make(root, key, name, fill, size)
+        except OSError as error:
+            problems.append(f"{type(error).__name__}: {error}")
+        else:
+            return root / key / name
+    raise EncoderError(
+        f"The encoder {name} cannot be put together on this machine",
+        expected=f"a folder that this user may write, with room in it, at {' or '.join(map(str, _roots(home)))}",
+        found="; ".join(problems),
+        todo="make room, mend the permissions, or set HF_HOME to a folder that can be written",
+    )
 
 
-def found_model(key: str, name: str) -> Path | None:
-    """The folder of the model `key`, where it is in the cache and whole."""
-    folder = _root() / key / name
-    return folder if _problem(folder) is None else None
+def found_model(key: str, name: str, home: Path | None = None) -> Path | None:
+    """The folder of the model `key`, where there is one and it is whole."""
+    folders = (root / key / name for root in _roots(home))
+    return next((folder for folder in folders if _problem(folder) is None), None)
 
 
-def _root() -> Path:
+def _roots(home: Path | None) -> list[Path]:
     from huggingface_hub.constants import HF_HOME
 
-    return Path(HF_HOME) / "viberary"
+    return [Path(HF_HOME) / "viberary", *([home.absolute() / "models"] if home is not None else [])]
+
+
+def _make(root: Path, key: str, name: str, fill: Callable[[Path], None], size: int) -> None:
+    folder = root / key / name
+    root.mkdir(parents=True, exist_ok=True)
+    with FileLock(root / ".lock"):
+        problem = _problem(folder)
+        if problem is None:  # another process was faster
+            return
+        if folder.exists():
+            log.warning("the model in %s is damaged (%s): it is made anew", folder, problem)
+        _sweep(root)
+        free = shutil.disk_usage(root).free
+        if free < size + _SPARE_BYTES:
+            raise OSError(
+                errno.ENOSPC, f"{(size + _SPARE_BYTES) / 1e6:,.0f} MB needed, {free / 1e6:,.0f} MB free", str(root)
+            )
+        with replacing_folder(folder.parent) as scratch:
+            (scratch / name).mkdir()
+            fill(scratch / name)
+            (scratch / _FILES).write_text(json.dumps(_describe(scratch / name)), encoding="utf-8")
 
 
 def _describe(folder: Path) -> dict[str, tuple[str, list[int]]]:
@@ -113,14 +128,3 @@ def _sweep(root: Path) -> None:
             killed = folder.name.startswith(".")
             if killed or time.time() - (folder / _FILES).stat().st_mtime > _UNUSED_SECONDS:
                 shutil.rmtree(folder, ignore_errors=True)
-
-
-def _require_room(root: Path, name: str, size: int) -> None:
-    free = shutil.disk_usage(root).free
-    if free < size + _SPARE_BYTES:
-        raise EncoderError(
-            f"The encoder {name} cannot be put together on this machine",
-            expected=f"{(size + _SPARE_BYTES) / 1e6:,.0f} MB free on the disk of {root}",
-            found=f"{free / 1e6:,.0f} MB",
-            todo="make room, or set HF_HOME to a folder on another disk",
-        )

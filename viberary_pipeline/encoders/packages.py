@@ -25,14 +25,14 @@ _PART = re.compile(r".+\.zip\.(\d+)")
 _MOST_UNPACKED = 2  # times the zip's size
 
 
-def packaged_folder(spec: ModelSpec) -> Path | None:
+def packaged_folder(spec: ModelSpec, home: Path | None = None) -> Path | None:
     """The folder of the model whose parts are in `spec.packages`; None where not all of these are installed.
 
     Raises:
         EncoderError: the packages hold something else, or the cache cannot be written.
     """
     key = digest(["packages", spec.name, spec.sha256])
-    if (found := found_model(key, spec.name)) is not None:
+    if (found := found_model(key, spec.name, home)) is not None:
         return found
     parts = _parts(spec)
     if not parts:
@@ -54,7 +54,7 @@ def packaged_folder(spec: ModelSpec) -> Path | None:
         if found != spec.sha256:
             raise _unusable(spec, f"SHA-256 {found}")
 
-    return cached_model(key, spec.name, fill, size=(1 + _MOST_UNPACKED) * size)
+    return cached_model(key, spec.name, fill, size=(1 + _MOST_UNPACKED) * size, home=home)
 
 
 def _parts(spec: ModelSpec) -> list[Path]:
