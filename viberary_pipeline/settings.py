@@ -54,6 +54,11 @@ class RedisSettings:
 class QuerySettings:
     """The query encoder that is exported for search."""
 
+    encoder: str = Field(
+        default="",
+        description="Another encoder for queries, in the space of `VIBERARY_ENCODER` (`viberary distil`); unset: the "
+        "same.",
+    )
     precision: Literal["auto", "fp32", "int8"] = Field(
         default="auto", description="`fp32`, `int8`, or `auto`: int8 where it changes next to nothing and is faster."
     )
@@ -119,7 +124,8 @@ class Settings(BaseSettings):
     )
     encoder: str = Field(
         default="all-MiniLM-L6-v2",
-        description="A registered encoder, or the path or `s3://` address of a sentence-transformers folder.",
+        description="A registered encoder, of the package or of this home, or the path or `s3://` address of a "
+        "sentence-transformers folder.",
     )
     executor: Literal["local", "ec2", "batch"] = Field(
         default="local",
