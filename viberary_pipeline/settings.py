@@ -123,7 +123,7 @@ class Settings(BaseSettings):
         description="A folder, an `s3://bucket/prefix`, or one books file of either; unset: the bundled sample.",
     )
     encoder: str = Field(
-        default="all-MiniLM-L6-v2",
+        default="viberary-minilm-v1",
         description="A registered encoder, of the package or of this home, or the path or `s3://` address of a "
         "sentence-transformers folder.",
     )

