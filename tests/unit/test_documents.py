@@ -19,7 +19,8 @@ LIMITS = DuckLimits("1GB", 2)
 COLUMNS = {
     "books": """book_id VARCHAR, work_id VARCHAR, title VARCHAR, description VARCHAR, "language" VARCHAR,
         publication_year INTEGER, average_rating DOUBLE, ratings_count BIGINT, text_reviews_count BIGINT, link VARCHAR,
-        authors STRUCT(author_id VARCHAR, "role" VARCHAR)[] DEFAULT [], series VARCHAR[] DEFAULT []""",
+        authors STRUCT(author_id VARCHAR, "role" VARCHAR)[] DEFAULT [], series VARCHAR[] DEFAULT [],
+        popular_shelves VARCHAR[] DEFAULT [], shelf_counts INTEGER[] DEFAULT []""",
     "authors": 'author_id VARCHAR, "name" VARCHAR',
     "reviews": """review_id VARCHAR, book_id VARCHAR, rating INTEGER, review_text VARCHAR, text_length INTEGER,
         text_hash UBIGINT, n_votes INTEGER""",
@@ -159,6 +160,7 @@ def test_editions_of_a_work_become_one_document(tmp_path):
             "thin": False,
             "genres": ["revenge", "sea"],
             "series": ["Old Books", "Whales & Men"],
+            "shelves": [],
             "text": text,
             "text_hash": hashlib.sha256(text.encode()).hexdigest(),
         }
@@ -198,15 +200,17 @@ def test_no_missing_part_erases_the_text(tmp_path, recipe):
         recipe,
     )
     texts = {document["book_id"]: document["text"] for document in documents}
+    title_first = {
+        "1": "Only a Title. Only a Title.",
+        "2": "With Author. With Author by Ann.",
+        "3": "With Description. With Description. Described.",
+        "4": f"With Review. With Review. {LONG}",
+    }
     assert (
         texts
         == {
-            "title-first": {
-                "1": "Only a Title. Only a Title.",
-                "2": "With Author. With Author by Ann.",
-                "3": "With Description. With Description. Described.",
-                "4": f"With Review. With Review. {LONG}",
-            },
+            "title-shelves": title_first,
+            "title-first": title_first,
             "seed": {
                 "1": "Only a Title",
                 "2": "With Author Ann",
@@ -360,7 +364,7 @@ def test_no_books_is_an_error(tmp_path):
 
 
 def test_an_unknown_recipe_is_named():
-    with pytest.raises(SettingsError, match="seed, title-first"):
+    with pytest.raises(SettingsError, match="seed, title-first, title-shelves"):
         recipe_named("sprout")
 
 

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from viberary_pipeline.documents.recipes import Recipe
 from viberary_pipeline.documents.rules import LIMITS, DocumentRules
+from viberary_pipeline.documents.shelves import shelf_variables
 from viberary_pipeline.duck import DuckLimits, connect, copy_to_parquet, duckdb_errors, parquet_glob, sql
 from viberary_pipeline.errors import RawDataError
 from viberary_pipeline.sources.cleaning import register_text
@@ -42,6 +43,9 @@ _STEPS = (
     "credits",
     "genre_lists",
     "series_lists",
+    "shelf_names",
+    "shelf_votes",
+    "shelf_lists",
 )
 # Their texts would fill the memory, and what DuckDB spills it reads again for every portion.
 _ON_DISK = ("review_texts", "book_texts")
@@ -50,6 +54,7 @@ _LAST_READ_BY = {
     "distinct_reviews": "eligible_reviews",
     "review_candidates": "distinct_reviews",
     "review_texts": "review_candidates",
+    "shelf_lists": "shelf_votes",
 }
 _STATEMENTS = ("macros", *_STEPS, "documents", "same_title_author", "exclusions")
 
@@ -94,6 +99,7 @@ def build_documents(
             connection,
             {
                 **LIMITS,
+                **shelf_variables(),
                 **asdict(rules),
                 "candidates": rules.candidates,
                 "most_review": recipe.review_characters,
@@ -144,7 +150,7 @@ def prepare(connection: duckdb.DuckDBPyConnection, recipe: Recipe) -> None:
     register_text(connection)
     register_languages(connection)
     connection.execute(sql("documents", "macros"))
-    parts = "title, author, description, genres, series, reviews"
+    parts = "title, author, description, genres, series, shelves, reviews"
     connection.execute(f"CREATE OR REPLACE TEMP MACRO text_of({parts}) AS {recipe.macro}({parts})")
 
 
