@@ -9,14 +9,20 @@ encoders in the JSON. Documents are made by the real `build_documents`, vectors 
 - known items of the catalogue: titles, authors and titles, sentences of descriptions, and reviews that no text holds:
   what must not be lost.
 
+- held-out sentence: a sentence of the description asks for its work, whose text is embedded without it. It is all that
+  a build could judge smoothing by on its own.
+
 `ndcg` is nDCG@10, `success` the share of queries with a right work among the first ten; each [mean, low, high] with a
 95 % bootstrap interval over queries. `less_base` is the paired difference of nDCG@10 to vectors of the texts alone.
 """
 
 import argparse
+import gzip
 import json
+import random
 import re
 import tempfile
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +35,6 @@ from recipes import Candidate, Encoder, documents_of, ingest_all, known_item_que
 
 from viberary_pipeline.documents.recipes import RECIPES
 from viberary_pipeline.evaluation.queries import judged_set, trec_set
-from viberary_pipeline.index.smoothing import smoothed
 from viberary_pipeline.ranking_metrics import DEPTH, bootstrap, ndcg
 from viberary_pipeline.sample import GOLDEN
 from viberary_pipeline.sample.write import write_sample
@@ -53,7 +58,39 @@ FIELD_WEIGHTS = (0.03, 0.06, 0.12)
 VECTOR_WEIGHTS = (0.1, 0.2, 0.4)
 SMOOTHINGS = ((5, 0.3), (5, 0.5), (20, 0.5), (20, 1.0))
 
+_BLOCK_BYTES = 64 << 20  # of the cosines that smoothing holds at once
+
 Scores = NDArray[np.float32]
+
+
+def smoothed(vectors: NDArray[np.float32], *, nearest: int, weight: float) -> NDArray[np.float32]:
+    """Each vector plus `weight` times the mean of its nearest others, by cosine, with norm 1 again.
+
+    Exact. Time grows with the square of the number of vectors, memory does not: one block of cosines is held beside
+    the result.
+
+    Args:
+        vectors: (works, dim), norm 1.
+        nearest: How many others; fewer where there are fewer.
+        weight: 0 changes nothing.
+
+    Returns:
+        float32 (works, dim), norm 1. Equal vectors that stand in the same surroundings stay equal.
+    """
+    count = min(nearest, len(vectors) - 1)
+    if count < 1 or weight == 0:
+        return vectors.copy()
+    moved = np.empty_like(vectors)
+    rows = max(1, _BLOCK_BYTES // (vectors.itemsize * len(vectors)))
+    for first in range(0, len(vectors), rows):
+        block = vectors[first : first + rows]
+        cosines = block @ vectors.T
+        cosines[np.arange(len(block)), np.arange(first, first + len(block))] = -np.inf
+        found = np.argpartition(-cosines, count - 1, axis=1)[:, :count]
+        # One neighbour at a time: all of them at once would be `count` blocks.
+        mean = sum(vectors[found[:, place]] for place in range(count)) / np.float32(count)
+        moved[first : first + rows] = block + np.float32(weight) * mean
+    return moved / np.linalg.norm(moved, axis=1, keepdims=True)
 
 
 def bm25(fields: Sequence[str], queries: Sequence[str]) -> Scores:
@@ -119,11 +156,25 @@ def measure(tables: dict[str, Path], encode: Encoder, judged: dict[str, list[tup
         "ways": {},
     }
     found = systems(documents, encode, [query for pairs in queries.values() for query, _ in pairs])
+    sentences, without = held_out(rows, encode)
+    if sentences:
+        queries["held-out sentence"] = sentences
+        result["queries"]["held-out sentence"] = len(sentences)
+        asked = encode([query for query, _ in sentences])
+        moved = {BASE: without} | {
+            f"smoothed: {nearest} nearest, {weight}": smoothed(without, nearest=nearest, weight=weight)
+            for nearest, weight in SMOOTHINGS
+        }
+        for name, matrix in found.items():
+            rest = asked @ moved[name].T if name in moved else np.full((len(asked), len(works)), np.nan, np.float32)
+            found[name] = np.concatenate([matrix, rest])
     first = 0
     for kind, pairs in queries.items():
         values: dict[str, NDArray[np.float64]] = {}
         part, first = slice(first, first + len(pairs)), first + len(pairs)
         for name, scores in found.items() if pairs else ():
+            if np.isnan(scores[part]).any():
+                continue  # not a way of these queries
             orders = [[works[index] for index in np.argsort(-row, kind="stable")[:DEPTH]] for row in scores[part]]
             values[name] = np.array([ndcg(order, grades) for order, (_, grades) in zip(orders, pairs, strict=True)])
             right = [
@@ -138,6 +189,33 @@ def measure(tables: dict[str, Path], encode: Encoder, judged: dict[str, list[tup
     return result
 
 
+def held_out(rows: Sequence[dict], encode: Encoder) -> tuple[list[tuple[str, dict[str, int]]], NDArray[np.float32]]:
+    """Up to 300 sentences with the works they are of; and the vectors of all works, of these without their sentence."""
+    queries, texts = [], [row["text"] for row in rows]
+    for place in sorted(range(len(rows)), key=lambda place: zlib.crc32(rows[place]["work_id"].encode())):
+        row = rows[place]
+        sentences = [part for part in re.split(r"(?<=[.!?])\s+", row["description"]) if 8 <= len(part.split()) <= 30]
+        if len(sentences) > 2 and sentences[-1] in row["text"] and len(queries) < 300:
+            texts[place] = row["text"].replace(sentences[-1], "")
+            queries.append((sentences[-1], {row["work_id"]: 1}))
+    return queries, encode(texts)
+
+
+def misplace_shelves(books: Path, share: float) -> None:
+    """Give that share of all shelves to another book: readers err, and the sample's shelves are its author's labels."""
+    chosen = random.Random(0)
+    with gzip.open(books, "rt", encoding="utf-8") as lines:
+        records = [json.loads(line) for line in lines if line.startswith('{"isbn') and line.endswith("}\n")]
+    names = [shelf["name"] for record in records for shelf in record["popular_shelves"][1:]]
+    for record in records if share else ():
+        for shelf in record["popular_shelves"]:
+            if chosen.random() < share:
+                shelf["name"] = chosen.choice(names)
+    if share:
+        with gzip.open(books, "wt", encoding="utf-8") as lines:
+            lines.writelines(json.dumps(record) + "\n" for record in records)
+
+
 def interval(values: NDArray[np.float64]) -> list[float]:
     return [round(figure, 4) for figure in bootstrap(values)]
 
@@ -149,6 +227,9 @@ def macro_of(name: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--raw", type=Path, help="a folder with a catalogue to measure instead of the sample")
+    parser.add_argument(
+        "--wrong", type=float, default=0.0, help="of the sample's shelves, the share that is another book's"
+    )
     parser.add_argument("--encoder", default=recipes.ENCODER, help=f"default {recipes.ENCODER}")
     parser.add_argument("--queries", type=Path, action="append", default=[], help="judged queries, id TAB text")
     parser.add_argument("--qrels", type=Path, action="append", default=[], help="their judgements, as TREC has them")
@@ -166,10 +247,12 @@ def main() -> None:
         tables.mkdir()
         if not options.raw:
             write_sample(raw)
+            misplace_shelves(raw / "goodreads_books.json.gz", options.wrong)
             sets["golden"] = judged_set(GOLDEN)
         judged = {name: [(query.text, dict(query.grades)) for query in found.queries] for name, found in sets.items()}
         measured = measure(ingest_all(raw, tables), encode, judged)
     name = f"{options.raw.name if options.raw else 'bundled sample'}, {options.encoder}"
+    name += f", {options.wrong:.0%} of the shelves wrong" if options.wrong else ""
     before = json.loads(options.out.read_text(encoding="utf-8")) if options.out and options.out.exists() else {}
     text = json.dumps(before | {name: measured}, indent=1, ensure_ascii=False)
     text = re.sub(r"\[\s+([^\[\]{}]+?)\s+\]", lambda found: f"[{' '.join(found[1].split())}]", text)

@@ -92,6 +92,18 @@ def test_rare_shelves_come_before_common_ones_and_ties_by_name(tmp_path):
     assert found[0] == ["melancholy", "slow burn", "aardvarks", "fantasy"]
 
 
+@pytest.mark.parametrize("name", ["anna-s-nursery", "jo-s", "mary-s-books", "peter-s-xx"])
+def test_somebodys_own_shelf_is_private_and_a_possessive_that_is_a_word_is_not(tmp_path, name):
+    found = shelves_of(tmp_path, {name: 99, "women-s-history": 9, "Women's history": 8, "gothic": 9})
+    assert found == [["womens history", "gothic"]]
+
+
+def test_rarity_weighs_no_more_below_a_share_of_the_works(tmp_path):
+    works = [{"quirky": 5, "noir": 6}, {"noir": 6}, *[{}] * 8]
+    assert shelves_of(tmp_path, *works, rarest_shelf=0.0)[0] == ["quirky", "noir"]
+    assert shelves_of(tmp_path, *works, rarest_shelf=0.2)[0] == ["noir", "quirky"]
+
+
 def test_what_no_two_readers_call_a_work_is_private(tmp_path):
     assert shelves_of(tmp_path, {"grandma-attic": 1, "gothic": 2}, {"grandma-attic": 1}) == [["gothic"], []]
 
@@ -139,6 +151,7 @@ def test_the_rules_hold_no_contradiction(tmp_path):
     variables = shelf_variables()
     with connect(LIMITS, tmp_path) as connection:
         prepare(connection, RECIPES["title-shelves"])
+        _set_variables(connection, variables)
         names = variables["shelf_spellings"]
         plain = connection.execute("SELECT [plain_shelf(n) FOR n IN $names]", {"names": list(names)}).fetchone()
         assert plain == (list(names),)

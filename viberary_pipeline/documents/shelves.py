@@ -13,8 +13,9 @@ def shelf_variables() -> dict[str, Any]:
     """What `sql/shelf_*.sql` and the macros of shelves read by getvariable().
 
     Returns:
-        `most_shelves`, `least_readers`, `least_shelf_share`, `longest_shelf`: as the TOML says. `private_shelves`: an
-        RE2 pattern that finds a private name. `shelf_fillers`: one of a word at the end that adds nothing.
+        `most_shelves`, `least_readers`, `least_shelf_share`, `rarest_shelf`, `longest_shelf`: as the TOML says. RE2
+        patterns: `private_shelves` finds a private name, `shelf_possessives` a possessive that is a word of its own,
+        `shelf_fillers` a word at the end that adds nothing.
         `shelf_words` and `shelf_words_spelled`, `shelf_spellings` and `shelf_spellings_shown`: in parallel, a word
         (a name) and its one spelling.
     """
@@ -25,10 +26,12 @@ def shelf_variables() -> dict[str, Any]:
         "most_shelves": rules["most"],
         "least_readers": rules["least_readers"],
         "least_shelf_share": rules["least_share"],
+        "rarest_shelf": rules["rarest"],
         "longest_shelf": rules["longest"],
         "private_shelves": "|".join(
             (f"^{_any_of(private['names'])}$", f"(?:^|-){_any_of(private['words'])}(?:-|$)", *private["patterns"])
         ),
+        "shelf_possessives": f"((?:^|-){_any_of(rules['possessives'])})-s(-|$)",
         "shelf_fillers": f"-{_any_of(rules['fillers'])}$",
         "shelf_words": tuple(rules["words"]),
         "shelf_words_spelled": tuple(rules["words"].values()),

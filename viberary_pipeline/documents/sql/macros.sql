@@ -51,12 +51,12 @@ CREATE OR REPLACE TEMP MACRO text_title_shelves(title, author, description, genr
 CREATE OR REPLACE TEMP MACRO text_seed(title, author, description, genres, series, shelves, reviews) AS
     concat_ws(' ', reviews[1], title, description, author);
 
--- The plain form of a shelf's name: lower case, letters and digits, one hyphen between words; ''s' joined to its word
--- ('Children's_lit', 'children-s-lit': childrens-lit). '' where nothing is left.
+-- The plain form of a shelf's name: lower case, letters and digits, one hyphen between words ('Sci_Fi!': sci-fi), no
+-- apostrophe ('Children's_lit', 'children-s-lit': childrens-lit). '' where nothing is left.
 CREATE OR REPLACE TEMP MACRO plain_shelf(name) AS
     regexp_replace(
         trim(regexp_replace(regexp_replace(lower(nfc_normalize(name)), '[''’]', '', 'g'), '[^\p{L}\p{M}\p{N}]+', '-', 'g'), '-'),
-        '(\p{L}{2})-s(-|$)', '\1s\2', 'g'
+        getvariable('shelf_possessives'), '\1s\2', 'g'
     );
 
 -- The same for singular and plural and wherever hyphens stand (sci-fi, scifi; cozy-mystery, cozy-mysteries). It is a

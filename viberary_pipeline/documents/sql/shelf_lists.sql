@@ -1,14 +1,14 @@
 -- shelf_lists: one row per work with telling shelves: their names, most telling first.
 -- Inputs: shelf_votes, shelf_names, wanted_works, credits.
--- Variables, from shelves.toml: most_shelves, least_readers, least_shelf_share.
--- weight: ln(1 + readers of the work on this shelf) * ln(1 + works / works on this shelf), as tf-idf has it. Both are
+-- Variables, from shelves.toml: most_shelves, least_readers, least_shelf_share, rarest_shelf.
+-- weight: ln(1 + readers of the work on this shelf) * ln(1 + 1 / share of the works on this shelf), as tf-idf has it. Both are
 -- smoothed, so that no shelf weighs nothing. Rounded, so that the machine does not show; of equal ones the first by
 -- the alphabet.
 -- Dropped: shelves on which no two readers put one work; those with less than that share of the readers of the work's
 -- most used one; those that only name its authors, whom the text names anyway; all beyond the most.
 CREATE TEMP TABLE shelf_lists AS
 WITH rarities AS (
-    SELECT shelf_no, ln(1 + (SELECT count(*) FROM wanted_works) / count(*)) AS rarity
+    SELECT shelf_no, ln(1 + 1 / greatest(count(*) / (SELECT count(*) FROM wanted_works), getvariable('rarest_shelf'))) AS rarity
     FROM shelf_votes
     GROUP BY shelf_no
     HAVING max(readers) >= getvariable('least_readers')
