@@ -233,9 +233,12 @@ def main() -> None:
     parser.add_argument("--encoder", default=recipes.ENCODER, help=f"default {recipes.ENCODER}")
     parser.add_argument("--queries", type=Path, action="append", default=[], help="judged queries, id TAB text")
     parser.add_argument("--qrels", type=Path, action="append", default=[], help="their judgements, as TREC has them")
+    parser.add_argument("--texts", type=int, default=len(TEXTS), help="how many of the texts with shelves are tried")
     parser.add_argument("--threads", type=int, default=2, help="torch's threads (default 2)")
     parser.add_argument("--out", type=Path, help="the JSON to write, or to add to")
     options = parser.parse_args()
+    for name in list(TEXTS)[options.texts :]:
+        del TEXTS[name]
     recipes.BODIES |= {macro_of(name): parts for name, parts in TEXTS.items()}
     recipes.add_macros()
     encode = Encoder(options.threads, options.encoder)

@@ -19,8 +19,7 @@ LIMITS = DuckLimits("1GB", 2)
 COLUMNS = {
     "books": """book_id VARCHAR, work_id VARCHAR, title VARCHAR, description VARCHAR, "language" VARCHAR,
         publication_year INTEGER, average_rating DOUBLE, ratings_count BIGINT, text_reviews_count BIGINT, link VARCHAR,
-        authors STRUCT(author_id VARCHAR, "role" VARCHAR)[] DEFAULT [], series VARCHAR[] DEFAULT [],
-        popular_shelves VARCHAR[] DEFAULT [], shelf_counts INTEGER[] DEFAULT []""",
+        authors STRUCT(author_id VARCHAR, "role" VARCHAR)[] DEFAULT [], series VARCHAR[] DEFAULT []""",
     "authors": 'author_id VARCHAR, "name" VARCHAR',
     "reviews": """review_id VARCHAR, book_id VARCHAR, rating INTEGER, review_text VARCHAR, text_length INTEGER,
         text_hash UBIGINT, n_votes INTEGER""",
@@ -650,3 +649,25 @@ def test_plain_english(tmp_path, text, plain):
     with connect(LIMITS, tmp_path) as connection:
         prepare(connection, RECIPES["title-first"])
         assert connection.execute("SELECT is_plainly_english($text::VARCHAR)", {"text": text}).fetchone() == (plain,)
+
+
+def test_shelves_of_all_editions_are_in_the_document_and_in_the_default_text(tmp_path, monkeypatch):
+    columns = {"books": COLUMNS["books"] + ", popular_shelves VARCHAR[], shelf_counts INTEGER[]"}
+    monkeypatch.setattr(f"{__name__}.COLUMNS", COLUMNS | columns)
+    edition = {"work_id": "1", "title": "Rebecca", "description": "A house."}
+    _, documents = build(
+        tmp_path,
+        [
+            {**edition, "book_id": "1", "popular_shelves": ["to-read", "gothic"], "shelf_counts": [99, 3]},
+            {**edition, "book_id": "2", "popular_shelves": ["unreliable_narrator", "owned"], "shelf_counts": [4, 2]},
+            {"book_id": "3", "work_id": "2", "title": "Empty", "popular_shelves": None, "shelf_counts": None},
+        ],
+        recipe="title-shelves",
+    )
+    assert [(d["shelves"], d["text"]) for d in documents] == [
+        (
+            ["unreliable narrator", "gothic"],
+            "Rebecca. Rebecca. Readers shelve it as: unreliable narrator, gothic. A house.",
+        ),
+        ([], "Empty. Empty."),
+    ]
