@@ -133,7 +133,9 @@ class Settings(BaseSettings):
         "([operations](operations.md#a-gpu-in-aws)).",
     )
     recipe: str = Field(
-        default="title-first", description="How the text of a work is put together; `seed` is the original system's."
+        default="title-shelves",
+        description="How the text of a work is put together: `title-first` leaves readers' shelves out, `seed` is the "
+        "original system's.",
     )
     accept_drift: bool = Field(
         default=False, description="Publish even though the data fell far behind the published build's."
