@@ -17,8 +17,8 @@ class Filters:
     """Which works may be found.
 
     Attributes:
-        languages: Any of them. They may be given as people spell them ("English", "eng", "en-US") and are kept as BCP 47
-            primary subtags, each once; "und" stands for unknown. Empty: all.
+        languages: Any of them; empty: all. They may be given as people spell them ("English", "eng", "en-US") and are
+            kept as BCP 47 primary subtags, each once; "und" stands for unknown.
         min_reviews: Least number of reviews, over all editions.
         years: First and last year of publication, or None. A work without a year is in no range.
     """
@@ -79,7 +79,7 @@ class Filters:
         return " ".join(parts)
 
     def __str__(self) -> str:
-        """The filter in words: "language en or fr, at least 10 reviews, published 1990 to 1999"; "" if there is none."""
+        """The filter in words: "language en or fr, at least 10 reviews, published from 1990"; "" if there is none."""
         parts = []
         if self.languages:
             parts.append(f"language {' or '.join(self.languages)}")

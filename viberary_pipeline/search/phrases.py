@@ -93,11 +93,8 @@ def about_the_book(text: str) -> str:
     if len(text.split()) < rules["least_words"]:
         return text
     sentences, words = _of_readers("sentences"), _of_readers("words")
-    kept = []
-    for sentence in _SENTENCE_END.split(text):
-        if not sentences.search(sentence) and len(words_of(left := words.sub(" ", sentence))) > 3:
-            kept.append(" ".join(left.split()))
-    return " ".join(kept) or text
+    others = [words.sub(" ", s) for s in _SENTENCE_END.split(text) if not sentences.search(s)]
+    return " ".join(word for sentence in others if len(words_of(sentence)) > 3 for word in sentence.split()) or text
 
 
 def _without_negations(text: str) -> tuple[str, tuple[Excluded, ...]]:
