@@ -11,6 +11,7 @@ from importlib.resources import files
 from viberary_pipeline.name_keys import key_of, words_of
 from viberary_pipeline.redis_contract import UNKNOWN_LANGUAGE
 
+_CODE = re.compile("[a-z]{2,3}")
 _TAG = re.compile(r"([a-z]{2,3})(?:[-_.@][a-z0-9_.@-]*)?")
 _BRACKETED = re.compile(r"\s*\([^()]*\)")
 
@@ -21,18 +22,20 @@ def language_subtag(typed: str) -> str | None:
     Case, accents, a region ("en-US", "British English", "Chinese (Taiwan)") and blanks do not matter. "und" and
     "unknown" are `UNKNOWN_LANGUAGE`.
     """
-    text, known = typed.strip().lower(), _subtags()
-    tag = _TAG.fullmatch(text)
+    text, (codes, names) = typed.strip().lower(), _subtags()
+    if (tag := _TAG.fullmatch(text)) and tag[1] in codes:
+        return codes[tag[1]]
     words = words_of(_BRACKETED.sub("", text))
-    if tag and tag[1] in known:
-        return known[tag[1]]
-    return known.get(key_of(text)) or known.get("".join(words)) or (known.get(words[-1]) if len(words) > 1 else None)
+    return names.get(key_of(text)) or names.get("".join(words)) or (names.get(words[-1]) if len(words) > 1 else None)
 
 
 @cache
-def _subtags() -> dict[str, str]:
+def _subtags() -> tuple[dict[str, str], dict[str, str]]:
+    """{code: subtag} and {key of a name: subtag}."""
     data = tomllib.loads(files("viberary_pipeline.search").joinpath("languages.toml").read_text(encoding="utf-8"))
-    subtags = {code: code for code in data["others"]["codes"].split()}
+    codes = {code: code for code in (UNKNOWN_LANGUAGE, *data["others"]["codes"].split())}
+    names = {"unknown": UNKNOWN_LANGUAGE}
     for subtag, spellings in data["names"].items():
-        subtags |= dict.fromkeys((subtag, *spellings.split()), subtag)
-    return subtags | dict.fromkeys((UNKNOWN_LANGUAGE, "unknown"), UNKNOWN_LANGUAGE)
+        for spelling in (subtag, *spellings.split()):
+            (codes if _CODE.fullmatch(spelling) else names)[spelling] = subtag
+    return codes, names
