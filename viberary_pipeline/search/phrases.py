@@ -75,7 +75,7 @@ def remainder(text: str) -> str:
     fillers = re.compile(f"(?:{'|'.join(_rules()['like']['fillers'])})(?!\\w)[ ,;:.!?-]*", re.IGNORECASE)
     while match := fillers.match(text):
         text = text[match.end() :]
-    return text.strip(" ,;:.!?-–—")
+    return re.sub(r"[\s,;]+please\W*$", "", text, flags=re.IGNORECASE).strip(" ,;:.!?-–—")
 
 
 def joined(text: str) -> int | None:

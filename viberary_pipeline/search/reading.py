@@ -197,7 +197,8 @@ def _look_up(client: redis.Redis, build: str, asked: Mapping[str, str]) -> dict[
     near = {
         name: words
         for name in queries
-        if not found[name].found and (words := corrections(read_spelling(replies[name, "spelling"])))
+        if not (found[name].titles or found[name].authors)
+        and (words := corrections(read_spelling(replies[name, "spelling"])))
     }
     again = {n: names_command(build, queries[n], words, _MOST_WORKS, asked[n]) for n, words in near.items()}
     rows = {name: read_rows(reply) for name, reply in ask(client, again).items()}
@@ -231,9 +232,29 @@ def _without(record: BuildRecord, reading: Reading, phrases: Phrases) -> Reading
 
 
 def _not_holding(fields: Sequence[str], terms: Sequence[str]) -> str:
-    """The filter of works that do not hold these words side by side in any of the fields."""
-    held = f"@{'|'.join(fields)}:({' '.join(terms)})"
-    return f"-({held}=>{{$slop: 1; $inorder: true;}})" if len(terms) > 1 else f"-{held}"
+    """The filter of works that do not hold these words, each in any number, side by side in one of the fields.
+
+    RediSearch looks for no other forms of a word that is negated.
+    """
+    words = " ".join(f"({'|'.join(_numbers_of(term))})" for term in terms)
+    near = "=>{$slop: 1; $inorder: true;}" if len(terms) > 1 else ""
+    return f"-(@{'|'.join(fields)}:({words}){near})"
+
+
+def _numbers_of(word: str) -> list[str]:
+    """A word in the singular and in the plural, by English rules; forms that are no words do no harm."""
+    forms = {word, f"{word}s", f"{word}es"}
+    for ending, others in (
+        ("s", [""]),
+        ("es", [""]),
+        ("ies", ["y"]),
+        ("ves", ["f", "fe"]),
+        ("y", ["ies"]),
+        ("f", ["ves"]),
+    ):
+        if word.endswith(ending) and not word.endswith("ss") and len(word) > len(ending) + 2:
+            forms |= {word.removesuffix(ending) + other for other in others}
+    return sorted(forms)
 
 
 def _by_author(reading: Reading, phrases: Phrases, name: _Named) -> Reading:
