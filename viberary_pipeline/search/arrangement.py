@@ -7,6 +7,7 @@ results are the same however many are asked for.
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from viberary_pipeline.name_keys import Copies, key_of
 from viberary_pipeline.search.companions import Kind, accompanies
@@ -80,15 +81,21 @@ def authors_later(most: int, asked_for: Callable[[str], bool]) -> Callable[[Resu
     placed: Counter[str] = Counter()
 
     def belongs_later(work: Result) -> bool:
-        authors = {key_of(name): name for name in writers_of(work.fields["author"])}
-        authors = {key: name for key, name in authors.items() if key and key not in NOBODY}
+        authors = _writers(work.fields["author"])
         many = [name for key, name in authors.items() if placed[key] >= most]
-        if work.named != "title" and many and not any(map(asked_for, authors.values())):
+        if many and work.named != "title" and not any(map(asked_for, authors.values())):
             return True
         placed.update(authors.keys())
         return False
 
     return belongs_later
+
+
+@lru_cache(maxsize=10_000)
+def _writers(author: str) -> dict[str, str]:
+    """{key of a name: the name} of those who wrote a work and are somebody."""
+    names = {key_of(name): name for name in writers_of(author)}
+    return {key: name for key, name in names.items() if key and key not in NOBODY}
 
 
 def writers_of(author: str) -> list[str]:

@@ -81,6 +81,7 @@ def asked_for(text: str) -> AskedFor | None:
     return None
 
 
+@lru_cache(maxsize=50_000)
 def _is_about(title: str, other: str) -> bool:
     """Whether a title holds that of another work, or names the series that the other says it is of."""
     words, short = words_of(title), min(title_keys(other), key=len, default="")
@@ -90,9 +91,9 @@ def _is_about(title: str, other: str) -> bool:
 
 
 def _holds(words: Sequence[str], key: str) -> bool:
-    """Whether words side by side make the key."""
-    starts = (words[at:] for at in range(len(words)))
-    return any(key in accumulate(start) for start in starts)
+    """Whether words side by side make the key; a single word only where it is the first or the last."""
+    several = any(key in list(accumulate(words[at:]))[1:] for at in range(len(words)))
+    return several or key in (words[0], words[-1])
 
 
 @cache

@@ -131,6 +131,8 @@ def _not_wanted(text: str, match: re.Match[str]) -> tuple[int, list[str]] | None
     end = at = 0
     while item := _item(tokens, at):
         first, after, whole = item
+        if tokens[first][0].lower() in rules["unless_before"]:
+            break
         follows = tokens[after][0].lower() if after < len(tokens) else ""
         # "no vampires and lots of humour": what follows "and" is not wanted only where the clause ends with it.
         if items and tokens[at - 1][0].lower() in rules["joints"] and (follows[:1].isalnum() or not whole):

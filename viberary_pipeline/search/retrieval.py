@@ -293,7 +293,9 @@ def _arranged(
 
     is_companion = companions_later(titles, reading.kind)
     is_one_more = authors_later(tuning.per_author, is_asked_for) if tuning.per_author else lambda _: False
-    shown = without_copies((work for work in found if not is_hidden(work)), copies)
+    if reading.start:
+        found = (work for work in found if not is_hidden(work))
+    shown = without_copies(found, copies)
     return later(shown, lambda work: is_companion(work) or is_one_more(work))
 
 
@@ -326,9 +328,9 @@ def _with_fields(
     while start < len(works):
         batch = next_batch(works, start, size)
         start += len(batch)
-        fetched |= ask(
-            client, {w.key: _page_command(w.key, w.cosine is not None) for w in batch if w.key not in fetched}
-        )
+        if any(work.key not in fetched for work in batch):  # those that may take the place of copies come along
+            ahead = [w for w in (*batch, *works[start : start + _SPARE]) if w.key not in fetched]
+            fetched |= ask(client, {w.key: _page_command(w.key, w.cosine is not None) for w in ahead})
         pages = {work.key: _read_page(fetched[work.key], record) for work in batch}
         for work in break_ties(batch, {key: int(page["review_count"] or 0) for key, page in pages.items()}):
             page = pages[work.key]
