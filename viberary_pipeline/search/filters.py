@@ -55,7 +55,7 @@ class Filters:
         for typed, subtag in subtags.items():
             if subtag is None:
                 raise QueryError(
-                    "That is no language",
+                    f"No language is called {typed[:40]!r}",
                     expected="a language's code or name, such as en, eng, en-US, English or Deutsch; und: unknown",
                     found=repr(typed[:40]),
                     todo="correct the language, or leave it out",
