@@ -1,5 +1,7 @@
 """What phrases of a query say, before any catalogue is asked."""
 
+import time
+
 import pytest
 
 from viberary_pipeline.search.phrases import Phrases, about_the_book, remainder
@@ -135,3 +137,12 @@ def test_a_long_request_is_read_without_what_it_says_of_the_reader():
 @pytest.mark.parametrize("text", ["Please help me!", "thanks in advance " * 20, "a boy and a dragon", ""])
 def test_a_short_text_and_one_of_the_reader_alone_stay(text):
     assert about_the_book(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["books like " + "a, " * 660, "books like " + "one and " * 240, "not a, " * 280, "-a " * 660]
+)
+def test_the_longest_query_is_read_at_once(text):
+    started = time.perf_counter()
+    assert len(Phrases.read(text).like) <= 24
+    assert time.perf_counter() - started < 0.2

@@ -16,7 +16,7 @@ _TOKEN = re.compile(r"[\w'-]*\w[\w'-]*|[^\w\s]")
 _MINUS = re.compile(r"""(?<!\S)-(?:"([^"]+)"|([^\W\d_][\w'-]*))""")
 _SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)]*\s+|\n+")
 _LONGEST_ITEM = 3  # words of one thing that is not wanted
-_MOST_NAMES = 12  # readings of what "like" is followed by
+_MOST_STARTS, _MOST_ENDS = 4, 6  # of names after "like"
 
 
 @dataclass(frozen=True)
@@ -213,13 +213,14 @@ def _names_after_like(text: str) -> tuple[int, tuple[Name, ...]]:
     starts = [match.end()]
     for start in starts:
         cuts = {len(text), *(end.start() for end in ends.finditer(text, start))}
-        for end in sorted(cuts, reverse=True):
+        for end in sorted(sorted(cuts)[:_MOST_ENDS], reverse=True):
             name = text[start:end].strip(" \"'“”")
             if name and words_of(name):
                 names.append(Name(name, start, end))
-            if (gap := joined(text[end:])) and end + gap not in starts and end + gap < len(text):
+            gap = joined(text[end:])
+            if gap and end + gap < len(text) and end + gap not in starts and len(starts) < _MOST_STARTS:
                 starts.append(end + gap)
-    return match.start(), tuple(sorted(names, key=lambda name: (name.start, -name.end))[-_MOST_NAMES:])
+    return match.start(), tuple(sorted(names, key=lambda name: (name.start, -name.end)))
 
 
 @cache

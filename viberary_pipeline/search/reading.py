@@ -29,6 +29,7 @@ from viberary_pipeline.search.spelling import corrections
 _MOST_WORKS = 105  # of a name: as many as can be shown, and some that turn out to be copies
 _STARTING_WORKS = 10  # of an author whose like is asked for
 _MOST_SHOWN = 3  # names of authors in a note
+_LONGEST_SHOWN = 60  # characters of what is left out, in a note
 _SMALL_WORDS = frozenset(("a", "an", "the", "of", "by"))
 _ANY_BOOK = "a good book"
 """What is embedded where a query says only what is not wanted."""
@@ -227,7 +228,7 @@ def _without(record: BuildRecord, reading: Reading, phrases: Phrases) -> Reading
         text=phrases.wish,
         embedded=phrases.wish if words_of(phrases.wish) else _ANY_BOOK,
         where=" ".join([reading.where, *parts]).strip(),
-        notes=(f"left out: {', '.join(one.typed for one in phrases.excluded)}",),
+        notes=(f"left out: {', '.join(one.typed[:_LONGEST_SHOWN] for one in phrases.excluded)}",),
     )
 
 
