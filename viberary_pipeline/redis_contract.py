@@ -71,7 +71,7 @@ def search_fields(title: str, author: str, language: str | None, genres: Sequenc
         AUTHOR_KEYS: KEY_SEPARATOR.join(author_keys(author)),
         NAMES: " ".join(words_of(" ".join([title, *authors_of(author)]))),
         LANGUAGE: language or UNKNOWN_LANGUAGE,
-        GENRES: ", ".join(genres),
+        **({GENRES: ", ".join(genres)} if genres else {}),
     }
 
 

@@ -135,7 +135,7 @@ def test_a_query_looks_as_far_as_the_finished_index_needs(client, source, monkey
         return ask(server, commands)
 
     monkeypatch.setattr("viberary_pipeline.search.retrieval.ask", listen)
-    tuning = SearchSettings(lexical_weight=0, find_names=False)
+    tuning = SearchSettings(lexical_weight=0, find_names=False, per_author=0)
     find(client, record, "x", lambda _: data.vectors[0], 10, filters=Filters(), tuning=tuning, if_live=False)
     find_like(client, record, f"{document_prefix(record.build)}w0".encode(), 10, filters=Filters())
     assert len(asked) == 2
