@@ -131,7 +131,7 @@ def _narrowing(command: Any) -> Any:
     for option in (
         click.option("--years", metavar="FROM-TO", help="Years of publication: 1990-1999, 1990- or -1999."),
         click.option("--min-reviews", default=0, type=click.IntRange(0), help="Least number of reviews."),
-        click.option("--language", "languages", multiple=True, help="Only this language (en, fr, und: unknown)."),
+        click.option("--language", "languages", multiple=True, help="Only this language: en, English, und (unknown)."),
     ):
         command = option(command)
     return command
@@ -146,7 +146,8 @@ def search(
     query: tuple[str, ...], k: int, languages: tuple[str, ...], min_reviews: int, years: str | None, as_json: bool
 ) -> None:
     """Search the live index. The words of QUERY are one query; '-' reads one query per line."""
-    searcher, filters = _searcher(load_settings()), _filters(languages, min_reviews, years)
+    filters = _filters(languages, min_reviews, years)
+    searcher = _searcher(load_settings())
     if query != ("-",):
         _print_response(searcher.search(" ".join(query), k, filters), as_json)
         return
@@ -190,6 +191,8 @@ def _print_response(response: Any, as_json: bool) -> None:
         click.echo(json.dumps(response.to_json()))
         return
     click.echo(f"{response.query}")
+    for note in response.notes:
+        click.echo(f"  ({note})")
     for hit in response.results:
         click.echo(f"  {hit.rank:>3}. {hit.score:.3f}  {hit.title} — {hit.author or 'unknown author'}")
 

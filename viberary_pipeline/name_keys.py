@@ -43,6 +43,12 @@ def title_variants(title: str) -> list[list[str]]:
     return variants
 
 
+def is_whole(words: Sequence[str], title: str) -> bool:
+    """Whether words are the whole title: its series and a leading article do not count, its subtitle does."""
+    whole = words_of(_BRACKETED.sub("", title) or title)
+    return list(words) in (whole, whole[1:] if whole and whole[0] in _ARTICLES else whole, words_of(title))
+
+
 def title_keys(title: str) -> list[str]:
     """The keys of a title's variants, whole first."""
     return list(dict.fromkeys("".join(variant)[:LONGEST_KEY] for variant in title_variants(title)))

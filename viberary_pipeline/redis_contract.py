@@ -38,6 +38,7 @@ TITLE_KEYS = "title_keys"
 AUTHOR_KEYS = "author_keys"
 NAMES = "names"
 DESCRIPTION = "description"
+GENRES = "genres"
 LANGUAGE = "language"
 UNKNOWN_LANGUAGE = "und"
 PAGE_FIELDS = ("work_id", "book_id", "title", "author", "description", "link", "review_count", "year")
@@ -46,9 +47,9 @@ VectorType = Literal["FLOAT32", "FLOAT16"]
 
 _NUMPY_TYPE = {"FLOAT32": "<f4", "FLOAT16": "<f2"}
 
-SEARCH_FIELDS = 1
+SEARCH_FIELDS = 2
 """What the index holds beside vectors, in `BuildRecord.search_fields`: 0 nothing (builds of older versions), 1 words,
-keys of names, filters."""
+keys of names, filters, 2 genres too."""
 
 BuildState = Literal["building", "refused", "ready", "live", "previous"]
 
@@ -63,13 +64,14 @@ def index_name(build: str) -> str:
     return f"viberary:idx:{build}"
 
 
-def search_fields(title: str, author: str, language: str | None) -> dict[str, str]:
+def search_fields(title: str, author: str, language: str | None, genres: Sequence[str] = ()) -> dict[str, str]:
     """The fields of a document that are for searching alone; `author` names all that the page names."""
     return {
         TITLE_KEYS: KEY_SEPARATOR.join(title_keys(title)),
         AUTHOR_KEYS: KEY_SEPARATOR.join(author_keys(author)),
         NAMES: " ".join(words_of(" ".join([title, *authors_of(author)]))),
         LANGUAGE: language or UNKNOWN_LANGUAGE,
+        **({GENRES: ", ".join(genres)} if genres else {}),
     }
 
 
@@ -124,6 +126,7 @@ class HnswSettings:
             ),
             TextField(NAMES),
             TextField(DESCRIPTION),
+            TextField(GENRES),
             TagField(TITLE_KEYS, separator=KEY_SEPARATOR, case_sensitive=True),
             TagField(AUTHOR_KEYS, separator=KEY_SEPARATOR, case_sensitive=True),
             TagField("book_id", case_sensitive=True),

@@ -118,6 +118,28 @@ def test_search_json_is_one_line_per_query_as_given(published):
             ]
 
 
+def test_what_was_understood_stands_above_the_results_and_in_json(published):
+    told = published.cli("search", "castle without vampires", "-k", "1")
+    assert told.stdout.splitlines()[:2] == ["castle without vampires", "  (left out: vampires)"]
+    done = published.cli("search", "-", "--json", "-k", "1", stdin="castle without vampires\ncastle\n")
+    assert [json.loads(line).get("notes") for line in done.stdout.splitlines()] == [["left out: vampires"], None]
+
+
+def test_a_language_is_taken_as_people_spell_it_or_refused_by_name(published):
+    of_code, of_name = (
+        published.cli("search", "love", "--json", "--language", language) for language in ("fr", "français")
+    )
+    assert of_code.returncode == of_name.returncode == 0
+    assert of_code.stdout == of_name.stdout
+    assert json.loads(of_code.stdout)["results"]
+    for command in (["search", "love"], ["similar", "1"]):
+        refused = published.cli(*command, "--language", "Elvish")
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert "No language is called 'Elvish'" in refused.stderr
+    empty = json.loads(published.cli("search", "love", "--json", "--language", "Swahili").stdout)
+    assert (empty["results"], empty["notes"]) == ([], ["no book is left by the filter: language sw"])
+
+
 def test_one_bad_line_ends_no_batch(published):
     queries = ["love", "gollum frodo gollum", " ", "ein Krimi frodo, ein Krimi", "war"]
     done = published.cli("search", "-", "--json", "-k", "3", stdin="\n".join(queries) + "\n")

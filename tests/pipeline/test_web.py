@@ -92,6 +92,24 @@ def shown_books(page: str) -> list[tuple[int, str, str]]:
 # What readers get
 
 
+def test_a_language_is_taken_as_people_spell_it_or_refused_by_name(client: FlaskClient) -> None:
+    def answer(language: str) -> Any:
+        return client.get("/search", query_string={"query": "love", "language": language, "format": "json"})
+
+    assert answer("fr").json == answer("français").json == answer("French, fra").json
+    assert answer("fr").json["results"]
+    refused = answer("Elvish")
+    assert (refused.status_code, refused.json) == (400, {"error": "No language is called 'Elvish'", "status": 400})
+    nothing = client.get("/search", query_string={"query": "love", "language": "Swahili"})
+    assert (nothing.status_code, "no book is left by the filter: language sw" in nothing.text) == (200, True)
+
+
+def test_the_page_says_what_it_left_out(client: FlaskClient) -> None:
+    page = client.get("/search", query_string={"query": "castle without vampires"})
+    assert '<p class="note">left out: vampires</p>' in page.text
+    assert "left out" not in client.get("/search", query_string={"query": "castle"}).text
+
+
 def test_a_search_is_narrowed_by_the_form_and_stays_so(client: FlaskClient, searcher: Searcher) -> None:
     asked = {"query": "love and war", "years": "1990-1999", "language": "en", "min_reviews": "1"}
     page = client.get("/search", query_string=asked).text

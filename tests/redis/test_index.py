@@ -135,8 +135,8 @@ def test_a_query_looks_as_far_as_the_finished_index_needs(client, source, monkey
         return ask(server, commands)
 
     monkeypatch.setattr("viberary_pipeline.search.retrieval.ask", listen)
-    tuning = SearchSettings(lexical_weight=0, find_names=False)
-    find(client, record, "x", lambda: data.vectors[0], 10, filters=Filters(), tuning=tuning, if_live=False)
+    tuning = SearchSettings(lexical_weight=0, find_names=False, per_author=0)
+    find(client, record, "x", lambda _: data.vectors[0], 10, filters=Filters(), tuning=tuning, if_live=False)
     find_like(client, record, f"{document_prefix(record.build)}w0".encode(), 10, filters=Filters())
     assert len(asked) == 2
     assert all(f"EF_RUNTIME {record.ef_runtime} " in query for query in asked)

@@ -152,3 +152,20 @@ def test_a_title_with_its_author_and_typos_is_named_half_a_title_is_not():
 def test_at_most_three_works_of_one_title_come_first():
     works = [work(f"{n}".encode(), "Love", f"Author {n}", n) for n in range(20)]
     assert named("love", works) == [(b"19", "title"), (b"18", "title"), (b"17", "title")]
+
+
+def test_a_work_comes_before_a_guide_to_it_however_exactly_its_title_was_typed():
+    works = [
+        work(b"guide", "Paper Arena", "SparkNotes", 2),
+        work(b"summary", "Paper Arena: Summary and Analysis", "Somebody", 3),
+        work(b"novel", "The Paper Arena (The Paper Arena, #1)", "Nora Sample", 1),
+    ]
+    assert named("paper arena", works) == [(b"novel", "title"), (b"guide", "title"), (b"summary", "title")]
+
+
+def test_a_series_in_brackets_makes_no_title_less_whole():
+    works = [
+        work(b"less", "Dune", "Somebody", 1),
+        work(b"dune", "The Dune (Dune Chronicles, #1)", "Frank Herbert", 500),
+    ]
+    assert named("dune", works) == [(b"dune", "title"), (b"less", "title")]

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -55,15 +54,15 @@ def build_system(
     def answer(query: JudgedQuery) -> list[str]:
         if query.like:
             key = f"{document_prefix(record.build)}{query.like}".encode()
-            found = find_like(client, record, key, RECALL_DEPTH, filters=Filters()) or []
+            found = find_like(client, record, key, RECALL_DEPTH, filters=Filters())
         else:
             found = find(
-                *(client, record, query.text, partial(vectors, query.text), RECALL_DEPTH),
+                *(client, record, query.text, vectors, RECALL_DEPTH),
                 filters=Filters(),
                 tuning=tuning or SearchSettings(),
                 if_live=False,
             )
-        return [hit.fields["work_id"] for hit in found]
+        return [hit.fields["work_id"] for hit in found.results] if found else []
 
     return System(name, answer)
 

@@ -65,6 +65,7 @@ _COLUMNS = [
     "review_count",
     "publication_year",
     "language",
+    "genres",
 ]
 _DESCRIPTION_CHARACTERS = 600
 
@@ -282,7 +283,7 @@ def _document_hash(row: dict[str, Any], blob: bytes) -> Mapping[Any, str | bytes
         "year": row["publication_year"],
     }
     values: dict[str, str | bytes] = {name: "" if shown[name] is None else str(shown[name]) for name in PAGE_FIELDS}
-    values |= search_fields(str(row["title"]), str(shown["author"]), row.get("language"))
+    values |= search_fields(str(row["title"]), str(shown["author"]), row.get("language"), row.get("genres") or ())
     if not values["year"]:
         del values["year"]  # an empty number would keep the document out of the index
     values[VECTOR] = blob

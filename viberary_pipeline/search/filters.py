@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from viberary_pipeline.errors import QueryError
+from viberary_pipeline.search.language_names import language_subtag
 
-_LANGUAGE = re.compile(r"[a-z]{2,8}")
 _YEARS = re.compile(r"(\d{0,4})(-?)(\d{0,4})", re.ASCII)
 _COUNT = re.compile(r"\d{1,9}", re.ASCII)
 
@@ -17,7 +17,8 @@ class Filters:
     """Which works may be found.
 
     Attributes:
-        languages: BCP 47 primary subtags, any of them; "und" stands for unknown. Empty: all.
+        languages: Any of them; empty: all. They may be given as people spell them ("English", "eng", "en-US") and are
+            kept as BCP 47 primary subtags, each once; "und" stands for unknown.
         min_reviews: Least number of reviews, over all editions.
         years: First and last year of publication, or None. A work without a year is in no range.
     """
@@ -45,19 +46,21 @@ class Filters:
         first, dash, last = match.groups() if match else ("", "", "")
         if not dash:
             last = first
-        subtags = dict.fromkeys(language.strip().lower() for language in languages if language.strip())
-        return cls(tuple(subtags), int(reviews), (int(first) if first else None, int(last) if last else None))
+        typed_languages = tuple(name for one in languages for name in one.split(",") if name.strip())
+        return cls(typed_languages, int(reviews), (int(first) if first else None, int(last) if last else None))
 
     def __post_init__(self) -> None:
         """Raises `QueryError` for a language that is none."""
-        for language in self.languages:
-            if not _LANGUAGE.fullmatch(language):
+        subtags = {typed: language_subtag(typed) for typed in self.languages}
+        for typed, subtag in subtags.items():
+            if subtag is None:
                 raise QueryError(
-                    "That is no language",
-                    expected="subtags such as en, fr or und",
-                    found=repr(language[:40]),
-                    todo="correct the language",
+                    f"No language is called {typed[:40]!r}",
+                    expected="a language's code or name, such as en, eng, en-US, English or Deutsch; und: unknown",
+                    found=repr(typed[:40]),
+                    todo="correct the language, or leave it out",
                 )
+        object.__setattr__(self, "languages", tuple(dict.fromkeys(filter(None, subtags.values()))))
 
     def __bool__(self) -> bool:
         """Whether anything is narrowed."""
@@ -74,3 +77,16 @@ class Filters:
         if first is not None or last is not None:
             parts.append(f"@year:[{'-inf' if first is None else first} {'+inf' if last is None else last}]")
         return " ".join(parts)
+
+    def __str__(self) -> str:
+        """The filter in words: "language en or fr, at least 10 reviews, published from 1990"; "" if there is none."""
+        parts = []
+        if self.languages:
+            parts.append(f"language {' or '.join(self.languages)}")
+        if self.min_reviews:
+            parts.append(f"at least {self.min_reviews:,} reviews")
+        first, last = self.years
+        if first is not None or last is not None:
+            from_year = "" if first is None else f" from {first}"
+            parts.append(f"published{from_year}{'' if last is None else f' to {last}'}")
+        return ", ".join(parts)

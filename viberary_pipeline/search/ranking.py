@@ -9,7 +9,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from viberary_pipeline.name_keys import authors_of, name_variants, spells, title_variants, words_of
+from viberary_pipeline.name_keys import authors_of, is_whole, name_variants, spells, title_variants, words_of
+from viberary_pipeline.search.companions import companion_of
 from viberary_pipeline.search.query import ParsedQuery
 from viberary_pipeline.search.weights import SearchSettings
 
@@ -156,21 +157,22 @@ def named_works(
 ) -> list[Ranked]:
     """Those of the candidates whose title or author the query spells out, title alone or with an author's name.
 
-    At most `MOST_TITLES` works by title: whole titles before those without their subtitle, then more reviews first.
-    After them the works of an author of that name, more reviews first.
+    At most `MOST_TITLES` works by title: works before guides to them and collections, whole titles before those without
+    their subtitle, then more reviews first. After them the works of an author of that name, more reviews first.
 
     Args:
         words: All words of the query.
         candidates: Works with title, author and review_count.
         corrections: {word of the query: words that it may be a typo of}.
     """
-    titles: list[tuple[int, int, bytes, Candidate]] = []
+    titles: list[tuple[bool, bool, int, bytes, Candidate]] = []
     authors: list[tuple[int, bytes, Candidate]] = []
     for c in candidates:
         names = [name for author in authors_of(c.author) for name in name_variants(author)]
         variant = _title_variant(words, corrections, c.title, names)
         if variant is not None:
-            titles.append((variant, -c.review_count, c.key, c))
+            companion = companion_of(c.title, c.author)
+            titles.append((companion.is_certain, not is_whole(variant, c.title), -c.review_count, c.key, c))
         elif any(spells(words, name, corrections) for name in names):
             authors.append((-c.review_count, c.key, c))
     return [Ranked(c.key, math.inf, "title", c.cosine) for *_, c in sorted(titles)[:MOST_TITLES]] + [
@@ -180,18 +182,18 @@ def named_works(
 
 def _title_variant(
     words: Sequence[str], corrections: Mapping[str, Sequence[str]], title: str, names: Sequence[list[str]]
-) -> int | None:
-    """Which variant of the title the query spells (0: the whole one), alone or with an author's name; None: none."""
+) -> list[str] | None:
+    """The variant of the title that the query spells, alone or with an author's name; None: none."""
     variants = title_variants(title)
     joined = "".join(words)
-    for number, variant in enumerate(variants):
+    for variant in variants:
         if spells(words, variant, corrections) or joined == "".join(variant):
-            return number
-    for number, variant in enumerate(variants):
+            return variant
+    for variant in variants:
         if len(words) > len(variant) and any(
             spells(words, order, corrections)
             for name in names
             for order in ([*variant, *name], [*name, *variant], [*variant, "by", *name])
         ):
-            return number
+            return variant
     return None

@@ -1,15 +1,20 @@
 """One query against one build.
 
+0. Phrases ("books like Dune", "not romance") become a plain query (`reading`); a query of plain words costs no trip.
 1. While the query is encoded, the first look-ups (`lookups`).
 2. The nearest works by vector: with those that hold all the words, the candidates.
 3. The second look-ups, and the fields of the works that will most likely be shown.
 4. What is missing of these fields, and the vectors of works that were found by name alone: in one query of four.
 
-The order is that of `ranking.rank`. Works that differ in subtitle or brackets alone are shown once.
+The order is that of `ranking.rank`; what is shown first of it, that of `arrangement`. How many results are asked for
+decides where the list ends and nothing else: every look-up asks for a fixed number of works. What lies beyond the
+candidates follows by its similarity, and is looked up when it is needed.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from itertools import chain, islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -17,8 +22,16 @@ import numpy.typing as npt
 import redis
 
 from viberary_pipeline.errors import SearchError
-from viberary_pipeline.name_keys import Copies
+from viberary_pipeline.name_keys import Copies, key_of, words_of
 from viberary_pipeline.redis_contract import PAGE_FIELDS, VECTOR, BuildRecord, as_text, document_prefix
+from viberary_pipeline.search.arrangement import (
+    Result,
+    authors_later,
+    companions_later,
+    later,
+    without_copies,
+    writers_of,
+)
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.knn import knn_command, similarity
 from viberary_pipeline.search.lookups import (
@@ -28,47 +41,54 @@ from viberary_pipeline.search.lookups import (
     SecondReplies,
     key_command,
 )
+from viberary_pipeline.search.phrases import about_the_book
 from viberary_pipeline.search.query import ParsedQuery
-from viberary_pipeline.search.ranking import Candidate, NamedBy, Ranked, break_ties, next_batch, rank
+from viberary_pipeline.search.ranking import Candidate, Ranked, break_ties, next_batch, rank
+from viberary_pipeline.search.reading import Reading, is_ordinary, understand, vectors_of
 from viberary_pipeline.search.replies import BuildVanishedError, Command, read_rows
 from viberary_pipeline.search.round_trips import ask, ask_while
 from viberary_pipeline.search.weights import SearchSettings
 
-__all__ = ["BuildVanishedError", "Result", "find", "find_like", "key_of_book"]
+__all__ = ["Answer", "BuildVanishedError", "Result", "find", "find_like", "key_of_book"]
 
 Vector = npt.NDArray[np.float32]
 
-_SPARE = 5  # works beyond those asked for that are looked up, to replace copies
+MOST_RESULTS = 100
+_SPARE = 5  # works beyond those that can be shown, to replace copies
+_MOST_NAMED = MOST_RESULTS + _SPARE  # works by title, by author, by names
+_LIKELY = 25  # of the nearest: their fields come along
+_BEYOND = 200  # nearest works beyond the candidates that may follow them
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One result: its cosine similarity, what of it the query names, its fields as the page shows them."""
+@dataclass(frozen=True)
+class Answer:
+    """The results of a query, best first, and what of it was understood beside plain words."""
 
-    score: float
-    named: NamedBy
-    fields: dict[str, str]
+    results: list[Result]
+    notes: tuple[str, ...] = ()
 
 
 def find(
     client: redis.Redis,
     record: BuildRecord,
     text: str,
-    encode: Callable[[], Vector],
+    encode: Callable[[str], Vector],
     k: int,
     *,
     filters: Filters,
     tuning: SearchSettings,
     if_live: bool = True,
-) -> list[Result]:
+) -> Answer:
     """The k works that answer a query best, best first; fewer only if there are fewer.
+
+    The first of them are the same for every k.
 
     Args:
         client: The server.
         record: The build to ask.
         text: The query.
-        encode: Gives the query's vector, float32 (dim,), norm 1.
-        k: How many.
+        encode: Gives the vector of a text, float32 (dim,), norm 1.
+        k: How many, at most `MOST_RESULTS`.
         filters: Which works may be found.
         tuning: How they are weighed.
         if_live: Answer only if the build is the published one, which is asked in the first round trip.
@@ -78,7 +98,7 @@ def find(
         SearchError: the server returned a partial result, or none that can be read.
         BuildVanishedError: the build is being removed, or is not the published one.
     """
-    build, where, query = record.build, filters.to_query(), ParsedQuery.parse(text)
+    build = record.build
     if not record.search_fields:  # a build of an older version: vectors alone
         if filters:
             raise SearchError(
@@ -87,14 +107,22 @@ def find(
                 found=f"build {build}, of an older one",
                 todo="run `viberary build --force`, or search without filters",
             )
-        tuning = replace(tuning, lexical_weight=0.0, find_names=False)
+        tuning = replace(tuning, lexical_weight=0.0, find_names=False, read_phrases=False)
 
-    lookups = FirstLookups.of(query, build, tuning, most=k + _SPARE, where=where)
-    replies, vector = ask_while(client, vars(lookups), encode)
+    reading = Reading(text, text, filters.to_query())
+    if tuning.read_phrases:
+        reading = understand(client, record, text, where=reading.where)
+    if reading.start:
+        tuning = replace(tuning, find_names=False)  # what is left of the words is a wish
+    where, query = reading.where, ParsedQuery.parse(reading.text)
+
+    lookups = FirstLookups.of(query, build, tuning, most=_MOST_NAMED, where=where)
+    replies, vector = ask_while(client, vars(lookups), lambda: _vector(client, record, reading, encode, tuning))
     first = FirstReplies.read(**replies)
     if if_live and first.pointer.live != build:
         raise BuildVanishedError(build)
-    cosines = _nearest(client, record, vector, max(tuning.candidates, k + _SPARE), where=where)
+    cosines = _nearest(client, record, vector, tuning.candidates, where=where)
+    nearest = list(cosines)
     for row in first.sentences:
         if row.key not in cosines:
             cosines[row.key] = _cosine(record, row.fields.get(VECTOR.encode()), vector)
@@ -103,12 +131,12 @@ def find(
         *(query, build, tuning),
         candidates=list(cosines),
         corrections=first.corrections,
-        most=k + _SPARE,
+        most=_MOST_NAMED,
         where=where,
     )
     # Most of what will be shown is known by now: its fields come along.
-    likely = [*list(cosines)[: 2 * k + _SPARE], *(row.key for row in first.named)]
-    pages = {key: _page_command(key, key in cosines) for key in likely}
+    likely = [*nearest[:_LIKELY], *(work.key for work in reading.first), *(row.key for row in first.named)]
+    pages = {key: _page_command(key, key in cosines) for key in likely[: _LIKELY + k]}
     both = ask(client, {**vars(more), **pages})
     second = SecondReplies.read(**{name: both.pop(name) for name in vars(more)})
     ranked = rank(
@@ -116,25 +144,54 @@ def find(
         _candidates(cosines, first, second),
         tuning,
         documents=record.documents,
-        most_named=k,
+        most_named=MOST_RESULTS,
         corrections=first.corrections,
     )
-    return _results(client, record, ranked, vector, k, fetched=both)
+    asked_for = {work.key for work in reading.first}
+    ranked = [work._replace(cosine=cosines.get(work.key)) for work in reading.first] + [
+        work for work in ranked if work.key not in asked_for
+    ]
+
+    def beyond() -> Iterator[Ranked]:
+        if len(nearest) == tuning.candidates:  # else there are no more
+            known = {work.key for work in ranked}
+            others = _nearest(client, record, vector, tuning.candidates + _BEYOND, where=where)
+            yield from (Ranked(key, cosine, cosine=cosine) for key, cosine in others.items() if key not in known)
+
+    found = chain(
+        _with_fields(client, record, ranked, vector, size=k, fetched=both),
+        _with_fields(client, record, beyond(), vector, size=k),
+    )
+    titles = [row.text("title") for row in (*first.named, *second.names, *second.corrected)]
+    titles += [_read_page(both[key], record)["title"].decode(errors="replace") for key in nearest[:_LIKELY]]
+    return _answer(
+        _arranged(client, record, found, query, reading, titles, tuning), k, notes=reading.notes, filters=filters
+    )
 
 
-def find_like(client: redis.Redis, record: BuildRecord, key: bytes, k: int, *, filters: Filters) -> list[Result] | None:
-    """The k works nearest to the document of that key, without itself and its copies; None if there is no such one."""
+def find_like(client: redis.Redis, record: BuildRecord, key: bytes, k: int, *, filters: Filters) -> Answer | None:
+    """The k works nearest to the document of that key, without itself and its copies; None if there is no such one.
+
+    The first of them are the same for every k.
+    """
     names = (VECTOR, "title", "author")
     stored: dict[str, Any] = dict(zip(names, client.hmget(key, names), strict=True))
     if stored[VECTOR] is None:
         return None
-    vector = record.hnsw.from_bytes([stored[VECTOR]], record.dim)[0]
-    cosines = _nearest(client, record, vector, k + 1 + _SPARE, where=filters.to_query())
-    cosines.pop(key, None)
-    copies = Copies()
+    vector, where = record.hnsw.from_bytes([stored[VECTOR]], record.dim)[0], filters.to_query()
+    copies, known = Copies(), {key}
     copies.add(as_text(stored["title"]), as_text(stored["author"]))
-    ranked = [Ranked(other, cosine, cosine=cosine) for other, cosine in cosines.items()]
-    return _results(client, record, ranked, vector, k, copies=copies)
+
+    def nearest(most: int) -> Iterator[Ranked]:
+        for other, cosine in _nearest(client, record, vector, most, where=where).items():
+            if other not in known:
+                known.add(other)
+                yield Ranked(other, cosine, cosine=cosine)
+
+    found = chain.from_iterable(
+        _with_fields(client, record, nearest(most), vector, size=k) for most in (_LIKELY, MOST_RESULTS + _BEYOND)
+    )
+    return _answer(without_copies(found, copies), k, filters=filters)
 
 
 def key_of_book(client: redis.Redis, record: BuildRecord, book_id: str) -> bytes | None:
@@ -181,42 +238,104 @@ def _candidates(cosines: Mapping[bytes, float], first: FirstReplies, second: Sec
     return candidates
 
 
-def _results(
+def _vector(
     client: redis.Redis,
     record: BuildRecord,
-    ranked: Sequence[Ranked],
+    reading: Reading,
+    encode: Callable[[str], Vector],
+    tuning: SearchSettings,
+) -> Vector:
+    """What the nearest works are nearest to: the words, or the works that the query starts from, or both alike."""
+    words = about_the_book(reading.embedded) if tuning.about_the_book else reading.embedded
+    if not reading.start:
+        return encode(words)
+    start = vectors_of(client, record, reading.start).sum(axis=0)
+    if not start.any():
+        raise BuildVanishedError(record.build)
+    return _unit(_unit(start) + encode(words)) if words else _unit(start)
+
+
+def _unit(vector: Vector) -> Vector:
+    return vector / np.float32(np.linalg.norm(vector))
+
+
+def _arranged(
+    client: redis.Redis,
+    record: BuildRecord,
+    found: Iterator[Result],
+    query: ParsedQuery,
+    reading: Reading,
+    titles: Sequence[str],
+    tuning: SearchSettings,
+) -> Iterator[Result]:
+    """The works in the order in which they are shown. `titles`: of works in sight."""
+    copies, hidden = Copies(), {work.key for work in reading.hidden}
+    for work in reading.hidden:
+        copies.add(work.title, work.author)
+    prefix = document_prefix(record.build)
+
+    def is_hidden(work: Result) -> bool:
+        return f"{prefix}{work.fields['work_id']}".encode() in hidden or not reading.hidden_authors.isdisjoint(
+            map(key_of, writers_of(work.fields["author"]))
+        )
+
+    @cache
+    def is_asked_for(author: str) -> bool:
+        name = words_of(author)
+        long = [word for word in name if len(word) > 1]
+        if key_of(author) in reading.authors or (len(name) > 1 and set(query.words).issuperset(long or name)):
+            return True
+        return any(
+            by == "by" or not is_ordinary(client, record.build, word)
+            for by, word in pairwise(("", *query.words))
+            if word in (long or name)
+        )
+
+    is_companion = companions_later(titles, reading.kind)
+    is_one_more = authors_later(tuning.per_author, is_asked_for) if tuning.per_author else lambda _: False
+    if reading.start:
+        found = (work for work in found if not is_hidden(work))
+    shown = without_copies(found, copies)
+    return later(shown, lambda work: is_companion(work) or is_one_more(work))
+
+
+def _answer(shown: Iterator[Result], k: int, *, notes: tuple[str, ...] = (), filters: Filters) -> Answer:
+    results = list(islice(shown, k))
+    if not results and filters:
+        notes += (f"no book is left by the filter: {filters}",)
+    return Answer(results, notes)
+
+
+def _with_fields(
+    client: redis.Redis,
+    record: BuildRecord,
+    ranked: Iterable[Ranked],
     vector: Vector,
-    k: int,
     *,
+    size: int,
     fetched: dict[Any, Any] | None = None,
-    copies: Copies | None = None,
-) -> list[Result]:
-    """The first k works with their fields, without copies of an earlier one or of those given.
+) -> Iterator[Result]:
+    """The works with their fields, ties broken.
 
     Args:
         client, record: The build.
-        ranked: The order; ties are broken here.
+        ranked: The order.
         vector: The query's, float32 (dim,).
-        k: How many.
+        size: How many are fetched at once.
         fetched: {document: reply to its `_page_command`} as far as known.
-        copies: Works that were seen before.
     """
-    results: list[Result] = []
-    fetched, copies, start = fetched or {}, copies or Copies(), 0
-    while len(results) < k and start < len(ranked):
-        batch = next_batch(ranked, start, k - len(results))
+    works, fetched, start = list(ranked), fetched or {}, 0
+    while start < len(works):
+        batch = next_batch(works, start, size)
         start += len(batch)
-        fetched |= ask(
-            client, {w.key: _page_command(w.key, w.cosine is not None) for w in batch if w.key not in fetched}
-        )
+        if any(work.key not in fetched for work in batch):  # those that may take the place of copies come along
+            ahead = [w for w in (*batch, *works[start : start + _SPARE]) if w.key not in fetched]
+            fetched |= ask(client, {w.key: _page_command(w.key, w.cosine is not None) for w in ahead})
         pages = {work.key: _read_page(fetched[work.key], record) for work in batch}
         for work in break_ties(batch, {key: int(page["review_count"] or 0) for key, page in pages.items()}):
             page = pages[work.key]
-            fields = {name: as_text(page[name]) for name in PAGE_FIELDS}
-            if not copies.add(fields["title"], fields["author"]):
-                cosine = _cosine(record, page.get(VECTOR), vector) if work.cosine is None else work.cosine
-                results.append(Result(cosine, work.named, fields))
-    return results[:k]
+            cosine = _cosine(record, page.get(VECTOR), vector) if work.cosine is None else work.cosine
+            yield Result(cosine, work.named, {name: as_text(page[name]) for name in PAGE_FIELDS})
 
 
 def _page_command(key: bytes, cosine_known: bool) -> Command:

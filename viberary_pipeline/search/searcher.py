@@ -26,12 +26,12 @@ from viberary_pipeline.redis_contract import (
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.query import clean_query
 from viberary_pipeline.search.replies import BuildVanishedError
-from viberary_pipeline.search.retrieval import Result, find, find_like, key_of_book
+from viberary_pipeline.search.retrieval import MOST_RESULTS, Answer, Result, find, find_like, key_of_book
 from viberary_pipeline.search.weights import SearchSettings
 
 logger = logging.getLogger(__name__)
 
-MOST_RESULTS = 100
+__all__ = ["MOST_RESULTS", "Hit", "Readiness", "SearchResponse", "Searcher", "encoder_folder"]
 
 _ATTEMPTS = 3
 _SCORE_DIGITS = 6
@@ -60,11 +60,15 @@ class Hit:
 
 @dataclass(frozen=True)
 class SearchResponse:
-    """The results of one query, best first, and the build that gave them. `query` is exactly as given."""
+    """The results of one query, best first, and the build that gave them.
+
+    `query` is exactly as given; `notes` say in plain words what of it was understood beside plain words.
+    """
 
     query: str
     build: str
     results: tuple[Hit, ...]
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The object of `viberary search --json`."""
@@ -73,6 +77,7 @@ class SearchResponse:
             "query": self.query,
             "build": self.build,
             "results": [{name: asdict(hit)[name] for name in shown} for hit in self.results],
+            **({"notes": list(self.notes)} if self.notes else {}),
         }
 
 
@@ -113,9 +118,9 @@ class Searcher:
         """
         text = clean_query(query)
 
-        def ask(record: BuildRecord, encoder: QueryEncoder, if_live: bool) -> list[Result]:
+        def ask(record: BuildRecord, encoder: QueryEncoder, if_live: bool) -> Answer:
             return find(
-                *(self._client, record, text, lambda: encoder.encode([text])[0], _bounded(k)),
+                *(self._client, record, text, lambda words: encoder.encode([words])[0], _bounded(k)),
                 filters=filters or Filters(),
                 tuning=self._tuning,
                 if_live=if_live,
@@ -161,24 +166,24 @@ class Searcher:
             SearchUnavailable: nothing is published, or Redis is away.
         """
 
-        def ask(record: BuildRecord, *_: object) -> list[Result]:
+        def ask(record: BuildRecord, *_: object) -> Answer:
             key = key_of_book(self._client, record, book_id)
-            results = key and find_like(self._client, record, key, _bounded(k), filters=filters or Filters())
-            if not results and not key:
+            answer = find_like(self._client, record, key, _bounded(k), filters=filters or Filters()) if key else None
+            if answer is None:
                 raise QueryError(
                     "No such book is in the live build",
                     expected="a book_id or work_id as `viberary search --json` gives it",
                     found=repr(book_id[:40]),
                     todo="search for the book by its title; another edition may stand for it",
                 )
-            return results or []
+            return answer
 
         return self._answer(book_id, ask)
 
     def _answer(
         self,
         query: str,
-        ask: Callable[[BuildRecord, QueryEncoder, bool], list[Result]],
+        ask: Callable[[BuildRecord, QueryEncoder, bool], Answer],
         *,
         last: tuple[BuildRecord, QueryEncoder] | None = None,
     ) -> SearchResponse:
@@ -193,7 +198,8 @@ class Searcher:
                 if_live = last is not None
                 record, encoder = last or self._live()
                 last = None
-                return SearchResponse(query, record.build, _hits(ask(record, encoder, if_live)))
+                answer = ask(record, encoder, if_live)
+                return SearchResponse(query, record.build, _hits(answer.results), answer.notes)
             except BuildVanishedError as error:
                 failure = error
             except redis.ResponseError as error:

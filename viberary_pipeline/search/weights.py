@@ -13,3 +13,16 @@ class SearchSettings:
     )
     find_names: bool = Field(default=True, description="Whether works whose title or author is typed come first.")
     candidates: int = Field(default=50, ge=10, le=1000, description="Works nearest by vector that BM25 orders anew.")
+    per_author: int = Field(
+        default=3,
+        ge=0,
+        le=10,
+        description="Works of an author among the first ten, unless the query names the author; `0`: any number.",
+    )
+    read_phrases: bool = Field(
+        default=True,
+        description="Whether `books by X`, `books like X`, `not X` and `X study guide` mean what they say.",
+    )
+    about_the_book: bool = Field(
+        default=False, description="Whether a long request is read without what it says of the reader."
+    )
