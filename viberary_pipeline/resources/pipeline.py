@@ -14,7 +14,7 @@ from viberary_pipeline.embedding.executors.base import Executor, Limits
 from viberary_pipeline.embedding.executors.choice import executor_for, jobs_place
 from viberary_pipeline.embedding.jobs import JobOptions
 from viberary_pipeline.encoders.files import ResolvedEncoder, resolve
-from viberary_pipeline.evaluation.queries import QuerySet, judged_set
+from viberary_pipeline.evaluation.queries import QuerySet, judged_files, judged_set, trec_set
 from viberary_pipeline.index.canaries import Canary, load_canaries
 from viberary_pipeline.quality.bounds import BOUNDS
 from viberary_pipeline.redis_server import connect
@@ -65,6 +65,11 @@ class Pipeline:
         from viberary_pipeline.sample import GOLDEN
 
         return [judged_set(GOLDEN)]
+
+    @property
+    def given_judgements(self) -> list[QuerySet]:
+        """The sets of VIBERARY_EVALUATION_JUDGED. Raises `EvaluationError` if one cannot be read."""
+        return [trec_set(*pair) for pair in judged_files(map(Path, self.settings.evaluation.judged))]
 
     @cached_property
     def encoder(self) -> ResolvedEncoder:
