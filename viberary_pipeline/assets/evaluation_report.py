@@ -31,7 +31,7 @@ _NO_BOUND = 1.0
     checks=(EVALUATION,),
 )
 def evaluation_report(work: Work) -> Result:
-    """quality/evaluation/latest.html: known items, weak labels, VIBERARY_EVALUATION_JUDGED; on the sample, the golden set."""
+    """quality/evaluation/latest.html: known items, weak labels, judged files; on the sample, the golden set."""
     pipeline, settings, client = work.pipeline, work.pipeline.settings, work.pipeline.redis
     build = work.inputs["search_index"].facts["build"]
     record = read_record(client, build)

@@ -1,4 +1,4 @@
-"""What was asked, wanted and found, in titles: where a build is best, where worst, and where it differs from another."""
+"""What was asked, wanted and found, in titles: where a build is best, where worst, where it differs from another."""
 
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ import redis
 from viberary_pipeline.evaluation.queries import JudgedQuery, QuerySet
 from viberary_pipeline.evaluation.scoring import Scored
 from viberary_pipeline.evaluation.systems import BM25, PREVIOUS, THIS, VECTORS
-from viberary_pipeline.redis_contract import document_prefix
+from viberary_pipeline.redis_contract import as_text, document_prefix
 
 _EXAMPLES = 5
 _TITLES = 3
@@ -40,7 +40,7 @@ class Titles:
     def _title(self, work: str) -> str:
         if work not in self._known:
             read = (self._client.hget(f"{document_prefix(build)}{work}", "title") for build in self._builds)
-            self._known[work] = next((title.decode(errors="replace") for title in read if title), work)
+            self._known[work] = next((as_text(title) for title in read if title), work)
         return self._known[work]
 
 
@@ -63,7 +63,7 @@ def examples(judged: QuerySet, scored: Sequence[Scored], titles: Titles) -> dict
         query = judged.queries[one.number]
         best = sorted((work for work in query.grades if query.grades[work] >= judged.relevant), key=_order(query))
         asked = f"like {titles([query.like])[0]}" if query.like else one.asked
-        row = {"asked": asked, "kind": one.kind, "wanted": titles(best[:_TITLES])}
+        row: dict[str, Any] = {"asked": asked, "kind": one.kind, "wanted": titles(best[:_TITLES])}
         row |= {"found": titles(one.found[:_TITLES]), "rank": _rank(one, query, judged.relevant)}
         if other is not None:
             row |= {"found_before": titles(other.found[:_TITLES]), "rank_before": _rank(other, query, judged.relevant)}
