@@ -17,7 +17,7 @@ from viberary_pipeline.evaluation.evaluation_gate import gate_evaluation
 from viberary_pipeline.evaluation.examples import Titles, examples, held
 from viberary_pipeline.evaluation.inputs import table_of
 from viberary_pipeline.evaluation.known_items import known_items
-from viberary_pipeline.evaluation.queries import QuerySet, named_apart
+from viberary_pipeline.evaluation.queries import JudgedQuery, QuerySet, named_apart
 from viberary_pipeline.evaluation.scoring import Scored, by_query, differences, evaluate, summary
 from viberary_pipeline.evaluation.seed_baseline import SeedVectors
 from viberary_pipeline.evaluation.sweep import sweep
@@ -190,4 +190,8 @@ def _scored_before(
         return [], f"the build {before.build} cannot be asked: {error.what}"
     system: System = build_system(PREVIOUS, client, before, QueryVectors(encoder), tuning)
     there = held(client, before.build, {work for judged in sets for work in judged.works})
-    return evaluate([system], sets, lambda query: {*query.grades, query.like} - {""} <= there), ""
+
+    def fair(query: JudgedQuery) -> bool:
+        return {work for work, grade in query.grades.items() if grade > 0} | {query.like} - {""} <= there
+
+    return evaluate([system], sets, fair), ""

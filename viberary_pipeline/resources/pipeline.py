@@ -31,6 +31,7 @@ class Pipeline:
 
     Raises:
         SettingsError: a language or a recipe that is none.
+        EvaluationError: a set of VIBERARY_EVALUATION_JUDGED that cannot be read.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -39,6 +40,8 @@ class Pipeline:
         self.store = ArtifactStore(self.home)
         self.rules: DocumentRules = settings.documents.resolved()
         self.recipe: Recipe = recipe_named(settings.recipe)
+        # Read at once: a wrong path is told before an hour of embedding, not after.
+        self.given_judgements = [trec_set(*pair) for pair in judged_files(map(Path, settings.evaluation.judged))]
         self.sample = _bundled_sample(self.home / "sample") if settings.source == "sample" else None
 
     @property
@@ -65,11 +68,6 @@ class Pipeline:
         from viberary_pipeline.sample import GOLDEN
 
         return [judged_set(GOLDEN)]
-
-    @property
-    def given_judgements(self) -> list[QuerySet]:
-        """The sets of VIBERARY_EVALUATION_JUDGED. Raises `EvaluationError` if one cannot be read."""
-        return [trec_set(*pair) for pair in judged_files(map(Path, self.settings.evaluation.judged))]
 
     @cached_property
     def encoder(self) -> ResolvedEncoder:
