@@ -20,7 +20,7 @@ from viberary_pipeline.evaluation.build_evaluation import query_sets
 from viberary_pipeline.evaluation.inputs import documents_of
 from viberary_pipeline.evaluation.queries import JudgedQuery, judged_set
 from viberary_pipeline.evaluation.systems import QueryVectors, build_system
-from viberary_pipeline.ranking_metrics import bootstrap, ndcg
+from viberary_pipeline.ranking_metrics import bootstrap, ndcg, paired_bootstrap
 from viberary_pipeline.redis_contract import VECTOR, document_prefix, read_pointer, read_record
 from viberary_pipeline.redis_server import connect
 from viberary_pipeline.sample import GOLDEN
@@ -130,7 +130,7 @@ def main() -> None:
         table[name] = {
             kind: {
                 "ndcg@10": [round(value, 4) for value in bootstrap(values)],
-                "less": [round(value, 4) for value in bootstrap(np.subtract(values, base[kind]))],
+                "less": [round(value, 4) for value in paired_bootstrap(values, base[kind])],
             }
             for kind, values in of_kind.items()
         }

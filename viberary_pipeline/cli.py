@@ -197,29 +197,52 @@ def _print_response(response: Any, as_json: bool) -> None:
         click.echo(f"  {hit.rank:>3}. {hit.score:.3f}  {hit.title} — {hit.author or 'unknown author'}")
 
 
+def _file_option(name: str, about: str) -> Any:
+    path = click.Path(path_type=Path, dir_okay=False)
+    return click.option(name, type=path, multiple=True, help=f"{about}; may be given several times.")
+
+
 @main.command()
-@click.option("--queries", type=click.Path(path_type=Path, dir_okay=False), help="Own queries: id, a tab, the query.")
-@click.option("--qrels", type=click.Path(path_type=Path, dir_okay=False), help="Their judgements, in TREC's form.")
-@click.option("--seed/--no-seed", default=True, help="Embed the original system's texts too, to compare with.")
+@_file_option("--queries", "Own queries, asked alone: id, a tab, the query (a tab, its kind)")
+@_file_option("--qrels", "Their judgements, in TREC's form")
+@click.option("--against", metavar="BUILD", default="", help="The build to compare with (default: the previous one).")
+@click.option(
+    "--rule", "rules", metavar="NAME=VALUE", multiple=True, help="Compare with another setting of the search."
+)
+@click.option(
+    "--seed/--no-seed", default=True, help="Embed the original system's texts and train word2vec, to compare."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def evaluate(queries: Path | None, qrels: Path | None, seed: bool, as_json: bool) -> None:
+def evaluate(
+    queries: tuple[Path, ...],
+    qrels: tuple[Path, ...],
+    against: str,
+    rules: tuple[str, ...],
+    seed: bool,
+    as_json: bool,
+) -> None:
     """Measure the search quality of the live build, beside its baselines, and write the report."""
-    if (queries is None) != (qrels is None):
-        raise click.UsageError("--queries and --qrels go together")
+    if len(queries) != len(qrels):
+        raise click.UsageError("--queries and --qrels go together: as many of one as of the other")
     from viberary_pipeline.evaluation.live import evaluate_live
     from viberary_pipeline.evaluation.page import table_lines
+    from viberary_pipeline.evaluation.queries import trec_set
     from viberary_pipeline.resources import Pipeline
 
+    own = [trec_set(*pair) for pair in zip(queries, qrels, strict=True)]
     pipeline = Pipeline(load_settings())
     result, page = evaluate_live(
         pipeline.redis,
         pipeline.home,
-        own=(queries, qrels) if queries and qrels else None,
+        own=own,
         judged=pipeline.judged,
         most=pipeline.settings.evaluation.items,
         tuning=pipeline.settings.search,
         most_loss=pipeline.settings.gate.evaluation,
         seed=_seed_embedded(pipeline) if seed else None,
+        given=() if own else pipeline.given_judgements,
+        against=against,
+        rules={rule: _searching_by(rule) for rule in rules},
     )
     if as_json:
         click.echo(json.dumps(result))
@@ -228,6 +251,17 @@ def evaluate(queries: Path | None, qrels: Path | None, seed: bool, as_json: bool
     for line in table_lines(result):
         click.echo(line)
     click.echo(f"report: {page}")
+
+
+def _searching_by(rule: str) -> Any:
+    """The settings of the search with one changed, `lexical_weight=0.1`: VIBERARY_SEARCH_LEXICAL_WEIGHT."""
+    name, separator, value = rule.partition("=")
+    try:
+        if separator and value:
+            return load_settings(**{f"search_{name}": value}).search
+    except TypeError:
+        pass
+    raise click.UsageError(f"--rule {rule}: expected NAME=VALUE, such as lexical_weight=0.1 (docs/settings.md, search)")
 
 
 def _seed_embedded(pipeline: "Pipeline") -> Any:

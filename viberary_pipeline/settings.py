@@ -30,6 +30,7 @@ from viberary_pipeline.errors import SettingsError
 from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.redis_contract import HnswSettings
 from viberary_pipeline.search.weights import SearchSettings
+from viberary_pipeline.words import Words
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +95,11 @@ class EvaluationSettings:
 
     items: int = Field(
         default=50, ge=1, le=100_000, description="Queries per kind of known item, and per set of weak labels."
+    )
+    judged: Words = Field(
+        default=(),
+        description="Judged queries of your own, beside the standing sets: folders with `NAME.queries.tsv` and "
+        "`NAME.qrels.txt`, or such files of queries ([how search is judged](judging.md)).",
     )
 
 

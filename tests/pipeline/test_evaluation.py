@@ -14,6 +14,7 @@ from viberary_pipeline.evaluation.build_evaluation import evaluate_build, query_
 from viberary_pipeline.evaluation.evaluation_gate import gate_evaluation
 from viberary_pipeline.evaluation.inputs import documents_of
 from viberary_pipeline.evaluation.known_items import KINDS, known_items, with_typo
+from viberary_pipeline.evaluation.live import evaluate_live
 from viberary_pipeline.evaluation.page import line_chart, table_lines, write_report
 from viberary_pipeline.evaluation.queries import JudgedQuery, QuerySet, judged_set, trec_set
 from viberary_pipeline.evaluation.scoring import Scored, by_query, evaluate, summary
@@ -151,7 +152,7 @@ def test_figures_are_summed_up_by_set_kind_and_query():
     assert found["systems"]["none"]["ndcg@10"] == [0.0, 0.0, 0.0], "the query that it cannot answer is not counted"
     assert found["kinds"]["y"] == {
         "queries": 1,
-        "systems": {"good": {"ndcg@10": 0.6309, "mrr@10": 0.5, "recall@100": 1.0, "top3": 1.0}},
+        "systems": {"good": {"ndcg@10": 0.6309, "mrr@10": 0.5, "recall@100": 1.0, "top3": 1.0, "success@10": 1.0}},
     }
     assert [(row["asked"], list(row["systems"])) for row in by_query(scored)] == [
         ("a", ["good", "none"]),
@@ -279,6 +280,92 @@ def test_evaluate_on_the_command_line(published, tmp_path):
     table = published.cli("evaluate", "--no-seed", *own).stdout
     assert "own (1 queries)" in table
     assert "report: " in table
+
+
+def test_several_judged_sets_are_asked_as_far_as_the_build_holds_their_works(published, tmp_path):
+    (tmp_path / "a.queries.tsv").write_text("1\tNeuromancer\n2\tgone\n3\ta killer android hunter\n")
+    (tmp_path / "a.queries_long.tsv").write_text("1\tI read a book about a hacker named Case. Neuromancer?\n")
+    (tmp_path / "a.qrels.txt").write_text("1 0 50002008 1\n1 0 nowhere 1\n2 0 nowhere 1\n3 0 50002008 1\n")
+    qrels = ("--qrels", str(tmp_path / "a.qrels.txt"))
+    short, long = (("--queries", str(tmp_path / name)) for name in ("a.queries.tsv", "a.queries_long.tsv"))
+    done = published.cli(
+        "evaluate", "--no-seed", "--json", *short, *qrels, *long, *qrels, "--rule", "lexical_weight=0.5"
+    )
+    result = json.loads(done.stdout)
+    assert result["files"] == {
+        "a": {"queries": 3, "left_out": 1, "works": 2, "missing": 1},
+        "a long": {"queries": 1, "left_out": 0, "works": 2, "missing": 1},
+    }
+    assert [result["sets"][name]["queries"] for name in ("a", "a long")] == [2, 1]
+    assert result["sets"]["a"]["compared"]["lexical_weight=0.5"]["queries"] == 2
+    best = result["sets"]["a"]["examples"]["best"][0]
+    assert (best["asked"], best["wanted"], best["found"][0], best["rank"]) == (
+        "Neuromancer",
+        ["Neuromancer"],
+        "Neuromancer",
+        1,
+    )
+    said = published.cli("evaluate", "--no-seed", *short, *qrels).stdout
+    assert "Of 2 requests, " in said
+    assert "a: 1 of 3 requests left out" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (("--against", "20200101T000000-0000"), 1, "There is no build 20200101T000000-0000 to compare with"),
+        (("--rule", "nonsense=1"), 2, "expected NAME=VALUE"),
+        (("--rule", "lexical_weight=9"), 1, "VIBERARY_SEARCH_LEXICAL_WEIGHT"),
+    ],
+)
+def test_what_cannot_be_compared_with_is_named(published, options, code, message):
+    done = published.cli("evaluate", "--no-seed", *options)
+    assert (done.returncode, message in done.stderr) == (code, True), done.stderr
+
+
+def test_judgements_of_another_catalogue_say_so(published, tmp_path):
+    (tmp_path / "a.queries.tsv").write_text("1\tgone\n")
+    (tmp_path / "a.qrels.txt").write_text("1 0 nowhere 1\n")
+    files = ("--queries", str(tmp_path / "a.queries.tsv"), "--qrels", str(tmp_path / "a.qrels.txt"))
+    done = published.cli("evaluate", "--no-seed", *files)
+    assert done.returncode == 1
+    assert "answers no query of these files" in done.stderr
+    assert "a: 1 of 1 works missing" in done.stderr
+
+
+def test_judged_sets_of_the_settings_stand_beside_the_others(built_sample, tmp_path):
+    """In the evaluation of a build and in `viberary evaluate`; and both builds are compared on them."""
+    (tmp_path / "mine.queries.tsv").write_text("1\tNeuromancer\n")
+    (tmp_path / "mine.qrels.txt").write_text("1 0 50002008 1\n")
+    with published_copy(built_sample, tmp_path / "home") as published:
+        cli, first = published.cli, published.build
+        judged = {"VIBERARY_EVALUATION_JUDGED": str(tmp_path)}
+        wrong = cli("build", "--json", VIBERARY_EVALUATION_JUDGED=str(tmp_path / "absent"))
+        assert (wrong.returncode, "holds no judged queries" in wrong.stderr) == (1, True), wrong.stderr
+        assert cli("build", "--json", "--force", **judged).returncode == 0
+        page = (published.home / "quality" / "evaluation" / "latest.html").read_text(encoding="utf-8")
+        assert "<h2>mine</h2>" in page
+        result = json.loads(cli("evaluate", "--no-seed", "--json", "--against", first, **judged).stdout)
+        assert list(result["sets"])[-1] == "mine"
+        assert result["compared_with"] == first
+        assert result["sets"]["mine"]["compared"][PREVIOUS]["ndcg@10"] == [0.0, 0.0, 0.0]
+        assert result["sets"]["golden"]["examples"]["against"] == PREVIOUS
+
+
+def test_word2vec_of_the_builds_own_texts_is_among_the_systems(published):
+    pytest.importorskip("gensim")
+    result, _ = evaluate_live(
+        published.redis,
+        published.home,
+        own=[QuerySet("mine", (JudgedQuery("Neuromancer", "title", {"50002008": 1}),))],
+        judged=[],
+        most=1,
+        tuning=SearchSettings(),
+        most_loss=0.03,
+        seed=lambda *_: None,
+    )
+    assert set(result["sets"]["mine"]["systems"]) == {THIS, VECTORS, BM25, "word2vec"}
+    assert result["not_measured"] == {}
 
 
 def test_similar_on_the_command_line(published):

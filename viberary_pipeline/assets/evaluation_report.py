@@ -1,10 +1,12 @@
 """evaluation_report: how well the new index finds, beside its baselines; worse than the live one, it is refused."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
+from viberary_pipeline.artifacts import digest
 from viberary_pipeline.assets.search_index import gate_check
 from viberary_pipeline.assets.stages import Result, Work, stage
 from viberary_pipeline.documents.assemble import TABLES
@@ -29,7 +31,7 @@ _NO_BOUND = 1.0
     checks=(EVALUATION,),
 )
 def evaluation_report(work: Work) -> Result:
-    """quality/evaluation/latest.html: known items, weak labels and, on the bundled sample, the golden set."""
+    """quality/evaluation/latest.html: known items, weak labels, judged files; on the sample, the golden set."""
     pipeline, settings, client = work.pipeline, work.pipeline.settings, work.pipeline.redis
     build = work.inputs["search_index"].facts["build"]
     record = read_record(client, build)
@@ -43,6 +45,7 @@ def evaluation_report(work: Work) -> Result:
     pointer = read_pointer(client)
     is_live = pointer.live == build
     baseline = read_record(client, pointer.previous if is_live else pointer.live)
+    given = pipeline.given_judgements
 
     def evaluate(_: Path) -> dict[str, Any]:
         documents = documents_of(pipeline.home, record)
@@ -58,6 +61,7 @@ def evaluation_report(work: Work) -> Result:
             seed=seed_vectors(
                 pipeline.home, record, documents, settings.encoder, pipeline.rules, settings.duckdb, embed=None
             ),
+            given=given,
         )
         page = write_report(pipeline.home, evaluated.result)
         return {**{k: v for k, v in evaluated.result.items() if k != "queries"}, "page": str(page)}
@@ -67,6 +71,7 @@ def evaluation_report(work: Work) -> Result:
         build=build,
         baseline=baseline.build if baseline else "",
         items=settings.evaluation.items,
+        judged=digest([asdict(judged) for judged in given]),
         search=repr(settings.search),
         gate=settings.gate.evaluation,
     )

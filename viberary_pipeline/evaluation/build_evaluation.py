@@ -1,6 +1,6 @@
 """The evaluation of one build: its sets, what it is compared with, and everything that the report shows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,12 +13,13 @@ import redis
 from viberary_pipeline.artifacts import Artifact
 from viberary_pipeline.documents.recipes import RECIPES
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
-from viberary_pipeline.errors import EncoderError
+from viberary_pipeline.errors import EncoderError, EvaluationError
 from viberary_pipeline.evaluation.evaluation_gate import gate_evaluation
+from viberary_pipeline.evaluation.examples import Titles, examples, held
 from viberary_pipeline.evaluation.inputs import table_of
 from viberary_pipeline.evaluation.known_items import known_items
-from viberary_pipeline.evaluation.queries import QuerySet
-from viberary_pipeline.evaluation.scoring import Scored, by_query, evaluate, summary
+from viberary_pipeline.evaluation.queries import JudgedQuery, QuerySet, named_apart
+from viberary_pipeline.evaluation.scoring import Scored, by_query, differences, evaluate, summary
 from viberary_pipeline.evaluation.seed_baseline import SeedVectors
 from viberary_pipeline.evaluation.sweep import sweep
 from viberary_pipeline.evaluation.systems import (
@@ -33,7 +34,7 @@ from viberary_pipeline.evaluation.systems import (
 )
 from viberary_pipeline.evaluation.weak_labels import weak_sets
 from viberary_pipeline.index.gate_result import GateResult
-from viberary_pipeline.redis_contract import BuildRecord, document_prefix, lost_because
+from viberary_pipeline.redis_contract import BuildRecord, lost_because
 from viberary_pipeline.search.searcher import encoder_folder
 from viberary_pipeline.search.weights import SearchSettings
 
@@ -82,28 +83,68 @@ def evaluate_build(
     tuning: SearchSettings,
     most_loss: float,
     seed: SeedVectors | None,
+    given: Sequence[QuerySet] = (),
+    baselines: Sequence[System] = (),
+    rules: Mapping[str, SearchSettings] | None = None,
+    not_measured: Mapping[str, str] | None = None,
 ) -> Evaluated:
     """Evaluate a build, published or not, beside BM25, its vectors alone, the seed's recipe and `before`, the build
     that is compared with.
 
+    Args:
+        client, home, record, before: The server, VIBERARY_HOME, the build, and the other one.
+        sets: Of this build's own works.
+        tuning: How the build searches.
+        most_loss: Of nDCG@10, against `before`, in [0, 1].
+        seed: The original system's vectors.
+        given: Sets of files, each asked as far as this build holds its works (`QuerySet.within`).
+        baselines: More systems.
+        rules: Other settings of the search, by name, for the same build.
+        not_measured: Systems that are missing, and why.
+
     Raises:
         EncoderError: the query encoder of the build is not in this home.
+        EvaluationError: there are no other sets than `given`, and this build answers no query of them.
     """
+    missing = dict(not_measured or {})
     vectors = QueryVectors(QueryEncoder(encoder_folder(home, record)))
     systems = [
         build_system(THIS, client, record, vectors, tuning),
         build_system(VECTORS, client, record, vectors, SearchSettings(lexical_weight=0, find_names=False)),
         bm25_system(client, record),
+        *(build_system(name, client, record, vectors, rule) for name, rule in (rules or {}).items()),
+        *baselines,
     ]
     if seed is not None and seed.vectors.shape[1] == record.dim:
         systems += seed_systems(seed.works, seed.vectors, vectors)
+    covered, files = _within(client, record, named_apart(given, (judged.name for judged in sets)))
+    sets = [*sets, *covered]
+    if given and not sets:
+        raise EvaluationError(
+            f"Build {record.build} answers no query of these files",
+            expected="judgements of works that the build holds, by work_id",
+            found=", ".join(
+                f"{name}: {of['missing']:,} of {of['works']:,} works missing" for name, of in files.items()
+            ),
+            todo="see that the judgements are of this catalogue",
+        )
     scored, why_not = evaluate(systems, sets), "no build is live"
     if before is not None:
         of_before, why_not = _scored_before(client, home, before, sets, tuning)
         scored += of_before
+        missing |= {PREVIOUS: why_not} if why_not else {}
     guards = {judged.name for judged in sets if judged.guards}
     gate = gate_evaluation(scored, guards, most_loss, why_not=why_not)
     asked = [vectors(query.text) for judged in sets for query in judged.queries if query.text][:_SWEEP_QUERIES]
+    titles = Titles(client, [record.build, *([before.build] if before else [])])
+    figures = summary(scored)
+    for judged in sets:
+        if judged.name in figures:
+            of_set = [one for one in scored if one.set == judged.name]
+            figures[judged.name] |= {
+                "compared": differences(of_set, THIS),
+                "examples": examples(judged, of_set, titles),
+            }
     return Evaluated(
         {
             "build": record.build,
@@ -112,13 +153,28 @@ def evaluate_build(
             "made": datetime.now(UTC).isoformat(timespec="seconds"),
             "compared_with": before.build if before else "",
             "tuning": asdict(tuning),
-            "sets": summary(scored),
+            "sets": figures,
+            "files": files,
+            "not_measured": missing,
             "gate": gate.to_json(),
             "ef_runtime": [asdict(point) for point in sweep(client, record, np.array(asked, dtype=np.float32))],
             "queries": by_query(scored),
         },
         gate,
     )
+
+
+def _within(
+    client: redis.Redis, record: BuildRecord, given: Sequence[QuerySet]
+) -> tuple[list[QuerySet], dict[str, dict[str, int]]]:
+    """The sets that the build can answer in part, and {set: its coverage} of all."""
+    sets, files = [], {}
+    for judged in given:
+        within, coverage = judged.within(held(client, record.build, judged.works))
+        files[judged.name] = asdict(coverage)
+        if within.queries:
+            sets.append(within)
+    return sets, files
 
 
 def _scored_before(
@@ -136,14 +192,9 @@ def _scored_before(
     except EncoderError as error:
         return [], f"the build {before.build} cannot be asked: {error.what}"
     system: System = build_system(PREVIOUS, client, before, QueryVectors(encoder), tuning)
-    prefix = document_prefix(before.build)
-    fair = []
-    for judged in sets:
-        works = sorted({work for query in judged.queries for work in (*query.grades, query.like) if work})
-        pipeline = client.pipeline(transaction=False)
-        for work in works:
-            pipeline.exists(f"{prefix}{work}")
-        held = {work for work, there in zip(works, pipeline.execute(), strict=True) if there}
-        queries = tuple(query for query in judged.queries if {*query.grades, query.like} - {""} <= held)
-        fair.append(QuerySet(judged.name, queries, judged.relevant))
-    return evaluate([system], fair), ""
+    there = held(client, before.build, {work for judged in sets for work in judged.works})
+
+    def fair(query: JudgedQuery) -> bool:
+        return {work for work, grade in query.grades.items() if grade > 0} | {query.like} - {""} <= there
+
+    return evaluate([system], sets, fair), ""

@@ -34,7 +34,13 @@ def write_report(home: Path, result: Mapping[str, Any]) -> Path:
             "latency": line_chart([(p["recall"], p["p50_ms"]) for p in points], "recall@10", "ms, median"),
         }
     page = environment.get_template("evaluation.html").render(
-        result=result, charts=charts, this=THIS, worst=_worst(result["queries"]), verdict=_verdict(result["gate"])
+        result=result,
+        charts=charts,
+        this=THIS,
+        words={name: in_words(name, result) for name in result["sets"]},
+        left_out=left_out(result),
+        worst=_worst(result["queries"]),
+        verdict=_verdict(result["gate"]),
     )
     out = home / "quality" / "evaluation" / f"{result['build']}.html"
     write_atomically(out, page)
@@ -80,17 +86,52 @@ def line_chart(points: Sequence[tuple[float, float]], x_name: str, y_name: str) 
     return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}">{"".join(drawn)}</svg>'
 
 
+def in_words(name: str, result: Mapping[str, Any]) -> list[str]:
+    """What the figures of a set say, for a reader who knows no metric."""
+    judged = result["sets"][name]
+    lines = []
+    if ours := judged["systems"].get(THIS):
+        first_ten, first_three = (round(ours[metric][0] * judged["queries"]) for metric in ("success@10", "top3"))
+        lines.append(
+            f"Of {judged['queries']:,} requests, {first_ten:,} had a right book among the first ten, "
+            f"{first_three:,} among the first three."
+        )
+    for other, found in judged["compared"].items():
+        mean, low, high = found["ndcg@10"]
+        if low > 0 or high < 0:
+            verdict = f"{'Better' if low > 0 else 'Worse'} than {other}, by more than chance explains"
+        else:
+            verdict = f"No difference to {other} that these requests can show"
+        lines.append(
+            f"{verdict}: nDCG@10 {mean:+.3f} ({low:+.3f} to {high:+.3f}), "
+            f"better for {found['better']:,} of {found['queries']:,}, worse for {found['worse']:,}."
+        )
+    return lines
+
+
+def left_out(result: Mapping[str, Any]) -> list[str]:
+    """What was not measured, and why: queries of files without an answer here, and systems that are missing."""
+    lines = [
+        f"{name}: {of['left_out']:,} of {of['queries']:,} requests left out, without a right answer in this catalogue; "
+        f"it lacks {of['missing']:,} of the {of['works']:,} works judged."
+        for name, of in result["files"].items()
+        if of["missing"] or of["left_out"]
+    ]
+    return lines + [f"{system}: not measured ({why})." for system, why in result["not_measured"].items()]
+
+
 def table_lines(result: Mapping[str, Any]) -> list[str]:
     """The figures of each set and system as lines for a terminal."""
     lines = []
     for name, judged in result["sets"].items():
         lines.append(f"{name} ({judged['queries']} queries)")
-        lines.append(f"  {'':<24} {'nDCG@10':>22} {'MRR@10':>8} {'R@100':>8} {'top 3':>7}")
+        lines.append(f"  {'':<24} {'nDCG@10':>22} {'MRR@10':>8} {'R@100':>8} {'top 3':>7} {'top 10':>7}")
         for system, figures in judged["systems"].items():
             mean, low, high = figures["ndcg@10"]
-            rest = [figures[metric][0] for metric in ("mrr@10", "recall@100", "top3")]
+            rest = [figures[metric][0] for metric in ("mrr@10", "recall@100", "top3", "success@10")]
             lines.append(
-                f"  {system:<24} {mean:>6.3f} ({low:.3f} to {high:.3f}) {rest[0]:>8.3f} {rest[1]:>8.3f} {rest[2]:>7.1%}"
+                f"  {system:<24} {mean:>6.3f} ({low:.3f} to {high:.3f}) {rest[0]:>8.3f} {rest[1]:>8.3f} "
+                f"{rest[2]:>7.1%} {rest[3]:>7.1%}"
             )
         if len(judged["kinds"]) > 1:
             for kind, of_kind in judged["kinds"].items():
@@ -99,7 +140,8 @@ def table_lines(result: Mapping[str, Any]) -> list[str]:
                     f"    {kind:<24} nDCG@10 {figures['ndcg@10']:.3f}, top 3 {figures['top3']:.1%} "
                     f"({of_kind['queries']})"
                 )
-    return lines
+        lines += [f"  {line}" for line in in_words(name, result)]
+    return lines + left_out(result)
 
 
 def _worst(queries: Sequence[Mapping[str, Any]], most: int = 25) -> list[Mapping[str, Any]]:

@@ -1,17 +1,21 @@
 """Queries with their judgements: what an evaluation asks, and which works answer it.
 
 Three sources: known items drawn from a catalogue (`known_items`), weak labels of the data (`weak_labels`), and files
-of judgements, in TOML (the sample's golden set) or in TREC's form.
+of judgements, in TOML (the sample's golden set) or in TREC's form. A folder of the latter holds pairs that belong
+together by their names: `NAME.queries.tsv` and `NAME.qrels.txt`, or variants of either (`NAME.queries_long.tsv`).
 """
 
-import csv
+import re
 import tomllib
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from viberary_pipeline.errors import EvaluationError
 from viberary_pipeline.ranking_metrics import Grades
+
+_BEST = 3  # grades of the golden set: 3 hoped for, 2 fits well, 1 one sees why it is there
+_VARIANT = re.compile(r"\.(?:queries|qrels)_([^.]+)")
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,42 @@ class QuerySet:
 
     def judges(self, works: Collection[str]) -> bool:
         """Whether every work of its judgements is among these: it says nothing of another catalogue."""
-        return {work for query in self.queries for work in query.grades} <= set(works)
+        return self.works <= set(works)
+
+    @property
+    def works(self) -> set[str]:
+        """The works that its queries ask for or judge."""
+        return {work for query in self.queries for work in (*query.grades, query.like) if work}
+
+    def within(self, works: Collection[str]) -> tuple["QuerySet", "Coverage"]:
+        """The set for a catalogue that holds these works, and how much of it that is.
+
+        Works that the catalogue lacks are no right answers of it. Queries that are left without one are left out:
+        no system could answer them.
+        """
+        queries = tuple(
+            replace(query, grades={work: grade for work, grade in query.grades.items() if work in works})
+            for query in self.queries
+        )
+        answerable = tuple(query for query in queries if any(grade >= self.relevant for grade in query.grades.values()))
+        missing = len({work for query in self.queries for work in query.grades} - set(works))
+        covered = Coverage(len(self.queries), len(self.queries) - len(answerable), len(self.works), missing)
+        return replace(self, queries=answerable), covered
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of a set a catalogue can answer.
+
+    Attributes:
+        queries, left_out: Queries of the set; those without a right answer in the catalogue.
+        works, missing: Works that the set judges; those that the catalogue lacks.
+    """
+
+    queries: int
+    left_out: int
+    works: int
+    missing: int
 
 
 def judged_set(path: Path) -> QuerySet:
@@ -85,40 +124,107 @@ def judged_set(path: Path) -> QuerySet:
 def trec_set(queries: Path, qrels: Path) -> QuerySet:
     """A set from files: queries as `id TAB text`, judgements in TREC's qrels form (`id 0 work_id grade`).
 
+    A third column of the queries, if there is one, is the query's kind. The set is named after the qrels, without their
+    endings; the part after `_` in `.queries_long.tsv` or `.qrels_mine.txt` is added. Where grades reach 3, the scale is
+    that of the golden set: a work of grade 1 is no success.
+
     Raises:
-        EvaluationError: a line of another form, or no query with a judgement.
+        EvaluationError: a line of another form, an id or a judgement that stands twice, or no query with a judgement.
     """
+    name = set_name(queries, qrels)
     grades: dict[str, dict[str, int]] = {}
-    for number, line in enumerate(_lines(qrels), start=1):
-        fields = line.split()
+    for number, line in _lines(qrels):
         try:
-            query, _, work, grade = fields
-            grades.setdefault(query, {})[work] = int(grade)
+            query, _, work, grade = line.split()
+            value = int(grade)
         except ValueError as error:
             raise _wrong_line(qrels, number, "id, 0, work_id and a whole grade", line) from error
-    found: list[JudgedQuery] = []
-    for number, fields in enumerate(csv.reader(_lines(queries), delimiter="\t", quoting=csv.QUOTE_NONE), start=1):
-        if len(fields) != 2 or not fields[1].strip():
-            raise _wrong_line(queries, number, "id, a tab and the query", "\t".join(fields))
-        if any(grade > 0 for grade in grades.get(fields[0], {}).values()):
-            found.append(JudgedQuery(fields[1], qrels.stem, grades[fields[0]]))
+        if grades.setdefault(query, {}).setdefault(work, value) != value:
+            raise _wrong_line(qrels, number, f"one grade of work {work} for query {query}", line)
+    asked: dict[str, JudgedQuery] = {}
+    for number, line in _lines(queries):
+        query, *fields = (field.strip() for field in line.split("\t"))
+        if len(fields) not in (1, 2) or not query or not fields[0]:
+            raise _wrong_line(queries, number, "id, a tab and the query (and, if you like, a tab and its kind)", line)
+        if query in asked:
+            raise _wrong_line(queries, number, f"each id once, and {query} stands above already", line)
+        text, kind = (*fields, name)[:2]
+        asked[query] = JudgedQuery(text, kind or name, grades.get(query, {}))
+    found = tuple(query for query in asked.values() if any(grade > 0 for grade in query.grades.values()))
     if not found:
         raise EvaluationError(
             f"{queries} and {qrels} have nothing to evaluate",
             expected="queries whose ids have a judgement above 0",
-            found=f"{len(grades):,} judged ids, none of them among the queries",
+            found=f"{len(asked):,} queries and {len(grades):,} judged ids, but no query with a judgement above 0",
             todo="see that both files use the same ids",
         )
-    return QuerySet(qrels.stem, tuple(found))
+    highest = max(grade for query in found for grade in query.grades.values())
+    return QuerySet(name, found, relevant=2 if highest >= _BEST else 1)
 
 
-def _lines(path: Path) -> list[str]:
-    return [line for line in _text(path).splitlines() if line.strip()]
+def set_name(queries: Path, qrels: Path) -> str:
+    """What a pair of files is called: `validation long` for validation.queries_long.tsv, validation.qrels.txt."""
+    base = re.split(r"\.(?:qrels|queries)(?=[_.]|$)", qrels.name)[0]
+    base = base if base != qrels.name else qrels.stem
+    variants = [found[1] for path in (queries, qrels) if (found := _VARIANT.search(path.name))]
+    return " ".join([base, *variants]).replace("_", " ")
+
+
+def judged_files(places: Iterable[Path]) -> list[tuple[Path, Path]]:
+    """The pairs of queries and qrels in these folders, or of these files of queries with the qrels beside them.
+
+    Raises:
+        EvaluationError: a place that is not there, a folder without such a pair, queries without their qrels.
+    """
+    return [pair for place in places for pair in _pairs(place.expanduser())]
+
+
+def _pairs(place: Path) -> Iterator[tuple[Path, Path]]:
+    files = [place] if place.is_file() else sorted(place.glob("*.queries*.tsv"))
+    if not files:
+        raise EvaluationError(
+            f"{place} holds no judged queries",
+            expected="a folder with NAME.queries.tsv and NAME.qrels.txt, or one such file of queries",
+            found="no file of that name" if place.is_dir() else "no such file or folder",
+            todo="correct VIBERARY_EVALUATION_JUDGED, or name the files so",
+        )
+    for queries in files:
+        name = queries.name.split(".queries")[0]
+        judgements = sorted(
+            path for path in queries.parent.glob("*.qrels*.txt") if path.name.split(".qrels")[0] == name
+        )
+        if not judgements:
+            raise EvaluationError(
+                f"{queries} has no judgements",
+                expected=f"{name}.qrels.txt in the same folder",
+                found="no such file",
+                todo="put it there, or take the file of queries away",
+            )
+        yield from ((queries, qrels) for qrels in judgements)
+
+
+def named_apart(sets: Iterable[QuerySet], taken: Iterable[str] = ()) -> list[QuerySet]:
+    """The sets, those whose name another has numbered: figures are summed up by name."""
+    names, renamed = set(taken), []
+    for judged in sets:
+        name, number = judged.name, 2
+        while name in names:
+            name, number = f"{judged.name} {number}", number + 1
+        names.add(name)
+        renamed.append(replace(judged, name=name))
+    return renamed
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines that are not blank, with their numbers. Only a line feed ends one: a query may hold U+2028."""
+    for number, line in enumerate(_text(path).split("\n"), start=1):
+        if line.strip():
+            yield number, line.rstrip("\r")
 
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise EvaluationError(
             f"{path} cannot be read",

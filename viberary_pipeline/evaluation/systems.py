@@ -19,6 +19,7 @@ from viberary_pipeline.search.weights import SearchSettings
 
 THIS, VECTORS, BM25, PREVIOUS = "this build", "vectors alone", "BM25 alone", "previous build"
 SEED, SEED_ORDER = "seed's recipe", "seed's recipe and order"
+WORD2VEC = "word2vec"
 _SEED_DEPTH = 50
 
 Answer = Callable[[JudgedQuery], list[str]]
@@ -84,6 +85,32 @@ def bm25_system(client: redis.Redis, record: BuildRecord) -> System:
     return System(BM25, answer)
 
 
+def nearest_system(
+    name: str,
+    works: Sequence[str],
+    documents: npt.NDArray[np.float32],
+    vector_of: Callable[[str], npt.NDArray[np.float32]],
+) -> System:
+    """The works whose vectors are nearest to the query's by exact cosine.
+
+    Args:
+        name: Of the system.
+        works: work_ids.
+        documents: float32 (works, dim), norm 1: a vector of each work.
+        vector_of: Gives the vector of a query, float32 (dim,), by the same model.
+    """
+    row_of = {work: row for row, work in enumerate(works)}
+
+    def answer(query: JudgedQuery) -> list[str]:
+        if query.like and query.like not in row_of:
+            return []
+        asked = documents[row_of[query.like]] if query.like else vector_of(query.text)
+        order = np.argsort(-(documents @ asked), kind="stable")[: RECALL_DEPTH + 1]
+        return [works[row] for row in order if works[row] != query.like][:RECALL_DEPTH]
+
+    return System(name, answer)
+
+
 def seed_systems(
     works: Sequence[str], documents: npt.NDArray[np.float32], vectors: QueryVectors
 ) -> tuple[System, System]:
@@ -92,20 +119,12 @@ def seed_systems(
     It took the 50 nearest and sorted them by descending distance, so that the worst of them came first.
 
     Args:
-        works: work_ids.
-        documents: float32 (works, dim), norm 1: its sentence of each work.
+        works, documents: As for `nearest_system`: its sentence of each work.
         vectors: Of the queries, by the same model.
     """
-    row_of = {work: row for row, work in enumerate(works)}
-
-    def nearest(query: JudgedQuery) -> list[str]:
-        if query.like and query.like not in row_of:
-            return []
-        asked = documents[row_of[query.like]] if query.like else vectors(query.text)
-        order = np.argsort(-(documents @ asked), kind="stable")[: RECALL_DEPTH + 1]
-        return [works[row] for row in order if works[row] != query.like][:RECALL_DEPTH]
+    nearest = nearest_system(SEED, works, documents, vectors)
 
     def as_shown(query: JudgedQuery) -> list[str]:
-        return nearest(query)[:_SEED_DEPTH][::-1]
+        return (nearest.answer(query) or [])[:_SEED_DEPTH][::-1]
 
-    return System(SEED, nearest), System(SEED_ORDER, as_shown)
+    return nearest, System(SEED_ORDER, as_shown)

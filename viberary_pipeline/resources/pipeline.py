@@ -15,7 +15,7 @@ from viberary_pipeline.embedding.executors.choice import executor_for, jobs_plac
 from viberary_pipeline.embedding.jobs import JobOptions
 from viberary_pipeline.encoders.files import ResolvedEncoder, resolve
 from viberary_pipeline.encoders.space import query_encoder_for
-from viberary_pipeline.evaluation.queries import QuerySet, judged_set
+from viberary_pipeline.evaluation.queries import QuerySet, judged_files, judged_set, trec_set
 from viberary_pipeline.index.canaries import Canary, load_canaries
 from viberary_pipeline.quality.bounds import BOUNDS
 from viberary_pipeline.redis_server import connect
@@ -32,6 +32,7 @@ class Pipeline:
 
     Raises:
         SettingsError: a language or a recipe that is none.
+        EvaluationError: a set of VIBERARY_EVALUATION_JUDGED that cannot be read.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -40,6 +41,8 @@ class Pipeline:
         self.store = ArtifactStore(self.home)
         self.rules: DocumentRules = settings.documents.resolved()
         self.recipe: Recipe = recipe_named(settings.recipe)
+        # Read at once: a wrong path is told before an hour of embedding, not after.
+        self.given_judgements = [trec_set(*pair) for pair in judged_files(map(Path, settings.evaluation.judged))]
         self.sample = _bundled_sample(self.home / "sample") if settings.source == "sample" else None
 
     @property
