@@ -58,12 +58,31 @@ def recall(found: Sequence[str], grades: Grades, least: int = 1, depth: int = RE
     return len(wanted & set(found[:depth])) / min(len(wanted), depth) if wanted else 0.0
 
 
+def success(found: Sequence[str], grades: Grades, least: int = 1, depth: int = DEPTH) -> float:
+    """1.0 if a work with at least that grade is among the first `depth`, else 0.0."""
+    return float(reciprocal_rank(found, grades, least, depth) > 0)
+
+
 def bootstrap(values: Sequence[float] | npt.NDArray[np.float64]) -> tuple[float, float, float]:
     """(mean, low, high): the mean over queries and its 95 % percentile interval; the same values, the same figures."""
     array = np.asarray(values, dtype=np.float64)
     drawn = np.random.default_rng(0).integers(len(array), size=(_DRAWS, len(array)))
     low, high = np.percentile(array[drawn].mean(axis=1), (2.5, 97.5))
     return float(array.mean()), float(low), float(high)
+
+
+def paired_bootstrap(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float, float]:
+    """(mean, low, high) of `ours` - `theirs`, two figures of each query in one order, with its 95 % interval.
+
+    Queries differ far more than systems do, so that the difference is drawn query by query. An interval that holds 0
+    says that these queries cannot tell the two apart.
+
+    Raises:
+        ValueError: not one figure of each for every query, or no query.
+    """
+    if len(ours) != len(theirs) or not len(ours):
+        raise ValueError(f"expected two figures of each query, found {len(ours)} and {len(theirs)}")
+    return bootstrap(np.subtract(ours, theirs))
 
 
 def _discounted(gains: Sequence[int]) -> float:

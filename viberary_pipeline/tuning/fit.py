@@ -5,11 +5,10 @@ part by part with the gradients that the loss has for its vectors. So memory dep
 may compare a hundred queries with hundreds of documents on a small machine.
 """
 
-import os
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
@@ -17,30 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parametrize
 
+from viberary_pipeline.tuning.recipe import FitSettings, Progress
 from viberary_pipeline.tuning.trainable import Tokens, TrainableEncoder
-
-
-@dataclass(frozen=True)
-class FitSettings:
-    """How an encoder is trained.
-
-    Attributes:
-        learning_rate: AdamW's, at its height.
-        epochs: How often each example is seen.
-        batch: Examples of a step.
-        part: Texts that are embedded at a time: memory grows with it, the result does not change.
-        warm_up: Share of the steps in which the learning rate rises; in the rest it falls to 0.
-        weight_decay: AdamW's.
-        seed: Of the order and of every choice.
-    """
-
-    learning_rate: float = 1e-3
-    epochs: int = 2
-    batch: int = 128
-    part: int = 32
-    warm_up: float = 0.1
-    weight_decay: float = 0.01
-    seed: int = 0
 
 
 class Objective(Protocol):
@@ -51,16 +28,6 @@ class Objective(Protocol):
 
     def texts(self, rows: Sequence[int], rng: random.Random) -> tuple[list[Tokens], Callable[[Tensor], Tensor]]:
         """What a batch embeds, and its loss, given these vectors."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a training stands: `loss` is a running mean."""
-
-    step: int
-    steps: int
-    loss: float
-    examples_per_second: float
 
 
 def fit(
@@ -151,7 +118,7 @@ def _save(
     }
     temporary = path.with_suffix(".tmp")
     torch.save(state, temporary)
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def _resume(

@@ -5,6 +5,7 @@ and only `up` and `down` are trained. `encoders.adapter` stores them and merges 
 """
 
 import math
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 Tokens = Sequence[int]
+_OF_A_LAYER = re.compile(r"\w+\.layers?\.\d+\.")  # encoder.layer.0. of BERT, transformer.layer.0. of DistilBERT
 
 
 class LowRank(nn.Module):
@@ -85,9 +87,7 @@ class TrainableEncoder(nn.Module):
 
     def _layers(self) -> dict[str, nn.Linear]:
         modules = self.backbone.named_modules()
-        return {
-            name: layer for name, layer in modules if isinstance(layer, nn.Linear) and name.startswith("encoder.layer")
-        }
+        return {name: layer for name, layer in modules if isinstance(layer, nn.Linear) and _OF_A_LAYER.match(name)}
 
     def tokens(self, texts: Sequence[str]) -> list[Tokens]:
         """The ids of each text, cut at `max_tokens`."""
@@ -146,7 +146,7 @@ class TrainableEncoder(nn.Module):
         for name, layer in self._layers().items():
             if not parametrize.is_parametrized(layer, "weight"):
                 raise ValueError("expected adapters of a rank, found an encoder trained whole")
-            pair = layer.parametrizations.weight[0]  # type: ignore[union-attr,index]
+            pair: Any = layer.parametrizations.weight[0]  # type: ignore[union-attr,index]
             found |= {f"{name}.down": pair.down, f"{name}.up": pair.up}
         if self.projection is not None:
             found["projection.weight"] = self.projection.weight
