@@ -1,4 +1,4 @@
-"""What `viberary tune` and `viberary distil` need of the pipeline: vectors of documents, by the executors of a build."""
+"""What `viberary tune` needs of the pipeline: vectors of documents, by the executors of a build."""
 
 from collections.abc import Sequence
 

@@ -26,8 +26,8 @@ def model_card(outcome: Mapping[str, Any], *, licence: str) -> str:
         "|---|---|",
         *(f"| {kind} | {count:,} |" for kind, count in outcome["pairs"].items()),
         "",
-        f"Licence: that of the base ({licence or 'not stated'}); those of the catalogue and of the requests hold for what "
-        "is learned from them.",
+        f"Licence: that of the base ({licence or 'not stated'}); those of the catalogue and of the requests hold for "
+        "what is learned from them.",
         "",
         "## Recipe",
         "",

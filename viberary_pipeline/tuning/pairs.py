@@ -65,8 +65,9 @@ def pairs_of(work: Work, *, seed: int = 0) -> tuple[list[Pair], str]:
     opening = next((sentence for sentence in sentences if work.description.startswith(sentence)), None)
     others = [sentence for sentence in sentences if sentence != opening]
     rng.shuffle(others)
-    # Half of the text stays at least, beside the two sentences that name the work, or there would be nothing to find.
-    most = min(_SENTENCES_OF_A_WORK, max(0, len(_split(work.text)) - 2) // 2)
+    # Half of the text stays at least, beside the sentences at its head that name the work: else nothing could be found.
+    head = sum(key_of(sentence).startswith(key_of(work.title)) for sentence in _split(work.text)[:2])
+    most = min(_SENTENCES_OF_A_WORK, (len(_split(work.text)) - head) // 2)
     found = [Pair(opening, work.work_id, "opening")] if opening and most else []
     found += [Pair(sentence, work.work_id, "sentence") for sentence in others[: most - len(found)]]
     text = work.text
