@@ -227,8 +227,16 @@ def test_a_student_must_reach_its_teacher_on_every_set(sets, verdict):
 def test_a_card_says_data_licence_recipe_figures_and_limits():
     found = figures("held-out works", 0.5, 0.75)
     outcome = {
-        **{"name": "mine", "base": "small", "teacher": "", "space": "", "verdict": "accepted", "reason": "better"},
-        **{"documents": 40, "kept_out": 4, "pairs": {"opening": 12}, "recipe": {"rank": 16, "fit": {"epochs": 2}}},
+        "name": "mine",
+        "base": "small",
+        "teacher": "",
+        "space": "",
+        "verdict": "accepted",
+        "reason": "better",
+        "documents": 40,
+        "kept_out": 4,
+        "pairs": {"opening": 12},
+        "recipe": {"rank": 16, "fit": {"epochs": 2}},
         "sets": {found.name: found.to_json()},
     }
     card = model_card(outcome, licence="Apache-2.0")
