@@ -129,8 +129,8 @@ def requests(name: str, numbers: range, *, per_query: int = 1) -> QuerySet:
 @pytest.mark.parametrize("per_query", [1, 3])
 def test_nothing_is_judged_on_what_is_trained_on(per_query):
     given = requests("asked", range(200), per_query=per_query)
-    found = split(catalogue(), [given], [requests("judge", range(0, 200, 4))])
-    judged = {str(number) for number in range(0, 200, 4)}
+    found = split(catalogue(), [given], [requests("judge", range(0, 200, 5))])
+    judged = {str(number) for number in range(0, 200, 5)}
     out = {str(number) for number in range(200) if held_out(str(number))}
     assert found.kept_out == judged | out
 
@@ -144,6 +144,14 @@ def test_nothing_is_judged_on_what_is_trained_on(per_query):
     assert not asked & {pair.query for pair in found.requests}
     assert {work for query in by_name["held-out works"].queries for work in query.grades} == out
     assert all(set(query.grades) & out for query in by_name["held-out requests"].queries)
+
+
+def test_a_set_that_names_most_of_a_catalogue_leaves_its_own_words_and_no_request():
+    found = split(catalogue(), [requests("asked", range(200))], [requests("vibes", range(100), per_query=5)])
+    out = {str(number) for number in range(200) if held_out(str(number))}
+    assert found.kept_out == out
+    assert {int(pair.work_id) for pair in found.requests} <= set(range(104, 200))
+    assert {pair.work_id for pair in found.pairs} == {str(number) for number in range(200)} - out
 
 
 def test_works_that_a_catalogue_lacks_are_counted_and_ask_for_nothing():

@@ -1,7 +1,9 @@
 """Who is trained on and who is judged by: requests and catalogue pairs, divided by the works that they ask for.
 
 A work is kept out of training where its hash says so (`pairs.held_out`) or where a judged set of the gate names it as
-an answer. A query that asks for a work that is kept out is not trained on either.
+an answer. A query that asks for a work that is kept out is not trained on either. One case is milder: where a judged
+set names more than a quarter of the catalogue (vibes, on a small one), its works' own words are trained on, which hold
+no judgement; requests for them are not.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -13,6 +15,7 @@ from viberary_pipeline.tuning.catalogue import Catalogue
 from viberary_pipeline.tuning.pairs import Pair, held_out, pairs_of, sampled
 
 HELD_OUT_WORKS, HELD_OUT_REQUESTS = "held-out works", "held-out requests"
+_MOST_NAMED = 0.25
 _MOST_JUDGED = 2_000
 """Pairs of held-out works that the gate asks: more narrow its interval no further than matters."""
 
@@ -30,7 +33,7 @@ class Split:
         texts: {work_id: text without what its pairs ask}, of all works with pairs.
         sets: What the gate asks: held-out works, held-out requests, judged sets. None is empty.
         unknown: {set: works that it names and the catalogue lacks}, where there are some.
-        kept_out: The works of the catalogue that are not trained on.
+        kept_out: The works of the catalogue whose own words are not trained on.
     """
 
     requests: tuple[Pair, ...]
@@ -74,14 +77,16 @@ def split(catalogue: Catalogue, requests: Sequence[QuerySet], judged: Sequence[Q
     unknown: dict[str, int] = {}
     requests = [_known(one, catalogue.ids, unknown) for one in requests]
     judged = [_known(one, catalogue.ids, unknown) for one in judged]
-    kept_out = answers(judged) | {work for work in catalogue.ids if held_out(work)}
+    out = {work for work in catalogue.ids if held_out(work)}
+    not_asked = out | answers(judged)
+    kept_out = out.union(*(named for one in judged if len(named := answers([one])) <= _MOST_NAMED * len(catalogue.ids)))
     trained: list[Pair] = []
     kept: list[JudgedQuery] = []
     for one in requests:
         for query in one.queries:
             wanted = sorted(work for work, grade in query.grades.items() if grade >= one.relevant)
-            if any(work in kept_out for work in wanted):
-                if any(held_out(work) for work in wanted):
+            if not not_asked.isdisjoint(wanted):
+                if not out.isdisjoint(wanted):
                     kept.append(replace(query, grades={work: query.grades[work] for work in wanted}))
             else:
                 trained += [Pair(query.text, work, "request") for work in wanted]
@@ -94,7 +99,7 @@ def split(catalogue: Catalogue, requests: Sequence[QuerySet], judged: Sequence[Q
             texts[work.work_id] = text
         if work.work_id not in kept_out:
             pairs += found
-        elif held_out(work.work_id):
+        elif work.work_id in out:
             own += found
     asked = tuple(JudgedQuery(pair.query, pair.kind, {pair.work_id: 1}) for pair in sampled(own, _MOST_JUDGED))
     sets = (QuerySet(HELD_OUT_WORKS, asked), QuerySet(HELD_OUT_REQUESTS, tuple(kept)), *judged)

@@ -54,6 +54,8 @@ def tune(
     recipe = _recipe(ON_REQUESTS if run.split.requests else ON_A_CATALOGUE, options)
     teacher = resolve(options.teacher, home) if options.teacher else None
     requests, pairs = run.split.requests, sampled(run.split.pairs, MOST_PAIRS, seed=options.seed)
+    if options.requests and not requests:
+        say("no request is left to train on: the works that they ask for are held out, judged, or not here")
     if requests and teacher is None:
         pairs = []  # they gain nothing beside requests: docs/tuning.md
     chosen = (*requests, *pairs)
