@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -179,6 +180,17 @@ def test_a_student_that_falls_short_of_its_teacher_is_refused(cli, tiny, tmp_pat
     )
     assert done.returncode == 3, done.stderr
     assert result_of(done)["reason"].startswith("less than 98% of its teacher's: nDCG@10 on held-out requests")
+
+
+def test_the_sample_is_judged_by_its_held_out_works_and_its_golden_set(built_sample, tiny, tmp_path):
+    shutil.copytree(built_sample.home / "artifacts", tmp_path / "home" / "artifacts", symlinks=True)
+    done = Cli(tmp_path / "home")("tune", "--out", "mine", "--base", tiny, *LEARNS_NOTHING, "--json")
+    assert done.returncode == 3, done.stderr
+    result = result_of(done)
+    assert set(result["sets"]) == {"held-out works", "golden"}
+    assert result["pairs"].keys() >= {"opening", "sentence"}
+    assert sum(result["pairs"].values()) > 500
+    assert 0 < result["kept_out"] < result["documents"] / 5
 
 
 def test_the_asset_tunes_in_a_job_of_its_own(cli, tiny, tmp_path):
