@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from viberary_pipeline import __version__
-from viberary_pipeline.errors import QueryError, SettingsError, ViberaryError, out_of_room
+from viberary_pipeline.errors import GateRefused, QueryError, SettingsError, ViberaryError, out_of_room
 from viberary_pipeline.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -262,6 +262,91 @@ def _searching_by(rule: str) -> Any:
     except TypeError:
         pass
     raise click.UsageError(f"--rule {rule}: expected NAME=VALUE, such as lexical_weight=0.1 (docs/settings.md, search)")
+
+
+def _training(command: Any) -> Any:
+    """The options that `tune` and `distil` share."""
+    file = click.Path(path_type=Path, dir_okay=False)
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line."),
+        click.option(
+            "--checkpoint-seconds",
+            default=60.0,
+            show_default=True,
+            type=click.FloatRange(0),
+            help="Seconds of training that a kill may cost.",
+        ),
+        click.option("--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"])),
+        click.option("--learning-rate", type=click.FloatRange(0, min_open=True), help="In place of the recipe's."),
+        click.option("--rank", type=click.IntRange(1, 256), help="Of the adapter, in place of the recipe's."),
+        click.option("--epochs", type=click.IntRange(1), help="In place of the recipe's."),
+        click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of every choice."),
+        click.option("--judge-qrels", multiple=True, type=file, help="Their judgements."),
+        click.option("--judge-queries", multiple=True, type=file, help="Requests that the gate judges by."),
+        click.option("--qrels", multiple=True, type=file, help="Their judgements, in TREC's form."),
+        click.option("--queries", multiple=True, type=file, help="Readers' requests to train on: id, a tab, the text."),
+    ):
+        command = option(command)
+    return command
+
+
+@main.command()
+@click.option("--out", "name", required=True, metavar="NAME", help="What the encoder will be called in this home.")
+@click.option("--base", help="The encoder that is trained on.  [VIBERARY_ENCODER]")
+@click.option("--teacher", default="", help="A larger encoder, whose order of the works is learned too.")
+@_training
+def tune(as_json: bool, **options: Any) -> None:
+    """Train an encoder on this home's documents and on readers' requests; a gate lets it through or refuses it."""
+    _train("tune", options, as_json)
+
+
+@main.command()
+@click.option("--out", "name", required=True, metavar="NAME", help="What the encoder will be called in this home.")
+@click.option("--base", default="all-MiniLM-L6-v2", show_default=True, help="The small encoder that is trained.")
+@click.option("--teacher", required=True, metavar="ENCODER", help="The encoder of the documents.")
+@_training
+def distil(as_json: bool, **options: Any) -> None:
+    """Train a small encoder for queries, in the space of the encoder of the documents."""
+    _train("distil", options, as_json)
+
+
+def _train(
+    command: str,
+    options: dict[str, Any],
+    as_json: bool,
+) -> None:
+    files = {name: options.pop(name) for name in ("queries", "qrels", "judge_queries", "judge_qrels")}
+    for queries, qrels in (("queries", "qrels"), ("judge_queries", "judge_qrels")):
+        if len(files[queries]) != len(files[qrels]):
+            raise click.UsageError(f"--{queries} and --{qrels} go together, in pairs".replace("_", "-"))
+    from viberary_pipeline.resources import Pipeline
+    from viberary_pipeline.resources.tuning import document_vectors
+    from viberary_pipeline.tuning import tune as tuning
+    from viberary_pipeline.tuning.progress import shown_progress
+    from viberary_pipeline.tuning.run import TuneOptions
+
+    pipeline = Pipeline(load_settings())
+    wanted = TuneOptions(
+        **{**options, "base": options["base"] or pipeline.settings.encoder},
+        requests=tuple(zip(files["queries"], files["qrels"], strict=True)),
+        judged=tuple(zip(files["judge_queries"], files["judge_qrels"], strict=True)),
+        most_tokens=pipeline.recipe.max_tokens,
+    )
+    with shown_progress() as report:
+        outcome = getattr(tuning, command)(
+            pipeline.home,
+            wanted,
+            standing=pipeline.judged,
+            document_vectors=document_vectors(pipeline),
+            say=lambda line: click.echo(line, err=True),
+            report=report,
+        )
+    result = outcome.result
+    click.echo(f"{result['name']}: {result['verdict']}; {result['reason']}", err=as_json)
+    if as_json:
+        click.echo(json.dumps(result))
+    if not outcome.accepted:
+        raise click.exceptions.Exit(GateRefused.exit_code)
 
 
 def _seed_embedded(pipeline: "Pipeline") -> Any:

@@ -93,6 +93,10 @@ class EvaluationError(ViberaryError):
     """Judgements that cannot be read, or nothing to evaluate."""
 
 
+class TuningError(ViberaryError):
+    """An encoder that cannot be tuned on what there is."""
+
+
 class QueryError(ViberaryError):
     """A query that says nothing: empty, or nothing but control characters."""
 

@@ -25,14 +25,19 @@ _REPEAT_SECONDS = 300.0
 
 @contextmanager
 def hold_home(
-    home: Path, *, wait_seconds: float = WAIT_SECONDS, say: Callable[[str], object] = lambda _: None
+    home: Path,
+    *,
+    wait_seconds: float = WAIT_SECONDS,
+    say: Callable[[str], object] = lambda _: None,
+    what: str = "build",
 ) -> Iterator[None]:
     """Hold the home while building in it. Holding it again within one process is harmless.
 
     Args:
-        home: VIBERARY_HOME.
+        home: VIBERARY_HOME, or the folder of a training.
         wait_seconds: How long to wait for another build.
         say: Takes a line when the wait begins, and every five minutes.
+        what: What is done in it, for messages.
 
     Raises:
         HomeBusyError: another build still holds it after `wait_seconds`.
@@ -48,14 +53,14 @@ def hold_home(
             waited = time.monotonic() - started
             if waited >= wait_seconds:
                 raise HomeBusyError(
-                    "Another build is under way in this VIBERARY_HOME",
+                    f"Another {what} is under way in this VIBERARY_HOME",
                     expected=f"{home} to be free" + (f" within {wait_seconds:.0f} s" if wait_seconds > 0 else ""),
                     found=holder(home),
-                    todo="wait for that build, or stop it, then run the command again",
+                    todo=f"wait for that {what}, or stop it, then run the command again",
                 ) from None
             if waited - said >= _REPEAT_SECONDS:
                 said = waited
-                say(f"waiting for another build in {home}: {holder(home)}")
+                say(f"waiting for another {what} in {home}: {holder(home)}")
     try:
         if lock.lock_counter == 1:
             owner = {"pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")}

@@ -12,7 +12,7 @@ import dagster as dg
 
 from viberary_pipeline import errors
 from viberary_pipeline.artifacts import ArtifactStore
-from viberary_pipeline.assets import ALL_ASSETS
+from viberary_pipeline.assets import BUILD_ASSETS
 from viberary_pipeline.definitions import build_definitions
 from viberary_pipeline.errors import GateRefused, no_room, out_of_room, says_full
 from viberary_pipeline.home_lock import hold_home
@@ -93,7 +93,7 @@ def run_build(settings: Settings, *, force: bool, say: Callable[[str], object] =
         try:
             dagster_home(settings.home_dir)
             job = build_definitions(settings).resolve_job_def("rebuild")
-            stages = [*(asset.node_def.name for asset in ALL_ASSETS), *(validation_stage(table) for table in TABLES)]
+            stages = [*(asset.node_def.name for asset in BUILD_ASSETS), *(validation_stage(table) for table in TABLES)]
             config = {
                 "ops": {stage: {"config": {"force": force}} for stage in stages},
                 "loggers": {"console": {}},

@@ -46,6 +46,7 @@ def test_the_graph_is_the_flow(definitions):
         "evaluation_report": [
             *("authors", "books", "documents", "genres", "query_encoder", "reviews", "search_index", "series", "works"),
         ],
+        "tuned_encoder": ["authors", "books", "documents", "genres", "reviews", "series", "works"],
         "published_index": ["data_quality_report", "documents", "evaluation_report", "search_index"],
     }
 
@@ -55,6 +56,7 @@ def test_every_expectation_and_gate_is_a_check_and_errors_block(definitions):
     found = {(key.asset_key.to_user_string(), key.name): graph.get(key).blocking for key in graph.asset_check_keys}
     expected = {("search_index", name): True for name in INDEX_GATES}
     expected[("evaluation_report", EVALUATION)] = True
+    expected[("tuned_encoder", "better_than_its_base")] = False
     for table in TABLES:
         expected |= {(table, spec.name): spec.severity == "ERROR" for spec in expectation_specs(table)}
     assert found == expected
@@ -63,8 +65,9 @@ def test_every_expectation_and_gate_is_a_check_and_errors_block(definitions):
 def test_jobs_and_the_weekly_schedule(definitions):
     repository = definitions.get_repository_def()
     jobs = {job.name: sorted(job.asset_layer.executable_asset_keys) for job in repository.get_all_jobs()}
-    assert {"rebuild", "catalogue", "reindex"} <= set(jobs)
+    assert {"rebuild", "catalogue", "reindex", "tune"} <= set(jobs)
     assert len(jobs["rebuild"]) == 19
+    assert [key.to_user_string() for key in jobs["tune"]] == ["tuned_encoder"]
     (schedule,) = repository.schedule_defs
     assert (schedule.name, schedule.cron_schedule, schedule.job_name) == (
         "weekly_rebuild",

@@ -56,8 +56,9 @@ def test_the_web_install_imports_without_torch_and_dagster(module):
     assert done.returncode == 0, done.stderr
 
 
-def test_the_worker_imports_without_dagster_and_duckdb():
-    done = run("import viberary_pipeline.embedding.worker, torch, sentence_transformers", WORKER_NEEDS_NONE_OF)
+@pytest.mark.parametrize("modules", ["embedding.worker", "tuning.worker, viberary_pipeline.tuning.fit"])
+def test_the_workers_import_without_dagster_and_duckdb(modules):
+    done = run(f"import viberary_pipeline.{modules}, torch, sentence_transformers", WORKER_NEEDS_NONE_OF)
     assert done.returncode == 0, done.stderr
 
 

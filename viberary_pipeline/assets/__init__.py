@@ -10,9 +10,10 @@ from viberary_pipeline.assets.published_index import published_index
 from viberary_pipeline.assets.query_encoder import query_encoder
 from viberary_pipeline.assets.raw_files import raw_assets
 from viberary_pipeline.assets.search_index import search_index
+from viberary_pipeline.assets.tuned_encoder import tuned_encoder
 from viberary_pipeline.assets.typed_tables import table_assets
 
-ALL_ASSETS: list[dg.AssetsDefinition] = [
+BUILD_ASSETS: list[dg.AssetsDefinition] = [
     *raw_assets,
     *table_assets,
     documents,
@@ -23,3 +24,5 @@ ALL_ASSETS: list[dg.AssetsDefinition] = [
     evaluation_report,
     published_index,
 ]
+"""Those that a rebuild makes."""
+ALL_ASSETS = [*BUILD_ASSETS, tuned_encoder]

@@ -90,7 +90,7 @@ def save_adapter(
     _check(adapter)
     _check_against(adapter, base.spec.name, base.folder)
     with replacing(path) as temporary:
-        temporary.write_bytes(save(arrays, metadata={**(metadata or {}), **stated}))
+        temporary.write_bytes(_in_order(save(arrays, metadata={**(metadata or {}), **stated})))
 
 
 def read_adapter(path: Path) -> Adapter:
@@ -223,6 +223,15 @@ def _merge(adapter: Adapter, base_folder: Path, out: Path) -> None:
             weight.flush()
     if PROJECTION in adapter.tensors:
         _add_projection(out, adapter.tensors[PROJECTION])
+
+
+def _in_order(file: bytes) -> bytes:
+    """A safetensors file with its header sorted: the library writes metadata in another order each time, and the same
+    adapter is to have the same bytes."""
+    length = int.from_bytes(file[:8], "little")
+    header = json.dumps(json.loads(file[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + file[8 + length :]
 
 
 def _array(value: Any) -> Any:

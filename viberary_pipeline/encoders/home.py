@@ -81,6 +81,18 @@ def require_accepted(folder: Path) -> None:
         )
 
 
+def check_name(name: str, base: str) -> None:
+    """Raise `EncoderError` where an encoder of a home that is made of `base` cannot have this name."""
+    if name in REGISTRY or name == base or not _NAME.fullmatch(name):
+        raise EncoderError(
+            f"An encoder of this home cannot be called {name!r}",
+            expected="letters, digits, dots, hyphens and underscores; not its base's name, and none of the package's "
+            f"({', '.join(sorted(REGISTRY))})",
+            found=repr(name),
+            todo="choose another name",
+        )
+
+
 def register(
     home: Path,
     name: str,
@@ -108,14 +120,7 @@ def register(
     """
     from viberary_pipeline.encoders.files import model_folder
 
-    if name in REGISTRY or name == spec.base or not _NAME.fullmatch(name):
-        raise EncoderError(
-            f"An encoder of this home cannot be called {name!r}",
-            expected="letters, digits, dots, hyphens and underscores; not its base's name, and none of the package's "
-            f"({', '.join(sorted(REGISTRY))})",
-            found=repr(name),
-            todo="choose another name",
-        )
+    check_name(name, spec.base)
     if (
         (adapter is None) == (model is None)
         or (adapter is not None and not spec.base)

@@ -1,0 +1,234 @@
+"""`viberary tune` and `viberary distil` by their commands: accepted, refused, killed half-way, in an asset."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import dagster as dg
+import pytest
+from homes import Cli
+from safetensors.numpy import load_file
+from tiny_model import DIMENSIONS, make_tiny_model
+from tuned import register_tuned
+from tuning_home import WORKS, tuning_home, write_requests
+
+from viberary_pipeline.definitions import build_definitions
+from viberary_pipeline.encoders import resolve
+from viberary_pipeline.encoders.home import encoders_of
+from viberary_pipeline.encoders.space import query_encoder_for
+from viberary_pipeline.errors import EncoderError
+from viberary_pipeline.settings import load_settings
+from viberary_pipeline.storage import open_place
+from viberary_pipeline.tuning.training import read_training
+
+BUCKET = "tuning"
+LEARNS = ("--learning-rate", "0.01", "--epochs", "8")
+LEARNS_NOTHING = ("--learning-rate", "1e-12")
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch) -> str:
+    for name, value in (("HF_HOME", str(tmp_path / "hf")), ("OMP_NUM_THREADS", "1")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HOME", str(tmp_path / "hf"))
+    return str(make_tiny_model(tmp_path / "tiny"))
+
+
+@pytest.fixture
+def cli(tmp_path) -> Cli:
+    return Cli(tuning_home(tmp_path / "home"))
+
+
+def result_of(done: subprocess.CompletedProcess[str]) -> dict:
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_an_encoder_that_is_better_is_used_by_its_name(cli, tiny, tmp_path):
+    requests = write_requests(tmp_path, unknown=3)
+    asked = ("tune", "--out", "mine", "--base", tiny, *requests, *LEARNS, "--json")
+    done = cli(*asked)
+    assert done.returncode == 0, done.stderr
+    result = result_of(done)
+    assert done.stdout.count("\n") == 1
+    held = WORKS - result["pairs"]["request"] // 4
+    assert (result["verdict"], result["documents"], result["kept_out"]) == ("accepted", WORKS, held)
+    assert result["unknown_works"] == {"requests.qrels": 3}
+    assert "3 works that it names are not in this catalogue" in done.stderr
+    (judged,) = result["sets"].items()
+    assert (judged[0], judged[1]["queries"]) == ("held-out requests", 4 * held)
+    assert judged[1]["ndcg@10"]["before"][0] < 0.1 < 0.7 < judged[1]["ndcg@10"]["after"][0]
+    assert result["training"]["examples"] == result["pairs"]["request"]
+    assert result["training"]["pairs_per_second"] > 0
+    assert 100 < result["peak_mb"] < 4000
+    assert "pairs/s" in done.stderr
+
+    folder = encoders_of(cli.home)["mine"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        *("adapter.safetensors", "card.md", "encoder.toml", "verdict.json")
+    ]
+    assert json.loads((folder / "verdict.json").read_text()) == result
+    assert result["reason"] in (folder / "card.md").read_text()
+    assert not (cli.home / "tuning" / "mine").exists()
+    assert resolve("mine", cli.home).fingerprint == result["fingerprint"]
+
+    again = cli(*asked)
+    assert (again.returncode, result_of(again)) == (0, result)
+    assert "nothing is trained" in again.stderr
+
+
+def test_an_encoder_that_is_no_better_is_left(cli, tiny, tmp_path):
+    done = cli("tune", "--out", "mine", "--base", tiny, *write_requests(tmp_path), *LEARNS_NOTHING, "--json")
+    assert done.returncode == 3, done.stderr
+    result = result_of(done)
+    assert result["verdict"] == "refused"
+    assert result["reason"].startswith("no better than its base beyond the interval: nDCG@10 on held-out requests 0.0")
+    with pytest.raises(EncoderError, match="was refused by the gate of its training") as refused:
+        resolve("mine", cli.home)
+    assert refused.value.found == result["reason"]
+    assert resolve(str(cli.home / "encoders" / "mine")).fingerprint == result["fingerprint"]
+
+
+def test_judged_files_judge_and_are_not_trained_on(cli, tiny, tmp_path):
+    requests = write_requests(tmp_path)
+    judge = [option.replace("--", "--judge-") for option in requests]
+    done = cli("tune", "--out", "mine", "--base", tiny, *requests, *judge, "--json")
+    assert done.returncode == 1
+    assert "no request is left to train on" in done.stderr
+    assert "There is too little to train on" in done.stderr
+    assert f"found:      0, of {WORKS} works, of which" in done.stderr
+    assert encoders_of(cli.home) == {}
+
+
+@pytest.mark.parametrize(
+    "end", [signal.SIGKILL, *(pytest.param(end, marks=pytest.mark.slow) for end in (signal.SIGTERM, signal.SIGINT))]
+)
+def test_a_killed_training_goes_on_where_it_was(cli, tiny, tmp_path, end):
+    requests = write_requests(tmp_path)
+    command = ["tune", "--base", tiny, *requests, "--epochs", "12", "--checkpoint-seconds", "0", "--json"]
+    killed = subprocess.Popen(
+        [sys.executable, "-m", "viberary_pipeline.cli", *command, "--out", "mine"],
+        env=cli.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    checkpoint = cli.home / "tuning" / "mine" / "checkpoint.pt"
+    deadline = time.monotonic() + 240
+    while not checkpoint.exists() and killed.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(killed.pid, end)
+    _, stderr = killed.communicate(timeout=60)
+    assert checkpoint.exists(), stderr.decode()
+    assert killed.returncode != 0
+    assert encoders_of(cli.home) == {}
+
+    resumed = cli(*command, "--out", "mine")
+    first = int(resumed.stderr.split("step/s")[0].rpartition("|")[2].partition("/")[0] or 0)
+    assert first > 0, resumed.stderr
+    assert cli(*command, "--out", "whole").returncode == resumed.returncode
+    mine, whole = (load_file(encoders_of(cli.home)[name] / "adapter.safetensors") for name in ("mine", "whole"))
+    assert mine.keys() == whole.keys()
+    assert all((mine[name] == whole[name]).all() for name in mine)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "says"),
+    [
+        (["--queries", "a.tsv"], 2, "--queries and --qrels go together, in pairs"),
+        (["--judge-qrels", "a.txt"], 2, "--judge-queries and --judge-qrels go together, in pairs"),
+        (["--out", "all-MiniLM-L6-v2"], 1, "An encoder of this home cannot be called 'all-MiniLM-L6-v2'"),
+        (["--out", "../mine"], 1, "An encoder of this home cannot be called '../mine'"),
+        (["--base", "nobody"], 1, "The encoder is unknown"),
+    ],
+)
+def test_wrong_options_are_refused_before_anything_is_trained(cli, tiny, options, code, says):
+    done = cli("tune", "--out", "mine", "--base", tiny, *options)
+    assert (done.returncode, says in done.stderr) == (code, True), done.stderr
+    assert encoders_of(cli.home) == {}
+
+
+def test_a_home_without_documents_says_what_to_do(tiny, tmp_path):
+    done = Cli(tmp_path / "empty")("tune", "--out", "mine", "--base", tiny)
+    assert done.returncode == 1
+    assert "The stage documents has not run in this VIBERARY_HOME" in done.stderr
+
+
+def test_a_student_enters_the_space_of_its_teacher(cli, tiny, tmp_path):
+    teacher = register_tuned(cli.home, resolve(tiny), "teacher", size=0.05)
+    done = cli(
+        *("distil", "--out", "student", "--teacher", "teacher", "--base", tiny, "--epochs", "2", "--json"),
+        *write_requests(tmp_path),
+    )
+    assert done.returncode == 0, done.stderr
+    result = result_of(done)
+    assert (result["verdict"], result["space"], result["recipe"]["projection"]) == (
+        *("accepted", "teacher", DIMENSIONS),
+    )
+    student = query_encoder_for(teacher, "student", cli.home)
+    assert (student.spec.space, student.space, student.spec.dimensions) == ("teacher", teacher.fingerprint, DIMENSIONS)
+
+
+def test_a_student_that_falls_short_of_its_teacher_is_refused(cli, tiny, tmp_path):
+    requests = write_requests(tmp_path)
+    assert cli("tune", "--out", "teacher", "--base", tiny, *requests, *LEARNS).returncode == 0
+    done = cli(
+        *("distil", "--out", "student", "--teacher", "teacher", "--base", tiny, "--json", *requests),
+        *(*LEARNS_NOTHING, "--epochs", "1"),
+    )
+    assert done.returncode == 3, done.stderr
+    assert result_of(done)["reason"].startswith("less than 98% of its teacher's: nDCG@10 on held-out requests")
+
+
+def test_the_sample_is_judged_by_its_held_out_works_and_its_golden_set(built_sample, tiny, tmp_path):
+    shutil.copytree(built_sample.home / "artifacts", tmp_path / "home" / "artifacts", symlinks=True)
+    done = Cli(tmp_path / "home")("tune", "--out", "mine", "--base", tiny, *LEARNS_NOTHING, "--json")
+    assert done.returncode == 3, done.stderr
+    result = result_of(done)
+    assert set(result["sets"]) == {"held-out works", "golden"}
+    assert result["pairs"].keys() >= {"opening", "sentence"}
+    assert sum(result["pairs"].values()) > 500
+    assert 0 < result["kept_out"] < result["documents"] / 5
+
+
+def test_the_asset_tunes_in_a_job_of_its_own(cli, tiny, tmp_path):
+    _, queries, _, qrels = write_requests(tmp_path)
+    definitions = build_definitions(load_settings(home=cli.home))
+    config = {"out": "mine", "base": tiny, "queries": [queries], "qrels": [qrels]}
+    result = definitions.resolve_job_def("tune").execute_in_process(
+        run_config={"ops": {"tuned_encoder": {"config": config}}}, instance=dg.DagsterInstance.ephemeral()
+    )
+    (made,) = result.asset_materializations_for_node("tuned_encoder")
+    verdict = json.loads((encoders_of(cli.home)["mine"] / "verdict.json").read_text())
+    assert made.metadata["verdict"].value == verdict["verdict"]
+    assert (
+        made.metadata["ndcg_10_held-out_requests"].value == verdict["sets"]["held-out requests"]["ndcg@10"]["after"][0]
+    )
+    (check,) = result.get_asset_check_evaluations()
+    assert (check.check_name, check.passed) == ("better_than_its_base", verdict["verdict"] == "accepted")
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_the_worker_trains_what_a_folder_or_a_bucket_holds(cli, tiny, tmp_path, s3, elsewhere):
+    command = ["tune", "--out", "mine", "--base", tiny, *write_requests(tmp_path), "--checkpoint-seconds", "0"]
+    running = subprocess.Popen([sys.executable, "-m", "viberary_pipeline.cli", *command], env=cli.environment)
+    folder = cli.home / "tuning" / "mine"
+    while not (folder / "job.json").exists() and running.poll() is None:
+        time.sleep(0.01)
+    running.kill()
+    running.wait()
+    for name in ("checkpoint.pt", "adapter.safetensors", "done.json"):
+        (folder / name).unlink(missing_ok=True)
+    place = open_place(f"s3://{BUCKET}/job" if elsewhere else folder)
+    if elsewhere:
+        for path in folder.glob("*.*"):
+            if path.is_file():
+                place.put(path.name, path)
+    done = subprocess.run(
+        [sys.executable, "-m", "viberary_pipeline.tuning.worker", place.uri, "--device", "cpu"], check=False
+    )
+    assert done.returncode == 0
+    assert json.loads(place.read("done.json"))["identity"] == read_training(folder).identity
+    assert len(place.read("adapter.safetensors")) > 1000

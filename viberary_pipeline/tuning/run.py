@@ -1,0 +1,285 @@
+"""One run of `viberary tune` or `viberary distil`, from its files to its verdict.
+
+Everything of a run lies in `VIBERARY_HOME/tuning/NAME/` until it ends; the same command goes on where a killed one
+was. Two runs of one name do not meet. The home itself is held only while documents are embedded and while the result is
+registered, so that builds go on meanwhile.
+"""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from viberary_pipeline.artifacts import digest, file_sha256
+from viberary_pipeline.code_digest import code_digest
+from viberary_pipeline.encoders.files import ResolvedEncoder, fingerprint, model_folder
+from viberary_pipeline.encoders.home import VERDICT, check_name, encoders_of, register
+from viberary_pipeline.encoders.spec import ModelSpec
+from viberary_pipeline.errors import ArtifactError
+from viberary_pipeline.evaluation.queries import QuerySet
+from viberary_pipeline.home_lock import hold_home
+from viberary_pipeline.tuning.card import model_card
+from viberary_pipeline.tuning.catalogue import read_catalogue
+from viberary_pipeline.tuning.gate import SetFigures, Verdict, compare, found_by
+from viberary_pipeline.tuning.recipe import Progress, Recipe
+from viberary_pipeline.tuning.split import HELD_OUT_WORKS, Files, answers, read_sets, split
+from viberary_pipeline.tuning.training import (
+    ADAPTER,
+    FILES,
+    Examples,
+    TrainingJob,
+    peak_mb,
+    read_training,
+    run_training,
+    write_training,
+)
+from viberary_pipeline.tuning.vectors import Vectors
+from viberary_pipeline.typed_json import parse_json
+
+DocumentVectors = Callable[[ResolvedEncoder, Sequence[tuple[str, str]]], NDArray[np.float32]]
+"""The vectors of (text_hash, text) pairs by an encoder, float32 (texts, dimensions); what the home's store lacks is
+embedded."""
+Device = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True)
+class TuneOptions:
+    """What is wanted of one run.
+
+    Attributes:
+        name: What the encoder will be called.
+        base: The encoder that is trained on.
+        teacher: Of `tune`: a larger encoder whose order is learned too; of `distil`: whose space queries are to enter.
+        requests: Files of judged requests to train on.
+        judged: Files of judged requests to judge by.
+        epochs, rank, learning_rate: In place of the recipe's.
+        seed: Of every choice.
+        device: Where to train.
+        checkpoint_seconds: How much work a kill may cost.
+        most_tokens: Where the recipe of documents cuts texts, if it does.
+    """
+
+    name: str
+    base: str
+    teacher: str = ""
+    requests: tuple[Files, ...] = ()
+    judged: tuple[Files, ...] = ()
+    epochs: int | None = None
+    rank: int | None = None
+    learning_rate: float | None = None
+    seed: int = 0
+    device: Device = "auto"
+    checkpoint_seconds: float = 60.0
+    most_tokens: int | None = None
+
+
+@dataclass(frozen=True)
+class TuneOutcome:
+    """What a run came to: the object of `--json`, and whether the gate let the encoder through."""
+
+    accepted: bool
+    result: dict[str, Any]
+
+
+class Run:
+    """What both commands share. Arguments and errors as in `tune`; with `space`, queries are to enter that encoder's
+    space, which embeds the documents."""
+
+    def __init__(
+        self,
+        home: Path,
+        options: TuneOptions,
+        base: ResolvedEncoder,
+        standing: Sequence[QuerySet],
+        document_vectors: DocumentVectors,
+        say: Callable[[str], object],
+        report: Callable[[Progress], None],
+        *,
+        space: ResolvedEncoder | None = None,
+    ) -> None:
+        check_name(options.name, options.base)
+        self.home, self.options, self.base, self.space = home, options, base, space
+        self._document_vectors, self._say, self._report = document_vectors, say, report
+        self._started = time.monotonic()
+        self.folder = home / "tuning" / options.name
+        self.vectors = Vectors(self.folder / "vectors")
+        requests, judged = read_sets(options.requests), read_sets(options.judged)
+        self.catalogue = read_catalogue(home, answers([*requests, *judged, *standing]))
+        judged += [known for known in standing if known.judges(self.catalogue.ids)]
+        self.split = split(self.catalogue, requests, judged, seed=options.seed)
+        for name, count in self.split.unknown.items():
+            say(f"{name}: {count:,} works that it names are not in this catalogue")
+
+    def identity(self, recipe: Recipe) -> str:
+        """Names all that shapes the result: data, settings and code."""
+        options = self.options
+        return digest(
+            [
+                *(asdict(recipe), options.name, self.base.fingerprint, options.teacher, self.catalogue.key),
+                [[file_sha256(path) for path in files] for files in (*options.requests, (), *options.judged)],
+                [(judged.name, len(judged.queries)) for judged in self.split.sets],
+                self.space.fingerprint if self.space else "",
+                code_digest("tuning", "evaluation/queries.py", "ranking_metrics.py"),
+            ]
+        )
+
+    @contextmanager
+    def alone(self, recipe: Recipe) -> Iterator[TuneOutcome | None]:
+        """Hold the name for the block. Gives what an equal run came to, if its encoder is registered."""
+        # Beside the folder, which goes in the end: a lock whose file is gone holds nobody back.
+        lock = self.home / "tuning" / ".locks" / self.options.name
+        for folder in (lock, self.folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        with hold_home(lock, what=f"training of {self.options.name}", say=self._say):
+            try:
+                known = parse_json(dict[str, Any], (self.home / "encoders" / self.options.name / VERDICT).read_bytes())
+            except (OSError, ValueError):
+                known = {}
+            if known.get("identity") == self.identity(recipe):
+                self._say(f"{self.options.name} is this very encoder already: nothing is trained")
+                yield TuneOutcome(known["verdict"] == "accepted", known)
+            else:
+                yield None
+
+    def written(self, recipe: Recipe) -> bool:
+        """Whether a killed run of this identity has written its training; what one of another left is removed."""
+        with suppress(ArtifactError):
+            if read_training(self.folder).identity == self.identity(recipe):
+                return True
+        for name in FILES:
+            (self.folder / name).unlink(missing_ok=True)
+        return False
+
+    def write(
+        self,
+        recipe: Recipe,
+        examples: Examples,
+        documents: Sequence[str] = (),
+        *,
+        teacher_queries: NDArray[np.float32] | None = None,
+        teacher_documents: NDArray[np.float32] | None = None,
+    ) -> None:
+        """Write the training."""
+        job = TrainingJob(self.identity(recipe), self.base.spec, str(self.base.folder), self.base.fingerprint, recipe)
+        write_training(
+            self.folder, job, examples, documents, teacher_queries=teacher_queries, teacher_documents=teacher_documents
+        )
+
+    def documents(self, encoder: ResolvedEncoder) -> NDArray[np.float32]:
+        """The vectors of the catalogue's texts, float32 (works, dimensions)."""
+        texts = [work.text for work in self.catalogue.works]
+        return self._document_vectors(encoder, list(zip(self.catalogue.text_hashes, texts, strict=True)))
+
+    def finish(
+        self,
+        recipe: Recipe,
+        counts: Mapping[str, int],
+        judge: Callable[[Sequence[SetFigures]], Verdict],
+        *,
+        before: ResolvedEncoder,
+    ) -> TuneOutcome:
+        """Train, judge and register.
+
+        Args:
+            recipe: As it was written.
+            counts: What is trained on, by kind.
+            judge: The gate.
+            before: What the new encoder is compared with.
+        """
+        options = self.options
+        self._say(f"training {options.name} on {sum(counts.values()):,} pairs")
+        trained = run_training(
+            self.folder,
+            device=options.device,
+            report=self._report,
+            seconds_between_checkpoints=options.checkpoint_seconds,
+        )
+        encoder = self._encoder(recipe)
+        self._say(f"judging {options.name}")
+        figures = self._figures(before, encoder)
+        verdict = judge(figures)
+        result = {
+            "name": options.name,
+            "verdict": verdict.verdict,
+            "reason": verdict.reason,
+            "base": self.base.spec.name,
+            "teacher": options.teacher,
+            "space": self.space.spec.name if self.space else "",
+            "fingerprint": encoder.fingerprint,
+            "documents": len(self.catalogue.works),
+            "kept_out": len(self.split.kept_out),
+            "pairs": dict(counts),
+            "unknown_works": self.split.unknown,
+            "recipe": asdict(recipe),
+            "sets": {found.name: found.to_json() for found in figures},
+            "training": {name: value for name, value in asdict(trained).items() if name != "identity"},
+            "peak_mb": peak_mb(),
+            "seconds": round(time.monotonic() - self._started, 1),
+            "identity": self.identity(recipe),
+        }
+        card = model_card(result, licence=self.base.spec.licence)
+        with hold_home(self.home, say=self._say):
+            folder = register(
+                self.home,
+                options.name,
+                replace(encoder.spec, base=self._base_name()),
+                card=card,
+                verdict=result,
+                adapter=self.folder / ADAPTER,
+            )
+        self._say(f"registered in {folder}")
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return TuneOutcome(verdict.accepted, result)
+
+    def _encoder(self, recipe: Recipe) -> ResolvedEncoder:
+        """What was trained, merged into its base as everybody will use it."""
+        spec: ModelSpec = replace(
+            self.base.spec,
+            name=self.options.name,
+            source="",
+            sha256="",
+            packages=(),
+            revision="",
+            base=self._base_name(),
+            adapter=str(self.folder.absolute() / ADAPTER),
+        )
+        if self.space is not None:
+            spec = replace(
+                spec,
+                dimensions=recipe.projection,
+                space=self.space.spec.name,
+                space_fingerprint=self.space.fingerprint,
+            )
+        folder = model_folder(spec)
+        return ResolvedEncoder(spec, folder, fingerprint(spec, folder))
+
+    def _base_name(self) -> str:
+        """The base as `resolve` finds it without this home."""
+        own = encoders_of(self.home).get(self.options.base)
+        return str(own.absolute()) if own is not None else self.options.base
+
+    def _figures(self, before: ResolvedEncoder, after: ResolvedEncoder) -> list[SetFigures]:
+        """Both encoders over every set, all works of the catalogue as candidates. Held-out works are sought by texts
+        that do not hold the very words."""
+        works = [work.work_id for work in self.catalogue.works]
+        held = {work for judged in self.split.sets if judged.name == HELD_OUT_WORKS for work in answers([judged])}
+        rows = [row for row, work in enumerate(works) if work in held]
+        texts = [self.split.texts[works[row]] for row in rows]
+        found: dict[str, list[list[list[str]]]] = {judged.name: [] for judged in self.split.sets}
+        for encoder in (before, after):
+            # A student embeds queries alone.
+            embedder = self.space or encoder
+            whole = self.documents(embedder)
+            without = whole.copy()
+            without[rows] = self.vectors.of(embedder, texts, "document")
+            for judged in self.split.sets:
+                queries = self.vectors.of(encoder, [query.text for query in judged.queries], "query")
+                documents = without if judged.name == HELD_OUT_WORKS else whole
+                found[judged.name].append(found_by(queries, documents, works))
+        return [compare(judged, *found[judged.name]) for judged in self.split.sets]
