@@ -42,6 +42,7 @@ _STEPS = (
     "credits",
     "genre_lists",
     "series_lists",
+    "other_names",
 )
 # Their texts would fill the memory, and what DuckDB spills it reads again for every portion.
 _ON_DISK = ("review_texts", "book_texts")
