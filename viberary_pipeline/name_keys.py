@@ -45,10 +45,9 @@ _LONG_ROMANS = frozenset(word for word in _ROMANS if len(word) > 1)
 _DIGITS = re.compile(r"(\d{1,3})(?:st|nd|rd|th)?", re.ASCII)
 _NUMBER = r"(\d+(?:\s*[-–.]\s*\d+)?|" + "|".join(sorted(_NUMBER_OF, key=len, reverse=True)) + r")\b"
 _VOLUME = re.compile(
-    rf"(.*?)[\s,:;.–—-]*(?:#|\b(?:{'|'.join(_VOLUME_WORDS.split())})\b\.?)\s*{_NUMBER}"
-    r"|(.*?)\s*第?\s*(\d+)\s*[巻卷册冊권]",
-    re.IGNORECASE,
+    rf"(?:#|\b(?:{'|'.join(_VOLUME_WORDS.split())})\b\.?)\s*{_NUMBER}|第?\s*(\d+)\s*[巻卷册冊권]", re.IGNORECASE
 )
+_AFTER_SERIES = " \t,:;.–—-"
 
 
 def words_of(text: str) -> list[str]:
@@ -119,8 +118,8 @@ def volumes_of(title: str) -> list[tuple[str, str]]:
     The series is "" where it is that of the title itself: "Saga (Part 2 of 3)".
     """
     parts = [part for group in _BRACKETED.findall(title) for part in group.split(";")]
-    found = [match for part in (_BRACKETED.sub("", title), *parts) if (match := _VOLUME.match(part.strip()))]
-    return [((m[1] or m[3] or "").strip(), _canonical_number(m[2] or m[4])) for m in found]
+    found = [(part, match) for part in (_BRACKETED.sub("", title), *parts) if (match := _VOLUME.search(part))]
+    return [(part[: m.start()].strip(_AFTER_SERIES), _canonical_number(m[1] or m[2])) for part, m in found]
 
 
 def volume_keys(titles: Sequence[str], series: Sequence[str] = ()) -> list[str]:
