@@ -163,10 +163,12 @@ def _volume_key(series: Sequence[str], number: str) -> str:
 
 
 def _canonical_number(text: str) -> str:
-    """"3" for "03" and "three", "2to3" for "2-3", "2p5" for "2.5"."""
+    """ "3" for "03" and "three", "2to3" for "2-3", "2p5" for "2.5"."""
     if word := _NUMBER_OF.get(text.casefold()):
         return word
-    return re.sub(r"\d+", lambda m: str(int(m[0])), re.sub(r"\s*[-–]\s*", "to", text).replace(" ", "").replace(".", "p"))
+    return re.sub(
+        r"\d+", lambda m: str(int(m[0])), re.sub(r"\s*[-–]\s*", "to", text).replace(" ", "").replace(".", "p")
+    )
 
 
 class Copies:

@@ -262,9 +262,7 @@ def _feed(
     client.hset(record_key(record.build), NAME_WORDS, counts.to_text())
 
 
-def _send(
-    client: redis.Redis, prefix: str, batch: pa.RecordBatch, blobs: Sequence[bytes], counts: WordCounts
-) -> int:
+def _send(client: redis.Redis, prefix: str, batch: pa.RecordBatch, blobs: Sequence[bytes], counts: WordCounts) -> int:
     """One portion as one pipeline: an error of any of its commands is raised. Returns the rows.
 
     The vectors' bytes are copied once, row by row: redis-py sends each memoryview by a system call of its own, which
@@ -275,7 +273,10 @@ def _send(
     hashes = [_document_hash(row, blob) for row, blob in zip(rows, blobs, strict=True)]
     for row, values in zip(rows, hashes, strict=True):
         pipeline.hset(f"{prefix}{row['work_id']}", mapping=values)
-    counts.add((str(h[NAMES]), str(r["description"] or ""), int(r["review_count"] or 0)) for h, r in zip(hashes, rows, strict=True))
+    counts.add(
+        (str(h[NAMES]), str(r["description"] or ""), int(r["review_count"] or 0))
+        for h, r in zip(hashes, rows, strict=True)
+    )
     pipeline.execute()
     return int(batch.num_rows)
 

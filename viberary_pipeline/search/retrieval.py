@@ -17,8 +17,18 @@ import numpy.typing as npt
 import redis
 
 from viberary_pipeline.errors import SearchError
-from viberary_pipeline.name_keys import Copies
-from viberary_pipeline.redis_contract import PAGE_FIELDS, VECTOR, BuildRecord, as_text, document_prefix
+from viberary_pipeline.identifiers import Identifier, identifier_key
+from viberary_pipeline.name_keys import KEY_SEPARATOR, Copies
+from viberary_pipeline.redis_contract import (
+    AUTHOR_KEYS,
+    PAGE_FIELDS,
+    TITLE_KEYS,
+    VECTOR,
+    VOLUME_KEYS,
+    BuildRecord,
+    as_text,
+    document_prefix,
+)
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.knn import knn_command, similarity
 from viberary_pipeline.search.lookups import (
@@ -26,12 +36,14 @@ from viberary_pipeline.search.lookups import (
     FirstReplies,
     SecondLookups,
     SecondReplies,
-    key_command,
+    number_command,
 )
 from viberary_pipeline.search.query import ParsedQuery
 from viberary_pipeline.search.ranking import Candidate, NamedBy, Ranked, break_ties, next_batch, rank
-from viberary_pipeline.search.replies import BuildVanishedError, Command, read_rows
+from viberary_pipeline.search.readings import Readings
+from viberary_pipeline.search.replies import BuildVanishedError, Command, Row, read_rows
 from viberary_pipeline.search.round_trips import ask, ask_while
+from viberary_pipeline.search.spelling import Spelling
 from viberary_pipeline.search.weights import SearchSettings
 
 __all__ = ["BuildVanishedError", "Result", "find", "find_like", "key_of_book"]
@@ -60,8 +72,11 @@ def find(
     filters: Filters,
     tuning: SearchSettings,
     if_live: bool = True,
+    spell: Callable[[Sequence[str]], Spelling] = lambda words: Spelling(),
 ) -> list[Result]:
     """The k works that answer a query best, best first; fewer only if there are fewer.
+
+    A query that can only be the number of a book has its works alone for an answer, and none where there is none.
 
     Args:
         client: The server.
@@ -72,6 +87,7 @@ def find(
         filters: Which works may be found.
         tuning: How they are weighed.
         if_live: Answer only if the build is the published one, which is asked in the first round trip.
+        spell: What words of the query may be typos of, in this build.
 
     Raises:
         redis.ResponseError: no such index, or a command ran out of time.
@@ -89,36 +105,34 @@ def find(
             )
         tuning = replace(tuning, lexical_weight=0.0, find_names=False)
 
-    lookups = FirstLookups.of(query, build, tuning, most=k + _SPARE, where=where)
+    readings = Readings.of(query, spell(query.spelling_terms))
+    if record.search_fields < 2:  # a build of an older version has no numbers
+        readings = replace(readings, identifier=None)
+    lookups = FirstLookups.of(query, readings, record, tuning, most=k + _SPARE, where=where)
     replies, vector = ask_while(client, vars(lookups), encode)
     first = FirstReplies.read(**replies)
     if if_live and first.pointer.live != build:
         raise BuildVanishedError(build)
+    how: dict[str, Any] = {"documents": record.documents, "most_named": k, "readings": readings}
+    if lookups.by_number and readings.identifier and readings.identifier.certain:
+        ranked = rank(query, _candidates({}, first, SecondReplies([], [])), tuning, **how)
+        return _results(client, record, ranked, vector, k)
     cosines = _nearest(client, record, vector, max(tuning.candidates, k + _SPARE), where=where)
     for row in first.sentences:
         if row.key not in cosines:
             cosines[row.key] = _cosine(record, row.fields.get(VECTOR.encode()), vector)
 
-    more = SecondLookups.of(
-        *(query, build, tuning),
-        candidates=list(cosines),
-        corrections=first.corrections,
-        most=k + _SPARE,
-        where=where,
-    )
+    # What a surname or half a title with a typo stands for is rarely among the nearest: its works join the candidates.
+    meant = [row.key for row in first.named if row.key not in cosines] if readings.likely else []
+    more = SecondLookups.of(query, readings, build, tuning, candidates=[*cosines, *meant])
     # Most of what will be shown is known by now: its fields come along.
-    likely = [*list(cosines)[: 2 * k + _SPARE], *(row.key for row in first.named)]
+    likely = [*list(cosines)[: 2 * k + _SPARE], *(row.key for row in (*first.numbered, *first.named))]
     pages = {key: _page_command(key, key in cosines) for key in likely}
     both = ask(client, {**vars(more), **pages})
     second = SecondReplies.read(**{name: both.pop(name) for name in vars(more)})
-    ranked = rank(
-        query,
-        _candidates(cosines, first, second),
-        tuning,
-        documents=record.documents,
-        most_named=k,
-        corrections=first.corrections,
-    )
+    for key in meant:
+        cosines[key] = _cosine(record, _read_page(both[key], record).get(VECTOR), vector)
+    ranked = rank(query, _candidates(cosines, first, second), tuning, **how)
     return _results(client, record, ranked, vector, k, fetched=both)
 
 
@@ -138,9 +152,14 @@ def find_like(client: redis.Redis, record: BuildRecord, key: bytes, k: int, *, f
 
 
 def key_of_book(client: redis.Redis, record: BuildRecord, book_id: str) -> bytes | None:
-    """The key of the document that a book stands for, or that has this work_id; None if there is none."""
-    if record.search_fields and book_id.isalnum():
-        command = key_command(record.build, "book_id", book_id, 1, "")
+    """The key of the document of which this is an edition, by its book_id, ISBN or ASIN, or that has this work_id.
+
+    None if there is none. A build of an older version knows the representative editions alone.
+    """
+    number = Identifier.read(book_id)
+    text = number.text if number else book_id
+    if record.search_fields and text.isalnum():
+        command = number_command(record, text, identifier_key(text) or text, "")
         if rows := read_rows(client.execute_command(*command)):
             return rows[0].key
     key = f"{document_prefix(record.build)}{book_id}".encode(errors="replace")
@@ -163,7 +182,8 @@ def _cosine(record: BuildRecord, blob: bytes | None, vector: Vector) -> float:
 
 def _candidates(cosines: Mapping[bytes, float], first: FirstReplies, second: SecondReplies) -> list[Candidate]:
     """The works that were found, by vector first, with what the look-ups say of them."""
-    looked_up = {row.key: row for row in (*first.named, *second.corrected)}
+    numbered = {row.key for row in first.numbered}
+    looked_up = {row.key: row for row in (*first.numbered, *first.named)}
     names = {row.key: row for row in second.names}
     descriptions, sentences = ({row.key: row.score for row in rows} for rows in (second.descriptions, first.sentences))
     candidates = []
@@ -173,12 +193,20 @@ def _candidates(cosines: Mapping[bytes, float], first: FirstReplies, second: Sec
             c = c._replace(
                 names_bm25=names[key].score if key in names else 0.0,
                 looked_up=key in looked_up,
+                numbered=key in numbered,
                 title=row.text("title"),
                 author=row.text("author"),
                 review_count=int(row.text("review_count") or 0),
+                title_keys=_keys(row, TITLE_KEYS),
+                author_keys=_keys(row, AUTHOR_KEYS),
+                volume_keys=_keys(row, VOLUME_KEYS),
             )
         candidates.append(c)
     return candidates
+
+
+def _keys(row: Row, field: str) -> list[str]:
+    return row.text(field).split(KEY_SEPARATOR) if row.text(field) else []
 
 
 def _results(

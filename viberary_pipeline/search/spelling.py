@@ -12,8 +12,10 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+import redis
 
 from viberary_pipeline.name_keys import words_of
+from viberary_pipeline.redis_contract import NAME_WORDS, as_text, record_key
 
 LEAST_LETTERS = 4
 """Of a word that is worth correcting: shorter ones have too many neighbours."""
@@ -158,6 +160,11 @@ class NameWords:
             if found:
                 return [other for _, other in sorted(found, key=lambda pair: (pair[0], -self._counts[pair[1]][0]))]
         return []
+
+
+def read_name_words(client: redis.Redis, build: str) -> NameWords:
+    """The words of a build's names; none of a build of an older version."""
+    return NameWords.read(as_text(client.hget(record_key(build), NAME_WORDS)))
 
 
 def _masks(words: Sequence[str]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
