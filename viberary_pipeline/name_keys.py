@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 KEY_SEPARATOR = "|"
 """Between the keys of a title in their TAG field; a key holds letters and digits alone."""
@@ -12,7 +12,8 @@ LONGEST_KEY = 120
 _ARTICLES = {"a", "an", "the"}
 _BRACKETED = re.compile(r"\s*[(\[]([^()\[\]]*)[)\]]")  # a series, "(Earthsea, #1)", or an edition, "(Illustrated)"
 _SUBTITLE = re.compile(r"\s*(?::|;|\s[-–—]|, or\b).*$", re.DOTALL)
-_PARTICLES = frozenset("al bin da de del della den der di dos du el ibn la le mac mc o san st ten ter van von".split())
+_PARTICLE_WORDS = "al bin da de del della den der di dos du el ibn la le mac mc o san st ten ter van von"
+_PARTICLES = frozenset(_PARTICLE_WORDS.split())  # that begin a surname
 
 # Of Latin, Greek, Cyrillic, Hebrew and Arabic; marks of other scripts make other letters.
 _ACCENTS = re.compile("[\u0300-\u036f\u0591-\u05bd\u05bf-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u0640]")
@@ -21,7 +22,10 @@ _APOSTROPHES = re.compile("['`´‘’ʹʻʼʾʿ′＇]")
 _LETTERS = str.maketrans(
     {
         **dict(zip("øłđðħıŧɨʉɓɗɖƙŋɔɛəƒ", "olddhitiubddknoeef", strict=True)),
-        **{"æ": "ae", "œ": "oe", "þ": "th", "ĳ": "ij"},
+        "æ": "ae",
+        "œ": "oe",
+        "þ": "th",
+        "ĳ": "ij",
         **dict(zip("ٱىةیک", "ايهيك", strict=True)),
     }
 )
@@ -33,15 +37,17 @@ _VOLUME_WORDS = (
     "buch tome tomo livre libro том книга часть"
 )
 _VOLUME_WORD = frozenset(_VOLUME_WORDS.split())
-_SERIES_WORD = frozenset("series saga trilogy cycle chronicles quartet books novels sequence".split())
+_SERIES_WORD = frozenset(["series", "saga", "trilogy", "cycle", "chronicles", "quartet", "books", "novels", "sequence"])
 _AROUND_SERIES = _VOLUME_WORD | _ARTICLES | frozenset({"of", "in", "from"})
-_CARDINALS = "one two three four five six seven eight nine ten eleven twelve".split()
-_ORDINALS = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split()
-_ROMANS = "i ii iii iv v vi vii viii ix x xi xii".split()
+_CARDINALS = "one two three four five six seven eight nine ten eleven twelve"
+_ORDINALS = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth"
+_ROMANS = "i ii iii iv v vi vii viii ix x xi xii"
 _NUMBER_OF = {
-    word: str(number) for words in (_CARDINALS, _ORDINALS, _ROMANS) for number, word in enumerate(words, start=1)
+    word: str(number)
+    for words in (_CARDINALS, _ORDINALS, _ROMANS)
+    for number, word in enumerate(words.split(), start=1)
 }
-_LONG_ROMANS = frozenset(word for word in _ROMANS if len(word) > 1)
+_LONG_ROMANS = frozenset(word for word in _ROMANS.split() if len(word) > 1)
 _DIGITS = re.compile(r"(\d{1,3})(?:st|nd|rd|th)?", re.ASCII)
 _NUMBER = r"(\d+(?:\s*[-–.]\s*\d+)?|" + "|".join(sorted(_NUMBER_OF, key=len, reverse=True)) + r")\b"
 _VOLUME = re.compile(
@@ -141,7 +147,7 @@ def asked_volumes(words: Sequence[str]) -> list[str]:
 
     A number in words counts beside a word such as "book", or a series of several words: "first love" is a mood.
     """
-    keys = {}
+    keys: dict[str, None] = {}
     for at, word in enumerate(words):
         digits = _DIGITS.fullmatch(word)
         number = str(int(digits[1])) if digits else _NUMBER_OF.get(word)
@@ -172,7 +178,7 @@ def _canonical_number(text: str) -> str:
 
 
 class Copies:
-    """Tells works that look like one to a reader: the same title by the same author, whatever edition the brackets name.
+    """Tells works that look like one to a reader: one title, one author, whatever edition the brackets name.
 
     Volumes are no copies of each other ("Saga (Part 1 of 2)"), nor is a title with a subtitle one of the title without
     ("Fables", "Fables: Legends in Exile"). Works without an author have no copies.

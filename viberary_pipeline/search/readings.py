@@ -22,7 +22,7 @@ from viberary_pipeline.search.spelling import Spelling
 _MOST_READINGS = 24  # as typed, and with corrections
 _MOST_SPLIT = 6  # of these that are tried as title and author
 _MOST_WORDS_OF_AN_AUTHOR = 5
-_BY = frozenset("by von par por de di da av af van".split())  # between title and author
+_BY = frozenset(["by", "von", "par", "por", "de", "di", "da", "av", "af", "van"])  # between title and author
 _POSSESSIVE = re.compile(r"(\w+)['’]s\b")
 
 
