@@ -13,7 +13,8 @@ _ARTICLES = {"a", "an", "the"}
 _BRACKETED = re.compile(r"\s*[(\[]([^()\[\]]*)[)\]]")  # a series, "(Earthsea, #1)", or an edition, "(Illustrated)"
 _SUBTITLE = re.compile(r"\s*(?::|;|\s[-–—]|, or\b).*$", re.DOTALL)
 _PARTICLE_WORDS = "al bin da de del della den der di dos du el ibn la le mac mc o san st ten ter van von"
-_PARTICLES = frozenset(_PARTICLE_WORDS.split())  # that begin a surname
+SURNAME_PARTICLES = frozenset(_PARTICLE_WORDS.split())
+"""Words that begin a surname of several words: "le guin"."""
 
 # Of Latin, Greek, Cyrillic, Hebrew and Arabic; marks of other scripts make other letters.
 _ACCENTS = re.compile("[\u0300-\u036f\u0591-\u05bd\u05bf-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u0640]")
@@ -87,17 +88,33 @@ def title_keys(title: str) -> list[str]:
 
 
 def author_keys(shown: str) -> list[str]:
-    """The keys of all names in the author field of a document, each whole and without its initials.
+    """The keys of all names in the author field of a document: whole, without initials, with initials alone.
 
-    A single word is no key unless it is the whole name: "winter" asks for a season before "J. Winter".
+    A single word is no key unless it is the whole name: "winter" asks for a season before "J. Winter". Those with
+    initials alone are `initials_key`s: of the first one, of the first two, and so on.
     """
     keys: dict[str, None] = {}
     for name in map(words_of, authors_of(shown)):
         rest = [word for word in name if len(word) > 1]
         for variant in (name, rest if len(rest) > 1 else name):
             keys["".join(variant)[:LONGEST_KEY]] = None
+        surname = _surname_at(name)
+        initials = "".join(word[0] for word in name[:surname])
+        for most in range(1, len(initials) + 1):
+            keys[initials_key(initials[:most], name[surname:])] = None
     keys.pop("", None)
     return list(keys)
+
+
+def initials_key(initials: str, surname: Sequence[str]) -> str:
+    """The key of a name of which the given names are initials: a "1" keeps it apart from words, as in "a skew"."""
+    return f"1{initials}{''.join(surname)}"[:LONGEST_KEY]
+
+
+def surname_of(name: str) -> str:
+    """The key of a person's surname, with its particles: "leguin"."""
+    words = words_of(name)
+    return "".join(words[_surname_at(words) :])
 
 
 def author_words(name: str) -> list[str]:
@@ -107,10 +124,14 @@ def author_words(name: str) -> list[str]:
     initials = [word for word in words if len(word) == 1]
     if len(initials) > 1:
         joined.append("".join(initials))
-    first = next((at for at, word in enumerate(words[1:-1], start=1) if word in _PARTICLES), None)
-    if first is not None:
-        joined.append("".join(words[first:]))
+    if (surname := _surname_at(words)) < len(words) - 1:
+        joined.append("".join(words[surname:]))
     return list(dict.fromkeys([*words, *joined]))
+
+
+def _surname_at(name: Sequence[str]) -> int:
+    """Where the surname begins: "le guin" after the first name, else the last word."""
+    return next((at for at, word in enumerate(name[1:-1], start=1) if word in SURNAME_PARTICLES), max(0, len(name) - 1))
 
 
 def authors_of(shown: str) -> list[str]:

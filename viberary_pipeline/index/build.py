@@ -35,6 +35,7 @@ from viberary_pipeline.index.owner import this_process
 from viberary_pipeline.index.preflight import preflight
 from viberary_pipeline.index.progress import Progress
 from viberary_pipeline.index.server import describe_server, vectors_waiting
+from viberary_pipeline.name_keys import words_of
 from viberary_pipeline.redis_contract import (
     NAME_WORDS,
     NAMES,
@@ -273,10 +274,8 @@ def _send(client: redis.Redis, prefix: str, batch: pa.RecordBatch, blobs: Sequen
     hashes = [_document_hash(row, blob) for row, blob in zip(rows, blobs, strict=True)]
     for row, values in zip(rows, hashes, strict=True):
         pipeline.hset(f"{prefix}{row['work_id']}", mapping=values)
-    counts.add(
-        (str(h[NAMES]), str(r["description"] or ""), int(r["review_count"] or 0))
-        for h, r in zip(hashes, rows, strict=True)
-    )
+        others = words_of(" ".join(row.get("other_titles") or ()))
+        counts.add([*str(values[NAMES]).split(), *others], str(row["description"] or ""), int(row["review_count"] or 0))
     pipeline.execute()
     return int(batch.num_rows)
 

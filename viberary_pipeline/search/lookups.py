@@ -70,9 +70,9 @@ class FirstLookups:
             by_work_id=work_command(build, number.text, where) if number else None,
             by_title=title_command(record, readings, where),
             by_author=key_command(build, AUTHOR_KEYS, readings.authors, most, where),
-            # A single word is a title or an author, which the keys find, unless it is a typo of a surname.
+            # A single word is a title or an author, which the keys find, unless it is a surname.
             by_names=names_command(build, query, readings, most, where)
-            if readings.titles and (len(query.name_terms) > 1 or readings.likely)
+            if readings.titles and (len(query.name_terms) > 1 or readings.names_somebody)
             else None,
             by_all_terms=all_terms_command(build, query, _MOST_SENTENCES, where) if tuning.lexical_weight else None,
         )
@@ -129,10 +129,9 @@ class SecondLookups:
         """BM25 for the terms of the query, and for what those that are typos stand for."""
         if not tuning.lexical_weight or not candidates:
             return cls()
-        meant = list(readings.likely.values())
         return cls(
-            bm25_command(build, DESCRIPTION, _distinct(query.terms, meant), candidates),
-            bm25_command(build, NAMES, _distinct(query.name_terms, meant), candidates, "title", "author"),
+            bm25_command(build, DESCRIPTION, _meant(query.terms, readings), candidates),
+            bm25_command(build, NAMES, _meant(query.name_terms, readings), candidates, "title", "author"),
         )
 
 
@@ -231,8 +230,9 @@ def _any_of(field: str, keys: Iterable[str]) -> str:
     return f"@{field}:{{{choice}}}" if choice else ""
 
 
-def _distinct(terms: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys([*terms, *more]))[:MOST_TERMS] if more else tuple(terms)
+def _meant(terms: Sequence[str], readings: Readings) -> tuple[str, ...]:
+    kept = [term for term in terms if term not in readings.slips]
+    return tuple(dict.fromkeys([*kept, *readings.likely.values()]))[:MOST_TERMS] if readings.likely else tuple(terms)
 
 
 def _by_bm25(most: int) -> tuple[str | int, ...]:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from viberary_pipeline.name_keys import author_keys, author_words, authors_of, title_keys, words_of
+from viberary_pipeline.name_keys import author_keys, author_words, authors_of, surname_of, title_keys, words_of
 from viberary_pipeline.search.query import ParsedQuery
 from viberary_pipeline.search.readings import Readings
 from viberary_pipeline.search.weights import SearchSettings
@@ -210,9 +210,11 @@ def _title_place(readings: Readings, c: Candidate) -> int | None:
 
 
 def _author_as_typed(readings: Readings, c: Candidate) -> bool | None:
-    """Whether an author's name is spelled as typed, or in another way; None: not at all."""
+    """Whether an author's name is spelled as typed, or in another way, or by the surname; None: not at all."""
     found = [readings.authors[key] for key in c.author_keys or author_keys(c.author) if key in readings.authors]
-    return any(found) if found else None
+    if found:
+        return any(found)
+    return None if _disjoint(readings.surnames, [surname_of(name) for name in authors_of(c.author)]) else False
 
 
 def _disjoint(some: Collection[str], others: Collection[str]) -> bool:

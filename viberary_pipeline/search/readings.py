@@ -9,10 +9,12 @@ from typing import NamedTuple, Self
 from viberary_pipeline.identifiers import Identifier
 from viberary_pipeline.name_keys import (
     LONGEST_KEY,
+    SURNAME_PARTICLES,
     asked_volumes,
     author_keys,
     author_words,
     authors_of,
+    initials_key,
     key_of,
     words_of,
 )
@@ -22,6 +24,8 @@ from viberary_pipeline.search.spelling import Spelling
 _MOST_READINGS = 24  # as typed, and with corrections
 _MOST_SPLIT = 6  # of these that are tried as title and author
 _MOST_WORDS_OF_AN_AUTHOR = 5
+_MOST_INITIALS = 3  # typed as one word
+_WORDS_OF_ONE_LETTER = ("a", "i", "o")
 _BY = frozenset(["by", "von", "par", "por", "de", "di", "da", "av", "af", "van"])  # between title and author
 _POSSESSIVE = re.compile(r"(\w+)['’]s\b")
 
@@ -39,7 +43,10 @@ class Readings:
 
     Attributes:
         near: {word: what it may stand for}: corrections of typos, "asimov" for "asimovs".
+        name_words: Words that are surely meant as names.
+        surnames: Keys that are names and no words of the language: the whole query, where it may be a surname.
         likely: {word: what it stands for}, where that is good enough for BM25.
+        slips: Words that BM25 leaves out: what they stand for is meant, and no text that holds them.
         titles: Keys of titles.
         authors: {key of a name: whether it is as typed}.
         both: As title and author in either order.
@@ -48,7 +55,10 @@ class Readings:
     """
 
     near: Mapping[str, Sequence[str]]
+    name_words: frozenset[str]
+    surnames: frozenset[str]
     likely: Mapping[str, str]
+    slips: frozenset[str]
     titles: tuple[str, ...]
     authors: Mapping[str, bool]
     both: tuple[TitleAndAuthor, ...]
@@ -72,13 +82,21 @@ class Readings:
         ]
         return cls(
             near=near,
+            name_words=spelling.name_words,
+            surnames=frozenset(key for words in spelt if _is_a_name(words, spelling) for key in _keys([words])),
             likely=likely,
+            slips=spelling.slips,
             titles=_keys(spelt),
-            authors=_authors(spelt, typed),
+            authors=_authors(spelt, typed, query.text),
             both=tuple(dict.fromkeys(part for words in spelt[:_MOST_SPLIT] for part in _splits(words))),
             volumes=tuple(asked_volumes(query.words)) if typed else (),
             identifier=Identifier.read(query.text),
         )
+
+    @property
+    def names_somebody(self) -> bool:
+        """Whether a word is a name, or a typo of one: works with that name are meant, near in meaning or not."""
+        return bool(self.likely or self.name_words)
 
     def name_author(self, words: Sequence[str], shown: str) -> bool:
         """Whether the words are an author's whole name or a part of it with the surname.
@@ -101,19 +119,34 @@ def _keys(readings: Iterable[Sequence[str]]) -> tuple[str, ...]:
     return tuple(key for key in joined if 0 < len(key) <= LONGEST_KEY)
 
 
-def _authors(readings: Sequence[Sequence[str]], typed: Sequence[Sequence[str]]) -> dict[str, bool]:
-    """As typed, the surname first ("tolkien j r r"), and without initials that the catalogue may not have."""
+def _authors(readings: Sequence[Sequence[str]], typed: Sequence[Sequence[str]], text: str) -> dict[str, bool]:
+    """As typed, the surname first ("tolkien j r r"), with other initials than the catalogue has."""
     keys = dict.fromkeys(_keys(typed), True)
     for words in readings:
-        if len(words) <= _MOST_WORDS_OF_AN_AUTHOR:
-            whole = [word for word in words if len(word) > 1]
-            turned = [[*words[at:], *words[:at]] for at in range(len(words))]
-            for key in _keys([*turned, *([whole] if len(whole) > 1 else [])]):
-                keys.setdefault(key, False)
-        else:
-            for key in _keys([words]):
-                keys.setdefault(key, False)
+        turned = [
+            [*words[at:], *words[:at]] for at in range(len(words) if len(words) <= _MOST_WORDS_OF_AN_AUTHOR else 1)
+        ]
+        whole = [word for word in words if len(word) > 1]
+        others = _keys([*turned, *([whole] if len(whole) > 1 else [])])
+        initials = (key for name in turned if (key := _initials(name, text)))
+        keys.update(dict.fromkeys((key for key in (*others, *initials) if key not in keys), False))
     return keys
+
+
+def _initials(words: Sequence[str], text: str) -> str:
+    """The key of "g r r martin" and "grr martin", "" of other words. An "a" is an initial where a dot follows it."""
+    singles = next((at for at, word in enumerate(words) if len(word) > 1), len(words))
+    given = singles or (1 if words and len(words[0]) <= _MOST_INITIALS else 0)
+    initials = "".join(words[:given])
+    if not 0 < given < len(words) <= _MOST_WORDS_OF_AN_AUTHOR:
+        return ""
+    is_word = initials in _WORDS_OF_ONE_LETTER and f"{initials}." not in text.lower()
+    return "" if is_word else initials_key(initials, words[given:])
+
+
+def _is_a_name(words: Sequence[str], spelling: Spelling) -> bool:
+    names = spelling.name_words.union(spelling.likely.values())
+    return all(word in names or word in SURNAME_PARTICLES for word in words)
 
 
 def _splits(words: Sequence[str]) -> Iterable[TitleAndAuthor]:

@@ -122,8 +122,8 @@ def find(
         if row.key not in cosines:
             cosines[row.key] = _cosine(record, row.fields.get(VECTOR.encode()), vector)
 
-    # What a surname or half a title with a typo stands for is rarely among the nearest: its works join the candidates.
-    meant = [row.key for row in first.named if row.key not in cosines] if readings.likely else []
+    # The works of a surname, or of half a title with a typo, need not be among the nearest: they join the candidates.
+    meant = [row.key for row in first.named if row.key not in cosines] if readings.names_somebody else []
     more = SecondLookups.of(query, readings, build, tuning, candidates=[*cosines, *meant])
     # Most of what will be shown is known by now: its fields come along.
     likely = [*list(cosines)[: 2 * k + _SPARE], *(row.key for row in (*first.numbered, *first.named))]

@@ -28,6 +28,7 @@ _LEAST_TEXTS = 2  # that hold a word which is kept
 _MOST_TYPOS = 2  # more unknown words are no typos but another vocabulary
 _MOST_CORRECTIONS = 5
 _LIKELIER = 4  # a name's word is meant where it weighs so many times what the typed word does
+_A_SLIP = 20  # and the typed word is none where it is so many times
 _SLIPS = 3  # texts that may hold a typo, and one more for each `_TEXTS_PER_SLIP` texts
 _TEXTS_PER_SLIP = 2000
 _MOST_LOOKED_AT = 16  # of the words that may be near, the likeliest
@@ -41,10 +42,14 @@ class Spelling:
     Attributes:
         near: {word: words of names that it may be a typo of}, nearest first: enough to recognise a whole name by.
         likely: {word: the one that it most likely is}, for words that are surely none themselves: good for BM25.
+        name_words: Words of names that are no words of the language: most are surnames.
+        slips: Those of `likely` that are so much rarer that a text which holds them has the same typo.
     """
 
     near: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     likely: Mapping[str, str] = field(default_factory=dict)
+    slips: frozenset[str] = frozenset()
+    name_words: frozenset[str] = frozenset()
 
 
 def can_be_a_typo(word: str) -> bool:
@@ -62,18 +67,18 @@ class WordCounts:
         self._held: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def add(self, works: Iterable[tuple[str, str, int]]) -> None:
-        """Works as (folded words of their names separated by blanks, description, number of reviews)."""
+    def add(self, names: Iterable[str], description: str, reviews: int) -> None:
+        """One work: the folded words of its names, its description, its number of reviews."""
+        words, weight = set(names), 1 + reviews.bit_length()
         with self._lock:
-            for names, description, reviews in works:
-                words = set(names.split())
-                weight = 1 + reviews.bit_length()
-                for word in words:
-                    self._names[word] += weight
-                if self._rows % self._stride == 0:
-                    self._texts += 1
-                    self._held.update(words.union(words_of(description)))
-                self._rows += 1
+            is_read = self._rows % self._stride == 0
+            self._rows += 1
+            self._texts += is_read
+            for word in words:
+                self._names[word] += weight
+        held = words.union(words_of(description)) if is_read else ()
+        with self._lock:
+            self._held.update(held)
 
     def to_text(self) -> str:
         """What `NameWords.read` reads: the number of texts; then a line a word: word, weight in names, texts."""
@@ -122,9 +127,13 @@ class NameWords:
         """
         near: dict[str, tuple[str, ...]] = {}
         likely: dict[str, str] = {}
+        slips: set[str] = set()
+        names: set[str] = set()
         unknown = 0
         for word in words:
             weight, held = self._counts.get(word, (0, 0))
+            if weight and not is_word(word):
+                names.add(word)
             if held > self._most_slips or not can_be_a_typo(word):
                 continue
             is_real = is_word(word)
@@ -137,9 +146,11 @@ class NameWords:
                 near[word] = tuple(others[:_MOST_CORRECTIONS])
                 if not is_real:
                     likely[word] = others[0]
+                    if self._counts[others[0]][0] >= _A_SLIP * max(weight, held):
+                        slips.add(word)
         if max(unknown, len(near)) > _MOST_TYPOS:
-            return Spelling()
-        return Spelling(near, likely)
+            return Spelling(name_words=frozenset(names))
+        return Spelling(near, likely, frozenset(slips), frozenset(names))
 
     def _near(self, word: str) -> list[str]:
         """The words of names within one edit of the word, or two where it is long; nearest and heaviest first."""
