@@ -95,10 +95,10 @@ def test_a_typo_that_a_book_holds_is_a_typo(publish, where):
     slip = {"title": "Rings and Roads", "author": "Ann Tester", "description": "A walk.", "review_count": 1}
     slip[where] = {"description": "For admirers of Vonegard.", "title": "To Vonegard", "author": "Kurt Vonegard"}[where]
     catalogue = publish(*famous(), slip)
-    for query in ("kurt vonegard", "vonegard"):
-        # Where an author is called so, he comes first.
-        wanted = ["Kurt Vonegard"] * (where == "author") + ["Kurt Vonnegard"] * 3
-        assert authors_of(catalogue, query) == wanted[:3], query
+    # Where an author is called so, he comes first; a surname alone means the one who is read.
+    whole = ["Kurt Vonegard"] * (where == "author") + ["Kurt Vonnegard"] * 3
+    assert authors_of(catalogue, "kurt vonegard") == whole[:3]
+    assert authors_of(catalogue, "vonegard") == ["Kurt Vonnegard"] * 3
 
 
 def test_half_a_title_is_found_through_a_typo(publish):
