@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from viberary_pipeline.search.spelling import NameWords, Spelling, WordCounts, edits
+from viberary_pipeline.search.spelling import Count, NameWords, Spelling, WordCounts, edits
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,8 @@ def test_edits_count_a_swap_as_one(one, other, distance):
 
 
 def spelling(counts, *words, texts=1000, language=()):
+    """`counts`: {word: (weight in names, texts)}; names are authors'."""
+    counts = {word: Count(names, names, held) for word, (names, held) in counts.items()}
     return NameWords(counts, texts).spelling(words, lambda word: word in language)
 
 
@@ -35,16 +37,23 @@ def test_the_heavier_of_two_words_that_are_as_near_comes_first():
 
 def test_a_word_that_a_few_texts_hold_is_a_typo_a_frequent_one_is_none():
     assert spelling({"tolvien": (42, 3), "tolvein": (0, 2)}, "tolvein") == Spelling(
-        {"tolvein": ("tolvien",)}, {"tolvein": "tolvien"}, frozenset({"tolvein"})
+        near={"tolvein": ("tolvien",)}, likely={"tolvein": "tolvien"}, slips=frozenset({"tolvein"})
     )
     assert spelling({"lovely": (4000, 90), "lonely": (0, 30)}, "lonely") == Spelling()
     assert spelling({"tolvien": (42, 3), "tolvein": (20, 1)}, "tolvein").near == {}, "another author"
 
 
-def test_a_word_of_the_language_is_corrected_for_whole_names_alone_and_where_no_text_holds_it():
+def test_a_word_of_the_language_is_corrected_in_whole_authors_alone_and_where_nothing_holds_it():
     names = {"austen": (900, 3)}
-    assert spelling(names, "austin", language=["austin"]) == Spelling({"austin": ("austen",)})
+    assert spelling(names, "austin", language=["austin"]) == Spelling(near_authors={"austin": ("austen",)})
     assert spelling({**names, "austin": (0, 2)}, "austin", language=["austin"]) == Spelling()
+
+
+def test_a_typo_of_a_word_of_the_language_needs_the_words_beside_it_unless_that_is_mostly_a_name():
+    found = spelling({"potter": (90, 30)}, "poter", language=["potter"])
+    assert (found.near, found.likely, found.likely_beside) == ({"poter": ("potter",)}, {}, {"poter": "potter"})
+    found = spelling({"tolkien": (900, 30)}, "tolkein", language=["tolkien"])
+    assert (found.likely, found.likely_beside) == ({"tolkein": "tolkien"}, {})
 
 
 def test_two_unknown_words_are_typos_three_are_another_vocabulary():
@@ -66,7 +75,7 @@ def test_a_name_is_told_from_a_word_of_the_language():
 
 def test_every_typo_of_one_edit_is_found_among_many_words():
     draw = random.Random(0)
-    names = {"".join(draw.choices("etaoinshrdluж", k=draw.randint(4, 12))): (9, 1) for _ in range(5000)}
+    names = {"".join(draw.choices("etaoinshrdluж", k=draw.randint(4, 12))): Count(9, 9, 1) for _ in range(5000)}
     words = NameWords(names)
     for name in draw.sample(sorted(names), 200):
         at = draw.randrange(len(name) - 1)
@@ -83,14 +92,15 @@ def test_every_typo_of_one_edit_is_found_among_many_words():
 
 def test_a_build_keeps_the_words_of_names_and_those_that_two_texts_hold():
     counts = WordCounts(documents=3)
-    counts.add(["dune", "frank", "herbert", "it"], "Sand and spice, again sand.", 100)
-    counts.add(["emma", "jane", "austen"], "Sand castles.", 0)
-    counts.add(["dune", "messiah"], "", 3)
+    counts.add(["dune", "it"], ["frank", "herbert"], "Sand and spice, again sand.", 100)
+    counts.add(["emma"], ["jane", "austen"], "Sand castles.", 0)
+    counts.add(["dune", "messiah"], [], "", 3)
     first, *lines = counts.to_text().split("\n")
     assert first == "3"
     # Weight: one and the bits of the reviews of each work.
     assert sorted(lines) == [
-        *("austen 1 1", "dune 11 2", "emma 1 1", "frank 8 1", "herbert 8 1", "jane 1 1", "messiah 3 1", "sand 0 2")
+        *("austen 1 1 1", "dune 11 0 2", "emma 1 0 1", "frank 8 8 1", "herbert 8 8 1", "jane 1 1 1", "messiah 3 0 1"),
+        "sand 0 0 2",
     ]
     assert NameWords.read(counts.to_text()).spelling(["herbet"]).near == {"herbet": ("herbert",)}
     assert NameWords.read("").spelling(["herbet"]) == Spelling()
@@ -99,5 +109,5 @@ def test_a_build_keeps_the_words_of_names_and_those_that_two_texts_hold():
 def test_of_many_texts_a_share_is_read():
     counts = WordCounts(documents=200_000)
     for _ in range(8):
-        counts.add(["name"], "word", 0)
+        counts.add(["name"], [], "word", 0)
     assert counts.to_text().split("\n")[0] == "2"

@@ -274,8 +274,13 @@ def _send(client: redis.Redis, prefix: str, batch: pa.RecordBatch, blobs: Sequen
     hashes = [_document_hash(row, blob) for row, blob in zip(rows, blobs, strict=True)]
     for row, values in zip(rows, hashes, strict=True):
         pipeline.hset(f"{prefix}{row['work_id']}", mapping=values)
-        others = words_of(" ".join(row.get("other_titles") or ()))
-        counts.add([*str(values[NAMES]).split(), *others], str(row["description"] or ""), int(row["review_count"] or 0))
+        title = words_of(row["title"])
+        counts.add(
+            [*title, *words_of(" ".join(row.get("other_titles") or ()))],
+            str(values[NAMES]).split()[len(title) :],
+            str(row["description"] or ""),
+            int(row["review_count"] or 0),
+        )
     pipeline.execute()
     return int(batch.num_rows)
 

@@ -87,12 +87,14 @@ class FirstReplies:
         numbered: Works with that number.
         named: Works by title, author or names, perhaps twice.
         sentences: Works that hold all terms, with that BM25: vector.
+        by_names: Whether names of any hold all words, or what they may stand for.
     """
 
     pointer: Pointer
     numbered: list[Row]
     named: list[Row]
     sentences: list[Row]
+    by_names: bool
 
     @classmethod
     def read(
@@ -107,11 +109,13 @@ class FirstReplies:
         by_all_terms: Any,
     ) -> Self:
         """From the replies to `FirstLookups`. Raises what a command failed with."""
+        names = read_rows(by_names)
         return cls(
             read_pointer_reply(pointer),
             [row for reply in (by_number, by_work_id) for row in read_rows(reply)],
-            [row for reply in (by_title, by_author, by_names) for row in read_rows(reply)],
+            [*read_rows(by_title), *read_rows(by_author), *names],
             read_rows(by_all_terms, scores=True),
+            bool(names),
         )
 
 
@@ -231,7 +235,7 @@ def _any_of(field: str, keys: Iterable[str]) -> str:
 
 
 def _meant(terms: Sequence[str], readings: Readings) -> tuple[str, ...]:
-    kept = [term for term in terms if term not in readings.slips]
+    kept = [term for term in terms if term not in readings.slips or term not in readings.likely]
     return tuple(dict.fromkeys([*kept, *readings.likely.values()]))[:MOST_TERMS] if readings.likely else tuple(terms)
 
 

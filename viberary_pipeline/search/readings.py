@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, product
 from typing import NamedTuple, Self
 
@@ -46,6 +46,7 @@ class Readings:
         name_words: Words that are surely meant as names.
         surnames: Keys that are names and no words of the language: the whole query, where it may be a surname.
         likely: {word: what it stands for}, where that is good enough for BM25.
+        likely_beside: The same, good enough where works were found whose names hold all words.
         slips: Words that BM25 leaves out: what they stand for is meant, and no text that holds them.
         titles: Keys of titles.
         authors: {key of a name: whether it is as typed}.
@@ -58,6 +59,7 @@ class Readings:
     name_words: frozenset[str]
     surnames: frozenset[str]
     likely: Mapping[str, str]
+    likely_beside: Mapping[str, str]
     slips: frozenset[str]
     titles: tuple[str, ...]
     authors: Mapping[str, bool]
@@ -74,24 +76,25 @@ class Readings:
             typed.append(words_of(query.text.replace("&", " and ")))
         owners = {f"{owner}s": (owner,) for name in _POSSESSIVE.findall(query.text) if (owner := key_of(name))}
         near = {**spelling.near, **owners}
-        likely = {**spelling.likely, **{word: owner for word, (owner,) in owners.items()}}
-        spelt = [
-            reading
-            for words in typed
-            for reading in islice(product(*((word, *near.get(word, ())) for word in words)), _MOST_READINGS)
-        ]
+        spelt = _spelt(typed, near)
+        names = _spelt(typed, {**spelling.near_authors, **near}) if len(query.words) > 1 else spelt
         return cls(
             near=near,
-            name_words=spelling.name_words,
-            surnames=frozenset(key for words in spelt if _is_a_name(words, spelling) for key in _keys([words])),
-            likely=likely,
+            likely={**spelling.likely, **{word: owner for word, (owner,) in owners.items()}},
+            likely_beside=spelling.likely_beside,
             slips=spelling.slips,
+            name_words=spelling.name_words,
             titles=_keys(spelt),
-            authors=_authors(spelt, typed, query.text),
+            authors=_authors(names, typed, query.text),
+            surnames=frozenset(key for words in spelt if _is_a_name(words, spelling) for key in _keys([words])),
             both=tuple(dict.fromkeys(part for words in spelt[:_MOST_SPLIT] for part in _splits(words))),
             volumes=tuple(asked_volumes(query.words)) if typed else (),
             identifier=Identifier.read(query.text),
         )
+
+    def with_likely_beside(self) -> Self:
+        """Where works were found whose names hold all words: what the typos among them stand for, for BM25."""
+        return replace(self, likely={**self.likely, **self.likely_beside}, likely_beside={})
 
     @property
     def names_somebody(self) -> bool:
@@ -112,6 +115,15 @@ class Readings:
             if surname and any(word.endswith(surname) for word in words) and set(words) <= set(author_words(name)):
                 return True
         return False
+
+
+def _spelt(typed: Iterable[Sequence[str]], near: Mapping[str, Sequence[str]]) -> list[tuple[str, ...]]:
+    """Each as typed first, then with words in place of those that they are near to."""
+    return [
+        reading
+        for words in typed
+        for reading in islice(product(*((word, *near.get(word, ())) for word in words)), _MOST_READINGS)
+    ]
 
 
 def _keys(readings: Iterable[Sequence[str]]) -> tuple[str, ...]:

@@ -113,6 +113,8 @@ def find(
     first = FirstReplies.read(**replies)
     if if_live and first.pointer.live != build:
         raise BuildVanishedError(build)
+    if first.by_names:
+        readings = readings.with_likely_beside()
     how: dict[str, Any] = {"documents": record.documents, "most_named": k, "readings": readings}
     if lookups.by_number and readings.identifier and readings.identifier.certain:
         ranked = rank(query, _candidates({}, first, SecondReplies([], [])), tuning, **how)

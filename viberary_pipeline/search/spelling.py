@@ -8,7 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -41,13 +41,18 @@ class Spelling:
 
     Attributes:
         near: {word: words of names that it may be a typo of}, nearest first: enough to recognise a whole name by.
-        likely: {word: the one that it most likely is}, for words that are surely none themselves: good for BM25.
-        name_words: Words of names that are no words of the language: most are surnames.
-        slips: Those of `likely` that are so much rarer that a text which holds them has the same typo.
+        near_authors: The same for words of the language ("austin"), which may be typos in an author's whole name.
+        likely: {word: the author's name that it most likely is}, good enough for BM25.
+        likely_beside: The same where that is a word of the language as well ("potter" for "poter"): good enough where
+            some work's names hold all words of the query.
+        slips: Those of both that are so much rarer that a text which holds them has the same typo.
+        name_words: Words of authors' names that are no words of the language.
     """
 
     near: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    near_authors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     likely: Mapping[str, str] = field(default_factory=dict)
+    likely_beside: Mapping[str, str] = field(default_factory=dict)
     slips: frozenset[str] = frozenset()
     name_words: frozenset[str] = frozenset()
 
@@ -57,6 +62,20 @@ def can_be_a_typo(word: str) -> bool:
     return len(word) >= LEAST_LETTERS and word.isalpha() and max(word) < _FIRST_IDEOGRAPH
 
 
+class Count(NamedTuple):
+    """How often a word occurs in a build.
+
+    Attributes:
+        names: Its weight in titles and authors: each work counts for 1 and the bits of its number of reviews.
+        authors: The same in authors alone.
+        texts: Works whose names or description hold it, of those that were read.
+    """
+
+    names: int = 0
+    authors: int = 0
+    texts: int = 0
+
+
 class WordCounts:
     """Counts the words of a build's names and texts while it is fed. Safe to share between threads."""
 
@@ -64,24 +83,29 @@ class WordCounts:
         self._stride = max(1, documents // _MOST_TEXTS)
         self._rows = self._texts = 0
         self._names: Counter[str] = Counter()
+        self._authors: Counter[str] = Counter()
         self._held: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def add(self, names: Iterable[str], description: str, reviews: int) -> None:
-        """One work: the folded words of its names, its description, its number of reviews."""
-        words, weight = set(names), 1 + reviews.bit_length()
+    def add(self, titles: Iterable[str], authors: Iterable[str], description: str, reviews: int) -> None:
+        """One work: the folded words of its titles and of its authors, its description, its number of reviews."""
+        of_authors, weight = set(authors), 1 + reviews.bit_length()
+        words = of_authors.union(titles)
         with self._lock:
             is_read = self._rows % self._stride == 0
             self._rows += 1
             self._texts += is_read
             for word in words:
                 self._names[word] += weight
-        held = words.union(words_of(description)) if is_read else ()
-        with self._lock:
-            self._held.update(held)
+            for word in of_authors:
+                self._authors[word] += weight
+        if is_read:
+            words.update(words_of(description))
+            with self._lock:
+                self._held.update(words)
 
     def to_text(self) -> str:
-        """What `NameWords.read` reads: the number of texts; then a line a word: word, weight in names, texts."""
+        """What `NameWords.read` reads: the number of texts; then a line a word, with its `Count`."""
         names = [word for word, _ in self._names.most_common() if can_be_a_typo(word)][:_MOST_NAME_WORDS]
         kept = set(names)
         texts = [
@@ -89,7 +113,8 @@ class WordCounts:
             for word, texts in self._held.most_common(_MOST_TEXT_WORDS)
             if texts >= _LEAST_TEXTS and word not in kept and can_be_a_typo(word)
         ]
-        lines = (f"{word} {self._names[word]} {self._held[word]}" for word in (*names, *texts))
+        counts = (self._names, self._authors, self._held)
+        lines = (" ".join([word, *(str(count[word]) for count in counts)]) for word in (*names, *texts))
         return "\n".join([str(self._texts), *lines])
 
 
@@ -97,60 +122,69 @@ class NameWords:
     """The words of a build's names, as its record holds them.
 
     Args:
-        counts: {word: (weight in names, texts that hold it)}.
+        counts: Of each word.
         texts: How many texts were read.
     """
 
-    def __init__(self, counts: Mapping[str, tuple[int, int]] | None = None, texts: int = 0) -> None:
+    def __init__(self, counts: Mapping[str, Count] | None = None, texts: int = 0) -> None:
         self._counts = dict(counts or {})
         self._most_slips = _SLIPS + texts / _TEXTS_PER_SLIP
-        named = sorted((word for word, (weight, _) in self._counts.items() if weight), key=len)
-        self._words = named
-        lengths = np.fromiter(map(len, named), dtype=np.int64, count=len(named))
-        self._starts = np.searchsorted(lengths, np.arange(int(lengths[-1]) + 2 if named else 1)).tolist()
-        self._letters, self._pairs = _masks(named)
+        self._words = sorted((word for word, count in self._counts.items() if count.names), key=len)
+        lengths = np.fromiter(map(len, self._words), dtype=np.int64, count=len(self._words))
+        longest = int(lengths[-1]) if self._words else 0
+        self._starts = np.searchsorted(lengths, np.arange(longest + 2)).tolist()
+        self._letters, self._pairs = _masks(self._words)
 
     @classmethod
     def read(cls, text: str) -> Self:
         """From `WordCounts.to_text`; "" has no words."""
         first, *lines = text.split("\n")
         rows = (line.split(" ") for line in lines)
-        return cls({word: (int(weight), int(held)) for word, weight, held in rows}, int(first or 0))
+        return cls({word: Count(*map(int, counts)) for word, *counts in rows}, int(first or 0))
 
     def spelling(self, words: Sequence[str], is_word: Callable[[str], bool] = lambda word: False) -> Spelling:
         """What each of the words may be a typo of.
 
         Args:
             words: Folded, each once.
-            is_word: Whether a word is one of the language, as far as the encoder knows: such a word may be part of a
-                name that was mistyped, but alone it means itself.
+            is_word: Whether a word is one of the language, as far as the encoder knows: no typo but in a whole name.
         """
         near: dict[str, tuple[str, ...]] = {}
-        likely: dict[str, str] = {}
-        slips: set[str] = set()
-        names: set[str] = set()
+        near_authors: dict[str, tuple[str, ...]] = {}
         unknown = 0
-        for word in words:
-            weight, held = self._counts.get(word, (0, 0))
-            if weight and not is_word(word):
-                names.add(word)
-            if held > self._most_slips or not can_be_a_typo(word):
+        for word in filter(can_be_a_typo, words):
+            count, is_real = self._count(word), is_word(word)
+            if count.texts > self._most_slips or (is_real and any(count)):
                 continue
-            is_real = is_word(word)
-            if is_real and (weight or held):
-                continue
-            unknown += not (weight or held or is_real)
-            least = _LIKELIER * max(weight, held)
-            others = [other for other in self._near(word) if self._counts[other][0] >= least]
+            unknown += not (any(count) or is_real)
+            least = _LIKELIER * max(count.names, count.texts)
+            others = tuple(other for other in self._near(word) if self._count(other).names >= least)
             if others:
-                near[word] = tuple(others[:_MOST_CORRECTIONS])
-                if not is_real:
-                    likely[word] = others[0]
-                    if self._counts[others[0]][0] >= _A_SLIP * max(weight, held):
-                        slips.add(word)
+                (near_authors if is_real else near)[word] = others[:_MOST_CORRECTIONS]
+        names = frozenset(word for word in words if self._count(word).authors and not is_word(word))
         if max(unknown, len(near)) > _MOST_TYPOS:
-            return Spelling(name_words=frozenset(names))
-        return Spelling(near, likely, frozenset(slips), frozenset(names))
+            return Spelling(name_words=names)
+        first = {word: others[0] for word, others in near.items()}
+        beside = {other for other in first.values() if is_word(other) and not self._is_mostly_a_name(other)}
+        return Spelling(
+            near,
+            near_authors,
+            likely={word: other for word, other in first.items() if other not in beside},
+            likely_beside={word: other for word, other in first.items() if other in beside},
+            slips=frozenset(
+                word
+                for word, other in first.items()
+                if self._count(other).names >= _A_SLIP * max(self._count(word).names, self._count(word).texts)
+            ),
+            name_words=names,
+        )
+
+    def _count(self, word: str) -> Count:
+        return self._counts.get(word, Count())
+
+    def _is_mostly_a_name(self, word: str) -> bool:
+        count = self._count(word)
+        return count.authors >= _LIKELIER * count.texts
 
     def _near(self, word: str) -> list[str]:
         """The words of names within one edit of the word, or two where it is long; nearest and heaviest first."""
@@ -169,7 +203,7 @@ class NameWords:
             found = [(edits(word, self._words[row]), self._words[row]) for row in at.tolist()]
             found = [pair for pair in found if 0 < pair[0] <= most]
             if found:
-                return [other for _, other in sorted(found, key=lambda pair: (pair[0], -self._counts[pair[1]][0]))]
+                return [other for _, other in sorted(found, key=lambda pair: (pair[0], -self._count(pair[1]).names))]
         return []
 
 
