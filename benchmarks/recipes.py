@@ -127,13 +127,13 @@ Queries = dict[str, list[tuple[str, Grades]]]
 
 
 class Encoder:
-    """The default encoder; a text is embedded once per cut."""
+    """A registered encoder, or the default one; a text is embedded once per cut."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, name: str = ENCODER) -> None:
         import torch
 
         torch.set_num_threads(threads)
-        found = resolve(ENCODER)
+        found = resolve(name)
         self.limit = found.spec.max_tokens
         self._model = load_sentence_transformer(found.spec, found.folder)
         self._cache: dict[tuple[str, int], NDArray[np.float32]] = {}
@@ -193,7 +193,7 @@ def add_macros() -> None:
     def prepare_with_ours(connection: duckdb.DuckDBPyConnection, recipe: Recipe) -> None:
         prepare(connection, RECIPES["seed"])
         for macro, parts in BODIES.items():
-            arguments = "title, author, description, genres, series, reviews"
+            arguments = "title, author, description, genres, series, shelves, reviews"
             connection.execute(f"CREATE OR REPLACE TEMP MACRO {macro}({arguments}) AS concat_ws(' ', {parts})")
         prepare(connection, recipe)
 

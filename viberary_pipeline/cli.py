@@ -291,7 +291,11 @@ def status(as_json: bool) -> None:
     for record in records:
         click.echo(f"\nbuild {record.build} ({record.state})")
         click.echo(f"  documents  {record.documents:,}")
-        click.echo(f"  encoder    {record.encoder} ({record.fingerprint})")
+        queries = record.query_encoder_name
+        click.echo(
+            f"  encoder    {record.encoder} ({record.fingerprint})"
+            + (f", queries by {queries}" if queries not in ("", record.encoder) else "")
+        )
         click.echo(
             f"  index      HNSW {record.type} x {record.dim}, M {record.m}, EF_CONSTRUCTION {record.ef_construction}, "
             f"EF_RUNTIME {record.ef_runtime}"

@@ -181,8 +181,10 @@ class BuildRecord:
             not published), live or previous.
         digest: Of everything that shaped it; an equal digest means an equal index.
         encoder: The encoder's name.
-        fingerprint: The encoder's fingerprint: queries must be encoded by the same.
+        fingerprint: The encoder's fingerprint, which names the space of its vectors: queries must be encoded by it, or
+            by another encoder in its space.
         query_encoder: The key of the artifact that holds the ONNX encoder.
+        query_encoder_name: The query encoder's name; '' where a version did not write it.
         documents_key: The key of the artifact that it was built from, whose inputs name the tables; '' if unknown.
         dim, type, m, ef_construction: The index's parameters.
         ef_runtime: What a query should ask for (`EF_RUNTIME` in KNN); the index's own is an estimate made before it was
@@ -222,6 +224,7 @@ class BuildRecord:
     source: str = ""
     feed_seconds: float = 0.0
     documents_key: str = ""
+    query_encoder_name: str = ""
 
     @property
     def hnsw(self) -> HnswSettings:

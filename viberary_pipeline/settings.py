@@ -54,6 +54,11 @@ class RedisSettings:
 class QuerySettings:
     """The query encoder that is exported for search."""
 
+    encoder: str = Field(
+        default="",
+        description="Another encoder for queries, in the space of `VIBERARY_ENCODER` (`viberary distil`); unset: the "
+        "same.",
+    )
     precision: Literal["auto", "fp32", "int8"] = Field(
         default="auto", description="`fp32`, `int8`, or `auto`: int8 where it changes next to nothing and is faster."
     )
@@ -118,8 +123,9 @@ class Settings(BaseSettings):
         description="A folder, an `s3://bucket/prefix`, or one books file of either; unset: the bundled sample.",
     )
     encoder: str = Field(
-        default="all-MiniLM-L6-v2",
-        description="A registered encoder, or the path or `s3://` address of a sentence-transformers folder.",
+        default="viberary-minilm-v1",
+        description="A registered encoder, of the package or of this home, or the path or `s3://` address of a "
+        "sentence-transformers folder.",
     )
     executor: Literal["local", "ec2", "batch"] = Field(
         default="local",
@@ -127,7 +133,9 @@ class Settings(BaseSettings):
         "([operations](operations.md#a-gpu-in-aws)).",
     )
     recipe: str = Field(
-        default="title-first", description="How the text of a work is put together; `seed` is the original system's."
+        default="title-shelves",
+        description="How the text of a work is put together: `title-first` leaves readers' shelves out, `seed` is the "
+        "original system's.",
     )
     accept_drift: bool = Field(
         default=False, description="Publish even though the data fell far behind the published build's."

@@ -293,7 +293,7 @@ def test_an_unknown_encoder_is_refused_by_name(published):
     done = published.cli("build", "--encoder", "all-MegaLM")
     assert done.returncode == 1
     assert "all-MegaLM" in done.stderr
-    assert "all-MiniLM-L6-v2" in done.stderr
+    assert "viberary-minilm-v1" in done.stderr
     assert "Traceback" not in done.stderr
 
 

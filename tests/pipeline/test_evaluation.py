@@ -131,6 +131,7 @@ def test_weak_labels_come_from_similar_books_and_from_shelves_that_say_something
     assert similar.queries == (JudgedQuery("", "similar books", {"w1": 1, "w2": 1}, like="w0"),)
     assert not similar.guards
     assert shelf.queries == (JudgedQuery("magical realism", "shelves", {f"w{n}": 1 for n in range(5)}),)
+    assert weak_sets(folder, [f"w{n}" for n in range(60)], 10, shelves=False) == [similar]
     # What cannot be found is no right answer, and four works are no shelf.
     (similar,) = weak_sets(folder, [f"w{n}" for n in range(60) if n != 2], 10)
     assert similar.queries == (JudgedQuery("", "similar books", {"w1": 1}, like="w0"),)
@@ -221,7 +222,8 @@ def evaluated(published):
 
 def test_a_build_is_measured_beside_its_baselines(evaluated, published):
     assert evaluated["build"] == published.build
-    assert list(evaluated["sets"]) == ["golden", "known items", "similar books", "shelves"]
+    # Shelves are in the texts, and judge nothing.
+    assert list(evaluated["sets"]) == ["golden", "known items", "similar books"]
     golden = evaluated["sets"]["golden"]["systems"]
     assert set(golden) == {THIS, VECTORS, BM25, SEED, SEED_ORDER}
     figures = {system: golden[system]["ndcg@10"][0] for system in golden}
@@ -256,7 +258,7 @@ def test_the_report_is_one_page_with_every_figure(evaluated, tmp_path):
         judged = {**evaluated, "gate": {**evaluated["gate"], "outcome": outcome, "figure": 0.1}}
         assert words in write_report(tmp_path, judged).read_text(encoding="utf-8")
     lines = table_lines(evaluated)
-    assert sum(THIS in line for line in lines) == 4
+    assert sum(THIS in line for line in lines) == len(evaluated["sets"]) == 3
 
 
 def test_a_chart_holds_its_points():

@@ -224,3 +224,11 @@ def test_graphs_of_encoders_that_nobody_uses_go(client, build, home):
     gone = ("graphs/old", "int8/next", "next-int8.1")
     assert collect_garbage(client, home).folders == tuple(folders[name] for name in gone)
     assert tuple(name for name, folder in folders.items() if not folder.exists()) == gone
+
+
+def test_the_graph_of_the_documents_encoder_stays_where_queries_go_through_another(client, home):
+    facts = {"fingerprint": "small", "space": {"fingerprint": "large"}}
+    ArtifactStore(home).produce("query_encoder", inputs={}, settings={}, build=lambda _: facts)
+    for name in ("small", "large", "old"):
+        (home / "graphs" / name).mkdir(parents=True)
+    assert collect_garbage(client, home).folders == (home / "graphs" / "old",)

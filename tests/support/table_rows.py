@@ -25,7 +25,7 @@ COLUMNS = {
     "documents": """work_id VARCHAR, book_id VARCHAR, title VARCHAR, author VARCHAR, authors VARCHAR,
         description VARCHAR, link VARCHAR, language VARCHAR, publication_year INT, average_rating DOUBLE,
         ratings_count BIGINT, review_count BIGINT, editions INT, reviews_used INT, thin BOOLEAN,
-        genres VARCHAR[], series VARCHAR[], text VARCHAR, text_hash VARCHAR""",
+        genres VARCHAR[], series VARCHAR[], shelves VARCHAR[], text VARCHAR, text_hash VARCHAR""",
 }
 TEXT = "A whaling captain hunts the white whale that took his leg, and takes ship and crew down with him."
 Row = dict[str, Any]
@@ -87,6 +87,7 @@ def document(number: int, **changes: Any) -> Row:
         "reviews_used": 1,
         "editions": 1,
         "thin": False,
+        "shelves": ["dystopia"],
         "text": f"Book {number}. {TEXT}",
     } | changes
     text = row["text"]

@@ -32,8 +32,9 @@ def make_tiny_model(
     pooling: str = "mean",
     prompts: dict[str, str] | None = None,
     dimensions: int = DIMENSIONS,
+    architecture: str = "distilbert",
 ) -> Path:
-    """Save a two-layer DistilBERT with its own WordPiece vocabulary in `folder`; same seed, same bytes."""
+    """Save a two-layer DistilBERT, or MPNet, with its own WordPiece vocabulary in `folder`; same seed, same bytes."""
     import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.base.modules.transformer import Transformer
@@ -43,7 +44,13 @@ def make_tiny_model(
     from tokenizers.normalizers import BertNormalizer
     from tokenizers.pre_tokenizers import BertPreTokenizer
     from tokenizers.processors import TemplateProcessing
-    from transformers import DistilBertConfig, DistilBertModel, PreTrainedTokenizerFast
+    from transformers import (
+        DistilBertConfig,
+        DistilBertModel,
+        MPNetConfig,
+        MPNetModel,
+        PreTrainedTokenizerFast,
+    )
 
     characters = string.ascii_lowercase + string.digits + string.punctuation
     tokens = [
@@ -56,6 +63,8 @@ def make_tiny_model(
         *characters,
         *(f"##{c}" for c in characters),
     ]
+    if architecture == "mpnet":
+        tokens[:2] = tokens[1::-1]  # MPNet's padding is 1, whatever its configuration says
     vocabulary = {token: index for index, token in enumerate(tokens)}
     tokenizer = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = BertNormalizer(lowercase=True)
@@ -64,22 +73,35 @@ def make_tiny_model(
         single="[CLS] $A [SEP]",
         special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])],
     )
-    config = DistilBertConfig(
-        vocab_size=len(vocabulary),
-        dim=dimensions,
-        n_layers=2,
-        n_heads=2,
-        hidden_dim=64,
-        max_position_embeddings=64,
-        initializer_range=0.2,
-    )
     torch.manual_seed(seed)
     transformer = folder.with_name(f"{folder.name}.transformer")
-    DistilBertModel(config).save_pretrained(transformer, safe_serialization=True)
+    if architecture == "mpnet":
+        mpnet = MPNetConfig(
+            vocab_size=len(vocabulary),
+            hidden_size=dimensions,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=64,
+            max_position_embeddings=64,
+            initializer_range=0.2,
+            pad_token_id=vocabulary["[PAD]"],
+        )
+        MPNetModel(mpnet).save_pretrained(transformer, safe_serialization=True)
+    else:
+        distilbert = DistilBertConfig(
+            vocab_size=len(vocabulary),
+            dim=dimensions,
+            n_layers=2,
+            n_heads=2,
+            hidden_dim=64,
+            max_position_embeddings=64,
+            initializer_range=0.2,
+        )
+        DistilBertModel(distilbert).save_pretrained(transformer, safe_serialization=True)
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         model_max_length=MAX_TOKENS,
-        model_input_names=["input_ids", "attention_mask"],  # DistilBERT takes no token types
+        model_input_names=["input_ids", "attention_mask"],  # neither takes token types
         pad_token="[PAD]",
         unk_token="[UNK]",
         cls_token="[CLS]",

@@ -73,6 +73,7 @@ def test_a_book_becomes_one_typed_row(tmp_path, write_gz):
             "series": ["77"],
             "similar_books": ["2"],
             "popular_shelves": ["to-read"],
+            "shelf_counts": [12],
             "nulled": None,
         }
     ]
@@ -101,6 +102,7 @@ def test_empty_strings_are_null_and_values_out_of_range_are_null_and_counted(tmp
         "series": [],
         "similar_books": [],
         "popular_shelves": [],
+        "shelf_counts": [],
     }
     assert {name: books[1][name] for name in odd} == dict.fromkeys(odd)
     assert sorted(books[1]["nulled"].split()) == sorted(odd)

@@ -166,6 +166,7 @@ def test_editions_of_a_work_become_one_document(tmp_path):
             "other_titles": ["Moby Dick oder der Wal", "The Whale"],
             "isbns": ["0142437247", "9780142437247"],
             "edition_ids": ["12", "B00WHALE00"],
+            "shelves": [],
             "text": text,
             "text_hash": hashlib.sha256(text.encode()).hexdigest(),
         }
@@ -205,15 +206,17 @@ def test_no_missing_part_erases_the_text(tmp_path, recipe):
         recipe,
     )
     texts = {document["book_id"]: document["text"] for document in documents}
+    title_first = {
+        "1": "Only a Title. Only a Title.",
+        "2": "With Author. With Author by Ann.",
+        "3": "With Description. With Description. Described.",
+        "4": f"With Review. With Review. {LONG}",
+    }
     assert (
         texts
         == {
-            "title-first": {
-                "1": "Only a Title. Only a Title.",
-                "2": "With Author. With Author by Ann.",
-                "3": "With Description. With Description. Described.",
-                "4": f"With Review. With Review. {LONG}",
-            },
+            "title-shelves": title_first,
+            "title-first": title_first,
             "seed": {
                 "1": "Only a Title",
                 "2": "With Author Ann",
@@ -367,7 +370,7 @@ def test_no_books_is_an_error(tmp_path):
 
 
 def test_an_unknown_recipe_is_named():
-    with pytest.raises(SettingsError, match="seed, title-first"):
+    with pytest.raises(SettingsError, match="seed, title-first, title-shelves"):
         recipe_named("sprout")
 
 
@@ -653,3 +656,25 @@ def test_plain_english(tmp_path, text, plain):
     with connect(LIMITS, tmp_path) as connection:
         prepare(connection, RECIPES["title-first"])
         assert connection.execute("SELECT is_plainly_english($text::VARCHAR)", {"text": text}).fetchone() == (plain,)
+
+
+def test_shelves_of_all_editions_are_in_the_document_and_in_the_default_text(tmp_path, monkeypatch):
+    columns = {"books": COLUMNS["books"] + ", popular_shelves VARCHAR[], shelf_counts INTEGER[]"}
+    monkeypatch.setattr(f"{__name__}.COLUMNS", COLUMNS | columns)
+    edition = {"work_id": "1", "title": "Rebecca", "description": "A house."}
+    _, documents = build(
+        tmp_path,
+        [
+            {**edition, "book_id": "1", "popular_shelves": ["to-read", "gothic"], "shelf_counts": [99, 3]},
+            {**edition, "book_id": "2", "popular_shelves": ["unreliable_narrator", "owned"], "shelf_counts": [4, 2]},
+            {"book_id": "3", "work_id": "2", "title": "Empty", "popular_shelves": None, "shelf_counts": None},
+        ],
+        recipe="title-shelves",
+    )
+    assert [(d["shelves"], d["text"]) for d in documents] == [
+        (
+            ["unreliable narrator", "gothic"],
+            "Rebecca. Rebecca. Readers shelve it as: unreliable narrator, gothic. A house.",
+        ),
+        ([], "Empty. Empty."),
+    ]

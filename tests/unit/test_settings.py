@@ -31,7 +31,7 @@ def test_an_empty_variable_is_unset(monkeypatch):
         monkeypatch.setenv(f"VIBERARY_{name}", "")
     settings = load_settings()
     assert (settings.raw, settings.redis.url, settings.web.port) == (None, None, 8000)
-    assert (settings.encoder, settings.duckdb.memory_limit) == ("all-MiniLM-L6-v2", "4GB")
+    assert (settings.encoder, settings.duckdb.memory_limit) == ("viberary-minilm-v1", "4GB")
 
 
 def test_an_option_overrides_the_environment(monkeypatch):

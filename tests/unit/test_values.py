@@ -219,3 +219,22 @@ def test_a_list_that_no_line_has_is_no_loss(tmp_path):
     facts, books, _ = run("books", raw, out=tmp_path / "out")
     assert [(book["authors"], book["nulled"]) for book in books] == [([], None), ([], None)]
     assert (facts["nulled"], facts["repaired"]) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    ("given", "names", "counts"),
+    [
+        (
+            [{"name": "a", "count": "3"}, {"name": "b"}, {"name": "c", "count": "x"}, {"name": "d", "count": 7}],
+            ["a", "b", "c", "d"],
+            [3, 1, 1, 7],
+        ),
+        ([{"count": "5"}, {"name": "b", "count": "2.0"}, {"name": "c", "count": "-2"}], ["b", "c"], [2, 1]),
+        (["a", {"name": "b", "count": "4"}], ["a", "b"], [1, 4]),
+        ([{"name": f"s{n}", "count": "9"} for n in range(120)], [f"s{n}" for n in range(100)], [9] * 100),
+        ([], [], []),
+    ],
+)
+def test_each_shelf_has_its_count_beside_it_and_one_without_a_number_counts_once(tmp_path, given, names, counts):
+    _, (book,), _ = run("books", lines(tmp_path / "b.json", {**BOOK, "popular_shelves": given}), out=tmp_path / "out")
+    assert (book["popular_shelves"], book["shelf_counts"]) == (names, counts)

@@ -1,10 +1,15 @@
-"""query_encoder: the same model as one ONNX file, for machines without torch."""
+"""query_encoder: the documents' model, or another in its space, as one ONNX file for machines without torch."""
+
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
 from viberary_pipeline.assets.stages import Result, Work, stage
 from viberary_pipeline.encoders.files import float32_graphs
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
+from viberary_pipeline.encoders.onnx_files import write_description
+from viberary_pipeline.encoders.space import LEAST_SPACE_COSINE, measured_space
 
 
 @stage(
@@ -13,18 +18,23 @@ from viberary_pipeline.encoders.onnx_export import export_query_encoder
 def query_encoder(work: Work) -> Result:
     """model.onnx and tokenizer.json: token ids in, the normalised vector out; parity decides on its precision."""
     pipeline = work.pipeline
-    model, precision = pipeline.encoder, pipeline.settings.query.precision
-    made = work.produce(
+    documents, model, precision = pipeline.encoder, pipeline.query_encoder, pipeline.settings.query.precision
+    other = model.fingerprint != documents.fingerprint
+
+    def export(out: Path) -> dict[str, Any]:
+        space = measured_space(model, documents) if other else None  # first: it may refuse
+        float32 = float32_graphs(pipeline.home) / model.fingerprint
+        description = export_query_encoder(model, out, precision=precision, float32=float32)
+        if space is not None:
+            description = write_description(out, {**description, "space": space})
         # What the manifest keeps: all but the probes, which only a program reads.
-        lambda out: {
-            name: value
-            for name, value in export_query_encoder(
-                model, out, precision=precision, float32=float32_graphs(pipeline.home) / model.fingerprint
-            ).items()
-            if name != "probes"
-        },
+        return {name: value for name, value in description.items() if name != "probes"}
+
+    made = work.produce(
+        export,
         encoder=model.fingerprint,
         precision=precision,
+        **({"space": [documents.fingerprint, LEAST_SPACE_COSINE]} if other else {}),
     )
     facts = made.artifact.facts
     parity = facts["parity"][facts["precision"]]

@@ -51,6 +51,7 @@ def search_index(work: Work) -> Result:
                     query_encoder=onnx.key,
                     source=settings.source,
                     documents_key=documents.key,
+                    query_encoder_name=pipeline.query_encoder.spec.name,
                 ),
                 settings.hnsw,
                 settings.gate,

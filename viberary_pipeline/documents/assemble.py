@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from viberary_pipeline.documents.recipes import Recipe
 from viberary_pipeline.documents.rules import LIMITS, DocumentRules
+from viberary_pipeline.documents.shelves import shelf_variables
 from viberary_pipeline.duck import DuckLimits, connect, copy_to_parquet, duckdb_errors, parquet_glob, sql
 from viberary_pipeline.errors import RawDataError
 from viberary_pipeline.sources.cleaning import register_text
@@ -43,6 +44,9 @@ _STEPS = (
     "genre_lists",
     "series_lists",
     "other_names",
+    "shelf_names",
+    "shelf_votes",
+    "shelf_lists",
 )
 # Their texts would fill the memory, and what DuckDB spills it reads again for every portion.
 _ON_DISK = ("review_texts", "book_texts")
@@ -51,6 +55,7 @@ _LAST_READ_BY = {
     "distinct_reviews": "eligible_reviews",
     "review_candidates": "distinct_reviews",
     "review_texts": "review_candidates",
+    "shelf_lists": "shelf_votes",
 }
 _STATEMENTS = ("macros", *_STEPS, "documents", "same_title_author", "exclusions")
 
@@ -62,6 +67,8 @@ CODE = (
     "sources/sql/languages.sql",
 )
 """What of this package shapes documents (`code_digest`)."""
+
+_NO_SHELVES = "SELECT NULL::VARCHAR[] AS popular_shelves, NULL::INTEGER[] AS shelf_counts LIMIT 0"
 
 # Of about 3 kB each: what DuckDB holds as lists, which cannot spill, and what is sorted at a time.
 _WORKS_AT_ONCE = 100_000
@@ -95,6 +102,7 @@ def build_documents(
             connection,
             {
                 **LIMITS,
+                **shelf_variables(),
                 **asdict(rules),
                 "candidates": rules.candidates,
                 "most_review": recipe.review_characters,
@@ -145,7 +153,7 @@ def prepare(connection: duckdb.DuckDBPyConnection, recipe: Recipe) -> None:
     register_text(connection)
     register_languages(connection)
     connection.execute(sql("documents", "macros"))
-    parts = "title, author, description, genres, series, reviews"
+    parts = "title, author, description, genres, series, shelves, reviews"
     connection.execute(f"CREATE OR REPLACE TEMP MACRO text_of({parts}) AS {recipe.macro}({parts})")
 
 
@@ -162,7 +170,9 @@ def _create_view(connection: duckdb.DuckDBPyConnection, name: str, path: Path) -
     pattern = parquet_glob(path).replace("'", "''")
     # `review_row` finds a review's text again: the file in the folder, and the row in the file.
     review_row = ", (file_index::BIGINT << 40) | file_row_number AS review_row" if name == "reviews" else ""
-    connection.execute(f"CREATE TEMP VIEW {name} AS SELECT *{review_row} FROM read_parquet('{pattern}')")
+    # Books of a source without shelves lack their columns.
+    lacking = f"FROM ({_NO_SHELVES}) UNION ALL BY NAME" if name == "books" else ""
+    connection.execute(f"CREATE TEMP VIEW {name} AS {lacking} SELECT *{review_row} FROM read_parquet('{pattern}')")
 
 
 def _keep_on_disk(connection: duckdb.DuckDBPyConnection, step: str, folder: Path) -> None:

@@ -6,17 +6,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from viberary_pipeline.artifacts import digest, file_sha256
-from viberary_pipeline.encoders.layout import MODULES, ModelLayout, read_layout
+from viberary_pipeline.encoders.adapter import merged_folder
+from viberary_pipeline.encoders.layout import (
+    MODEL_FILES,
+    MODULES,
+    OTHER_RUNTIMES,
+    ModelLayout,
+    model_files,
+    read_layout,
+)
+from viberary_pipeline.encoders.names import resolve_spec
+from viberary_pipeline.encoders.packages import packaged_folder
 from viberary_pipeline.encoders.s3_model import s3_folder
-from viberary_pipeline.encoders.spec import ModelSpec, resolve_spec, spec_of_folder
+from viberary_pipeline.encoders.spec import ModelSpec
 from viberary_pipeline.errors import EncoderError
-from viberary_pipeline.storage import is_s3
 
 log = logging.getLogger(__name__)
 
-# Weights, configuration, tokenizer; never pickles, never the other runtimes' copies.
-_HUB_FILES = ("*.safetensors", "*.json", "*.txt")
-_HUB_LEFT_OUT = ("onnx/*", "openvino/*")
+ADAPTERS = Path(__file__).parent / "adapters"
+"""The adapters that come with the package."""
 _HUB_TIMEOUT_SECONDS = 5.0
 _LEAST_TOKENS = 8
 
@@ -29,23 +37,28 @@ class ResolvedEncoder:
     folder: Path
     fingerprint: str
 
+    @property
+    def space(self) -> str:
+        """The space of its vectors: the fingerprint of the encoder whose vectors it gives, or its own."""
+        return self.spec.space_fingerprint or self.fingerprint
+
     def model_files(self) -> list[Path]:
         """The files that make the model: weights, tokenizer and configuration, never another runtime's copy."""
-        found = (path for pattern in _HUB_FILES for path in self.folder.rglob(pattern) if path.is_file())
-        return sorted(path for path in found if path.relative_to(self.folder).parts[0] not in ("onnx", "openvino"))
+        return model_files(self.folder)
 
 
-def resolve(name: str, *, max_tokens: int | None = None) -> ResolvedEncoder:
+def resolve(name: str, home: Path | None = None, *, max_tokens: int | None = None) -> ResolvedEncoder:
     """Find the encoder `name` (registered, or a sentence-transformers folder, local or in S3) with its files.
 
     Args:
         name: As in `VIBERARY_ENCODER`.
+        home: VIBERARY_HOME, whose encoders are known by name too.
         max_tokens: Cut texts here instead, if that is below the spec's limit.
 
     Raises:
         EncoderError: unknown, not to be had, not safetensors, or not what the spec says.
     """
-    spec = spec_of_folder(s3_folder(name), source=name) if is_s3(name) else resolve_spec(name)
+    spec = resolve_spec(name, home)
     if max_tokens is not None:
         if max_tokens < _LEAST_TOKENS:
             raise EncoderError(
@@ -55,17 +68,19 @@ def resolve(name: str, *, max_tokens: int | None = None) -> ResolvedEncoder:
                 todo="choose a greater number, or leave it out",
             )
         spec = replace(spec, max_tokens=min(max_tokens, spec.max_tokens))
-    folder = model_folder(spec)
+    folder = model_folder(spec, home)
     return ResolvedEncoder(spec, folder, fingerprint(spec, folder))
 
 
-def check_encoder(name: str) -> None:
-    """Raise `EncoderError` where the encoder cannot be had or its files do not match its spec; nothing is hashed."""
-    model_folder(spec_of_folder(s3_folder(name), source=name) if is_s3(name) else resolve_spec(name))
+def check_encoder(name: str, home: Path | None = None) -> None:
+    """Raise `EncoderError` where the encoder cannot be had or its files do not match its spec; no weights are hashed
+    that were hashed before."""
+    model_folder(resolve_spec(name, home), home)
 
 
-def model_folder(spec: ModelSpec) -> Path:
-    """The local folder with the encoder's files; one of the hub or of S3 is taken from the cache or downloaded.
+def model_folder(spec: ModelSpec, home: Path | None = None) -> Path:
+    """The local folder with the encoder's files: taken from a cache or downloaded where they are the hub's or S3's,
+    merged where they are a base and an adapter.
 
     Raises:
         EncoderError: the files cannot be had, hold no safetensors weights, or do not match the spec.
@@ -74,9 +89,12 @@ def model_folder(spec: ModelSpec) -> Path:
     if kind == "package":
         folder = _package_folder(spec, value)
     elif kind == "hub":
-        folder = _hub_folder(spec, value)
+        folder = (packaged_folder(spec, home) if spec.packages else None) or _hub_folder(spec, value)
     elif kind == "s3":
         folder = s3_folder(value)
+    elif kind == "adapter":
+        base = resolve_spec(spec.base)
+        folder = merged_folder(ADAPTERS / value, spec.name, base.name, model_folder(base, home), home)
     else:
         folder = Path(value)
     _check(spec, folder, read_layout(folder))
@@ -88,12 +106,20 @@ def fingerprint(spec: ModelSpec, folder: Path) -> str:
     pooling, normalisation, prefixes and token limit. Neither names nor paths count, so two machines agree.
 
     Raises:
-        EncoderError: the files are not whole.
+        EncoderError: the files are not whole, or the weights are not those that the spec states.
     """
     layout = read_layout(folder)
+    weights = [file_sha256(path) for path in layout.weights]
+    if spec.sha256 and weights != [spec.sha256]:
+        raise EncoderError(
+            f"The weights of the encoder {spec.name} are not its publisher's",
+            expected=f"SHA-256 {spec.sha256}",
+            found=f"{', '.join(weights)} in {folder}",
+            todo="remove that folder, and fetch the model again",
+        )
     return digest(
         {
-            "weights": [file_sha256(path) for path in layout.weights],
+            "weights": weights,
             "tokenizer": file_sha256(layout.tokenizer),
             "behaviour": layout.behaviour,
             "pooling": spec.pooling,
@@ -174,8 +200,8 @@ def _hub_folder(spec: ModelSpec, repository: str) -> Path:
             snapshot_download(
                 repository,
                 revision=listing.sha or revision,
-                allow_patterns=list(_HUB_FILES),
-                ignore_patterns=list(_HUB_LEFT_OUT),
+                allow_patterns=list(MODEL_FILES),
+                ignore_patterns=[f"{runtime}/*" for runtime in OTHER_RUNTIMES],
                 etag_timeout=_HUB_TIMEOUT_SECONDS,
             )
         )
@@ -188,8 +214,9 @@ def _hub_folder(spec: ModelSpec, repository: str) -> Path:
             found=f"not cached, and {type(error).__name__}: {str(error).strip().splitlines()[0][:300]}"
             if str(error).strip()
             else f"not cached, and {type(error).__name__}",
-            todo="download it on a machine with a network (hf download), set HF_HOME to that cache, or use "
-            "the encoder all-MiniLM-L6-v2, which comes with the package",
+            todo=(f"pip install {' '.join(spec.packages)}, which hold it; or " if spec.packages else "")
+            + "download it on a machine with a network (hf download), set HF_HOME to that cache, or use "
+            "the encoder viberary-minilm-v1, which comes with the package",
         ) from error
 
 

@@ -3,10 +3,12 @@
 Format: `modules.json` lists the modules in order; the transformer's `config.json`, tokenizer and weights lie
 in its module's folder (usually the root); `1_Pooling/config.json` states the pooling. Both the spelling of
 sentence-transformers up to 5.6 (`pooling_mode_mean_tokens: true`) and the later one (`pooling_mode: "mean"`)
-are read. Supported are Transformer + Pooling (+ Normalize): what the query encoder's graph can carry.
+are read. Supported are Transformer + Pooling (+ Dense) (+ Normalize), the Dense without bias or activation: a
+projection. That is what the query encoder's graph can carry.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,16 +30,23 @@ _HIDDEN_SIZE_KEYS = ("hidden_size", "dim", "d_model", "n_embd")
 # Keys of config.json that differ between copies of the same model and change no vector.
 _INCIDENTAL_KEYS = {"architectures", "dtype", "torch_dtype", "transformers_version", "use_cache"}
 _TOKENIZER_KEYS = ("do_lower_case", "strip_accents", "tokenize_chinese_chars")
+# Modules in their order, and whether a model needs them.
+_MODULES = {"Transformer": True, "Pooling": True, "Dense": False, "Normalize": False}
+# Weights, configuration, tokenizer; never pickles, never the other runtimes' copies.
+MODEL_FILES = ("*.safetensors", "*.json", "*.txt")
+OTHER_RUNTIMES = ("onnx", "openvino")
 
 
 @dataclass(frozen=True)
 class ModelLayout:
-    """What the files of one model say. `max_tokens` counts special tokens; `behaviour` is every further
-    configuration value that shapes a vector (architecture, lower-casing)."""
+    """What the files of one model say. `max_tokens` counts special tokens; `projected` is whether a linear layer
+    follows the pooling; `behaviour` is every further configuration value that shapes a vector (architecture,
+    lower-casing)."""
 
     dimensions: int
     pooling: str
     normalize: bool
+    projected: bool
     max_tokens: int
     query_prefix: str
     document_prefix: str
@@ -61,7 +70,8 @@ def read_layout(folder: Path) -> ModelLayout:
 
 
 def _read(folder: Path) -> ModelLayout:
-    transformer, pooling_folder, normalize = _modules(folder)
+    modules = _modules(folder)
+    transformer, pooling_folder = modules["Transformer"], modules["Pooling"]
     config = read_json(transformer / "config.json")
     hidden = next((config[key] for key in _HIDDEN_SIZE_KEYS if key in config), None)
     pooling_config = read_json(pooling_folder / "config.json")
@@ -81,14 +91,16 @@ def _read(folder: Path) -> ModelLayout:
         raise _unsupported(folder, "truncated dimensions, or prompts left out of the pooling")
     tokenizer_config = read_json(transformer / "tokenizer_config.json", optional=True)
     sentence_config = _sentence_config(transformer)
+    projection = modules.get("Dense")
     return ModelLayout(
-        dimensions=hidden,
+        dimensions=hidden if projection is None else _projected(folder, projection, hidden),
         pooling=_pooling(folder, pooling_config),
-        normalize=normalize,
+        normalize="Normalize" in modules,
+        projected=projection is not None,
         max_tokens=_max_tokens(folder, sentence_config, tokenizer_config, config),
         query_prefix=query_prefix,
         document_prefix=document_prefix,
-        weights=_weights(transformer),
+        weights=(*_weights(transformer), *([_file(projection / "model.safetensors")] if projection else [])),
         tokenizer=_file(transformer / "tokenizer.json"),
         behaviour={
             "config": {
@@ -98,6 +110,26 @@ def _read(folder: Path) -> ModelLayout:
             "lower_case": bool(sentence_config.get("do_lower_case", False)),
         },
     )
+
+
+def model_files(folder: Path) -> list[Path]:
+    """The files that make the model in `folder`, sorted: weights, tokenizer and configuration, never another runtime's
+    copy."""
+    found = (path for pattern in MODEL_FILES for path in folder.rglob(pattern) if path.is_file())
+    return sorted(path for path in found if path.relative_to(folder).parts[0] not in OTHER_RUNTIMES)
+
+
+def state_dict_header(path: Path) -> Iterator[tuple[str, str, tuple[int, ...], int]]:
+    """Name, type (`F32`), shape and place in the file, in bytes, of each tensor of a safetensors file.
+
+    Format: eight bytes little-endian, the header's length; the header, JSON; the tensors.
+    """
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+    for name, tensor in header.items():
+        if name != "__metadata__":
+            yield name, tensor["dtype"], tuple(tensor["shape"]), 8 + length + tensor["data_offsets"][0]
 
 
 def read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:
@@ -130,14 +162,15 @@ def _file(path: Path) -> Path:
 def _unsupported(folder: Path, found: str) -> EncoderError:
     return EncoderError(
         f"The model in {folder} cannot be used",
-        expected="the sentence-transformers modules Transformer and Pooling, with or without Normalize",
+        expected="the sentence-transformers modules Transformer and Pooling, with or without a projection (Dense) and "
+        "Normalize",
         found=found,
         todo="choose another encoder",
     )
 
 
-def _modules(folder: Path) -> tuple[Path, Path, bool]:
-    """The transformer's folder, the pooling's folder, and whether the model ends in Normalize."""
+def _modules(folder: Path) -> dict[str, Path]:
+    """The folder of each of the model's modules, by the module's kind."""
     try:
         modules = parse_json(list[dict[str, Any]], _file(folder / MODULES).read_bytes())
     except ValueError as error:
@@ -146,9 +179,23 @@ def _modules(folder: Path) -> tuple[Path, Path, bool]:
     paths = [folder / str(module["path"]) for module in modules]
     names = [kind.rsplit(".", 1)[-1] for kind in kinds]
     ours = all(kind.startswith("sentence_transformers.") for kind in kinds)
-    if not ours or names not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
+    if not ours or names != [name for name, needed in _MODULES.items() if needed or name in names]:
         raise _unsupported(folder, ", ".join(kinds) or "no modules")
-    return paths[0], paths[1], names[-1] == "Normalize"
+    return dict(zip(names, paths, strict=True))
+
+
+def _projected(folder: Path, dense: Path, hidden: int) -> int:
+    """The dimensions behind a Dense module that is a plain projection of the pooled vector."""
+    config = read_json(dense / "config.json", optional=True)
+    activation = str(config.get("activation_function")).rpartition(".")[2]
+    names = {config.get(key) or "sentence_embedding" for key in ("module_input_name", "module_output_name")}
+    plain = (config.get("bias"), activation, names) == (False, "Identity", {"sentence_embedding"})
+    if not plain or config.get("in_features") != hidden or not isinstance(config.get("out_features"), int):
+        raise _unsupported(
+            folder,
+            f"no projection of {hidden} dimensions without bias or activation: sentence_transformers.models.Dense",
+        )
+    return int(config["out_features"])
 
 
 def _pooling(folder: Path, config: Mapping[str, Any]) -> str:

@@ -4,8 +4,9 @@
 
     model.onnx        input_ids, attention_mask (int64, batch x tokens) -> sentence_embedding (float32, norm 1)
     tokenizer.json    for the tokenizers library
-    encoder.json      spec, fingerprint, precision, padding, parity figures, probes; the SHA-256 of the other files,
-                      and a digest of itself, so that a changed byte shows in whichever file it is
+    encoder.json      spec, fingerprint, precision, padding, parity figures, probes; `space` where it is that of
+                      another encoder (`encoders.space`); the SHA-256 of the other files, and a digest of itself,
+                      so that a changed byte shows in whichever file it is
     model.int8.onnx   where documents are embedded in int8 (`embedding.int8`): the quantised copy of model.onnx
 
 `encoders.onnx_export` writes them; `encoders.query_encoder` (search) and `embedding.onnx_backend` (documents) read

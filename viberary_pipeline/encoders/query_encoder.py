@@ -46,6 +46,7 @@ class QueryEncoder:
         self.precision: str = description["precision"]
         self._batch = BATCH[self.precision]
         self.fingerprint: str = description["fingerprint"]
+        self.space: str = description.get("space", {}).get("fingerprint", self.fingerprint)
         self.dimensions: int = spec["dimensions"]
         self.query_prefix: str = spec["query_prefix"]
         self.document_prefix: str = spec["document_prefix"]
@@ -53,6 +54,14 @@ class QueryEncoder:
         # Spinning idle threads would take the cores from the web server between two queries.
         self._session = open_session(self.folder / MODEL, threads=threads, spinning=False)
         self._prove(description.get("probes", ()))
+
+    def shares(self, space: str, dimensions: int) -> bool:
+        """Whether its vectors can be compared with those of the encoder whose fingerprint is `space`."""
+        return (self.space, self.dimensions) == (space, dimensions)
+
+    def __str__(self) -> str:
+        of = "" if self.space == self.fingerprint else f" of the space {self.space}"
+        return f"fingerprint {self.fingerprint}{of} with {self.dimensions} dimensions"
 
     def encode(self, texts: Sequence[str], *, prefix: str | None = None) -> NDArray[np.float32]:
         """The vectors of `texts`: float32, one row per text in the order given, norm 1.

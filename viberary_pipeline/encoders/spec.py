@@ -1,16 +1,16 @@
 """The encoders that the pipeline knows (`registry.toml`): one frozen `ModelSpec` for worker, exporter and search."""
 
+import json
 import tomllib
 from dataclasses import asdict, dataclass
 from importlib.resources import files
-from pathlib import Path
 from typing import Any, Literal
 
-from viberary_pipeline.encoders.layout import read_layout
 from viberary_pipeline.errors import EncoderError
 from viberary_pipeline.storage import is_s3
+from viberary_pipeline.typed_json import parse_json
 
-SourceKind = Literal["package", "hub", "folder", "s3"]
+SourceKind = Literal["package", "hub", "folder", "s3", "adapter"]
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,14 @@ class ModelSpec:
     Attributes:
         name: What it is called in settings and reports.
         source: `package:MODULE` (files inside an installed package), `hub:OWNER/NAME` (Hugging Face),
-            `folder:/PATH` (a local sentence-transformers folder) or `s3://BUCKET/PREFIX` (such a folder in S3).
+            `folder:/PATH` (a local sentence-transformers folder) or `s3://BUCKET/PREFIX` (such a folder in S3); empty
+            where there is an adapter.
+        base: With `adapter`: the encoder that it changes, by name, folder or address.
+        adapter: A file in `encoders/adapters/`, or an absolute path (`encoders.adapter` has the format).
         revision: The hub's branch, tag or commit; empty for the other sources.
+        packages: Distributions that together hold the model as a zip in parts: where all are installed, the hub is not
+            asked (`encoders.packages`).
+        sha256: Of the weights, where they must be these and no others; empty: whatever the source has.
         dimensions: Length of a vector.
         pooling: How token vectors become one (`mean`, `cls`, ...).
         normalize: Whether the model itself ends in scaling to norm 1. The pipeline scales every vector to
@@ -29,25 +35,35 @@ class ModelSpec:
         query_prefix: Put before every query.
         document_prefix: Put before every document.
         max_tokens: Where a text is cut, special tokens included.
+        space: The encoder whose vectors this one was trained to give for queries; empty: it has a space of its own.
+        space_fingerprint: That encoder's fingerprint.
         languages: ISO 639-1 codes; empty: not stated.
         licence: SPDX identifier; empty: not stated.
     """
 
     name: str
-    source: str
     dimensions: int
     pooling: str
     normalize: bool
     max_tokens: int
+    source: str = ""
+    base: str = ""
+    adapter: str = ""
     revision: str = ""
+    packages: tuple[str, ...] = ()
+    sha256: str = ""
     query_prefix: str = ""
     document_prefix: str = ""
+    space: str = ""
+    space_fingerprint: str = ""
     languages: tuple[str, ...] = ()
     licence: str = ""
 
     @property
     def location(self) -> tuple[SourceKind, str]:
         """The kind of the source, and the module, repository or path. Raises `EncoderError`."""
+        if self.base and self.adapter and not self.source:
+            return "adapter", self.adapter
         if is_s3(self.source):
             return "s3", self.source
         kind, _, value = self.source.partition(":")
@@ -55,56 +71,20 @@ class ModelSpec:
             return kind, value  # type: ignore[return-value]
         raise EncoderError(
             f"The source of the encoder {self.name} cannot be read",
-            expected="package:MODULE, hub:OWNER/NAME, folder:/PATH or s3://BUCKET/PREFIX",
-            found=repr(self.source),
+            expected="package:MODULE, hub:OWNER/NAME, folder:/PATH or s3://BUCKET/PREFIX; or a base with an adapter",
+            found=f"source {self.source!r}, base {self.base!r}, adapter {self.adapter!r}",
             todo="correct the encoder's entry",
         )
 
     def to_json(self) -> dict[str, Any]:
         """The spec as JSON values."""
-        return asdict(self) | {"languages": list(self.languages)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
 
 def _registry() -> dict[str, ModelSpec]:
     text = (files("viberary_pipeline.encoders") / "registry.toml").read_text(encoding="utf-8")
-    specs = [
-        ModelSpec(**entry | {"languages": tuple(entry.get("languages", ()))})
-        for entry in tomllib.loads(text)["encoder"]
-    ]
+    specs = [parse_json(ModelSpec, json.dumps(entry)) for entry in tomllib.loads(text)["encoder"]]
     return {spec.name: spec for spec in specs}
 
 
 REGISTRY: dict[str, ModelSpec] = _registry()
-
-
-def resolve_spec(name: str) -> ModelSpec:
-    """The registered encoder of that name, or the one in the local folder of that path.
-
-    Raises:
-        EncoderError: neither, or the folder holds no model that can be used.
-    """
-    if name in REGISTRY:
-        return REGISTRY[name]
-    folder = Path(name).expanduser()
-    if not name or not folder.is_dir():
-        raise EncoderError(
-            "The encoder is unknown",
-            expected=f"one of {', '.join(sorted(REGISTRY))}, or the path or s3:// address of a sentence-transformers "
-            "folder",
-            found=repr(name),
-            todo="set VIBERARY_ENCODER or --encoder to one of these",
-        )
-    folder = folder.absolute()
-    return spec_of_folder(folder, source=f"folder:{folder}")
-
-
-def spec_of_folder(folder: Path, *, source: str) -> ModelSpec:
-    """The spec that the files in `folder` state, of a model called as the last part of `source`.
-
-    Raises:
-        EncoderError: the folder holds no model that can be used.
-    """
-    layout = read_layout(folder)
-    shared = ("dimensions", "pooling", "normalize", "max_tokens", "query_prefix", "document_prefix")
-    values = {field: getattr(layout, field) for field in shared}
-    return ModelSpec(name=source.rstrip("/").rpartition("/")[2], source=source, **values)

@@ -18,7 +18,7 @@ _OLD_NAMES = {".gamma": ".weight", ".beta": ".bias"}
 def load_sentence_transformer(
     spec: ModelSpec, folder: Path, *, device: str = "cpu", dtype: str = "float32"
 ) -> "SentenceTransformer":
-    """Load the model in `folder`, with the spec's token limit, in `dtype`.
+    """Load the model in `folder`, with the spec's token limit, its transformer in `dtype`.
 
     Args:
         spec: The encoder.
@@ -51,7 +51,7 @@ def load_sentence_transformer(
             todo="fetch the model again, or choose another encoder",
         ) from error
     _refuse_missing_weights(model, spec, layout.weights)
-    model.to(getattr(torch, dtype))
+    model[0].to(getattr(torch, dtype))  # what follows the pooling, a projection, computes in float32
     model.max_seq_length = spec.max_tokens
     return model.eval()
 

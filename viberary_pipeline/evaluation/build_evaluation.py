@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import redis
 
 from viberary_pipeline.artifacts import Artifact
+from viberary_pipeline.documents.recipes import RECIPES
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
 from viberary_pipeline.errors import EncoderError
 from viberary_pipeline.evaluation.evaluation_gate import gate_evaluation
@@ -62,10 +63,12 @@ def query_sets(home: Path, documents: Artifact, most: int, judged: Sequence[Quer
     path = documents.file("documents.parquet")
     works = pq.read_table(path, columns=["work_id"])["work_id"].to_pylist()
     books = table_of(home, documents, "books")
+    recipe = RECIPES.get(documents.settings.get("recipe", ""))  # none where another version made them
+    judges = recipe is None or not recipe.embeds_shelves
     return [
         *(given for given in judged if given.judges(works)),
         known_items(path, most),
-        *weak_sets(books.file("books.parquet"), works, most),
+        *weak_sets(books.file("books.parquet"), works, most, shelves=judges),
     ]
 
 

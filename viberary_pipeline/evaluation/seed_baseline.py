@@ -57,7 +57,7 @@ def seed_vectors(
         EvaluationError: a table is not in this home.
     """
     recipe = recipe_named("seed")
-    model = resolve(encoder, max_tokens=recipe.max_tokens)
+    model = resolve(encoder, home, max_tokens=recipe.max_tokens)
     if model.spec.name != record.encoder:
         return None
     vectors = EmbeddingStore(home / "embeddings", model.fingerprint, model.spec.dimensions)

@@ -1,4 +1,5 @@
-"""Weak labels: what the data itself says belongs together. Neither shelves nor similar_books are embedded.
+"""Weak labels: what the data itself says belongs together. similar_books are never embedded, and where a recipe embeds
+shelves they judge nothing.
 
 They are noisy, and tell two ways of searching one catalogue apart; their level says nothing.
 """
@@ -17,6 +18,7 @@ SIMILAR = "similar books"
 SHELVES = "shelves"
 
 _LEAST_WORKS = 5
+_MOST_USED = 20  # shelves of a book that are looked at: below them stands what few readers call it
 _LARGEST_SHARE = 0.1  # of the works: a shelf that holds more of them says nothing
 _SHELF = re.compile(r"[a-z]{3,}(?:-[a-z]{2,}){0,3}")
 # How readers keep house, not what the books are like.
@@ -26,16 +28,18 @@ _HOUSEKEEPING = re.compile(
 )
 
 
-def weak_sets(books: Path, works: Sequence[str], most: int) -> list[QuerySet]:
+def weak_sets(books: Path, works: Sequence[str], most: int, *, shelves: bool = True) -> list[QuerySet]:
     """Up to `most` queries from similar_books and as many from shelves; a set without queries is left out.
 
     Args:
         books: The books table (`books.parquet`).
         works: The works that can be found.
         most: Queries of each set, drawn by a checksum.
+        shelves: Whether shelves may judge: not where the texts hold their names.
     """
     known = set(works)
-    return [found for found in (_similar(books, known, most), _shelves(books, known, most)) if found.queries]
+    sets = [_similar(books, known, most), *([_shelves(books, known, most)] if shelves else [])]
+    return [found for found in sets if found.queries]
 
 
 def _similar(books: Path, known: set[str], most: int) -> QuerySet:
@@ -58,7 +62,8 @@ def _shelves(books: Path, known: set[str], most: int) -> QuerySet:
     """A shelf's name asks for the works on it."""
     rows = duckdb.sql(f"""
         WITH shelves AS (
-            SELECT DISTINCT coalesce(work_id, 'b' || book_id) AS work, lower(unnest(popular_shelves)) AS shelf
+            SELECT DISTINCT
+                coalesce(work_id, 'b' || book_id) AS work, lower(unnest(popular_shelves[:{_MOST_USED}])) AS shelf
             FROM '{parquet_glob(books)}'
         )
         SELECT shelf, list(work ORDER BY work)

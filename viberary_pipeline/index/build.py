@@ -86,7 +86,7 @@ class IndexSource:
         documents: Parquet of the documents stage.
         vectors: float32 (documents, dim), norm 1.
         digest: Of everything that shaped the index.
-        encoder, fingerprint, query_encoder, source, documents_key: As in `BuildRecord`.
+        encoder, fingerprint, query_encoder, source, documents_key, query_encoder_name: As in `BuildRecord`.
     """
 
     documents: Path
@@ -97,6 +97,7 @@ class IndexSource:
     query_encoder: str
     source: str = ""
     documents_key: str = ""
+    query_encoder_name: str = ""
 
 
 def new_build_name() -> str:
@@ -133,7 +134,7 @@ def build_index(
         Redis says so before anything is removed, and what cannot be removed now is left to the next build.
 
     Raises:
-        GateRefused: the encoder is not the one that embedded the documents. Nothing was written.
+        GateRefused: the encoder is not of the documents' space. Nothing was written.
         IndexBuildError: the vectors cannot be indexed, Redis has no room, or refused a write. Nothing is left.
         RedisServerError: the server cannot carry an index.
     """
@@ -160,6 +161,7 @@ def build_index(
         search_fields=SEARCH_FIELDS,
         source=source.source,
         documents_key=source.documents_key,
+        query_encoder_name=source.query_encoder_name,
     )
     try:
         # The record comes first and goes last, so that whatever a killed build leaves can be found by it.

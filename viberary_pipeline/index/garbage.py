@@ -95,7 +95,8 @@ def _folders(home: Path, kept: Sequence[BuildRecord]) -> list[Path]:
 def _unneeded_graphs(home: Path, fingerprints: set[str]) -> Iterator[Path]:
     """The copies of graphs, in float32 and int8, of encoders that neither a kept build nor the next one has."""
     with contextlib.suppress(ArtifactError):
-        fingerprints = {*fingerprints, str(ArtifactStore(home).current("query_encoder").facts.get("fingerprint"))}
+        facts = ArtifactStore(home).current("query_encoder").facts
+        fingerprints = {*fingerprints, facts.get("fingerprint"), facts.get("space", {}).get("fingerprint")} - {None}
     kept = {
         *(float32_graphs(home) / fingerprint for fingerprint in fingerprints),
         *(int8_graphs(home) / int8_name(fingerprint) for fingerprint in fingerprints),

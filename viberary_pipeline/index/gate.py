@@ -3,7 +3,8 @@
 The figures are measured in Redis on the index itself, as readers will query it. What each gate is there for:
 
 ===================  ==========================================================================================
-encoder_match        queries go through the encoder that embedded the documents (asked before anything is built)
+encoder_match        queries go through the encoder that embedded the documents, or another in its space (asked before
+                     anything is built)
 document_count       a write was lost, or came without its vector
 indexing_failures    RediSearch left documents out, which it does without an error
 documents_kept       the new build has far fewer works than the live one
@@ -43,6 +44,8 @@ from viberary_pipeline.search.knn import nearest
 _TEXTS_COMPARED = 24
 # Exports agree with their model to 0.99 and better; vectors of two random works to 0.2.
 LEAST_MATCH = 0.9
+# Of works whose text a query encoder of another kind places nearest to its own vector; by chance, one.
+LEAST_OWN = 0.5
 _NO_ENCODER = "no query encoder was given"
 
 
@@ -52,17 +55,19 @@ def require_encoder(encoder: QueryEncoder | None, fingerprint: str, dimensions: 
     Raises:
         GateRefused: queries would be encoded by another model than the documents were.
     """
-    if encoder is not None and (encoder.fingerprint, encoder.dimensions) != (fingerprint, dimensions):
+    if encoder is not None and not encoder.shares(fingerprint, dimensions):
         raise GateRefused(
-            "Refused by the gate encoder_match: the query encoder is not the one that embedded the documents",
-            expected=f"fingerprint {fingerprint} with {dimensions} dimensions, as the documents' vectors have",
-            found=f"fingerprint {encoder.fingerprint} with {encoder.dimensions} dimensions in {encoder.folder}",
+            "Refused by the gate encoder_match: the query encoder is not the one that embedded the documents, "
+            "nor of its space",
+            expected=f"fingerprint {fingerprint} with {dimensions} dimensions, as the documents' vectors have, "
+            "or a query encoder of that space",
+            found=f"{encoder} in {encoder.folder}",
             todo="materialize query_encoder and embeddings with the same VIBERARY_ENCODER, or run `viberary build`; "
             "the live index is untouched",
         )
     if encoder is None:
         return GateResult.not_compared("encoder_match", 0, _NO_ENCODER)
-    return GateResult.judged("encoder_match", True, 0, 0, "differences between the fingerprints of both encoders")
+    return GateResult.judged("encoder_match", True, 0, 0, "differences between the spaces of both encoders")
 
 
 def gate_index(
@@ -182,8 +187,18 @@ def _vectors_match_texts(
         pipeline.hget(f"{document_prefix(record.build)}{work_id}", VECTOR)
     stored = record.hnsw.from_bytes([blob or b"" for blob in pipeline.execute()], record.dim)
     expected = encoder.encode(texts, prefix=encoder.document_prefix)
-    norms = np.maximum(np.linalg.norm(stored, axis=1), 1e-9)
-    match = float(np.mean(np.sum(stored * expected, axis=1) / norms))
+    stored = stored / np.maximum(np.linalg.norm(stored, axis=1, keepdims=True), 1e-9)
+    if encoder.space != encoder.fingerprint:
+        # It was trained to give another encoder's vectors of queries: near to those of long texts, but not equal.
+        own = (np.argmax(expected @ stored.T, axis=1) == np.arange(len(texts))).mean()
+        return GateResult.judged(
+            "vectors_match_texts",
+            bool(own >= LEAST_OWN),
+            round(float(own), 5),
+            LEAST_OWN,
+            f"share of {len(texts)} works whose text, by the query encoder, is nearest to their own stored vector",
+        )
+    match = float(np.mean(np.sum(stored * expected, axis=1)))
     return GateResult.judged(
         "vectors_match_texts",
         match >= LEAST_MATCH,

@@ -171,7 +171,7 @@ def _require_fit(client: redis.Redis, record: BuildRecord) -> None:
 
 
 def require_query_encoder(home: Path, record: BuildRecord) -> None:
-    """Load the query encoder of a build and prove that it works here and is the one that embedded the documents.
+    """Load the query encoder of a build and prove that it works here and is of the documents' space.
 
     Raises:
         GateRefused: another model's export is in this home under that name.
@@ -187,11 +187,12 @@ def require_query_encoder(home: Path, record: BuildRecord) -> None:
             todo="put its query encoder back, or run `viberary build`, which makes a new one; "
             "the live index is untouched",
         ) from error
-    if (encoder.fingerprint, encoder.dimensions) != (record.fingerprint, record.dim):
+    if not encoder.shares(record.fingerprint, record.dim):
         raise GateRefused(
-            f"Build {record.build} is not fit to be published: its query encoder is not the one that embedded it",
-            expected=f"fingerprint {record.fingerprint} with {record.dim} dimensions",
-            found=f"fingerprint {encoder.fingerprint} with {encoder.dimensions} dimensions in {encoder.folder}",
+            f"Build {record.build} is not fit to be published: its query encoder is not the one that embedded it, "
+            "nor of its space",
+            expected=f"fingerprint {record.fingerprint} with {record.dim} dimensions, or a query encoder of that space",
+            found=f"{encoder} in {encoder.folder}",
             todo="run `viberary build --force`; the live index is untouched",
         )
 

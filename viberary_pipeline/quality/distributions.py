@@ -73,6 +73,7 @@ DISTRIBUTIONS: dict[str, tuple[Distribution, ...]] = {
         Distribution("languages", "Languages"),
         Distribution("text_length", "Text, in characters", _LENGTHS),
         Distribution("genres", "Genres", of_rows=False, about="A work may have several."),
+        Distribution("shelves_per_work", "Telling shelves per work", counting(0, 1, 2, 3, 5, 8, 11), ranked=False),
         Distribution("editions_per_work", "Editions per work", _EDITIONS),
         Distribution("reviews_per_work", "Reviews per work, as Goodreads counts", _PER_THING),
     ),

@@ -9,6 +9,7 @@ from viberary_pipeline.encoders.files import check_encoder
 from viberary_pipeline.home_lock import hold_home
 from viberary_pipeline.index.preflight import check_usable
 from viberary_pipeline.redis_server import connect
+from viberary_pipeline.resources.pipeline import Pipeline
 from viberary_pipeline.settings import Settings
 
 _TO_THE_INDEX = ("rebuild", "reindex")
@@ -21,7 +22,9 @@ def check_ready(settings: Settings) -> None:
         ViberaryError: what is missing, and what to do.
     """
     check_executor(settings)
-    check_encoder(settings.encoder)
+    check_encoder(settings.encoder, settings.home_dir)
+    if settings.query.encoder:
+        Pipeline(settings).query_encoder  # noqa: B018  # raises where it cannot be had, or is of another space
     check_usable(connect(settings))
 
 

@@ -14,6 +14,7 @@ from viberary_pipeline.embedding.executors.base import Executor, Limits
 from viberary_pipeline.embedding.executors.choice import executor_for, jobs_place
 from viberary_pipeline.embedding.jobs import JobOptions
 from viberary_pipeline.encoders.files import ResolvedEncoder, resolve
+from viberary_pipeline.encoders.space import query_encoder_for
 from viberary_pipeline.evaluation.queries import QuerySet, judged_set
 from viberary_pipeline.index.canaries import Canary, load_canaries
 from viberary_pipeline.quality.bounds import BOUNDS
@@ -69,7 +70,15 @@ class Pipeline:
     @cached_property
     def encoder(self) -> ResolvedEncoder:
         """The model's files and fingerprint, with the recipe's token limit. Raises `EncoderError`."""
-        return resolve(self.settings.encoder, max_tokens=self.recipe.max_tokens)
+        return resolve(self.settings.encoder, self.home, max_tokens=self.recipe.max_tokens)
+
+    @cached_property
+    def query_encoder(self) -> ResolvedEncoder:
+        """What readers' queries go through: `encoder`, or another in its space. Raises `EncoderError`."""
+        name = self.settings.query.encoder
+        if name in ("", self.settings.encoder):
+            return self.encoder
+        return query_encoder_for(self.encoder, name, self.home)
 
     @cached_property
     def redis(self) -> redis.Redis:

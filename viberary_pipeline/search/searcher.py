@@ -283,11 +283,12 @@ class Searcher:
     def _encoder_of(self, record: BuildRecord) -> QueryEncoder:
         """The build's encoder. The one before stays loaded, so that a rollback costs no reader the time to load it."""
         encoder = self._encoders.pop(record.query_encoder, None) or QueryEncoder(encoder_folder(self._home, record))
-        if encoder.fingerprint != record.fingerprint or encoder.dimensions != record.dim:
+        if not encoder.shares(record.fingerprint, record.dim):
             raise EncoderError(
-                "The query encoder is not the one that embedded the documents",
-                expected=f"fingerprint {record.fingerprint} with {record.dim} dimensions",
-                found=f"fingerprint {encoder.fingerprint} with {encoder.dimensions} dimensions",
+                "The query encoder is not the one that embedded the documents, nor of its space",
+                expected=f"fingerprint {record.fingerprint} with {record.dim} dimensions, or a query encoder of that "
+                "space",
+                found=str(encoder),
                 todo="run `viberary build --force`",
             )
         before = list(self._encoders.items())[-1:]

@@ -125,6 +125,9 @@ _MOST_RATINGS = "ratings_count DESC NULLS LAST"
 _MEAN_RATING = _column("average_rating", "in_range(try_cast({raw} AS DOUBLE), 0, 5)")
 _RATINGS = (_count("ratings_count"), _count("text_reviews_count"))
 
+_MOST_SHELVES = 100
+"""UCSD's files list no more of a book."""
+
 _BOOKS = Table(
     "books",
     "one edition",
@@ -164,13 +167,18 @@ _BOOKS = Table(
         ),
         _list("series", "series_id", "canonical_ids({raw})", "VARCHAR[]", bare=True),
         _list("similar_books", "book_id", "canonical_ids({raw})", "VARCHAR[]", bare=True),
-        # The most used: a book has up to 100 shelves, and they are half of the file.
         _list(
             "popular_shelves",
             "name",
             '[s."name" FOR s IN {raw} IF s."name" IS NOT NULL]',
-            'STRUCT("name" VARCHAR)[]',
-            most=20,
+            'STRUCT("name" VARCHAR, "count" VARCHAR)[]',
+            most=_MOST_SHELVES,
+        ),
+        # In parallel to their names. A shelf that is listed holds the book at least once.
+        Column(
+            "shelf_counts",
+            f'[coalesce(whole_number(s."count", 1, {10**9}), 1)::INTEGER'
+            f' FOR s IN coalesce(raw_popular_shelves, [])[:{_MOST_SHELVES}] IF s."name" IS NOT NULL]',
         ),
     ),
     required=("book_id", "title"),

@@ -1,5 +1,6 @@
 -- documents: one row per work, in the order of work_id: the works numbered from $first to below $end.
--- Inputs: wanted_works, book_texts, credits, genre_lists, series_lists, other_names, chosen_reviews, review_texts.
+-- Inputs: wanted_works, book_texts, credits, genre_lists, series_lists, other_names, shelf_lists, chosen_reviews,
+-- review_texts.
 -- Variables: most_characters, keep_thin, reviews_per_work; the macro text_of is the recipe.
 -- thin: neither a description nor a review. Dropped: thin works, unless they are kept (the difference of the rows).
 -- The works come in portions, because a list of texts must fit in memory; the one wide sort is that of a portion.
@@ -26,6 +27,7 @@ parts AS (
         coalesce(g.genres, []) AS genres, coalesce(s.series, []) AS series,
         coalesce(o.other_titles, []) AS other_titles, coalesce(o.isbns, []) AS isbns,
         coalesce(o.edition_ids, []) AS edition_ids,
+        coalesce(h.shelves, []) AS shelves,
         coalesce(r.reviews, [])[:getvariable('reviews_per_work')] AS reviews,
         b.description IS NULL AND r.reviews IS NULL AS thin
     FROM wanted_works AS w
@@ -34,6 +36,7 @@ parts AS (
     LEFT JOIN genre_lists AS g USING (work_no)
     LEFT JOIN series_lists AS s USING (work_no)
     LEFT JOIN other_names AS o USING (work_no)
+    LEFT JOIN shelf_lists AS h USING (work_no)
     LEFT JOIN reviews_of AS r USING (work_no)
     WHERE w.work_no >= $first AND w.work_no < $end
     ORDER BY work_no
@@ -41,7 +44,7 @@ parts AS (
 texts AS (
     SELECT
         *,
-        left(text_of(title, main_authors, description, genres, series, reviews), getvariable('most_characters')) AS "text"
+        left(text_of(title, main_authors, description, genres, series, shelves, reviews), getvariable('most_characters')) AS "text"
     FROM parts
 )
 SELECT
@@ -65,6 +68,7 @@ SELECT
     other_titles,
     isbns,
     edition_ids,
+    shelves,
     "text",
     sha256("text") AS text_hash
 FROM texts

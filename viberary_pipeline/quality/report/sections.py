@@ -38,6 +38,7 @@ _SECTIONS: tuple[tuple[str, str, str, tuple[tuple[str, str], ...]], ...] = (
             ("books", "years"),
             ("books", "pages"),
             ("documents", "genres"),
+            ("documents", "shelves_per_work"),
         ),
     ),
     (

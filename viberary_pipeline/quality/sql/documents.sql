@@ -15,5 +15,8 @@ SELECT
     CASE WHEN author <> '' THEN lower(title || ' by ' || author) END AS title_and_author,
     "language",
     nullif(reviews_used, 0) AS positive_reviews_used,
+    len(shelves) AS shelf_count,
+    len(shelves) = list_unique(shelves)
+    AND NOT regexp_matches(array_to_string(shelves, ', '), '\d|\bread\b(, |$)|\b(?:owned|kindle)\b') AS shelves_telling,
     thin
 FROM documents

@@ -26,6 +26,7 @@ SELECT
         'language': count(language), 'publication_year': count(publication_year),
         'average_rating': count(average_rating), 'ratings_count': count(ratings_count),
         'genres': count(*) FILTER (len(genres) > 0), 'series': count(*) FILTER (len(series) > 0),
+        'shelves': count(*) FILTER (len(shelves) > 0),
         'text': count(nullif("text", '')), 'reviews_used': count(*) FILTER (reviews_used > 0)
     } AS fill,
     {
@@ -35,6 +36,7 @@ SELECT
             SELECT histogram(genre)
             FROM (SELECT unnest(genres) AS genre FROM documents)
         ),
+        'shelves_per_work': histogram(len(shelves)),
         'editions_per_work': histogram(editions),
         'reviews_per_work': histogram(review_count)
     } AS spectra,
