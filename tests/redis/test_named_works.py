@@ -109,7 +109,6 @@ def test_half_a_title_is_found_through_a_typo(publish):
     catalogue = publish(*potterby, work("Barry Hole and the Redbreast", "Ann Tester", "A detective called Barry."))
     for query in ("barry poterby", "bary potterby", "poterby goblet"):
         assert "Potterby" in catalogue.titles(query)[0], query
-    assert {title[:14] for title in catalogue.titles("barry poterby", 3)} == {"Barry Potterby"}
 
 
 def test_words_of_the_language_are_not_corrected(publish):
