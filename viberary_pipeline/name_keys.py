@@ -2,7 +2,8 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 KEY_SEPARATOR = "|"
 """Between the keys of a title in their TAG field; a key holds letters and digits alone."""
@@ -215,20 +216,26 @@ class Copies:
     """
 
     def __init__(self) -> None:
-        self._seen: dict[tuple[str, str], list[dict[str, str]]] = {}
+        self._seen: dict[tuple[str, str], list[Mapping[str, str]]] = {}
 
     def add(self, title: str, author: str) -> bool:
         """Remember a work; whether it is a copy of one that was added before."""
-        by, key = key_of(author.split(",", 1)[0]), key_of(_without_brackets(title))
+        by, key, volumes = _identity(title, author)
         if not by or not key:
             return False
-        own = {"", key}
-        volumes = {"" if (series := key_of(name)) in own else series: number for name, number in volumes_of(title)}
         seen = self._seen.setdefault((by, key), [])
         copy = any(_same_volume(volumes, other) for other in seen)
         seen.append(volumes)
         return copy
 
 
-def _same_volume(one: dict[str, str], other: dict[str, str]) -> bool:
+@lru_cache(maxsize=50_000)
+def _identity(title: str, author: str) -> tuple[str, str, Mapping[str, str]]:
+    """The keys of the first author and of the title; the numbers of volumes by the series' keys, "" for its own."""
+    key = key_of(_without_brackets(title))
+    volumes = {"" if (series := key_of(name)) in ("", key) else series: number for name, number in volumes_of(title)}
+    return key_of(author.split(",", 1)[0]), key, volumes
+
+
+def _same_volume(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
     return one.get("") == other.get("") and all(one[name] == other[name] for name in one.keys() & other.keys())

@@ -7,6 +7,7 @@ others follow by the sum of cosine similarity and weighted BM25. Of equal scores
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from viberary_pipeline.name_keys import (
@@ -157,11 +158,16 @@ def names_weight(terms: Sequence[str], title: str, author: str, likely: Mapping[
         likely: {term: what it stands for}.
     """
     likely = likely or {}
-    of_author = {word for name in authors_of(author) for word in author_words(name)}
+    of_author = _words_of_authors(author)
     of_names = of_author.union(words_of(title))
     if all(term in of_names or likely.get(term) in of_names for term in terms):
         return _ALL_TERMS_WEIGHT
     return 0.0 if of_author.isdisjoint([*terms, *likely.values()]) else _AUTHOR_WEIGHT
+
+
+@lru_cache(maxsize=50_000)
+def _words_of_authors(shown: str) -> frozenset[str]:
+    return frozenset(word for name in authors_of(shown) for word in author_words(name))
 
 
 def normalised_bm25(bm25: float, documents: int) -> float:

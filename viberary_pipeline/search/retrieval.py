@@ -244,17 +244,21 @@ def _candidates(cosines: Mapping[bytes, float], first: FirstReplies, second: Sec
     descriptions, sentences = ({row.key: row.score for row in rows} for rows in (second.descriptions, first.sentences))
     candidates = []
     for key in dict.fromkeys([*cosines, *looked_up]):
-        c = looked_up.get(key) or Candidate(key)
-        if row := names.get(key):
-            c = c._replace(names_bm25=row.score, title=row.text("title"), author=row.text("author"))
-        candidates.append(
-            c._replace(
-                cosine=cosines.get(key),
-                description_bm25=descriptions.get(key, 0.0),
-                all_terms_bm25=sentences.get(key, 0.0),
+        names_bm25 = names[key].score if key in names else 0.0
+        cosine, description_bm25, all_terms_bm25 = cosines.get(key), descriptions.get(key, 0.0), sentences.get(key, 0.0)
+        if c := looked_up.get(key):
+            c = c._replace(
+                cosine=cosine,
+                description_bm25=description_bm25,
+                names_bm25=names_bm25,
+                all_terms_bm25=all_terms_bm25,
                 numbered=key in numbered,
             )
-        )
+        else:
+            c = Candidate(key, cosine, description_bm25, names_bm25, all_terms_bm25)
+            if row := names.get(key):
+                c = c._replace(title=row.text("title"), author=row.text("author"))
+        candidates.append(c)
     return candidates
 
 

@@ -248,6 +248,7 @@ def edits(one: str, other: str) -> int:
 
     Damerau's distance in its restricted form (optimal string alignment): no part is edited twice.
     """
+    one, other = _differing(one, other)
     before: list[int] = []
     row = list(range(len(other) + 1))
     for i, letter in enumerate(one, start=1):
@@ -258,3 +259,11 @@ def edits(one: str, other: str) -> int:
                 cost = min(cost, above[j - 2] + 1)
             row.append(cost)
     return row[-1]
+
+
+def _differing(one: str, other: str) -> tuple[str, str]:
+    """The words without what both begin and end with."""
+    shorter = min(len(one), len(other))
+    start = next((at for at in range(shorter) if one[at] != other[at]), shorter)
+    end = next((at for at in range(shorter - start) if one[-1 - at] != other[-1 - at]), shorter - start)
+    return one[start : len(one) - end], other[start : len(other) - end]
