@@ -125,6 +125,7 @@ def test_names_count_where_they_hold_all_words_or_the_authors_name():
     assert names_weight(["capote"], "In Cold Blood", "Truman Capote") == 2
     assert names_weight(["like", "capote"], "In Cold Blood", "Truman Capote, Jane Doe (Translator)") == 1
     assert names_weight(["translator"], "In Cold Blood", "Jane Doe (Translator)") == 0
+    assert names_weight(["funny", "capote"], "In Cold Blood", "Truman Capote", by={"capote"}) == 2
 
 
 @pytest.mark.parametrize("documents", [0, 1, 300, 2_000_000])

@@ -140,12 +140,18 @@ def _rounded(work: Ranked) -> float:
 
 def _bm25(query: ParsedQuery, readings: Readings, c: Candidate) -> float:
     terms = query.name_terms
-    names = names_weight(terms, c.title, c.author, readings.likely) * c.names_bm25 if c.names_bm25 else 0.0
+    names = names_weight(terms, c.title, c.author, readings.likely, readings.by) * c.names_bm25 if c.names_bm25 else 0.0
     # A work that holds all terms, wherever they stand, is scored by the whole document.
     return max(c.description_bm25 + names, c.all_terms_bm25)
 
 
-def names_weight(terms: Sequence[str], title: str, author: str, likely: Mapping[str, str] | None = None) -> float:
+def names_weight(
+    terms: Sequence[str],
+    title: str,
+    author: str,
+    likely: Mapping[str, str] | None = None,
+    by: Collection[str] = (),
+) -> float:
     """What BM25 of a work's names weighs beside that of its description.
 
     A word of a title is a mood as often as not ("cold" in a title does not make a book cold), so titles weigh nothing
@@ -156,11 +162,12 @@ def names_weight(terms: Sequence[str], title: str, author: str, likely: Mapping[
         title: The work's title.
         author: Its author field.
         likely: {term: what it stands for}.
+        by: Names after "by".
     """
     likely = likely or {}
     of_author = _words_of_authors(author)
     of_names = of_author.union(words_of(title))
-    if all(term in of_names or likely.get(term) in of_names for term in terms):
+    if all(term in of_names or likely.get(term) in of_names for term in terms) or not of_author.isdisjoint(by):
         return _ALL_TERMS_WEIGHT
     return 0.0 if of_author.isdisjoint([*terms, *likely.values()]) else _AUTHOR_WEIGHT
 

@@ -24,6 +24,7 @@ from viberary_pipeline.search.spelling import Spelling
 _MOST_READINGS = 24  # as typed, and with corrections
 _MOST_SPLIT = 6  # of these that are tried as title and author
 _MOST_WORDS_OF_AN_AUTHOR = 5
+_MOST_WORDS_AFTER_BY = 3
 _MOST_INITIALS = 3  # typed as one word
 _WORDS_OF_ONE_LETTER = ("a", "i", "o")
 _BY = frozenset(["by", "von", "par", "por", "de", "di", "da", "av", "af", "van"])  # between title and author
@@ -51,6 +52,7 @@ class Readings:
         titles: Keys of titles.
         authors: {key of a name: whether it is as typed}.
         both: As title and author in either order.
+        by: Words of an author's name after "by": they mean the author and no mood.
         volumes: Keys of volumes.
         identifier: As a number of a book, or None.
     """
@@ -64,6 +66,7 @@ class Readings:
     titles: tuple[str, ...]
     authors: Mapping[str, bool]
     both: tuple[TitleAndAuthor, ...]
+    by: frozenset[str]
     volumes: tuple[str, ...]
     identifier: Identifier | None
 
@@ -88,6 +91,7 @@ class Readings:
             authors=_authors(names, typed, query.text),
             surnames=frozenset(key for words in spelt if _is_a_name(words, spelling) for key in _keys([words])),
             both=tuple(dict.fromkeys(part for words in spelt[:_MOST_SPLIT] for part in _splits(words))),
+            by=frozenset(_after_by([spelling.likely.get(w, w) for w in query.words])) & _names(spelling),
             volumes=tuple(asked_volumes(query.words)) if typed else (),
             identifier=Identifier.read(query.text),
         )
@@ -157,8 +161,18 @@ def _initials(words: Sequence[str], text: str) -> str:
 
 
 def _is_a_name(words: Sequence[str], spelling: Spelling) -> bool:
-    names = spelling.name_words.union(spelling.likely.values())
+    names = _names(spelling)
     return all(word in names or word in SURNAME_PARTICLES for word in words)
+
+
+def _names(spelling: Spelling) -> frozenset[str]:
+    return spelling.name_words.union(spelling.likely.values())
+
+
+def _after_by(words: Sequence[str]) -> Iterable[str]:
+    for at, word in enumerate(words):
+        if word in _BY:
+            yield from words[at + 1 : at + 1 + _MOST_WORDS_AFTER_BY]
 
 
 def _splits(words: Sequence[str]) -> Iterable[TitleAndAuthor]:

@@ -6,9 +6,10 @@
 3. The second look-ups, and the fields of the works that will most likely be shown.
 4. What is missing of these fields, and the vectors of works that were found by name alone: in one query of four.
 
-The order is that of `ranking.rank`; what is shown first of it, that of `arrangement`. How many results are asked for
-decides where the list ends and nothing else: every look-up asks for a fixed number of works. What lies beyond the
-candidates follows by its similarity, and is looked up when it is needed.
+A query that can only be the number of a book ends after the first step. The order is that of `ranking.rank`; what is
+shown first of it, that of `arrangement`. How many results are asked for decides where the list ends and nothing else:
+every look-up asks for a fixed number of works. What lies beyond the candidates follows by its similarity, and is looked
+up when it is needed.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -138,7 +139,8 @@ def find(
     if lookups.by_number and readings.identifier and readings.identifier.certain:
         ranked = rank(query, _candidates({}, first, SecondReplies([], [])), tuning, **how)
         found = _with_fields(client, record, ranked, vector, size=k)
-        return _answer(without_copies(found, Copies()), k, filters=filters)
+        notes = () if ranked else (f"no book{' that the filter lets through' * bool(filters)} has this number",)
+        return _answer(without_copies(found, Copies()), k, notes=notes, filters=Filters())
     cosines = _nearest(client, record, vector, tuning.candidates, where=where)
     nearest = list(cosines)
     for row in first.sentences:
