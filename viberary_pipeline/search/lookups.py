@@ -49,6 +49,7 @@ class FirstLookups:
     by_title: Command | None = None
     by_author: Command | None = None
     by_names: Command | None = None
+    by_surname: Command | None = None
     by_all_terms: Command | None = None
 
     @classmethod
@@ -76,6 +77,7 @@ class FirstLookups:
             by_names=names_command(build, query, readings, most, where)
             if readings.titles and (len(query.name_terms) > 1 or readings.names_somebody)
             else None,
+            by_surname=surname_command(build, readings, most, where),
             by_all_terms=all_terms_command(build, query, _MOST_SENTENCES, where) if tuning.lexical_weight else None,
         )
 
@@ -108,6 +110,7 @@ class FirstReplies:
         by_title: Any,
         by_author: Any,
         by_names: Any,
+        by_surname: Any,
         by_all_terms: Any,
     ) -> Self:
         """From the replies to `FirstLookups`. Raises what a command failed with."""
@@ -115,7 +118,7 @@ class FirstReplies:
         return cls(
             read_pointer_reply(pointer),
             [row for reply in (by_number, by_work_id) for row in read_rows(reply)],
-            [*read_rows(by_title), *read_rows(by_author), *names],
+            [*read_rows(by_title), *read_rows(by_author), *names, *read_rows(by_surname)],
             read_rows(by_all_terms, scores=True),
             bool(names),
         )
@@ -223,6 +226,12 @@ def names_command(build: str, query: ParsedQuery, readings: Readings, most: int,
     near = readings.near
     terms = " ".join(f"({'|'.join((term, *near[term]))})" if term in near else term for term in query.name_terms)
     return search_command(build, f"{where} @{NAMES}:({terms})", *_most_reviewed(most))
+
+
+def surname_command(build: str, readings: Readings, most: int, where: str) -> Command | None:
+    """Works whose names hold what the query has after "by", most reviewed first: "something funny by Pratchett"."""
+    words = " ".join(sorted(readings.by))
+    return search_command(build, f"{where} @{NAMES}:({words})", *_most_reviewed(most)) if words else None
 
 
 def all_terms_command(build: str, query: ParsedQuery, most: int, where: str) -> Command | None:
