@@ -167,7 +167,8 @@ def measure(paths: dict[str, Ask], queries: list[str]) -> dict[str, dict[str, An
 def publish_ours(client: redis.Redis, home: Path, documents: Path, vectors: np.ndarray, encoder: QueryEncoder) -> None:
     """Our index with every default, made live without its gates: its speed is measured here, not its recall."""
     import viberary_pipeline.index.build as build
-    from viberary_pipeline.redis_contract import SEARCH_FIELDS, BuildRecord, HnswSettings, record_key
+    from viberary_pipeline.redis_contract import NAME_WORDS, SEARCH_FIELDS, BuildRecord, HnswSettings, record_key
+    from viberary_pipeline.search.spelling import WordCounts
 
     hnsw, name = HnswSettings(), build.new_build_name()
     record = BuildRecord(
@@ -177,12 +178,11 @@ def publish_ours(client: redis.Redis, home: Path, documents: Path, vectors: np.n
     )
     client.hset(record_key(name), mapping=dict(record.to_hash()))
     build._create(client, record)
-    prefix, rows = build.document_prefix(name), pq.read_table(documents, columns=build._COLUMNS).to_pylist()
-    for start in range(0, len(rows), 256):
-        pipeline = client.pipeline(transaction=False)
-        for row, blob in zip(rows[start : start + 256], hnsw.to_bytes(vectors[start : start + 256]), strict=True):
-            pipeline.hset(f"{prefix}{row['work_id']}", mapping=build._document_hash(row, blob))
-        pipeline.execute()
+    counts, start = WordCounts(len(vectors)), 0
+    for batch in build._batches(documents):
+        blobs = hnsw.to_bytes(vectors[start : start + batch.num_rows])
+        start += build._send(client, build.document_prefix(name), batch, blobs, counts)
+    client.hset(record_key(name), NAME_WORDS, counts.to_text())
     client.hset(POINTER, "live", name)
 
 

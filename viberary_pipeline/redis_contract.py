@@ -23,7 +23,16 @@ from pydantic import Field
 from redis.commands.search.field import Field as IndexField
 from redis.commands.search.field import NumericField, TagField, TextField, VectorField
 
-from viberary_pipeline.name_keys import KEY_SEPARATOR, author_keys, authors_of, title_keys, words_of
+from viberary_pipeline.identifiers import identifier_key, isbn_key
+from viberary_pipeline.name_keys import (
+    KEY_SEPARATOR,
+    author_keys,
+    author_words,
+    authors_of,
+    title_keys,
+    volume_keys,
+    words_of,
+)
 
 ALIAS = "viberary:live"
 POINTER = "viberary:pointer"
@@ -36,6 +45,8 @@ OOM_ALLOWED = "#!lua flags=allow-oom\n"
 VECTOR = "vector"
 TITLE_KEYS = "title_keys"
 AUTHOR_KEYS = "author_keys"
+VOLUME_KEYS = "volume_keys"
+IDENTIFIERS = "identifiers"
 NAMES = "names"
 DESCRIPTION = "description"
 GENRES = "genres"
@@ -49,7 +60,11 @@ _NUMPY_TYPE = {"FLOAT32": "<f4", "FLOAT16": "<f2"}
 
 SEARCH_FIELDS = 2
 """What the index holds beside vectors, in `BuildRecord.search_fields`: 0 nothing (builds of older versions), 1 words,
-keys of names, filters, 2 genres too."""
+keys of names, filters, 2 also genres, other titles, volumes of series, identifiers and (in the record) words of names.
+"""
+
+NAME_WORDS = "name_words"
+"""The field of a build's record that holds the words of its names (`viberary_pipeline.search.spelling`)."""
 
 BuildState = Literal["building", "refused", "ready", "live", "previous"]
 
@@ -64,14 +79,37 @@ def index_name(build: str) -> str:
     return f"viberary:idx:{build}"
 
 
-def search_fields(title: str, author: str, language: str | None, genres: Sequence[str] = ()) -> dict[str, str]:
-    """The fields of a document that are for searching alone; `author` names all that the page names."""
+def search_fields(
+    title: str,
+    author: str,
+    language: str | None,
+    *,
+    genres: Sequence[str] = (),
+    other_titles: Sequence[str] = (),
+    series: Sequence[str] = (),
+    isbns: Sequence[str] = (),
+    edition_ids: Sequence[str] = (),
+) -> dict[str, str]:
+    """The fields of a document that are for searching alone; those without a value are left out.
+
+    Args:
+        title: The one that is shown: its keys come first.
+        author: All that the page names.
+        language: Of the work, None for unknown.
+        genres, other_titles, series, isbns, edition_ids: As in the documents.
+    """
+    titles = [title, *other_titles]
+    fields = {
+        VOLUME_KEYS: volume_keys(titles, series),
+        IDENTIFIERS: [*map(isbn_key, isbns), *map(identifier_key, edition_ids)],
+    }
     return {
-        TITLE_KEYS: KEY_SEPARATOR.join(title_keys(title)),
+        TITLE_KEYS: KEY_SEPARATOR.join(dict.fromkeys(key for name in titles for key in title_keys(name))),
         AUTHOR_KEYS: KEY_SEPARATOR.join(author_keys(author)),
-        NAMES: " ".join(words_of(" ".join([title, *authors_of(author)]))),
+        NAMES: " ".join([*words_of(title), *(word for name in authors_of(author) for word in author_words(name))]),
         LANGUAGE: language or UNKNOWN_LANGUAGE,
         **({GENRES: ", ".join(genres)} if genres else {}),
+        **{name: KEY_SEPARATOR.join(dict.fromkeys(filter(None, keys))) for name, keys in fields.items() if any(keys)},
     }
 
 
@@ -129,6 +167,8 @@ class HnswSettings:
             TextField(GENRES),
             TagField(TITLE_KEYS, separator=KEY_SEPARATOR, case_sensitive=True),
             TagField(AUTHOR_KEYS, separator=KEY_SEPARATOR, case_sensitive=True),
+            TagField(VOLUME_KEYS, separator=KEY_SEPARATOR, case_sensitive=True),
+            TagField(IDENTIFIERS, separator=KEY_SEPARATOR, case_sensitive=True),
             TagField("book_id", case_sensitive=True),
             TagField(LANGUAGE),
             NumericField("review_count", sortable=True),
@@ -212,8 +252,8 @@ class BuildRecord:
         Raises:
             TypeError, ValueError: it is none of ours.
         """
-        text = {as_text(name): as_text(value) for name, value in stored.items()}
-        record = cls(**{f.name: _parse(f.type, text[f.name]) for f in fields(cls) if f.name in text})
+        known = {as_text(name): value for name, value in stored.items()}
+        record = cls(**{f.name: _parse(f.type, as_text(known[f.name])) for f in fields(cls) if f.name in known})
         record.hnsw  # noqa: B018  # raises where no index can be so
         return record
 

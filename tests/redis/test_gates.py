@@ -52,7 +52,7 @@ def encoder(published) -> QueryEncoder:
 def sample(published) -> IndexSource:
     """The bundled sample as `viberary build` hands it to the index."""
     documents = ArtifactStore(published.home).current("documents").file("documents.parquet")
-    model = resolve("all-MiniLM-L6-v2")
+    model = resolve(published.settings.encoder)
     store = EmbeddingStore(published.home / "embeddings", model.fingerprint, model.spec.dimensions)
     vectors = store.vectors_for(pq.read_table(documents, columns=["text_hash"])["text_hash"])
     return IndexSource(documents, vectors, "d", model.spec.name, model.fingerprint, "k", "given")

@@ -348,7 +348,7 @@ def test_room_for_one_more_index_is_asked_for_first(client, source):
             build(client, source(1000, seed=1))
     finally:
         client.config_set("maxmemory", 0)
-    assert caught.value.expected == "about 4 MB free for 1,000 documents of 16 dimensions"
+    assert caught.value.expected == "about 5 MB free for 1,000 documents of 16 dimensions"
     assert known_builds(client) == [live.build]
 
 

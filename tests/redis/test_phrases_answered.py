@@ -11,6 +11,7 @@ from viberary_pipeline.search.retrieval import find_like
 
 KINDS = ("amber", "brisk", "copper", "dusty", "early", "faded", "gentle", "hollow", "idle", "jolly", "kind", "lone")
 WORDS = ("paper", "arena", "guide", "moon", "funny", "vampire", "castle", "not", "without", "books", "by", "like", "a")
+NAMES = ("ada", "verne", "vernne", "arenna", "1", "9780306406158")
 OTHERS = [
     (f"Quiet Matter {n}", f"Writer Number{n}", f"A {word} tale of a village, its {word} people and one long summer.")
     for n, word in enumerate(KINDS)
@@ -168,6 +169,11 @@ def test_books_like_a_title_are_those_near_its_vector_without_itself(library, qu
     assert "Castle of Rain" not in library.titles(query, 100)
 
 
+def test_typos_in_what_others_are_like_are_corrected(library):
+    for query, like in (("books like Castel of Rain", "Castle of Rain"), ("books like Ada Vernne", "Ada Verne")):
+        assert library.ask(query).notes == (f"like {like}",)
+
+
 def test_the_rest_of_the_words_is_mixed_with_the_title(library):
     answer = library.ask("books like Castle of Rain but with vampires, please")
     assert answer.notes == ("like Castle of Rain, and: vampires",)
@@ -236,7 +242,7 @@ def test_phrases_are_plain_words_where_they_are_switched_off(library):
 
 # The same order for every k, and filters that leave nothing.
 
-words = st.sampled_from(WORDS)
+words = st.sampled_from(WORDS + NAMES)
 narrowed = st.sampled_from(
     [Filters(), Filters(min_reviews=990), Filters(languages=("English",)), Filters(years=(1990, 2010))]
 )
@@ -246,6 +252,25 @@ narrowed = st.sampled_from(
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_first_results_are_the_same_however_many_are_asked_for(library, query, k, filters):
     assert library.ask(query, k, filters).results == library.ask(query, 100, filters).results[:k]
+
+
+@pytest.mark.parametrize("query", ["verneling", "vernelink", "funny verneling", "dark by vernelling"])
+def test_a_surname_of_many_works_has_the_same_first_results_however_many_are_asked_for(client, tmp_path, query):
+    theirs = [(f"Stone {n}", "Ada Verneling", f"A dark tale, the {n}th.") for n in range(80)]
+    library = SmallLibrary(client, tmp_path, [*OTHERS, *theirs])
+    most = library.ask(query, 100).results
+    assert most[0].fields["author"] == "Ada Verneling"
+    for k in (1, 3, 10, 40):
+        assert library.ask(query, k).results == most[:k]
+
+
+def test_a_number_that_no_book_has_is_said_to_have_none(library):
+    for filters, note in (
+        (Filters(), "no book has this number"),
+        (Filters(min_reviews=5), "no book that the filter lets through has this number"),
+    ):
+        answer = library.ask("978-0-306-40615-8", filters=filters)
+        assert (answer.results, answer.notes) == ([], (note,))
 
 
 def test_similar_books_are_the_same_however_many_are_asked_for(library):

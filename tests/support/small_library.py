@@ -15,6 +15,7 @@ from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.name_keys import words_of
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.retrieval import Answer, find
+from viberary_pipeline.search.spelling import read_name_words
 from viberary_pipeline.search.weights import SearchSettings
 
 DIMENSIONS = 256
@@ -56,6 +57,7 @@ class SmallLibrary:
         source = IndexSource(folder / "documents.parquet", vectors, "d", "e", "f" * 16, "k" * 16)
         self.client, self.embedded = client, list[str]()
         self.record = published(client, source, GateRules(recall=0.5, queries=5, loss=1))
+        self.words = read_name_words(client, self.record.build)
 
     def ask(self, query: str, k: int = 10, filters: Filters | None = None, **settings: Any) -> Answer:
         """What a search answers; the texts that were embedded join `embedded`."""
@@ -65,7 +67,12 @@ class SmallLibrary:
             return vector_of(text)
 
         tuning = SearchSettings(**settings)
-        return find(self.client, self.record, query, encode, k, filters=filters or Filters(), tuning=tuning)
+        return find(
+            *(self.client, self.record, query, encode, k),
+            filters=filters or Filters(),
+            tuning=tuning,
+            spell=self.words.spelling,
+        )
 
     def titles(self, query: str, k: int = 10, filters: Filters | None = None, **settings: Any) -> list[str]:
         """The titles of the results."""

@@ -19,11 +19,12 @@ LIMITS = DuckLimits("1GB", 2)
 COLUMNS = {
     "books": """book_id VARCHAR, work_id VARCHAR, title VARCHAR, description VARCHAR, "language" VARCHAR,
         publication_year INTEGER, average_rating DOUBLE, ratings_count BIGINT, text_reviews_count BIGINT, link VARCHAR,
+        isbn VARCHAR, isbn13 VARCHAR, asin VARCHAR, kindle_asin VARCHAR,
         authors STRUCT(author_id VARCHAR, "role" VARCHAR)[] DEFAULT [], series VARCHAR[] DEFAULT []""",
     "authors": 'author_id VARCHAR, "name" VARCHAR',
     "reviews": """review_id VARCHAR, book_id VARCHAR, rating INTEGER, review_text VARCHAR, text_length INTEGER,
         text_hash UBIGINT, n_votes INTEGER""",
-    "works": "work_id VARCHAR, original_publication_year INTEGER",
+    "works": "work_id VARCHAR, original_title VARCHAR, original_publication_year INTEGER",
     "genres": 'book_id VARCHAR, genres STRUCT("name" VARCHAR, "count" BIGINT)[]',
     "series": "series_id VARCHAR, title VARCHAR",
 }
@@ -92,6 +93,8 @@ def test_editions_of_a_work_become_one_document(tmp_path):
                 "ratings_count": 30,
                 "text_reviews_count": 3,
                 "link": "https://example.org/11",
+                "isbn": "0142437247",
+                "isbn13": "9780142437247",
                 "authors": [
                     {"author_id": "a3", "role": "Illustrator"},
                     {"author_id": "a1", "role": ""},
@@ -109,6 +112,7 @@ def test_editions_of_a_work_become_one_document(tmp_path):
                 "average_rating": 3.0,
                 "ratings_count": 90,
                 "text_reviews_count": 4,
+                "kindle_asin": "B00WHALE00",
             },
         ],
         [
@@ -129,7 +133,7 @@ def test_editions_of_a_work_become_one_document(tmp_path):
             {"review_id": "r5", "book_id": "404", "review_text": LONG, "n_votes": 99},
             {"review_id": "r6", "book_id": "11", "review_text": None},
         ],
-        works=[{"work_id": "1", "original_publication_year": 1850}, {"work_id": "9"}],
+        works=[{"work_id": "1", "original_title": "The Whale", "original_publication_year": 1850}, {"work_id": "9"}],
         genres=[
             {"book_id": "11", "genres": [{"name": "sea", "count": 40}, {"name": "cooking", "count": 5}]},
             {"book_id": "12", "genres": [{"name": "revenge", "count": 50}, {"name": "sea", "count": 4}]},
@@ -159,6 +163,9 @@ def test_editions_of_a_work_become_one_document(tmp_path):
             "thin": False,
             "genres": ["revenge", "sea"],
             "series": ["Old Books", "Whales & Men"],
+            "other_titles": ["Moby Dick oder der Wal", "The Whale"],
+            "isbns": ["0142437247", "9780142437247"],
+            "edition_ids": ["12", "B00WHALE00"],
             "shelves": [],
             "text": text,
             "text_hash": hashlib.sha256(text.encode()).hexdigest(),

@@ -3,7 +3,6 @@
 import pytest
 
 from viberary_pipeline.search.query import MOST_TERMS, ParsedQuery
-from viberary_pipeline.search.spelling import corrections
 
 
 def test_a_query_is_parsed_into_every_form_that_the_index_holds():
@@ -53,10 +52,3 @@ def test_long_queries_have_no_key_and_bounded_terms():
     query = ParsedQuery.parse(" ".join(f"word{n}" for n in range(500)))
     assert query.key == ""
     assert len(query.terms) == len(query.name_terms) == len(query.description_terms) == MOST_TERMS
-
-
-def test_two_unknown_words_are_typos_three_are_another_vocabulary():
-    suggestions = {"kign": ["king", "ring"], "qeuen": ["queen"]}
-    assert corrections(suggestions) == {"kign": ("king",), "qeuen": ("queen",)}
-    assert corrections({**suggestions, "gollum": []}) == {}
-    assert corrections({"gollum": [], "kign": ["queen"]}) == {}

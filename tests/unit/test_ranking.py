@@ -15,19 +15,25 @@ from viberary_pipeline.search.ranking import (
     normalised_bm25,
     rank,
 )
+from viberary_pipeline.search.readings import Readings
+from viberary_pipeline.search.spelling import Spelling
 from viberary_pipeline.search.weights import SearchSettings
 
 RARE = 1.5 + math.log(101)  # BM25 that is worth exactly 1 among a hundred documents
 
 
-def ranked(text, candidates, tuning=None, *, most_named=10, corrections=None):
+def readings(text, near=None, **spelling):
+    return Readings.of(ParsedQuery.parse(text), Spelling(near or {}, **spelling))
+
+
+def ranked(text, candidates, tuning=None, *, most_named=10, **spelling):
     return rank(
         ParsedQuery.parse(text),
         candidates,
         tuning or SearchSettings(lexical_weight=0.1),
         documents=100,
         most_named=most_named,
-        corrections=corrections,
+        readings=readings(text, **spelling),
     )
 
 
@@ -35,8 +41,8 @@ def work(key, title, author, reviews=0, **features):
     return Candidate(key, looked_up=True, title=title, author=author, review_count=reviews, **features)
 
 
-def named(text, candidates, corrections=None):
-    return [(hit.key, hit.named) for hit in named_works(text.split(), candidates, corrections or {})]
+def named(text, candidates, near=None, **spelling):
+    return [(hit.key, hit.named) for hit in named_works(readings(text, near, **spelling), candidates)]
 
 
 def test_the_score_is_the_cosine_plus_weighted_bm25():
@@ -119,6 +125,7 @@ def test_names_count_where_they_hold_all_words_or_the_authors_name():
     assert names_weight(["capote"], "In Cold Blood", "Truman Capote") == 2
     assert names_weight(["like", "capote"], "In Cold Blood", "Truman Capote, Jane Doe (Translator)") == 1
     assert names_weight(["translator"], "In Cold Blood", "Jane Doe (Translator)") == 0
+    assert names_weight(["funny", "capote"], "In Cold Blood", "Truman Capote", by={"capote"}) == 2
 
 
 @pytest.mark.parametrize("documents", [0, 1, 300, 2_000_000])
@@ -147,6 +154,40 @@ def test_a_title_with_its_author_and_typos_is_named_half_a_title_is_not():
     assert named("guards guards by terry pratchett", works) == [(b"k", "title")]
     assert named("guards", works) == []
     assert named("prachett", works, {"prachett": ("pratchett",)}) == []
+
+
+def test_names_are_compared_by_letters_alone():
+    works = [work(b"k", "The Lonely Sea", "Georgia X.Q. Marlin")]
+    for text in ("georgia xq marlin", "Georgia X. Q. Marlin", "marlin, georgia x.q.", "g. marlin", "GXQ Marlin"):
+        assert named(text, works) == [(b"k", "author")], text
+    for text in ("lonelysea", "the lonely-sea georgia xqmarlin", "Georgia Marlin: Lonely Sea", "marlin's lonely sea"):
+        assert named(text, works) == [(b"k", "title")], text
+
+
+def test_a_surname_names_its_author_where_it_is_no_word_of_the_language():
+    works = [work(b"k", "Mort", "Terry Pratchett"), work(b"other", "Prachett", "Somebody Else")]
+    assert named("pratchett", works[:1]) == []
+    assert named("pratchett", works[:1], name_words=frozenset({"pratchett"})) == [(b"k", "author")]
+    typo = {"near": {"prachett": ("pratchett",)}, "likely": {"prachett": "pratchett"}}
+    assert named("prachett", works, **typo) == [(b"other", "title"), (b"k", "author")], "as typed comes first"
+
+
+def test_a_volume_comes_after_a_title_of_that_name():
+    volume = {"title_keys": ["childrenofdune"], "volume_keys": ["3vdune"]}
+    works = [work(b"third", "Children of Dune", "Frank Herbert", 900, **volume), work(b"titled", "Dune 3", "Nobody", 1)]
+    assert named("dune 3", works) == [(b"titled", "title"), (b"third", "title")]
+
+
+def test_a_number_comes_after_a_title_of_that_name():
+    works = [work(b"number", "2666", "Roberto Bolaño", 900, numbered=True), work(b"1984", "1984", "George Orwell", 1)]
+    assert named("1984", works) == [(b"1984", "title"), (b"number", "number")]
+
+
+def test_a_typo_counts_for_bm25_as_what_it_stands_for():
+    blood = {"names_bm25": RARE, "title": "In Cold Blood", "author": "Truman Capote"}
+    for text, weight in (("like capotte", 1), ("cold capotte", 2)):
+        hit = ranked(text, [Candidate(b"k", 0.0, **blood)], likely={"capotte": "capote"})[0]
+        assert hit.lexical == pytest.approx(0.1 * (weight * RARE - 1.5) / math.log(101))
 
 
 def test_at_most_three_works_of_one_title_come_first():

@@ -7,7 +7,7 @@ import redis
 
 from viberary_pipeline.errors import SearchError
 from viberary_pipeline.search.knn import similarity
-from viberary_pipeline.search.replies import BuildVanishedError, Row, read_rows, read_spelling
+from viberary_pipeline.search.replies import BuildVanishedError, Row, read_rows
 
 
 def test_rows_of_both_protocols_are_read_alike():
@@ -15,20 +15,6 @@ def test_rows_of_both_protocols_are_read_alike():
     assert read_rows(maps, scores=True) == read_rows([1, b"k", b"1.5", [b"title", b"T"]], scores=True)
     assert read_rows({b"results": []}) == read_rows([0]) == read_rows(None) == []
     assert read_rows([1, b"k", b"2"], scores=True, contents=False) == [Row(b"k", 2.0, {})]
-
-
-def test_suggestions_of_both_protocols_are_read_alike():
-    maps = {b"results": {b"kign": [{b"+ring": 0.9}, {b"ring": 0.1}, {b"king": 0.5}]}}
-    flat = [[b"TERM", b"kign", [[b"0.9", b"+ring"], [b"0.1", b"ring"], [b"0.5", b"king"]]]]
-    assert read_spelling(maps) == read_spelling(flat) == {"kign": ["king", "ring"]}
-    assert read_spelling(None) == {}
-
-
-def test_a_word_that_is_answered_twice_costs_nothing_but_its_suggestions():
-    """hiredis gives None for a repeated key of a map; the older protocol repeats the entry."""
-    assert read_spelling({b"results": {b"gollum": None, b"frodo": []}}) == {"gollum": [], "frodo": []}
-    twice = [[b"TERM", b"kign", [[b"0.5", b"king"]]], [b"TERM", b"frodo", []], [b"TERM", b"kign", [[b"0.5", b"king"]]]]
-    assert read_spelling(twice) == {"kign": ["king"], "frodo": []}
 
 
 @pytest.mark.parametrize(
@@ -56,16 +42,9 @@ def test_a_reply_of_another_form_is_a_message(reply):
         read_rows(reply)
 
 
-@pytest.mark.parametrize("reply", [{b"results": [1]}, {b"a": {}, b"b": {}}, [[b"TERM"]], [[b"TERM", b"w", [b"x"]]], 7])
-def test_suggestions_of_another_form_are_a_message(reply):
-    with pytest.raises(SearchError, match="A reply of Redis cannot be read"):
-        read_spelling(reply)
-
-
 def test_the_reply_of_a_failed_command_is_raised():
-    for read in (read_rows, read_spelling):
-        with pytest.raises(redis.ResponseError, match="no such index"):
-            read(redis.ResponseError("no such index"))
+    with pytest.raises(redis.ResponseError, match="no such index"):
+        read_rows(redis.ResponseError("no such index"))
 
 
 def test_a_vanished_build_survives_pickling():

@@ -105,7 +105,7 @@ def test_a_title_is_a_text_and_no_word_for_no_value(tmp_path, title, kept):
 
 @pytest.mark.parametrize("value", [float("nan"), "None", "null", "N/A", {"en": "A whale."}, ["A whale."], False])
 def test_a_text_that_is_none_is_null_and_named(tmp_path, value):
-    texts = ["description", "language_code", "isbn13", "format", "publisher", "link"]
+    texts = ["description", "language_code", "isbn", "isbn13", "asin", "kindle_asin", "format", "publisher", "link"]
     raw = lines(tmp_path / "b.json", {**BOOK, **dict.fromkeys(texts, value)})
     facts, (book,), _ = run("books", raw, out=tmp_path / "out")
     assert {name: book[name] for name in texts} == dict.fromkeys(texts)

@@ -43,6 +43,7 @@ _STEPS = (
     "credits",
     "genre_lists",
     "series_lists",
+    "other_names",
     "shelf_names",
     "shelf_votes",
     "shelf_lists",

@@ -18,6 +18,9 @@ LIMITS = {
     # Longest title, and longest name of an author.
     "most_title": 500,
     "most_description": 5000,
+    # Other titles of a work, and the longest that is kept.
+    "most_other_titles": 10,
+    "most_other_title": 200,
     # How much of a review is cleaned where cleaning takes most of its beginning.
     "most_raw_review": 5000,
     # Shortest review that says something, as found and as cleaned.

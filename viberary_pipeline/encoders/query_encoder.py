@@ -80,6 +80,10 @@ class QueryEncoder:
             vectors[start : start + len(batch)] = self._run(batch)
         return vectors
 
+    def has_word(self, word: str) -> bool:
+        """Whether the tokenizer has this word, in lower case, whole: a common word of its language, no typo."""
+        return any(self._tokenizer.token_to_id(token) is not None for token in (word, f"▁{word}"))
+
     def _prove(self, probes: Sequence[Mapping[str, Any]]) -> None:
         """Raise `EncoderError` unless the probes have, on this machine, the vectors that the export gave them."""
         for probe in probes:

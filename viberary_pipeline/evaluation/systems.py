@@ -15,6 +15,7 @@ from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.query import ParsedQuery
 from viberary_pipeline.search.replies import read_rows, search_command
 from viberary_pipeline.search.retrieval import find, find_like
+from viberary_pipeline.search.spelling import read_name_words
 from viberary_pipeline.search.weights import SearchSettings
 
 THIS, VECTORS, BM25, PREVIOUS = "this build", "vectors alone", "BM25 alone", "previous build"
@@ -51,6 +52,7 @@ def build_system(
     name: str, client: redis.Redis, record: BuildRecord, vectors: QueryVectors, tuning: SearchSettings | None = None
 ) -> System:
     """A build, published or not, as readers search it."""
+    words = read_name_words(client, record.build)
 
     def answer(query: JudgedQuery) -> list[str]:
         if query.like:
@@ -62,6 +64,7 @@ def build_system(
                 filters=Filters(),
                 tuning=tuning or SearchSettings(),
                 if_live=False,
+                spell=lambda terms: words.spelling(terms, vectors.encoder.has_word),
             )
         return [hit.fields["work_id"] for hit in found.results] if found else []
 

@@ -35,7 +35,10 @@ from viberary_pipeline.index.owner import this_process
 from viberary_pipeline.index.preflight import preflight
 from viberary_pipeline.index.progress import Progress
 from viberary_pipeline.index.server import describe_server, vectors_waiting
+from viberary_pipeline.name_keys import words_of
 from viberary_pipeline.redis_contract import (
+    NAME_WORDS,
+    NAMES,
     PAGE_FIELDS,
     SEARCH_FIELDS,
     VECTOR,
@@ -47,6 +50,7 @@ from viberary_pipeline.redis_contract import (
     record_key,
     search_fields,
 )
+from viberary_pipeline.search.spelling import WordCounts
 from viberary_pipeline.vectors.arrow_files import problem_with
 
 log = logging.getLogger(__name__)
@@ -66,7 +70,12 @@ _COLUMNS = [
     "publication_year",
     "language",
     "genres",
+    "other_titles",
+    "series",
+    "isbns",
+    "edition_ids",
 ]
+_FOR_SEARCH_ALONE = ("genres", "other_titles", "series", "isbns", "edition_ids")
 _DESCRIPTION_CHARACTERS = 600
 
 
@@ -236,7 +245,7 @@ def _feed(
 ) -> None:
     """Send every document; two portions are under way, so that the server links one while we write the next."""
     prefix = document_prefix(record.build)
-    progress = Progress(record.documents, say)
+    progress, counts = Progress(record.documents, say), WordCounts(record.documents)
     offset = 0
     with ThreadPoolExecutor(_PORTIONS_UNDER_WAY, thread_name_prefix="index feed") as pool:
         under_way: deque[Future[int]] = deque()
@@ -246,7 +255,7 @@ def _feed(
                     progress.advance(under_way.popleft().result())
                     check_lock()
                 vectors = source.vectors[offset : offset + batch.num_rows]
-                under_way.append(pool.submit(_send, client, prefix, batch, record.hnsw.to_bytes(vectors)))
+                under_way.append(pool.submit(_send, client, prefix, batch, record.hnsw.to_bytes(vectors), counts))
                 offset += batch.num_rows
             while under_way:
                 progress.advance(under_way.popleft().result())
@@ -254,17 +263,27 @@ def _feed(
         finally:
             for portion in under_way:
                 portion.cancel()
+    client.hset(record_key(record.build), NAME_WORDS, counts.to_text())
 
 
-def _send(client: redis.Redis, prefix: str, batch: pa.RecordBatch, blobs: Sequence[bytes]) -> int:
+def _send(client: redis.Redis, prefix: str, batch: pa.RecordBatch, blobs: Sequence[bytes], counts: WordCounts) -> int:
     """One portion as one pipeline: an error of any of its commands is raised. Returns the rows.
 
     The vectors' bytes are copied once, row by row: redis-py sends each memoryview by a system call of its own, which
     costs more than the copy (8 against 4 % of the server's own time).
     """
     pipeline = client.pipeline(transaction=False)
-    for row, blob in zip(batch.to_pylist(), blobs, strict=True):
-        pipeline.hset(f"{prefix}{row['work_id']}", mapping=_document_hash(row, blob))
+    rows = batch.to_pylist()
+    hashes = [_document_hash(row, blob) for row, blob in zip(rows, blobs, strict=True)]
+    for row, values in zip(rows, hashes, strict=True):
+        pipeline.hset(f"{prefix}{row['work_id']}", mapping=values)
+        title = words_of(row["title"])
+        counts.add(
+            [*title, *words_of(" ".join(row.get("other_titles") or ()))],
+            str(values[NAMES]).split()[len(title) :],
+            str(row["description"] or ""),
+            int(row["review_count"] or 0),
+        )
     pipeline.execute()
     return int(batch.num_rows)
 
@@ -283,7 +302,12 @@ def _document_hash(row: dict[str, Any], blob: bytes) -> Mapping[Any, str | bytes
         "year": row["publication_year"],
     }
     values: dict[str, str | bytes] = {name: "" if shown[name] is None else str(shown[name]) for name in PAGE_FIELDS}
-    values |= search_fields(str(row["title"]), str(shown["author"]), row.get("language"), row.get("genres") or ())
+    values |= search_fields(
+        str(row["title"]),
+        str(shown["author"]),
+        row.get("language"),
+        **{name: row.get(name) or () for name in _FOR_SEARCH_ALONE},
+    )
     if not values["year"]:
         del values["year"]  # an empty number would keep the document out of the index
     values[VECTOR] = blob

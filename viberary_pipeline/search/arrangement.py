@@ -61,7 +61,7 @@ def companions_later(titles: Collection[str], asked_kind: Kind) -> Callable[[Res
     """
 
     def belongs_later(work: Result) -> bool:
-        if work.named == "title":
+        if work.named in ("title", "number"):
             return False
         kind = accompanies(work.fields["title"], work.fields["author"], titles)
         return kind not in ("", asked_kind)
@@ -72,7 +72,7 @@ def companions_later(titles: Collection[str], asked_kind: Kind) -> Callable[[Res
 def authors_later(most: int, asked_for: Callable[[str], bool]) -> Callable[[Result], bool]:
     """Whether a work is one more of an author who has `most` works already, unless that author is asked for by name.
 
-    A work that the query names by its title never is.
+    A work that the query names by its title or number never is.
 
     Args:
         most: Works of an author on the first page.
@@ -83,7 +83,7 @@ def authors_later(most: int, asked_for: Callable[[str], bool]) -> Callable[[Resu
     def belongs_later(work: Result) -> bool:
         authors = _writers(work.fields["author"])
         many = [name for key, name in authors.items() if placed[key] >= most]
-        if many and work.named != "title" and not any(map(asked_for, authors.values())):
+        if many and work.named not in ("title", "number") and not any(map(asked_for, authors.values())):
             return True
         placed.update(authors.keys())
         return False

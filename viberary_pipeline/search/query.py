@@ -3,11 +3,12 @@
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from viberary_pipeline.errors import QueryError
 from viberary_pipeline.name_keys import LONGEST_KEY, words_of
+from viberary_pipeline.search.spelling import can_be_a_typo
 
 MOST_CHARACTERS = 2000
 """Characters of a query that are read; encoders cut far earlier."""
@@ -17,7 +18,6 @@ MOST_TERMS = 32
 
 MOST_WORDS_OF_A_NAME = 12
 LEAST_WORDS_OF_A_SENTENCE = 3
-_LEAST_LETTERS = 4  # of a word that is worth correcting: shorter ones have too many neighbours
 
 # RediSearch's tokens: what is between white space and ASCII's punctuation (the underscore belongs to words).
 _TOKEN = re.compile(r"[^\s\x00-\x2f\x3a-\x40\x5b-\x5e\x60\x7b-\x7f]+")
@@ -47,6 +47,7 @@ class ParsedQuery:
         description_terms: The terms that the index may hold of descriptions: in lower case, with their accents.
         terms: Both.
         spelling_terms: The words that may be typos, each once; none where the query is too long to be a name.
+        text: What was parsed.
     """
 
     words: tuple[str, ...]
@@ -55,6 +56,7 @@ class ParsedQuery:
     description_terms: tuple[str, ...]
     terms: tuple[str, ...]
     spelling_terms: tuple[str, ...]
+    text: str = field(default="", compare=False, repr=False)
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -70,7 +72,8 @@ class ParsedQuery:
             name_terms=_terms(words),
             description_terms=descriptions,
             terms=_terms([*descriptions, *words]),
-            spelling_terms=_terms(w for w in words if len(w) >= _LEAST_LETTERS and w.isalpha()) if is_name else (),
+            spelling_terms=_terms(filter(can_be_a_typo, words)) if is_name else (),
+            text=text,
         )
 
 

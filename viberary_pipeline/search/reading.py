@@ -1,30 +1,28 @@
 """What a query with phrases means in one build: the names in it are looked up, and the rest becomes a plain query.
 
-A query of plain words, which most are, costs nothing here. One with phrases costs a round trip more, or two where a
-name is misspelt.
+A query of plain words, which most are, costs nothing here. One with phrases costs a round trip more.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from itertools import product
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import redis
 
-from viberary_pipeline.name_keys import author_keys, authors_of, key_of, title_keys, words_of
-from viberary_pipeline.redis_contract import AUTHOR_KEYS, DESCRIPTION, GENRES, NAMES, TITLE_KEYS, VECTOR, BuildRecord
+from viberary_pipeline.name_keys import author_keys, authors_of, key_of, words_of
+from viberary_pipeline.redis_contract import AUTHOR_KEYS, DESCRIPTION, GENRES, NAMES, VECTOR, BuildRecord
 from viberary_pipeline.search.companions import AskedFor, Kind, asked_for, companion_of
-from viberary_pipeline.search.lookups import key_command, names_command, spelling_command
+from viberary_pipeline.search.lookups import candidate_of, key_command, names_command, title_command
 from viberary_pipeline.search.phrases import Name, Phrases, joined, remainder
 from viberary_pipeline.search.query import ParsedQuery
-from viberary_pipeline.search.ranking import Candidate, Ranked
-from viberary_pipeline.search.replies import Command, Row, read_rows, read_spelling, search_command
+from viberary_pipeline.search.ranking import Candidate, Ranked, author_as_typed, title_place
+from viberary_pipeline.search.readings import Readings
+from viberary_pipeline.search.replies import Command, Row, read_rows, search_command
 from viberary_pipeline.search.round_trips import ask
-from viberary_pipeline.search.spelling import corrections
+from viberary_pipeline.search.spelling import Speller
 
 _MOST_WORKS = 105  # of a name: as many as can be shown, and some that turn out to be copies
 _STARTING_WORKS = 10  # of an author whose like is asked for
@@ -70,36 +68,27 @@ class _Named:
 
     Attributes:
         query: The name, parsed.
-        near: {word of it: words that it may be a typo of}.
+        readings: The ways to read it.
         found: All works that were looked up by it, most reviewed first.
-        titles: Those of that title.
+        titles: Those of that title, in their order (`title_place`): as typed, or else with typos corrected.
         authors: Those of an author of that name.
     """
 
     query: ParsedQuery
-    near: Mapping[str, Sequence[str]]
+    readings: Readings
     found: tuple[Candidate, ...] = ()
     titles: tuple[Candidate, ...] = ()
     authors: tuple[Candidate, ...] = ()
 
     @classmethod
-    def of(cls, query: ParsedQuery, rows: Sequence[Row], near: Mapping[str, Sequence[str]]) -> Self:
-        """From the replies to its look-ups: title, author, review_count."""
-        found = {
-            row.key: Candidate(
-                row.key,
-                looked_up=True,
-                title=row.text("title"),
-                author=row.text("author"),
-                review_count=int(row.text("review_count") or 0),
-            )
-            for row in rows
-        }
+    def of(cls, query: ParsedQuery, readings: Readings, rows: Sequence[Row]) -> Self:
+        """From the replies to its look-ups."""
+        found = {row.key: candidate_of(row) for row in rows}
         every = tuple(sorted(found.values(), key=lambda c: -c.review_count))
-        names = {"".join(words) for words in product(*((word, *near.get(word, ())) for word in query.words))}
-        titles = tuple(c for c in every if not names.isdisjoint(_title_names(c)))
-        authors = tuple(c for c in every if not names.isdisjoint(author_keys(c.author)))
-        return cls(query, near, every, titles, authors)
+        placed = sorted((place, c) for c in every if (place := title_place(readings, c)))
+        titles = tuple(c for place, c in placed if place.corrected == placed[0][0].corrected)
+        authors = tuple(c for c in every if author_as_typed(readings, c) is not None)
+        return cls(query, readings, every, titles, authors)
 
     def of_series(self) -> tuple[Candidate, ...]:
         """The works whose titles begin with this name of two words or more."""
@@ -113,25 +102,18 @@ class _Named:
 
     def author_of(self, work: Candidate) -> str:
         """The author of a work whose name is this one or ends with it; "" for none."""
-        words = self.query.words
+        words, near = self.query.words, self.readings.near
         for name in authors_of(work.author):
             ending = words_of(name)[-len(words) :] if words else []
             spelt = len(ending) == len(words) > 0 and all(
-                word == other or other in self.near.get(word, ()) for word, other in zip(words, ending, strict=True)
+                word == other or other in near.get(word, ()) for word, other in zip(words, ending, strict=True)
             )
-            if spelt or self.query.key in author_keys(name):
+            if spelt or not self.readings.authors.keys().isdisjoint(author_keys(name)):
                 return name
         return ""
 
 
-def _title_names(work: Candidate) -> set[str]:
-    """The keys of a title, alone and with an author's name."""
-    titles, authors = title_keys(work.title), author_keys(work.author)
-    both = {key for t in titles for a in authors for key in (f"{t}{a}", f"{a}{t}", f"{t}by{a}")}
-    return both.union(titles)
-
-
-def understand(client: redis.Redis, record: BuildRecord, text: str, *, where: str) -> Reading:
+def understand(client: redis.Redis, record: BuildRecord, text: str, *, where: str, spell: Speller) -> Reading:
     """What a query asks of a build.
 
     Args:
@@ -139,6 +121,7 @@ def understand(client: redis.Redis, record: BuildRecord, text: str, *, where: st
         record: The build, whose index holds words.
         text: The query.
         where: The filter that its results pass, in RediSearch's language.
+        spell: What words of a name may be typos of, in this build.
 
     Raises:
         redis.ResponseError: no such index, or a command ran out of time.
@@ -153,7 +136,7 @@ def understand(client: redis.Redis, record: BuildRecord, text: str, *, where: st
     asked = {name.text: "" for name in phrases.like} | {text: ""}
     of_companion = " ".join(companion.words) if companion else ""
     asked |= {name: reading.where for name in (phrases.author, of_companion) if name}
-    found = _look_up(client, record.build, asked)
+    found = _look_up(client, record, asked, spell)
     if found[text].titles or (phrases.excluded and _is_part_of_a_title(found[text])):
         return plain
     if phrases.author:
@@ -180,30 +163,24 @@ def is_ordinary(client: redis.Redis, build: str, word: str) -> bool:
     return False
 
 
-def _look_up(client: redis.Redis, build: str, asked: Mapping[str, str]) -> dict[str, _Named]:
+def _look_up(client: redis.Redis, record: BuildRecord, asked: Mapping[str, str], spell: Speller) -> dict[str, _Named]:
     """What each of these names stands for, {name: the filter that its works pass} given; typos are forgiven."""
     queries = {name: ParsedQuery.parse(name) for name in asked}
+    readings = {name: Readings.of(query, spell(query.spelling_terms)) for name, query in queries.items()}
     commands: dict[Any, Command | None] = {}
-    for name, query in queries.items():
-        key = partial(key_command, build, key=query.key, most=_MOST_WORKS, where=asked[name])
-        commands[name, "title"] = key(field=TITLE_KEYS) if query.key else None
-        commands[name, "author"] = key(field=AUTHOR_KEYS) if query.key else None
-        commands[name, "names"] = names_command(build, query, {}, _MOST_WORKS, asked[name])
-        commands[name, "spelling"] = spelling_command(build, query)
+    for name, where in asked.items():
+        by = readings[name]
+        commands[name, "title"] = title_command(record, by, where)
+        commands[name, "author"] = key_command(record.build, AUTHOR_KEYS, by.authors, _MOST_WORKS, where)
+        commands[name, "names"] = names_command(record.build, queries[name], by, _MOST_WORKS, where)
     replies = ask(client, commands)
-    found = {
-        name: _Named.of(query, [row for by in ("title", "author", "names") for row in read_rows(replies[name, by])], {})
+    return {
+        name: _Named.of(
+            *(query, readings[name]),
+            [row for by in ("title", "author", "names") for row in read_rows(replies[name, by])],
+        )
         for name, query in queries.items()
     }
-    near = {
-        name: words
-        for name in queries
-        if not (found[name].titles or found[name].authors)
-        and (words := corrections(read_spelling(replies[name, "spelling"])))
-    }
-    again = {n: names_command(build, queries[n], words, _MOST_WORKS, asked[n]) for n, words in near.items()}
-    rows = {name: read_rows(reply) for name, reply in ask(client, again).items()}
-    return found | {name: _Named.of(queries[name], rows[name], words) for name, words in near.items()}
 
 
 def _is_part_of_a_title(name: _Named) -> bool:

@@ -1,4 +1,4 @@
-"""FT.SEARCH and FT.SPELLCHECK as plain commands, so that several go in one round trip; their replies as plain values.
+"""FT.SEARCH as plain commands, so that several go in one round trip; their replies as plain values.
 
 redis-py's own parsing of a search reply takes longer than the search. Both protocols are read: RESP3 (maps) and RESP2
 (flat lists), from clients that do not decode.
@@ -107,30 +107,6 @@ def read_rows(reply: Any, *, scores: bool = False, contents: bool = True) -> lis
         Row(key, float(rest[0]) if scores else 0.0, _pairs(rest[-1]) if contents else {})
         for key, *rest in zip(*[flat] * (1 + scores + contents), strict=True)
     ]
-
-
-@checked
-def read_spelling(reply: Any) -> dict[str, list[str]]:
-    """{word that the index does not hold: words that it holds}, most frequent first, from an FT.SPELLCHECK reply.
-
-    The server answers once for each occurrence of a word, and hiredis misreads maps with a repeated key: ask for each
-    word once. Read all the same, a repeated word has the suggestions of one of its occurrences, or none.
-    """
-    if reply is None:
-        return {}
-    if isinstance(reply, Mapping):
-        (results,) = reply.values()
-        scored = {
-            word: [(float(score), term) for suggestion in near or () for term, score in suggestion.items()]
-            for word, near in results.items()
-        }
-    else:
-        scored = {word: [(float(score), term) for score, term in near or ()] for _, word, near in reply}
-    return {
-        # A stem, "+reveng", is no word.
-        as_text(word): [as_text(term) for _, term in sorted(near, reverse=True) if not term.startswith(b"+")]
-        for word, near in scored.items()
-    }
 
 
 def _pairs(flat: list[Any] | None) -> dict[bytes, bytes]:

@@ -6,9 +6,10 @@
 3. The second look-ups, and the fields of the works that will most likely be shown.
 4. What is missing of these fields, and the vectors of works that were found by name alone: in one query of four.
 
-The order is that of `ranking.rank`; what is shown first of it, that of `arrangement`. How many results are asked for
-decides where the list ends and nothing else: every look-up asks for a fixed number of works. What lies beyond the
-candidates follows by its similarity, and is looked up when it is needed.
+A query that can only be the number of a book ends after the first step. The order is that of `ranking.rank`; what is
+shown first of it, that of `arrangement`. How many results are asked for decides where the list ends and nothing else:
+every look-up asks for a fixed number of works. What lies beyond the candidates follows by its similarity, and is looked
+up when it is needed.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,7 +23,8 @@ import numpy.typing as npt
 import redis
 
 from viberary_pipeline.errors import SearchError
-from viberary_pipeline.name_keys import Copies, key_of, words_of
+from viberary_pipeline.identifiers import Identifier, identifier_key
+from viberary_pipeline.name_keys import Copies, author_keys, key_of, words_of
 from viberary_pipeline.redis_contract import PAGE_FIELDS, VECTOR, BuildRecord, as_text, document_prefix
 from viberary_pipeline.search.arrangement import (
     Result,
@@ -39,14 +41,17 @@ from viberary_pipeline.search.lookups import (
     FirstReplies,
     SecondLookups,
     SecondReplies,
-    key_command,
+    candidate_of,
+    number_command,
 )
 from viberary_pipeline.search.phrases import about_the_book
 from viberary_pipeline.search.query import ParsedQuery
 from viberary_pipeline.search.ranking import Candidate, Ranked, break_ties, next_batch, rank
 from viberary_pipeline.search.reading import Reading, is_ordinary, understand, vectors_of
+from viberary_pipeline.search.readings import Readings
 from viberary_pipeline.search.replies import BuildVanishedError, Command, read_rows
 from viberary_pipeline.search.round_trips import ask, ask_while
+from viberary_pipeline.search.spelling import Speller, Spelling
 from viberary_pipeline.search.weights import SearchSettings
 
 __all__ = ["Answer", "BuildVanishedError", "Result", "find", "find_like", "key_of_book"]
@@ -57,6 +62,7 @@ MOST_RESULTS = 100
 _SPARE = 5  # works beyond those that can be shown, to replace copies
 _MOST_NAMED = MOST_RESULTS + _SPARE  # works by title, by author, by names
 _LIKELY = 25  # of the nearest: their fields come along
+_MOST_MEANT = 25  # of the works of a surname, or of half a title with a typo: they join the candidates
 _BEYOND = 200  # nearest works beyond the candidates that may follow them
 
 
@@ -78,10 +84,12 @@ def find(
     filters: Filters,
     tuning: SearchSettings,
     if_live: bool = True,
+    spell: Speller = lambda words: Spelling(),
 ) -> Answer:
     """The k works that answer a query best, best first; fewer only if there are fewer.
 
-    The first of them are the same for every k.
+    The first of them are the same for every k. A query that can only be the number of a book has its works alone for an
+    answer, and none where there is none.
 
     Args:
         client: The server.
@@ -92,6 +100,7 @@ def find(
         filters: Which works may be found.
         tuning: How they are weighed.
         if_live: Answer only if the build is the published one, which is asked in the first round trip.
+        spell: What words of the query may be typos of, in this build.
 
     Raises:
         redis.ResponseError: no such index, or a command ran out of time.
@@ -111,42 +120,45 @@ def find(
 
     reading = Reading(text, text, filters.to_query())
     if tuning.read_phrases:
-        reading = understand(client, record, text, where=reading.where)
+        reading = understand(client, record, text, where=reading.where, spell=spell)
     if reading.start:
         tuning = replace(tuning, find_names=False)  # what is left of the words is a wish
     where, query = reading.where, ParsedQuery.parse(reading.text)
 
-    lookups = FirstLookups.of(query, build, tuning, most=_MOST_NAMED, where=where)
+    readings = Readings.of(query, spell(query.spelling_terms))
+    if record.search_fields < 2:  # a build of an older version has no numbers
+        readings = replace(readings, identifier=None)
+    lookups = FirstLookups.of(query, readings, record, tuning, most=_MOST_NAMED, where=where)
     replies, vector = ask_while(client, vars(lookups), lambda: _vector(client, record, reading, encode, tuning))
     first = FirstReplies.read(**replies)
     if if_live and first.pointer.live != build:
         raise BuildVanishedError(build)
+    if first.by_names:
+        readings = readings.with_likely_beside()
+    how: dict[str, Any] = {"documents": record.documents, "most_named": MOST_RESULTS, "readings": readings}
+    if lookups.by_number and readings.identifier and readings.identifier.certain:
+        ranked = rank(query, _candidates({}, first, SecondReplies([], [])), tuning, **how)
+        found = _with_fields(client, record, ranked, vector, size=k)
+        notes = () if ranked else (f"no book{' that the filter lets through' * bool(filters)} has this number",)
+        return _answer(without_copies(found, Copies()), k, notes=notes, filters=Filters())
     cosines = _nearest(client, record, vector, tuning.candidates, where=where)
     nearest = list(cosines)
     for row in first.sentences:
         if row.key not in cosines:
             cosines[row.key] = _cosine(record, row.fields.get(VECTOR.encode()), vector)
 
-    more = SecondLookups.of(
-        *(query, build, tuning),
-        candidates=list(cosines),
-        corrections=first.corrections,
-        most=_MOST_NAMED,
-        where=where,
-    )
+    # The works of a surname, or of half a title with a typo, need not be among the nearest: they join the candidates.
+    named = list(dict.fromkeys(row.key for row in (*first.numbered, *first.named)))
+    meant = [key for key in named if key not in cosines][:_MOST_MEANT] if readings.names_somebody else []
+    more = SecondLookups.of(query, readings, build, tuning, candidates=[*cosines, *meant])
     # Most of what will be shown is known by now: its fields come along.
-    likely = [*nearest[:_LIKELY], *(work.key for work in reading.first), *(row.key for row in first.named)]
-    pages = {key: _page_command(key, key in cosines) for key in likely[: _LIKELY + k]}
+    likely = [*nearest[:_LIKELY], *(work.key for work in reading.first), *named][: _LIKELY + k]
+    pages = {key: _page_command(key, key in cosines) for key in (*likely, *meant)}
     both = ask(client, {**vars(more), **pages})
     second = SecondReplies.read(**{name: both.pop(name) for name in vars(more)})
-    ranked = rank(
-        query,
-        _candidates(cosines, first, second),
-        tuning,
-        documents=record.documents,
-        most_named=MOST_RESULTS,
-        corrections=first.corrections,
-    )
+    for key in meant:
+        cosines[key] = _cosine(record, _read_page(both[key], record).get(VECTOR), vector)
+    ranked = rank(query, _candidates(cosines, first, second), tuning, **how)
     asked_for = {work.key for work in reading.first}
     ranked = [work._replace(cosine=cosines.get(work.key)) for work in reading.first] + [
         work for work in ranked if work.key not in asked_for
@@ -162,10 +174,13 @@ def find(
         _with_fields(client, record, ranked, vector, size=k, fetched=both),
         _with_fields(client, record, beyond(), vector, size=k),
     )
-    titles = [row.text("title") for row in (*first.named, *second.names, *second.corrected)]
+    titles = [row.text("title") for row in (*first.numbered, *first.named, *second.names)]
     titles += [_read_page(both[key], record)["title"].decode(errors="replace") for key in nearest[:_LIKELY]]
     return _answer(
-        _arranged(client, record, found, query, reading, titles, tuning), k, notes=reading.notes, filters=filters
+        _arranged(client, record, found, query, reading, readings, titles, tuning),
+        k,
+        notes=reading.notes,
+        filters=filters,
     )
 
 
@@ -195,9 +210,14 @@ def find_like(client: redis.Redis, record: BuildRecord, key: bytes, k: int, *, f
 
 
 def key_of_book(client: redis.Redis, record: BuildRecord, book_id: str) -> bytes | None:
-    """The key of the document that a book stands for, or that has this work_id; None if there is none."""
-    if record.search_fields and book_id.isalnum():
-        command = key_command(record.build, "book_id", book_id, 1, "")
+    """The key of the document of which this is an edition, by its book_id, ISBN or ASIN, or that has this work_id.
+
+    None if there is none. A build of an older version knows the representative editions alone.
+    """
+    number = Identifier.read(book_id)
+    text = number.text if number else book_id
+    if record.search_fields and text.isalnum():
+        command = number_command(record, text, identifier_key(text) or text, "")
         if rows := read_rows(client.execute_command(*command)):
             return rows[0].key
     key = f"{document_prefix(record.build)}{book_id}".encode(errors="replace")
@@ -220,20 +240,26 @@ def _cosine(record: BuildRecord, blob: bytes | None, vector: Vector) -> float:
 
 def _candidates(cosines: Mapping[bytes, float], first: FirstReplies, second: SecondReplies) -> list[Candidate]:
     """The works that were found, by vector first, with what the look-ups say of them."""
-    looked_up = {row.key: row for row in (*first.named, *second.corrected)}
+    numbered = {row.key for row in first.numbered}
+    looked_up = {row.key: candidate_of(row) for row in (*first.numbered, *first.named)}
     names = {row.key: row for row in second.names}
     descriptions, sentences = ({row.key: row.score for row in rows} for rows in (second.descriptions, first.sentences))
     candidates = []
     for key in dict.fromkeys([*cosines, *looked_up]):
-        c = Candidate(key, cosines.get(key), descriptions.get(key, 0.0), 0.0, sentences.get(key, 0.0))
-        if row := looked_up.get(key) or names.get(key):
+        names_bm25 = names[key].score if key in names else 0.0
+        cosine, description_bm25, all_terms_bm25 = cosines.get(key), descriptions.get(key, 0.0), sentences.get(key, 0.0)
+        if c := looked_up.get(key):
             c = c._replace(
-                names_bm25=names[key].score if key in names else 0.0,
-                looked_up=key in looked_up,
-                title=row.text("title"),
-                author=row.text("author"),
-                review_count=int(row.text("review_count") or 0),
+                cosine=cosine,
+                description_bm25=description_bm25,
+                names_bm25=names_bm25,
+                all_terms_bm25=all_terms_bm25,
+                numbered=key in numbered,
             )
+        else:
+            c = Candidate(key, cosine, description_bm25, names_bm25, all_terms_bm25)
+            if row := names.get(key):
+                c = c._replace(title=row.text("title"), author=row.text("author"))
         candidates.append(c)
     return candidates
 
@@ -265,6 +291,7 @@ def _arranged(
     found: Iterator[Result],
     query: ParsedQuery,
     reading: Reading,
+    readings: Readings,
     titles: Sequence[str],
     tuning: SearchSettings,
 ) -> Iterator[Result]:
@@ -273,6 +300,7 @@ def _arranged(
     for work in reading.hidden:
         copies.add(work.title, work.author)
     prefix = document_prefix(record.build)
+    words = [*query.words, *readings.likely.values()]
 
     def is_hidden(work: Result) -> bool:
         return f"{prefix}{work.fields['work_id']}".encode() in hidden or not reading.hidden_authors.isdisjoint(
@@ -283,11 +311,15 @@ def _arranged(
     def is_asked_for(author: str) -> bool:
         name = words_of(author)
         long = [word for word in name if len(word) > 1]
-        if key_of(author) in reading.authors or (len(name) > 1 and set(query.words).issuperset(long or name)):
+        if key_of(author) in reading.authors:
+            return True
+        if len(name) > 1 and (
+            set(words).issuperset(long or name) or not readings.authors.keys().isdisjoint(author_keys(author))
+        ):
             return True
         return any(
             by == "by" or not is_ordinary(client, record.build, word)
-            for by, word in pairwise(("", *query.words))
+            for by, word in pairwise(("", *words))
             if word in (long or name)
         )
 

@@ -17,6 +17,7 @@ import redis
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
 from viberary_pipeline.errors import EncoderError, QueryError, SearchError, SearchUnavailable, ViberaryError
 from viberary_pipeline.redis_contract import (
+    SEARCH_FIELDS,
     BuildRecord,
     index_info,
     index_is_missing,
@@ -27,6 +28,7 @@ from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.query import clean_query
 from viberary_pipeline.search.replies import BuildVanishedError
 from viberary_pipeline.search.retrieval import MOST_RESULTS, Answer, Result, find, find_like, key_of_book
+from viberary_pipeline.search.spelling import NameWords, read_name_words
 from viberary_pipeline.search.weights import SearchSettings
 
 logger = logging.getLogger(__name__)
@@ -42,7 +44,7 @@ class Hit:
     """One result.
 
     `score` is the cosine similarity, in [-1, 1]; `review_count` is summed over editions; `named` says what of it the
-    query names: "title", "author" or "" for neither.
+    query names: "title", "author", "number" (an ISBN, an id) or "" for nothing.
     """
 
     rank: int
@@ -106,6 +108,7 @@ class Searcher:
         self._tuning = tuning or SearchSettings()
         self._loaded: tuple[BuildRecord, QueryEncoder] | None = None
         self._encoders: dict[str, QueryEncoder] = {}
+        self._words: dict[str, NameWords] = {}
         self._loading = threading.Lock()
 
     def search(self, query: str, k: int = 10, filters: Filters | None = None) -> SearchResponse:
@@ -119,11 +122,13 @@ class Searcher:
         text = clean_query(query)
 
         def ask(record: BuildRecord, encoder: QueryEncoder, if_live: bool) -> Answer:
+            names = self._words.get(record.build) or NameWords()
             return find(
                 *(self._client, record, text, lambda words: encoder.encode([words])[0], _bounded(k)),
                 filters=filters or Filters(),
                 tuning=self._tuning,
                 if_live=if_live,
+                spell=lambda terms: names.spelling(terms, encoder.has_word),
             )
 
         return self._answer(query, ask, last=self._loaded)
@@ -156,7 +161,7 @@ class Searcher:
         """The k works whose stored vectors are nearest to that of a book, without the book itself.
 
         Args:
-            book_id: The id of a result: of the edition that stands for its work, or the work's.
+            book_id: The id of an edition or of a work, an ISBN or an ASIN.
             k: How many.
             filters: Which works may be found.
 
@@ -172,9 +177,9 @@ class Searcher:
             if answer is None:
                 raise QueryError(
                     "No such book is in the live build",
-                    expected="a book_id or work_id as `viberary search --json` gives it",
+                    expected="a book_id or work_id as `viberary search --json` gives it, or an ISBN",
                     found=repr(book_id[:40]),
-                    todo="search for the book by its title; another edition may stand for it",
+                    todo="search for the book by its title",
                 )
             return answer
 
@@ -270,7 +275,15 @@ class Searcher:
                     found="none",
                     todo="run `viberary build`",
                 )
-            self._loaded = (record, self._encoder_of(record))
+            encoder = self._encoder_of(record)
+            self._words = {**dict(list(self._words.items())[-1:]), build: read_name_words(self._client, build)}
+            if record.search_fields < SEARCH_FIELDS:
+                logger.warning(
+                    "Build %s is of an older version: typos, other titles, volumes and ISBNs are not known in it until "
+                    "the next `viberary build`",
+                    build,
+                )
+            self._loaded = (record, encoder)
             return self._loaded
 
     def _encoder_of(self, record: BuildRecord) -> QueryEncoder:

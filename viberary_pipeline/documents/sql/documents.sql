@@ -1,5 +1,6 @@
 -- documents: one row per work, in the order of work_id: the works numbered from $first to below $end.
--- Inputs: wanted_works, book_texts, credits, genre_lists, series_lists, shelf_lists, chosen_reviews, review_texts.
+-- Inputs: wanted_works, book_texts, credits, genre_lists, series_lists, other_names, shelf_lists, chosen_reviews,
+-- review_texts.
 -- Variables: most_characters, keep_thin, reviews_per_work; the macro text_of is the recipe.
 -- thin: neither a description nor a review. Dropped: thin works, unless they are kept (the difference of the rows).
 -- The works come in portions, because a list of texts must fit in memory; the one wide sort is that of a portion.
@@ -24,6 +25,8 @@ parts AS (
     SELECT
         w.*, b.title, b.link, b.description, c.author, c.main_authors, c.authors,
         coalesce(g.genres, []) AS genres, coalesce(s.series, []) AS series,
+        coalesce(o.other_titles, []) AS other_titles, coalesce(o.isbns, []) AS isbns,
+        coalesce(o.edition_ids, []) AS edition_ids,
         coalesce(h.shelves, []) AS shelves,
         coalesce(r.reviews, [])[:getvariable('reviews_per_work')] AS reviews,
         b.description IS NULL AND r.reviews IS NULL AS thin
@@ -32,6 +35,7 @@ parts AS (
     LEFT JOIN credits AS c USING (work_no)
     LEFT JOIN genre_lists AS g USING (work_no)
     LEFT JOIN series_lists AS s USING (work_no)
+    LEFT JOIN other_names AS o USING (work_no)
     LEFT JOIN shelf_lists AS h USING (work_no)
     LEFT JOIN reviews_of AS r USING (work_no)
     WHERE w.work_no >= $first AND w.work_no < $end
@@ -61,6 +65,9 @@ SELECT
     thin,
     genres,
     series,
+    other_titles,
+    isbns,
+    edition_ids,
     shelves,
     "text",
     sha256("text") AS text_hash
