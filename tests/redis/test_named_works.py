@@ -111,6 +111,14 @@ def test_half_a_title_is_found_through_a_typo(publish):
         assert "Potterby" in catalogue.titles(query)[0], query
 
 
+@pytest.mark.parametrize("query", ["hose of leaves", "House of Leaver"])
+def test_a_whole_title_is_found_through_a_typo_that_is_a_word(publish, query):
+    leaves = work("House of Leaves", "June Rowan", "A family measures its rooms.", 5000)
+    others = [work(f"The Garden, part {n}", "Ann Tester", "Watered by a hose, raked by its leaver.") for n in range(3)]
+    catalogue = publish(leaves, *others, *famous())
+    assert catalogue.titles(query)[0] == "House of Leaves"
+
+
 def test_words_of_the_language_are_not_corrected(publish):
     """Names are one letter away: Lonelly, Kitty, Warr, Stary. Without the words of names nothing is corrected."""
     names = [work("Lonelly", "Bitty Warr", "Nothing of it.", 9000), work("Stary", "Fanny Funn", "Other.", 9000)]

@@ -56,6 +56,9 @@ def test_a_negation_is_cut_out_of_the_wish(query, wish, excluded):
         "No Longer Human",
         "the sea - and a dog",
         "a story of " + "very " * 40 + "long nights, not romance",
+        "a murder mystery like no other",
+        "it is not simply a love story",
+        "the scene is London, where there has been no new housing since 1950 and the slums are called mansions",
     ],
 )
 def test_what_is_no_negation_stays(query):

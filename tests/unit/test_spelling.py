@@ -43,10 +43,11 @@ def test_a_word_that_a_few_texts_hold_is_a_typo_a_frequent_one_is_none():
     assert spelling({"tolvien": (42, 3), "tolvein": (20, 1)}, "tolvein").near == {}, "another author"
 
 
-def test_a_word_of_the_language_is_corrected_in_whole_authors_alone_and_where_nothing_holds_it():
-    names = {"austen": (900, 3)}
-    assert spelling(names, "austin", language=["austin"]) == Spelling(near_authors={"austin": ("austen",)})
-    assert spelling({**names, "austin": (0, 2)}, "austin", language=["austin"]) == Spelling()
+def test_a_word_of_the_language_is_corrected_in_whole_titles_and_where_nothing_holds_it_in_whole_authors():
+    names, near = {"austen": (900, 3)}, {"austin": ("austen",)}
+    assert spelling(names, "austin", language=["austin"]) == Spelling(near_authors=near, near_titles=near)
+    assert spelling({**names, "austin": (0, 2)}, "austin", language=["austin"]) == Spelling(near_titles=near)
+    assert spelling({**names, "austin": (0, 30)}, "austin", language=["austin"]) == Spelling()
 
 
 def test_a_typo_of_a_word_of_the_language_needs_the_words_beside_it_unless_that_is_mostly_a_name():

@@ -22,6 +22,7 @@ from viberary_pipeline.search.query import MOST_WORDS_OF_A_NAME, ParsedQuery
 from viberary_pipeline.search.spelling import Spelling
 
 _MOST_READINGS = 24  # as typed, and with corrections
+_WORDS_OF_A_TITLE = 3  # in which words of the language may be typos: shorter ones are other titles as often
 _MOST_SPLIT = 6  # of these that are tried as title and author
 _MOST_WORDS_OF_AN_AUTHOR = 5
 _MOST_WORDS_AFTER_BY = 3
@@ -80,6 +81,7 @@ class Readings:
         owners = {f"{owner}s": (owner,) for name in _POSSESSIVE.findall(query.text) if (owner := key_of(name))}
         near = {**spelling.near, **owners}
         spelt = _spelt(typed, near)
+        titles = _spelt(typed, {**spelling.near_titles, **near}) if len(query.words) >= _WORDS_OF_A_TITLE else spelt
         names = _spelt(typed, {**spelling.near_authors, **near}) if len(query.words) > 1 else spelt
         return cls(
             near=near,
@@ -87,7 +89,7 @@ class Readings:
             likely_beside=spelling.likely_beside,
             slips=spelling.slips,
             name_words=spelling.name_words,
-            titles=_keys(spelt),
+            titles=_keys([*spelt, *titles]),
             authors=_authors(names, typed, query.text),
             surnames=frozenset(key for words in spelt if _is_a_name(words, spelling) for key in _keys([words])),
             both=tuple(dict.fromkeys(part for words in spelt[:_MOST_SPLIT] for part in _splits(words))),

@@ -42,6 +42,7 @@ class Spelling:
     Attributes:
         near: {word: words of names that it may be a typo of}, nearest first: enough to recognise a whole name by.
         near_authors: The same for words of the language ("austin"), which may be typos in an author's whole name.
+        near_titles: The same ("hose" for "house"), in a whole title of several words.
         likely: {word: the author's name that it most likely is}, good enough for BM25.
         likely_beside: The same where that is a word of the language as well ("potter" for "poter"): good enough where
             some work's names hold all words of the query.
@@ -51,6 +52,7 @@ class Spelling:
 
     near: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     near_authors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    near_titles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     likely: Mapping[str, str] = field(default_factory=dict)
     likely_beside: Mapping[str, str] = field(default_factory=dict)
     slips: frozenset[str] = frozenset()
@@ -155,16 +157,21 @@ class NameWords:
         """
         near: dict[str, tuple[str, ...]] = {}
         near_authors: dict[str, tuple[str, ...]] = {}
+        near_titles: dict[str, tuple[str, ...]] = {}
         unknown = 0
         for word in filter(can_be_a_typo, words):
             count, is_real = self._count(word), is_word(word)
-            if count.texts > self._most_slips or (is_real and any(count)):
+            if count.texts > self._most_slips:
                 continue
             unknown += not (any(count) or is_real)
             least = _LIKELIER * max(count.names, count.texts)
             others = tuple(other for other in self._near(word) if self._count(other).names >= least)
-            if others:
-                (near_authors if is_real else near)[word] = others[:_MOST_CORRECTIONS]
+            if others and not is_real:
+                near[word] = others[:_MOST_CORRECTIONS]
+            elif others:
+                near_titles[word] = others[:_MOST_CORRECTIONS]
+                if not any(count):
+                    near_authors[word] = others[:_MOST_CORRECTIONS]
         names = frozenset(word for word in words if self._count(word).authors and not is_word(word))
         if max(unknown, len(near)) > _MOST_TYPOS:
             return Spelling(name_words=names)
@@ -173,6 +180,7 @@ class NameWords:
         return Spelling(
             near,
             near_authors,
+            near_titles,
             likely={word: other for word, other in first.items() if other not in beside},
             likely_beside={word: other for word, other in first.items() if other in beside},
             slips=frozenset(
