@@ -52,3 +52,9 @@ def test_long_queries_have_no_key_and_bounded_terms():
     query = ParsedQuery.parse(" ".join(f"word{n}" for n in range(500)))
     assert query.key == ""
     assert len(query.terms) == len(query.name_terms) == len(query.description_terms) == MOST_TERMS
+
+
+def test_of_a_long_query_the_rarest_words_are_scored_in_their_order():
+    words = [f"word{n}" for n in range(2 * MOST_TERMS)]
+    query = ParsedQuery.parse(" ".join(words), held=lambda word: -int(word.removeprefix("word")))
+    assert query.terms == query.name_terms == query.description_terms == tuple(words[MOST_TERMS:])

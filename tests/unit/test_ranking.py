@@ -210,3 +210,11 @@ def test_a_series_in_brackets_makes_no_title_less_whole():
         work(b"dune", "The Dune (Dune Chronicles, #1)", "Frank Herbert", 500),
     ]
     assert named("dune", works) == [(b"dune", "title"), (b"less", "title")]
+
+
+def test_words_weigh_less_where_a_query_tells_a_story():
+    story, candidate = "a lonely keeper of a lighthouse " * 5, Candidate(b"k", 0.0, description_bm25=RARE)
+    (hit,) = ranked(story, [candidate], SearchSettings(lexical_weight=0.1, long_lexical_weight=0.02))
+    assert hit.lexical == pytest.approx(0.02)
+    (hit,) = ranked(story, [candidate], SearchSettings(lexical_weight=0))
+    assert hit.lexical == 0

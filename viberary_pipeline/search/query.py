@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -13,8 +13,11 @@ from viberary_pipeline.search.spelling import can_be_a_typo
 MOST_CHARACTERS = 2000
 """Characters of a query that are read; encoders cut far earlier."""
 
-MOST_TERMS = 32
+MOST_TERMS = 48
 """Terms of a query that BM25 scores: each is a list of postings to walk."""
+
+LEAST_WORDS_OF_A_STORY = 25
+"""From here on a query tells what happens in a book."""
 
 MOST_WORDS_OF_A_NAME = 12
 LEAST_WORDS_OF_A_SENTENCE = 3
@@ -38,7 +41,7 @@ STOP_WORDS = frozenset(_STOP_WORDS.split()) | {_RESERVED}
 class ParsedQuery:
     """The words of a query.
 
-    Terms are distinct, in the order of the query, without stop words, and at most `MOST_TERMS`.
+    Terms are distinct, in the order of the query, without stop words, and at most `MOST_TERMS`: the rarest.
 
     Attributes:
         words: All words, folded as the index folds names (no case, no accents), repeats included.
@@ -59,26 +62,35 @@ class ParsedQuery:
     text: str = field(default="", compare=False, repr=False)
 
     @classmethod
-    def parse(cls, text: str) -> Self:
-        """Any text; one without words has no terms."""
+    def parse(cls, text: str, held: Callable[[str], int] = lambda word: 0) -> Self:
+        """Any text; one without words has no terms.
+
+        Args:
+            text: The query.
+            held: How many texts hold a word, folded. Of words that are as rare, the first stay.
+        """
         text = _SURROGATES.sub(" ", text)  # they cannot be sent
         words = words_of(text)
         key = "".join(words)
-        descriptions = _terms(token for token in _TOKEN.findall(text.lower()) if any(map(str.isalnum, token)))
+        tokens = [token for token in _TOKEN.findall(text.lower()) if any(map(str.isalnum, token))]
         is_name = len(words) <= MOST_WORDS_OF_A_NAME
         return cls(
             words=tuple(words),
             key=key if len(key) <= LONGEST_KEY else "",
-            name_terms=_terms(words),
-            description_terms=descriptions,
-            terms=_terms([*descriptions, *words]),
-            spelling_terms=_terms(filter(can_be_a_typo, words)) if is_name else (),
+            name_terms=_terms(words, held),
+            description_terms=_terms(tokens, held),
+            terms=_terms([*tokens, *words], held),
+            spelling_terms=_terms(filter(can_be_a_typo, words), held) if is_name else (),
             text=text,
         )
 
 
-def _terms(words: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(word for word in words if word not in STOP_WORDS))[:MOST_TERMS]
+def _terms(words: Iterable[str], held: Callable[[str], int]) -> tuple[str, ...]:
+    terms = list(dict.fromkeys(word for word in words if word not in STOP_WORDS))
+    if len(terms) > MOST_TERMS:
+        rarest = sorted(terms, key=lambda term: max(map(held, words_of(term)), default=0))[:MOST_TERMS]
+        terms = [term for term in terms if term in set(rarest)]
+    return tuple(terms)
 
 
 def clean_query(query: str) -> str:

@@ -20,7 +20,7 @@ from viberary_pipeline.name_keys import (
     words_of,
 )
 from viberary_pipeline.search.companions import companion_of
-from viberary_pipeline.search.query import ParsedQuery
+from viberary_pipeline.search.query import LEAST_WORDS_OF_A_STORY, ParsedQuery
 from viberary_pipeline.search.readings import Readings
 from viberary_pipeline.search.weights import SearchSettings
 
@@ -113,10 +113,12 @@ def rank(
     looked_up = (c for c in candidates if c.looked_up and tuning.find_names)
     named = named_works(readings, looked_up)[:most_named]
     taken = {work.key for work in named}
+    is_story = len(query.words) >= LEAST_WORDS_OF_A_STORY
+    weight = min(tuning.lexical_weight, tuning.long_lexical_weight) if is_story else tuning.lexical_weight
     rest = []
     for c in candidates:
         if c.cosine is not None and c.key not in taken:
-            lexical = tuning.lexical_weight * normalised_bm25(_bm25(query, readings, c), documents)
+            lexical = weight * normalised_bm25(_bm25(query, readings, c), documents)
             rest.append(Ranked(c.key, c.cosine + lexical, "", c.cosine, lexical))
     return named + sorted(rest, key=lambda work: -work.score)
 

@@ -85,6 +85,7 @@ def find(
     tuning: SearchSettings,
     if_live: bool = True,
     spell: Speller = lambda words: Spelling(),
+    held: Callable[[str], int] = lambda word: 0,
 ) -> Answer:
     """The k works that answer a query best, best first; fewer only if there are fewer.
 
@@ -101,6 +102,7 @@ def find(
         tuning: How they are weighed.
         if_live: Answer only if the build is the published one, which is asked in the first round trip.
         spell: What words of the query may be typos of, in this build.
+        held: How many texts of this build hold a word: of a long query the rarest are scored by BM25.
 
     Raises:
         redis.ResponseError: no such index, or a command ran out of time.
@@ -123,7 +125,7 @@ def find(
         reading = understand(client, record, text, where=reading.where, spell=spell)
     if reading.start:
         tuning = replace(tuning, find_names=False)  # what is left of the words is a wish
-    where, query = reading.where, ParsedQuery.parse(reading.text)
+    where, query = reading.where, ParsedQuery.parse(reading.text, held)
 
     readings = Readings.of(query, spell(query.spelling_terms))
     if record.search_fields < 2:  # a build of an older version has no numbers

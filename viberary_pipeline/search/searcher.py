@@ -129,6 +129,7 @@ class Searcher:
                 tuning=self._tuning,
                 if_live=if_live,
                 spell=lambda terms: names.spelling(terms, encoder.has_word),
+                held=names.held,
             )
 
         return self._answer(query, ask, last=self._loaded)

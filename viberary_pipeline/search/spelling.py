@@ -191,6 +191,10 @@ class NameWords:
             name_words=names,
         )
 
+    def held(self, word: str) -> int:
+        """How many of the texts that were read hold a folded word; 0 where fewer than two do."""
+        return self._count(word).texts
+
     def _count(self, word: str) -> Count:
         return self._counts.get(word, Count())
 

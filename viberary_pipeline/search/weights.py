@@ -11,6 +11,9 @@ class SearchSettings:
     lexical_weight: float = Field(
         default=0.06, ge=0, le=1, description="What BM25 weighs beside the cosine similarity; `0`: nothing."
     )
+    long_lexical_weight: float = Field(
+        default=0.04, ge=0, le=1, description="The same in a query of 25 words or more, at most `lexical_weight`."
+    )
     find_names: bool = Field(default=True, description="Whether works whose title or author is typed come first.")
     candidates: int = Field(default=50, ge=10, le=1000, description="Works nearest by vector that BM25 orders anew.")
     per_author: int = Field(
