@@ -44,7 +44,7 @@ class TrainableEncoder(nn.Module):
     """Texts to vectors of norm 1, with gradients.
 
     The backbone stays in evaluation mode, without dropout: a vector is the same each time, so that a large batch can
-    be embedded in small parts (`fit`). Dropout gained nothing on readers' requests (benchmarks/tuning.py).
+    be embedded in small parts (`fit`). Dropout gained nothing on readers' requests (docs/encoders.md).
 
     Args:
         backbone: The transformer, in float32.
