@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -31,6 +32,7 @@ _LIKELIER = 4  # a name's word is meant where it weighs so many times what the t
 _A_SLIP = 20  # and the typed word is none where it is so many times
 _SLIPS = 3  # texts that may hold a typo, and one more for each `_TEXTS_PER_SLIP` texts
 _TEXTS_PER_SLIP = 2000
+_KEPT_WORDS = 10_000  # whose near words are remembered
 _MOST_LOOKED_AT = 16  # of the words that may be near, the likeliest
 _FIRST_IDEOGRAPH = "\u2e80"  # from here on, one letter more or less is another name
 
@@ -140,6 +142,8 @@ class NameWords:
         longest = int(lengths[-1]) if self._words else 0
         self._starts = np.searchsorted(lengths, np.arange(longest + 2)).tolist()
         self._letters, self._pairs = _masks(self._words)
+        # Readers' words repeat: a few thousand make up most of all queries.
+        self._near = lru_cache(_KEPT_WORDS)(self._nearest)
 
     @classmethod
     def read(cls, text: str) -> Self:
@@ -202,7 +206,7 @@ class NameWords:
         count = self._count(word)
         return count.authors >= _LIKELIER * count.texts
 
-    def _near(self, word: str) -> list[str]:
+    def _nearest(self, word: str) -> list[str]:
         """The words of names within one edit of the word, or two where it is long; nearest and heaviest first."""
         if not self._words:
             return []
