@@ -65,6 +65,7 @@ def build_system(
                 tuning=tuning or SearchSettings(),
                 if_live=False,
                 spell=lambda terms: words.spelling(terms, vectors.encoder.has_word),
+                held=words.held,
             )
         return [hit.fields["work_id"] for hit in found.results] if found else []
 
