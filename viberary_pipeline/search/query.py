@@ -88,8 +88,8 @@ class ParsedQuery:
 def _terms(words: Iterable[str], held: Callable[[str], int]) -> tuple[str, ...]:
     terms = list(dict.fromkeys(word for word in words if word not in STOP_WORDS))
     if len(terms) > MOST_TERMS:
-        rarest = sorted(terms, key=lambda term: max(map(held, words_of(term)), default=0))[:MOST_TERMS]
-        terms = [term for term in terms if term in set(rarest)]
+        rarest = set(sorted(terms, key=lambda term: max(map(held, words_of(term)), default=0))[:MOST_TERMS])
+        terms = [term for term in terms if term in rarest]
     return tuple(terms)
 
 
