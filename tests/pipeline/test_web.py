@@ -22,10 +22,11 @@ from viberary_pipeline.redis_server.probe import open_client
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.searcher import Hit, Readiness, Searcher, SearchResponse
 from viberary_pipeline.settings import load_settings
-from viberary_pipeline.web.app import EXAMPLES, MAX_FORM_BYTES, SearchBackend, create_app
+from viberary_pipeline.web.app import EXAMPLES, MAX_FORM_BYTES, create_app
 from viberary_pipeline.web.presentation import counted, safe_link, shorten
 from viberary_pipeline.web.query_log import QueryLog
 from viberary_pipeline.web.server import address, listen, serve
+from viberary_pipeline.web.service import SearchBackend
 
 QUERY = "cold-blooded revenge"
 

@@ -1,0 +1,68 @@
+"""Every failure as a page in the same clothes, or as `{"error", "status"}` for a program."""
+
+import logging
+
+from flask import Flask, Response, jsonify, make_response, render_template, request
+from werkzeug.exceptions import BadRequest, HTTPException
+
+from viberary_pipeline.errors import QueryError, SearchError, ViberaryError
+from viberary_pipeline.search.query import MOST_CHARACTERS
+from viberary_pipeline.web.parameters import wants_json
+
+logger = logging.getLogger(__name__)
+
+# What a reader sees, by status: a heading, and what to do.
+MESSAGES = {
+    400: ("That search did not work", "Try again with a few words."),
+    404: ("There is no such page", "The address may be mistyped. The search box above always works."),
+    413: ("That is too much text", "A few words or sentences are enough."),
+    500: ("Something broke on our side", "It has been noted. Try again, or try other words."),
+    503: ("The library is closed for the moment", "Try again in a little while."),
+}
+BLANK_QUERY = ("What are you in the mood for?", "Type a few words, as you would say them to a friend.")
+
+
+def status_of(error: ViberaryError) -> int:
+    """The HTTP status that stands for an error of the searcher."""
+    return 400 if isinstance(error, QueryError) else 503
+
+
+def add_error_pages(app: Flask) -> None:
+    """Answer every failure by a page, or by JSON."""
+
+    @app.errorhandler(ViberaryError)
+    def refused(error: ViberaryError) -> Response:
+        status = status_of(error)
+        blank = status == 400 and not request.values.get("query", "").strip()
+        heading, advice = BLANK_QUERY if blank else MESSAGES[status]
+        # The rest of the message is for the operator and may name hosts and folders; so may all of other errors'.
+        what = error.what if isinstance(error, QueryError | SearchError) else None
+        response = _failure(status, heading, what, advice)
+        if status == 503:
+            logger.warning("Cannot search: %s", error)
+            response.headers["Retry-After"] = "10"
+        return response
+
+    @app.errorhandler(HTTPException)
+    def failed(error: HTTPException) -> Response:
+        status = error.code or 500
+        heading, advice = MESSAGES.get(status, (error.name, "Start again with the search box above."))
+        response = _failure(status, heading, _reason(error), advice)
+        if status == 405:
+            response.headers["Allow"] = error.get_response().headers["Allow"]
+        return response
+
+
+def _failure(status: int, heading: str, what: str | None, advice: str) -> Response:
+    if wants_json():
+        response = jsonify(error=what or heading, status=status)
+    else:
+        shown = {"query": request.args.get("query", "")[:MOST_CHARACTERS], "status": status, "heading": heading}
+        response = make_response(render_template("message.html", **shown, what=what, advice=advice))
+    response.status_code = status
+    return response
+
+
+def _reason(error: HTTPException) -> str | None:
+    """Our own words for a refused value; werkzeug's general ones add nothing to the heading."""
+    return error.description if isinstance(error, BadRequest) else None

@@ -1,0 +1,41 @@
+"""What is read from a request, and what is refused of it."""
+
+from flask import request
+from werkzeug.exceptions import BadRequest
+
+from viberary_pipeline.search.filters import Filters
+from viberary_pipeline.search.searcher import MOST_RESULTS
+
+DEFAULT_K = 10
+MOST_CHARACTERS_OF_A_FILTER = 200
+
+
+def requested_k() -> int:
+    """The number of books asked for. Raises `BadRequest` if it is not one that the page gives."""
+    text = request.values.get("k", "").strip() or str(DEFAULT_K)
+    # The length first: int() refuses thousands of digits with an error of its own.
+    if len(text) <= 3 and text.isascii() and text.isdigit() and 1 <= (k := int(text)) <= MOST_RESULTS:
+        return k
+    raise BadRequest(f"The number of books (k) is a whole number from 1 to {MOST_RESULTS}.")
+
+
+def requested_filters() -> Filters:
+    """What the search is narrowed by. Raises `QueryError` for a value that is none."""
+    typed = typed_filters()
+    return Filters.of(typed["language"].split(","), typed["min_reviews"], typed["years"])
+
+
+def typed_filters() -> dict[str, str]:
+    """The fields of the form that narrow a search, as they were typed. Raises `BadRequest` for a longer text."""
+    typed = {name: request.values.get(name, "").strip() for name in ("language", "min_reviews", "years")}
+    if any(len(value) > MOST_CHARACTERS_OF_A_FILTER for value in typed.values()):
+        raise BadRequest("What a search is narrowed by is a few characters long.")
+    return typed
+
+
+def wants_json() -> bool:
+    """Whether the answer is for a program: the address says `format=json`, or JSON is what it accepts best."""
+    # From the address, not the form: a form that is too large to be read needs an answer as well.
+    if (wanted := request.args.get("format")) is not None:
+        return wanted == "json"
+    return request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json"

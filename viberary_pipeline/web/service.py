@@ -1,0 +1,72 @@
+"""What the routes share: the searcher, with a trace of each search in the metrics and the query log."""
+
+import time
+from pathlib import Path
+from typing import Protocol
+
+from viberary_pipeline.errors import ViberaryError
+from viberary_pipeline.search.filters import Filters
+from viberary_pipeline.search.searcher import Readiness, SearchResponse
+from viberary_pipeline.web.failures import status_of
+from viberary_pipeline.web.parameters import DEFAULT_K
+from viberary_pipeline.web.prometheus import Metrics
+from viberary_pipeline.web.query_log import QueryLog
+
+
+class SearchBackend(Protocol):
+    """What the app needs of `viberary_pipeline.search.searcher.Searcher`."""
+
+    def search(self, query: str, k: int = DEFAULT_K, filters: Filters | None = None) -> SearchResponse:
+        """The `k` best books. Raises `QueryError` for an unusable query, `ViberaryError` if it cannot."""
+
+    def similar(self, book_id: str, k: int = DEFAULT_K, filters: Filters | None = None) -> SearchResponse:
+        """The `k` books nearest to one. Raises `QueryError` if there is no such book."""
+
+    def readiness(self) -> Readiness:
+        """Whether a whole index is there to be searched, and which."""
+
+
+class Service:
+    """One searcher, as the routes use it.
+
+    Attributes:
+        searcher: Answers the queries; called from several threads at once.
+        metrics: The app's counters.
+    """
+
+    def __init__(self, searcher: SearchBackend, *, query_log: Path | None) -> None:
+        self.searcher = searcher
+        self.metrics = Metrics()
+        self._log = QueryLog(query_log) if query_log else None
+        self._library: Readiness | None = None
+
+    def search(self, query: str, k: int, filters: Filters) -> SearchResponse:
+        """Search, and leave a trace in the metrics and the query log whatever comes of it."""
+        response, status, started = None, 500, time.perf_counter()
+        try:
+            response = self.searcher.search(query, k, filters)
+            status = 200
+        except ViberaryError as error:
+            status = status_of(error)
+            raise
+        finally:
+            seconds = time.perf_counter() - started
+            self.metrics.search_seconds.observe(seconds)
+            if self._log:
+                self._log.append(
+                    query=query,
+                    build=response.build if response else None,
+                    k=k,
+                    milliseconds=seconds * 1000,
+                    work_ids=[hit.work_id for hit in response.results] if response else [],
+                    status=status,
+                )
+        return response
+
+    def library_of(self, build: str) -> Readiness:
+        """The footer's facts. A build never changes, so Redis is asked only when another one answers."""
+        if self._library is not None and self._library.build == build:
+            return self._library
+        now = self.searcher.readiness()
+        self._library = now if now.ready else None  # the count of an index that is still loading changes
+        return now
