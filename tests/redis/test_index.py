@@ -180,6 +180,12 @@ def test_a_document_holds_what_the_page_shows_and_its_vector(client, source):
     assert client.hget(f"{document_prefix(record.build)}w1", "author") == b"First, Second"
 
 
+@pytest.mark.parametrize(("kind", "link"), [("sample", b""), ("given", b"https://example.org/1")])
+def test_the_invented_addresses_of_the_bundled_sample_are_not_shown(client, source, kind, link):
+    record, _ = build(client, replace(source(20), source=kind))
+    assert client.hget(f"{document_prefix(record.build)}w1", "link") == link
+
+
 @pytest.mark.parametrize("vector_type", ["FLOAT32", "FLOAT16"])
 def test_knn_gives_the_exact_neighbours_best_first(client, source, vector_type):
     data = source(300)

@@ -480,13 +480,14 @@ FILTERED = [
         ({"reader_language": "es"}, ["En", "Es", "Unknown", "Ambos", "Read"], {}),
         ({"min_ratings": 4}, ["En", "Unknown", "Both", "Read"], {"min_ratings": 1}),
         ({"keep_thin": False}, ["En", "Es", "Both", "Read"], {"thin": 1}),
+        ({"left_out": ("2", "4", "absent")}, ["En", "Unknown", "Read"], {"left_out": 2}),
         (
             {"languages": ("en", "und"), "min_ratings": 5, "keep_thin": False},
             ["En", "Read"],
             {"language": 1, "min_ratings": 1, "thin": 1},
         ),
     ],
-    ids=["none", "language", "und", "reader's language", "ratings over editions", "thin", "all, in order"],
+    ids=["none", "language", "und", "reader's language", "ratings over editions", "thin", "works by id", "all, in order"],
 )
 def test_filters_count_what_they_leave_out(tmp_path, rules, titles, filtered):
     facts, documents = build(tmp_path, FILTERED, reviews=reviews_of("6", LONG), **rules)

@@ -20,7 +20,7 @@ from viberary_pipeline.documents.recipes import RECIPES
 from viberary_pipeline.documents.rules import DocumentRules
 from viberary_pipeline.duck import DuckLimits
 from viberary_pipeline.errors import SettingsError, ViberaryError
-from viberary_pipeline.sample import records
+from viberary_pipeline.sample import BundledSample, records
 from viberary_pipeline.sample.works import Work, load_works
 from viberary_pipeline.sample.write import Written, clean_records, dirty_lines, load_dirt, write_sample
 from viberary_pipeline.sources.ingest import ingest
@@ -561,6 +561,13 @@ def test_the_dirt_changes_no_clean_document(pipeline: Any, clean: Tables, tmp_pa
     counts, _, rows = ingest_and_build(tmp_path, out)
     assert [counts[table]["rejected"] for table in FILES] == [{}, {}, {}]
     assert rows == [row for row in pipeline[2] if not row["title"].startswith("[sample dirt]")]
+
+
+def test_the_works_of_the_dirt_are_known_so_that_a_demo_can_leave_them_out(pipeline: Any, tmp_path: Path) -> None:
+    dirty = {row["work_id"] for row in pipeline[2] if "sample dirt" in f"{row['title']} {row['text']}"}
+    assert len(dirty) == 7
+    assert dirty <= set(BundledSample(tmp_path).dirt)
+    assert {row["work_id"] for row in pipeline[2]} & set(BundledSample(tmp_path).dirt) == dirty
 
 
 def test_dirty_texts_come_out_readable(pipeline: Any) -> None:

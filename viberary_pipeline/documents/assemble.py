@@ -90,8 +90,8 @@ def build_documents(
     Returns:
         `rows`, `thin` (of them: works with neither description nor review), `editions` (their books), `reviews_used`
         (those in the texts), `excluded` ({reason: count}: what the joins and the choice of reviews left out),
-        `reviews_not_needed` (sound reviews beyond the places of their work), `filtered` ({filter: works}: 'language',
-        'min_ratings', 'thin', in this order), `same_title_author` (groups in that file).
+        `reviews_not_needed` (sound reviews beyond the places of their work), `filtered` ({filter: works}: 'left_out',
+        'language', 'min_ratings', 'thin', in this order), `same_title_author` (groups in that file).
 
     Raises:
         RawDataError: there is no document at all; says which filter took how many.

@@ -44,6 +44,11 @@ class DocumentRules:
     )
     min_ratings: int = Field(default=0, ge=0, description="Ratings, over all editions, below which a work is left out.")
     keep_thin: bool = Field(default=True, description="Whether works with neither a description nor a review are kept.")
+    left_out: Words = Field(
+        default=(),
+        description="Works that never become documents, by the `work_id` of documents: what somebody asked to be "
+        "removed, a record that is wrong.",
+    )
     reviews_per_work: int = Field(default=3, ge=0, le=20, description="Most reviews in the text of a work.")
 
     def resolved(self) -> Self:
@@ -57,7 +62,7 @@ class DocumentRules:
     @property
     def filters(self) -> bool:
         """Whether any work may be left out."""
-        return bool(self.languages or self.min_ratings or not self.keep_thin)
+        return bool(self.languages or self.min_ratings or self.left_out or not self.keep_thin)
 
     @property
     def candidates(self) -> int:
@@ -67,7 +72,8 @@ class DocumentRules:
 
     def to_json(self) -> dict[str, Any]:
         """Everything that shapes documents, as JSON values."""
-        return {**asdict(self), "languages": list(self.languages), "candidates": self.candidates}
+        lists = {name: list(value) for name, value in asdict(self).items() if isinstance(value, tuple)}
+        return {**asdict(self), **lists, "candidates": self.candidates}
 
 
 def language_subtag(code: str, setting: str) -> str:

@@ -255,7 +255,10 @@ def _feed(
                     progress.advance(under_way.popleft().result())
                     check_lock()
                 vectors = source.vectors[offset : offset + batch.num_rows]
-                under_way.append(pool.submit(_send, client, prefix, batch, record.hnsw.to_bytes(vectors), counts))
+                rows = batch.to_pylist()
+                if source.source == "sample":  # its ids are invented, and so are the addresses made of them
+                    rows = [{**row, "link": ""} for row in rows]
+                under_way.append(pool.submit(_send, client, prefix, rows, record.hnsw.to_bytes(vectors), counts))
                 offset += batch.num_rows
             while under_way:
                 progress.advance(under_way.popleft().result())
@@ -266,14 +269,15 @@ def _feed(
     client.hset(record_key(record.build), NAME_WORDS, counts.to_text())
 
 
-def _send(client: redis.Redis, prefix: str, batch: pa.RecordBatch, blobs: Sequence[bytes], counts: WordCounts) -> int:
+def _send(
+    client: redis.Redis, prefix: str, rows: list[dict[str, Any]], blobs: Sequence[bytes], counts: WordCounts
+) -> int:
     """One portion as one pipeline: an error of any of its commands is raised. Returns the rows.
 
     The vectors' bytes are copied once, row by row: redis-py sends each memoryview by a system call of its own, which
     costs more than the copy (8 against 4 % of the server's own time).
     """
     pipeline = client.pipeline(transaction=False)
-    rows = batch.to_pylist()
     hashes = [_document_hash(row, blob) for row, blob in zip(rows, blobs, strict=True)]
     for row, values in zip(rows, hashes, strict=True):
         pipeline.hset(f"{prefix}{row['work_id']}", mapping=values)
@@ -285,7 +289,7 @@ def _send(client: redis.Redis, prefix: str, batch: pa.RecordBatch, blobs: Sequen
             int(row["review_count"] or 0),
         )
     pipeline.execute()
-    return int(batch.num_rows)
+    return len(rows)
 
 
 def _batches(documents: Path) -> Iterator[pa.RecordBatch]:

@@ -1,5 +1,6 @@
 """The pipeline: the settings, read once, and what they open. Every stage gets this one resource."""
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,11 +40,13 @@ class Pipeline:
         self.settings = settings
         self.home: Path = settings.writable_home()
         self.store = ArtifactStore(self.home)
-        self.rules: DocumentRules = settings.documents.resolved()
         self.recipe: Recipe = recipe_named(settings.recipe)
         # Read at once: a wrong path is told before an hour of embedding, not after.
         self.given_judgements = [trec_set(*pair) for pair in judged_files(map(Path, settings.evaluation.judged))]
         self.sample = _bundled_sample(self.home / "sample") if settings.source == "sample" else None
+        rules = settings.documents.resolved()
+        dirt = self.sample.dirt if self.sample is not None else ()
+        self.rules: DocumentRules = replace(rules, left_out=(*rules.left_out, *dirt))
 
     @property
     def raw_location(self) -> str:
@@ -59,7 +62,7 @@ class Pipeline:
     def canaries(self) -> tuple[Canary, ...]:
         """Queries whose answer is known. Raises `SettingsError` if their file cannot be read."""
         path = self.settings.gate.canaries
-        if path is None and self.sample is not None and not self.rules.filters:
+        if path is None and self.sample is not None and not self.settings.documents.filters:
             path = self.sample.canaries
         return load_canaries(path.expanduser().absolute()) if path is not None else ()
 

@@ -25,6 +25,14 @@ class BundledSample:
         """Queries of which the answer is known, over the whole sample."""
         return CANARIES
 
+    @property
+    def dirt(self) -> tuple[str, ...]:
+        """The works of the dirt, which is for the pipeline and its reports: no reader is shown any."""
+        from viberary_pipeline.sample.write import load_dirt
+
+        books = [item["fields"] for item in load_dirt()["books"] if "fields" in item]
+        return tuple(dict.fromkeys(book.get("work_id") or f"b{book['book_id']}" for book in books))
+
     def write(self) -> str:
         """Write the raw files where they are not right already; returns the folder."""
         from viberary_pipeline.sample.write import write_sample

@@ -1,13 +1,14 @@
 -- joined_works: one row per work, all editions joined; and which filter leaves it out, null if none.
--- Inputs: editions, works (Goodreads' own; may be empty). Variables: min_ratings.
+-- Inputs: editions, works (Goodreads' own; may be empty). Variables: min_ratings, left_out.
 -- shown_book_id: the representative edition. described_book_id: the most preferred one with a description, in a
 -- language that the filter lets through, or null.
--- Dropped: nothing. Filters in this order: language, min_ratings; a work counts for the first that leaves it out.
+-- Dropped: nothing. Filters in this order: left_out, language, min_ratings; a work counts for the first that leaves it out.
 CREATE TEMP TABLE joined_works AS
 SELECT
     e.*,
     coalesce(w.original_publication_year, e.first_year) AS publication_year,
     CASE
+        WHEN list_contains(getvariable('left_out'), work_id) THEN 'left_out'
         WHEN NOT in_languages THEN 'language'
         WHEN e.ratings_count < getvariable('min_ratings') THEN 'min_ratings'
     END AS left_out_by
