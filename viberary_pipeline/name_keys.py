@@ -77,16 +77,17 @@ def title_keys(title: str) -> list[str]:
 
     Each with and without a leading article, and with "and" for "&"; none empty, each once.
     """
-    return list(dict.fromkeys([*whole_title_keys(title), *_keys_of(_SUBTITLE.sub("", _without_brackets(title)))]))
+    return list(dict.fromkeys([*whole_title_keys(title), *_keys_of(_SUBTITLE.sub("", shown_title(title)))]))
 
 
 def whole_title_keys(title: str) -> list[str]:
     """Those of the whole title, to which a series and a leading article do not belong, but a subtitle does."""
-    return list(dict.fromkeys([*_keys_of(title), *_keys_of(_without_brackets(title))]))
+    return list(dict.fromkeys([*_keys_of(title), *_keys_of(shown_title(title))]))
 
 
-def _without_brackets(title: str) -> str:
-    return _BRACKETED.sub("", title) or title
+def shown_title(title: str) -> str:
+    """A title without what stands in brackets, a series or an edition; the whole of it where nothing else is there."""
+    return _BRACKETED.sub("", title).strip() or title
 
 
 def _keys_of(text: str) -> list[str]:
@@ -232,7 +233,7 @@ class Copies:
 @lru_cache(maxsize=50_000)
 def _identity(title: str, author: str) -> tuple[str, str, Mapping[str, str]]:
     """The keys of the first author and of the title; the numbers of volumes by the series' keys, "" for its own."""
-    key = key_of(_without_brackets(title))
+    key = key_of(shown_title(title))
     volumes = {"" if (series := key_of(name)) in ("", key) else series: number for name, number in volumes_of(title)}
     return key_of(author.split(",", 1)[0]), key, volumes
 

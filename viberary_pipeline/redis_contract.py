@@ -3,6 +3,7 @@
 ======================================  ======================================================================
 ``viberary:{build}:doc:{work_id}``      HASH: the vector and the fields that the page shows
 ``viberary:idx:{build}``                the HNSW index over that prefix
+``viberary:{build}:suggestions``          HASH: what is suggested while a reader types (`search.suggestions`)
 ``viberary:live``                       alias of the published index (never an index's own name)
 ``viberary:pointer``                    HASH: live, previous
 ``viberary:build:{build}``              HASH: what is known of a build (`BuildRecord`)
@@ -72,6 +73,11 @@ BuildState = Literal["building", "refused", "ready", "live", "previous"]
 def document_prefix(build: str) -> str:
     """The prefix of the keys of a build's documents."""
     return f"viberary:{build}:doc:"
+
+
+def suggestions_key(build: str) -> str:
+    """The key of what a build suggests while a reader types (`viberary_pipeline.search.suggestions`)."""
+    return f"viberary:{build}:suggestions"
 
 
 def index_name(build: str) -> str:

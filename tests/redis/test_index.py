@@ -282,7 +282,7 @@ def test_only_live_and_previous_are_kept(client, source):
     assert sorted(removed) == sorted(builds[:2])
     assert sorted(known_builds(client)) == sorted(builds[2:])
     # 40 documents and a record each, and the pointer.
-    assert client.dbsize() == 2 * 41 + 1
+    assert client.dbsize() == 2 * 42 + 1
     with pytest.raises(IndexBuildError, match="live build is not removed"):
         remove_build(client, builds[3])
 
@@ -326,7 +326,7 @@ def test_a_killed_build_loses_its_lock_and_is_removed_by_the_next(client, source
         assert len(remove_unneeded(client)) == 1
     assert time.monotonic() - started < 10, "the dead builder's lock was waited for"
     assert known_builds(client) == [live.build]
-    assert client.dbsize() == 50 + 1 + 1
+    assert client.dbsize() == 50 + 2 + 1
     assert is_healthy(client, read_record(client, read_pointer(client).live))
 
 

@@ -11,7 +11,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from viberary_pipeline.index.owner import this_process
 from viberary_pipeline.index.preflight import preflight
 from viberary_pipeline.index.progress import Progress
 from viberary_pipeline.index.server import describe_server, vectors_waiting
+from viberary_pipeline.index.suggestions import SuggestionEntries, write_suggestions
 from viberary_pipeline.name_keys import words_of
 from viberary_pipeline.redis_contract import (
     NAME_WORDS,
@@ -87,6 +88,7 @@ class IndexSource:
         documents: Parquet of the documents stage.
         vectors: float32 (documents, dim), norm 1.
         digest: Of everything that shaped the index.
+        queries: {query of readers: how often it was asked}, to be suggested to others: frequent ones alone.
         encoder, fingerprint, query_encoder, source, documents_key, query_encoder_name: As in `BuildRecord`.
     """
 
@@ -99,6 +101,7 @@ class IndexSource:
     source: str = ""
     documents_key: str = ""
     query_encoder_name: str = ""
+    queries: Mapping[str, int] = field(default_factory=dict)
 
 
 def new_build_name() -> str:
@@ -246,6 +249,7 @@ def _feed(
     """Send every document; two portions are under way, so that the server links one while we write the next."""
     prefix = document_prefix(record.build)
     progress, counts = Progress(record.documents, say), WordCounts(record.documents)
+    suggestions = SuggestionEntries(source.queries)
     offset = 0
     with ThreadPoolExecutor(_PORTIONS_UNDER_WAY, thread_name_prefix="index feed") as pool:
         under_way: deque[Future[int]] = deque()
@@ -259,6 +263,7 @@ def _feed(
                 if source.source == "sample":  # its ids are invented, and so are the addresses made of them
                     rows = [{**row, "link": ""} for row in rows]
                 under_way.append(pool.submit(_send, client, prefix, rows, record.hnsw.to_bytes(vectors), counts))
+                suggestions.add(rows)
                 offset += batch.num_rows
             while under_way:
                 progress.advance(under_way.popleft().result())
@@ -267,10 +272,11 @@ def _feed(
             for portion in under_way:
                 portion.cancel()
     client.hset(record_key(record.build), NAME_WORDS, counts.to_text())
+    write_suggestions(client, record.build, suggestions, check_lock)
 
 
 def _send(
-    client: redis.Redis, prefix: str, rows: list[dict[str, Any]], blobs: Sequence[bytes], counts: WordCounts
+    client: redis.Redis, prefix: str, rows: Sequence[dict[str, Any]], blobs: Sequence[bytes], counts: WordCounts
 ) -> int:
     """One portion as one pipeline: an error of any of its commands is raised. Returns the rows.
 

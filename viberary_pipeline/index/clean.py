@@ -17,6 +17,7 @@ from viberary_pipeline.redis_contract import (
     read_pointer,
     read_record,
     record_key,
+    suggestions_key,
 )
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ def remove_build(client: redis.Redis, build: str) -> int:
             portion.clear()
     if portion:
         removed += int(client.unlink(*portion))
+    client.unlink(suggestions_key(build))
     client.delete(record_key(build))
     log.info("removed build %s with %s documents", build, f"{removed:,}")
     return removed
@@ -88,15 +90,17 @@ def remove_unneeded(client: redis.Redis) -> list[str]:
 
 
 def orphaned_builds(client: redis.Redis) -> list[str]:
-    """Builds without a record of which an index or documents are there: no killed build leaves such, a hand may.
+    """Builds without a record of which an index or keys are there: no killed build leaves such, a hand may.
 
     Those that the pointer names are none: readers may be answered from them. Walks the whole keyspace. Ask under the
     build lock: a build's record is written first and removed last.
     """
     indexes = map(as_text, client.execute_command("FT._LIST"))
     names = {name.removeprefix(INDEXES) for name in indexes if name.startswith(INDEXES)}
-    for key in client.scan_iter(match=f"{document_prefix('*')}*", count=_PORTION):
-        names.add(as_text(key).removeprefix("viberary:").split(":doc:")[0])
+    for key in map(as_text, client.scan_iter(match="viberary:*:*", count=_PORTION)):
+        build = key.removeprefix("viberary:").split(":", 1)[0]
+        if key.startswith(document_prefix(build)) or key == suggestions_key(build):
+            names.add(build)
     pointer = read_pointer(client)
     return sorted(names - set(known_builds(client)) - {pointer.live, pointer.previous})
 

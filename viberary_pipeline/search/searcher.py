@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import redis
 
@@ -29,11 +29,14 @@ from viberary_pipeline.search.query import clean_query
 from viberary_pipeline.search.replies import BuildVanishedError
 from viberary_pipeline.search.retrieval import MOST_RESULTS, Answer, Result, find, find_like, key_of_book
 from viberary_pipeline.search.spelling import NameWords, read_name_words
+from viberary_pipeline.search.suggestions import Suggestion, Suggestions, suggest
 from viberary_pipeline.search.weights import SearchSettings
 
 logger = logging.getLogger(__name__)
 
 __all__ = ["MOST_RESULTS", "Hit", "Readiness", "SearchResponse", "Searcher", "encoder_folder"]
+
+_Answered = TypeVar("_Answered")
 
 _ATTEMPTS = 3
 _SCORE_DIGITS = 6
@@ -186,6 +189,21 @@ class Searcher:
 
         return self._answer(book_id, ask)
 
+    def suggest(self, typed: str) -> Suggestions:
+        """What the beginning of a query may become: titles, authors, series, popular queries; none for no word.
+
+        A build of an older version suggests nothing.
+
+        Raises:
+            SearchUnavailable: nothing is published, or Redis is away.
+        """
+
+        def ask(record: BuildRecord, *_: object) -> tuple[Suggestion, ...]:
+            return suggest(self._client, record.build, typed, self._words.get(record.build) or NameWords())
+
+        record, found = self._of_live(ask)
+        return Suggestions(typed, record.build, found)
+
     def _answer(
         self,
         query: str,
@@ -193,7 +211,16 @@ class Searcher:
         *,
         last: tuple[BuildRecord, QueryEncoder] | None = None,
     ) -> SearchResponse:
-        """The answer of the live build; asked again where another build becomes live meanwhile.
+        record, answer = self._of_live(ask, last=last)
+        return SearchResponse(query, record.build, _hits(answer.results), answer.notes)
+
+    def _of_live(
+        self,
+        ask: Callable[[BuildRecord, QueryEncoder, bool], _Answered],
+        *,
+        last: tuple[BuildRecord, QueryEncoder] | None = None,
+    ) -> tuple[BuildRecord, _Answered]:
+        """The live build and its answer; asked again where another build becomes live meanwhile.
 
         With `last`, that build is asked first. The last argument of `ask` says that the build may not be the live one
         any more: then `ask` must raise `BuildVanishedError`.
@@ -204,8 +231,7 @@ class Searcher:
                 if_live = last is not None
                 record, encoder = last or self._live()
                 last = None
-                answer = ask(record, encoder, if_live)
-                return SearchResponse(query, record.build, _hits(answer.results), answer.notes)
+                return record, ask(record, encoder, if_live)
             except BuildVanishedError as error:
                 failure = error
             except redis.ResponseError as error:

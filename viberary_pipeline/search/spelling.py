@@ -5,10 +5,11 @@ by its works and their readers, any word by the texts that hold it.
 """
 
 import threading
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -34,6 +35,7 @@ _SLIPS = 3  # texts that may hold a typo, and one more for each `_TEXTS_PER_SLIP
 _TEXTS_PER_SLIP = 2000
 _KEPT_WORDS = 10_000  # whose near words are remembered
 _MOST_LOOKED_AT = 16  # of the words that may be near, the likeliest
+_LAST_LETTER = "\U0010ffff"
 _FIRST_IDEOGRAPH = "\u2e80"  # from here on, one letter more or less is another name
 
 
@@ -194,6 +196,31 @@ class NameWords:
             ),
             name_words=names,
         )
+
+    def near(self, word: str) -> Sequence[str]:
+        """The words of names that a folded word may be a typo of, nearest and heaviest first."""
+        return self._near(word)[:_MOST_CORRECTIONS]
+
+    def near_beginnings(self, typed: str) -> list[str]:
+        """What a folded word, of which only the beginning was typed, may be a typo of; that of the heaviest word first.
+
+        Beginnings of words of names within one edit, whose first letter is right. So one half of what was typed is
+        right as well, in its place or one beside.
+        """
+        half = len(typed) // 2
+        start, end = (bisect_left(self._sorted, key) for key in (typed[:1], typed[:1] + _LAST_LETTER))
+        found: Counter[str] = Counter()
+        for word in self._sorted[start:end]:
+            if word.startswith(typed[:half]) or any(word.startswith(typed[half:], half + by) for by in (0, -1, 1)):
+                for size in (len(typed), len(typed) + 1, len(typed) - 1):
+                    if size <= len(word) and edits(typed, word[:size]) == 1:
+                        found[word[:size]] = max(found[word[:size]], self._count(word).names)
+                        break
+        return [beginning for beginning, _ in found.most_common(_MOST_CORRECTIONS)]
+
+    @cached_property
+    def _sorted(self) -> list[str]:
+        return sorted(self._words)
 
     def held(self, word: str) -> int:
         """How many of the texts that were read hold a folded word; 0 where fewer than two do."""
