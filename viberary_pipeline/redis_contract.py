@@ -12,6 +12,7 @@
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self
@@ -53,15 +54,34 @@ DESCRIPTION = "description"
 GENRES = "genres"
 LANGUAGE = "language"
 UNKNOWN_LANGUAGE = "und"
-PAGE_FIELDS = ("work_id", "book_id", "title", "author", "description", "link", "review_count", "year")
+GENRE_TAGS = "genre_tags"
+DESCRIPTION_CHARACTERS = 600
+"""Of a description, in the field that BM25 reads; `description_rest` holds what follows."""
+
+CARD = "card"
+DETAILS = "details"
+PAGE_FIELDS = (
+    *("work_id", "book_id", "title", "author", DESCRIPTION, "link", "review_count", "year", LANGUAGE),
+    *(GENRE_TAGS, CARD),  # not in builds of older versions
+)
+"""What a list of books shows of each. `genre_tags` are joined by `KEY_SEPARATOR`. `card` is a JSON object of what no
+search reads (a field of its own for each would take 1 KB more a work): description_rest, year_of, rating,
+ratings_count, contributors (pairs of name and role, where `author` does not say them), reviews (texts).
+
+The page of one book shows `details` as well, a JSON object: series (names), edition_count, and as editions the first
+twelve with their book_id, title, year, language, format, publisher and isbn.
+
+In both, what is not known is left out.
+"""
 
 VectorType = Literal["FLOAT32", "FLOAT16"]
 
 _NUMPY_TYPE = {"FLOAT32": "<f4", "FLOAT16": "<f2"}
 
-SEARCH_FIELDS = 2
+SEARCH_FIELDS = 3
 """What the index holds beside vectors, in `BuildRecord.search_fields`: 0 nothing (builds of older versions), 1 words,
-keys of names, filters, 2 also genres, other titles, volumes of series, identifiers and (in the record) words of names.
+keys of names, filters, 2 also genres, other titles, volumes of series, identifiers and (in the record) words of names,
+3 also a filter by genre, `card` and `details`.
 """
 
 NAME_WORDS = "name_words"
@@ -88,7 +108,6 @@ def index_name(build: str) -> str:
 def search_fields(
     title: str,
     author: str,
-    language: str | None,
     *,
     genres: Sequence[str] = (),
     other_titles: Sequence[str] = (),
@@ -101,7 +120,6 @@ def search_fields(
     Args:
         title: The one that is shown: its keys come first.
         author: All that the page names.
-        language: Of the work, None for unknown.
         genres, other_titles, series, isbns, edition_ids: As in the documents.
     """
     titles = [title, *other_titles]
@@ -113,10 +131,71 @@ def search_fields(
         TITLE_KEYS: KEY_SEPARATOR.join(dict.fromkeys(key for name in titles for key in title_keys(name))),
         AUTHOR_KEYS: KEY_SEPARATOR.join(author_keys(author)),
         NAMES: " ".join([*words_of(title), *(word for name in authors_of(author) for word in author_words(name))]),
-        LANGUAGE: language or UNKNOWN_LANGUAGE,
         **({GENRES: ", ".join(genres)} if genres else {}),
         **{name: KEY_SEPARATOR.join(dict.fromkeys(filter(None, keys))) for name, keys in fields.items() if any(keys)},
     }
+
+
+_MOST_GENRES = 5
+_REVIEW_CHARACTERS = 600  # of a work: one sentence of them is shown at most
+_PERSON = re.compile(r"(?P<name>[^,()\s][^,()]*?)\s*(?:\((?P<role>[^()]*)\))?\s*(?:,|$)")
+
+
+def page_fields(row: Mapping[str, Any]) -> dict[str, str]:
+    """`PAGE_FIELDS` and `details` of a row of the documents; those without a value are left out.
+
+    A work without genres has its first shelves for genres: readers' own words for what it is.
+    """
+    description = str(row["description"] or "")
+    genres = list(row.get("genres") or row.get("shelves") or ())[:_MOST_GENRES]
+    # The page shows all main authors; `author` of the documents is the first of them.
+    author = row["authors"] or row["author"] or ""
+    contributors = [(person["name"], person["role"]) for person in row.get("contributors") or ()]
+    card = {
+        "description_rest": description[DESCRIPTION_CHARACTERS:],
+        "year_of": row.get("year_of"),
+        "rating": row.get("average_rating"),
+        "ratings_count": row.get("ratings_count"),
+        "contributors": contributors if contributors != contributors_of(author) else None,
+        "reviews": _whole_texts(row.get("reviews") or (), _REVIEW_CHARACTERS),
+    }
+    details = {
+        "series": row.get("series"),
+        "edition_count": row.get("editions"),
+        "editions": [_known(edition) for edition in row.get("edition_list") or ()],
+    }
+    values = {
+        **{name: row[name] for name in ("work_id", "book_id", "title", "review_count")},
+        "author": author,
+        "link": row["link"] or "",
+        DESCRIPTION: description[:DESCRIPTION_CHARACTERS],
+        "year": row["publication_year"],  # an empty number would keep the document out of the index
+        LANGUAGE: row.get("language") or UNKNOWN_LANGUAGE,
+        GENRE_TAGS: KEY_SEPARATOR.join(genre.replace(KEY_SEPARATOR, " ") for genre in genres) or None,
+        **{
+            name: json.dumps(known, ensure_ascii=False, separators=(",", ":")) if (known := _known(values)) else None
+            for name, values in ((CARD, card), (DETAILS, details))
+        },
+    }
+    return {name: str(value) for name, value in values.items() if value is not None}
+
+
+def contributors_of(author: str) -> list[tuple[str, str]]:
+    """The names and roles in the author field of a document, "Ann, Bob (Illustrator)"; "" is the role of an author."""
+    return [(match["name"], match["role"] or "") for match in _PERSON.finditer(author)]
+
+
+def _known(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value not in (None, "", [])}
+
+
+def _whole_texts(texts: Sequence[str], most: int) -> list[str]:
+    """The first of the texts that have so many characters together; the first alone may have more, and is cut."""
+    kept = [text[:most] for text in texts[:1]]
+    for text in texts[1:]:
+        if sum(map(len, kept)) + len(text) <= most:
+            kept.append(text)
+    return kept
 
 
 def record_key(build: str) -> str:
@@ -177,6 +256,7 @@ class HnswSettings:
             TagField(IDENTIFIERS, separator=KEY_SEPARATOR, case_sensitive=True),
             TagField("book_id", case_sensitive=True),
             TagField(LANGUAGE),
+            TagField(GENRE_TAGS, separator=KEY_SEPARATOR),
             NumericField("review_count", sortable=True),
             NumericField("year"),
         ]

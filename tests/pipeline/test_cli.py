@@ -115,6 +115,12 @@ def test_search_json_is_one_line_per_query_as_given(published):
                 "author",
                 "link",
                 "review_count",
+                "year",
+                "description",
+                "language",
+                "rating",
+                "ratings_count",
+                "genres",
             ]
 
 

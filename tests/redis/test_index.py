@@ -27,6 +27,7 @@ from viberary_pipeline.index.recall import halfway_queries, recall_at_k
 from viberary_pipeline.redis_contract import (
     ALIAS,
     LOCK,
+    PAGE_FIELDS,
     HnswSettings,
     Pointer,
     document_prefix,
@@ -42,6 +43,7 @@ from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.knn import nearest
 from viberary_pipeline.search.retrieval import find, find_like
 from viberary_pipeline.search.round_trips import ask
+from viberary_pipeline.search.searcher import Hit, hit_of
 from viberary_pipeline.search.weights import SearchSettings
 from viberary_pipeline.settings import load_settings
 
@@ -156,6 +158,84 @@ def test_where_nothing_is_enough_a_query_looks_as_far_as_it_pays(client, source)
         client.unlink(f"{document_prefix(record.build)}w{row}")
     found = needed_ef_runtime(client, record, data.vectors, data.documents, aim=0.97, queries=50)
     assert found == 200
+
+
+def test_a_document_holds_all_that_is_known_of_a_work(client, source, tmp_path):
+    data = source(20)
+    rows = pq.read_table(data.documents).to_pylist()
+    rows[0] |= {
+        "description": "x" * 601,
+        "publication_year": -720,
+        "year_of": "work",
+        "language": "de",
+        "average_rating": 3.25,
+        "ratings_count": 12,
+        "contributors": [{"name": "Jr., Ann", "role": ""}, {"name": "Bob", "role": "Illustrator"}],
+        "genres": ["fantasy, paranormal", "a|b", *"cdef"],
+        "shelves": ["unused"],
+        "reviews": ["r" * 500, "s" * 101, "Short."],
+        "series": ["Earthsea"],
+        "editions": 20,
+        "edition_list": [{"book_id": "0", "title": "T", "year": None, "isbn": "1"}],
+    }
+    path = tmp_path / "documents.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    record, _ = build(client, replace(data, documents=path))
+    stored = client.hgetall(f"{document_prefix(record.build)}w0")
+    told = {name: stored[name.encode()].decode() for name in PAGE_FIELDS}
+    assert told == {
+        "work_id": "w0",
+        "book_id": "0",
+        "title": "Title 0 é",
+        "author": "First",
+        "description": "x" * 600,
+        "link": "https://example.org/0",
+        "review_count": "0",
+        "year": "-720",
+        "language": "de",
+        "genre_tags": "fantasy, paranormal|a b|c|d|e",
+        "card": told["card"],
+    }
+    assert json.loads(told["card"]) == {
+        "description_rest": "x",
+        "year_of": "work",
+        "rating": 3.25,
+        "ratings_count": 12,
+        "contributors": [["Jr., Ann", ""], ["Bob", "Illustrator"]],
+        "reviews": ["r" * 500, "Short."],
+    }
+    assert json.loads(stored[b"details"]) == {
+        "series": ["Earthsea"],
+        "edition_count": 20,
+        "editions": [{"book_id": "0", "title": "T", "isbn": "1"}],
+    }
+    assert hit_of(told) == Hit(
+        rank=0,
+        score=0.0,
+        book_id="0",
+        work_id="w0",
+        title="Title 0 é",
+        author="First",
+        link="https://example.org/0",
+        review_count=0,
+        description="x" * 601,
+        year=-720,
+        year_of="work",
+        language="de",
+        rating=3.25,
+        ratings_count=12,
+        genres=("fantasy, paranormal", "a b", "c", "d", "e"),
+        contributors=(("Jr., Ann", ""), ("Bob", "Illustrator")),
+        reviews=("r" * 500, "Short."),
+    )
+
+
+def test_of_an_older_build_there_is_what_its_documents_hold():
+    told = dict.fromkeys(PAGE_FIELDS, "") | {"title": "T", "author": "Ann B., Carl (Ill.), (odd", "review_count": "3"}
+    assert hit_of(told) == Hit(
+        *(0, 0.0, "", "", "T", "Ann B., Carl (Ill.), (odd", "", 3),
+        contributors=(("Ann B.", ""), ("Carl", "Ill."), ("odd", "")),
+    )
 
 
 def test_a_document_holds_what_the_page_shows_and_its_vector(client, source):

@@ -19,7 +19,7 @@ LIMITS = DuckLimits("1GB", 2)
 COLUMNS = {
     "books": """book_id VARCHAR, work_id VARCHAR, title VARCHAR, description VARCHAR, "language" VARCHAR,
         publication_year INTEGER, average_rating DOUBLE, ratings_count BIGINT, text_reviews_count BIGINT, link VARCHAR,
-        isbn VARCHAR, isbn13 VARCHAR, asin VARCHAR, kindle_asin VARCHAR,
+        isbn VARCHAR, isbn13 VARCHAR, asin VARCHAR, kindle_asin VARCHAR, format VARCHAR, publisher VARCHAR,
         authors STRUCT(author_id VARCHAR, "role" VARCHAR)[] DEFAULT [], series VARCHAR[] DEFAULT []""",
     "authors": 'author_id VARCHAR, "name" VARCHAR',
     "reviews": """review_id VARCHAR, book_id VARCHAR, rating INTEGER, review_text VARCHAR, text_length INTEGER,
@@ -89,6 +89,8 @@ def test_editions_of_a_work_become_one_document(tmp_path):
                 "language": "en",
                 "description": "A whale & a grudge.",
                 "publication_year": 1992,
+                "format": "Paperback",
+                "publisher": "Penguin",
                 "average_rating": 4.0,
                 "ratings_count": 30,
                 "text_reviews_count": 3,
@@ -151,14 +153,40 @@ def test_editions_of_a_work_become_one_document(tmp_path):
             "title": "Moby-Dick",
             "author": "Herman Melville",
             "authors": "Herman Melville, A Friend, Rockwell Kent (Illustrator)",
+            "contributors": [
+                {"name": "Herman Melville", "role": ""},
+                {"name": "A Friend", "role": ""},
+                {"name": "Rockwell Kent", "role": "Illustrator"},
+            ],
             "description": "A whale & a grudge.",
             "link": "https://example.org/11",
             "language": "en",
             "publication_year": 1850,
+            "year_of": "work",
             "average_rating": 3.25,
             "ratings_count": 120,
             "review_count": 7,
             "editions": 2,
+            "edition_list": [
+                {
+                    "book_id": "11",
+                    "title": "Moby-Dick",
+                    "year": 1992,
+                    "language": "en",
+                    "format": "Paperback",
+                    "publisher": "Penguin",
+                    "isbn": "9780142437247",
+                },
+                {
+                    "book_id": "12",
+                    "title": "Moby Dick oder der Wal",
+                    "year": 1851,
+                    "language": "de",
+                    "format": None,
+                    "publisher": None,
+                    "isbn": None,
+                },
+            ],
             "reviews_used": 2,
             "thin": False,
             "genres": ["revenge", "sea"],
@@ -167,6 +195,7 @@ def test_editions_of_a_work_become_one_document(tmp_path):
             "isbns": ["0142437247", "9780142437247"],
             "edition_ids": ["12", "B00WHALE00"],
             "shelves": [],
+            "reviews": [f"{LONG} More votes, so it comes first.", LONG],
             "text": text,
             "text_hash": hashlib.sha256(text.encode()).hexdigest(),
         }
@@ -285,6 +314,27 @@ def test_the_representative_edition(tmp_path, editions, shown):
     books = [{"book_id": str(n), "work_id": "1", "title": "T", **e} for n, e in enumerate(editions, 1)]
     _, documents = build(tmp_path, books)
     assert [(d["book_id"], d["editions"]) for d in documents] == [(shown, len(editions))]
+
+
+@pytest.mark.parametrize(
+    ("works", "years", "expected"),
+    [
+        ([{"work_id": "1", "original_publication_year": -720}], [1993, 1950], (-720, "work")),
+        ([{"work_id": "1"}], [1950, 1993], (1950, "edition")),
+        ([], [1993, 1950], (1950, "earliest edition")),
+        ([], [None, 1950], (1950, "earliest edition")),
+        ([], [None, None], (None, None)),
+    ],
+)
+def test_a_year_says_whose_it_is(tmp_path, works, years, expected):
+    books = [{"book_id": str(n), "work_id": "1", "title": "T", "publication_year": y} for n, y in enumerate(years)]
+    _, (document,) = build(tmp_path, books, works=works)
+    assert (document["publication_year"], document["year_of"]) == expected
+
+
+def test_a_document_tells_of_twelve_editions(tmp_path):
+    _, (document,) = build(tmp_path, [{"book_id": str(n), "work_id": "1", "title": "T"} for n in range(1, 15)])
+    assert [edition["book_id"] for edition in document["edition_list"]] == [str(n) for n in range(1, 13)]
 
 
 def test_documents_come_in_the_order_of_work_id_and_in_portions(tmp_path, monkeypatch):

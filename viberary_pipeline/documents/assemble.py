@@ -44,6 +44,7 @@ _STEPS = (
     "genre_lists",
     "series_lists",
     "other_names",
+    "edition_lists",
     "shelf_names",
     "shelf_votes",
     "shelf_lists",

@@ -21,6 +21,8 @@ LIMITS = {
     # Other titles of a work, and the longest that is kept.
     "most_other_titles": 10,
     "most_other_title": 200,
+    # Editions of a work of which a document tells.
+    "most_listed_editions": 12,
     # How much of a review is cleaned where cleaning takes most of its beginning.
     "most_raw_review": 5000,
     # Shortest review that says something, as found and as cleaned.

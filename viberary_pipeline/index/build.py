@@ -40,7 +40,6 @@ from viberary_pipeline.name_keys import words_of
 from viberary_pipeline.redis_contract import (
     NAME_WORDS,
     NAMES,
-    PAGE_FIELDS,
     SEARCH_FIELDS,
     VECTOR,
     BuildRecord,
@@ -48,6 +47,7 @@ from viberary_pipeline.redis_contract import (
     document_prefix,
     index_info,
     index_name,
+    page_fields,
     record_key,
     search_fields,
 )
@@ -65,19 +65,26 @@ _COLUMNS = [
     "title",
     "author",
     "authors",
+    "contributors",
     "description",
     "link",
     "review_count",
     "publication_year",
+    "year_of",
+    "average_rating",
+    "ratings_count",
     "language",
     "genres",
+    "shelves",
+    "reviews",
+    "editions",
+    "edition_list",
     "other_titles",
     "series",
     "isbns",
     "edition_ids",
 ]
 _FOR_SEARCH_ALONE = ("genres", "other_titles", "series", "isbns", "edition_ids")
-_DESCRIPTION_CHARACTERS = 600
 
 
 @dataclass(frozen=True)
@@ -304,24 +311,9 @@ def _batches(documents: Path) -> Iterator[pa.RecordBatch]:
 
 
 def _document_hash(row: dict[str, Any], blob: bytes) -> Mapping[Any, str | bytes]:
-    shown = {
-        **row,
-        # The page shows all main authors; `author` of the documents is the first of them.
-        "author": row["authors"] or row["author"],
-        "description": str(row["description"] or "")[:_DESCRIPTION_CHARACTERS],
-        "year": row["publication_year"],
-    }
-    values: dict[str, str | bytes] = {name: "" if shown[name] is None else str(shown[name]) for name in PAGE_FIELDS}
-    values |= search_fields(
-        str(row["title"]),
-        str(shown["author"]),
-        row.get("language"),
-        **{name: row.get(name) or () for name in _FOR_SEARCH_ALONE},
-    )
-    if not values["year"]:
-        del values["year"]  # an empty number would keep the document out of the index
-    values[VECTOR] = blob
-    return values
+    shown = page_fields(row)
+    searched = {name: row.get(name) or () for name in _FOR_SEARCH_ALONE}
+    return {**shown, **search_fields(row["title"], shown["author"], **searched), VECTOR: blob}
 
 
 def _wait_until_indexed(client: redis.Redis, build: str) -> None:

@@ -5,10 +5,11 @@ pointer has moved or the build is gone, the query is tried again on the new buil
 cannot be switched together with the encoder.
 """
 
+import json
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,9 +17,16 @@ import redis
 
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
 from viberary_pipeline.errors import EncoderError, QueryError, SearchError, SearchUnavailable, ViberaryError
+from viberary_pipeline.name_keys import KEY_SEPARATOR
 from viberary_pipeline.redis_contract import (
+    CARD,
+    DESCRIPTION,
+    GENRE_TAGS,
+    LANGUAGE,
     SEARCH_FIELDS,
+    UNKNOWN_LANGUAGE,
     BuildRecord,
+    contributors_of,
     index_info,
     index_is_missing,
     read_pointer,
@@ -41,13 +49,29 @@ _Answered = TypeVar("_Answered")
 _ATTEMPTS = 3
 _SCORE_DIGITS = 6
 
+_JSON_FIELDS = (
+    *("rank", "score", "book_id", "work_id", "title", "author", "link", "review_count"),
+    *("year", "description", "language", "rating", "ratings_count", "genres"),
+)
+"""What `viberary search --json` says of a book, in its order. New fields join at the end."""
+
 
 @dataclass(frozen=True)
 class Hit:
     """One result.
 
-    `score` is the cosine similarity, in [-1, 1]; `review_count` is summed over editions; `named` says what of it the
-    query names: "title", "author", "number" (an ISBN, an id) or "" for nothing.
+    A build of an older version does not tell all of it.
+
+    Attributes:
+        score: The cosine similarity, in [-1, 1].
+        author: All contributors, with their roles in brackets.
+        named: What of it the query names: "title", "author", "number" (an ISBN, an id) or "" for nothing.
+        year_of: Whose the year is: "work", "edition" (the one that is shown), "earliest edition" or "" for unknown.
+        language: BCP 47 primary subtag; None for unknown.
+        rating: Mean over the ratings of all editions, from 1 to 5.
+        review_count, ratings_count: Summed over editions.
+        contributors: Pairs of name and role, "" for main authors, who come first.
+        reviews: Texts of readers.
     """
 
     rank: int
@@ -61,6 +85,13 @@ class Hit:
     description: str = ""
     year: int | None = None
     named: str = ""
+    year_of: str = ""
+    language: str | None = None
+    rating: float | None = None
+    ratings_count: int = 0
+    genres: tuple[str, ...] = ()
+    contributors: tuple[tuple[str, str], ...] = ()
+    reviews: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,11 +108,10 @@ class SearchResponse:
 
     def to_json(self) -> dict[str, Any]:
         """The object of `viberary search --json`."""
-        shown = ("rank", "score", "book_id", "work_id", "title", "author", "link", "review_count")
         return {
             "query": self.query,
             "build": self.build,
-            "results": [{name: asdict(hit)[name] for name in shown} for hit in self.results],
+            "results": [{name: getattr(hit, name) for name in _JSON_FIELDS} for hit in self.results],
             **({"notes": list(self.notes)} if self.notes else {}),
         }
 
@@ -306,9 +336,10 @@ class Searcher:
             self._words = {**dict(list(self._words.items())[-1:]), build: read_name_words(self._client, build)}
             if record.search_fields < SEARCH_FIELDS:
                 logger.warning(
-                    "Build %s is of an older version: typos, other titles, volumes and ISBNs are not known in it until "
-                    "the next `viberary build`",
+                    "Build %s is of an older version: %sgenres, ratings and languages are not shown of it until the "
+                    "next `viberary build`",
                     build,
+                    "typos, other titles, volumes and ISBNs are not known in it, and " * (record.search_fields < 2),
                 )
             self._loaded = (record, encoder)
             return self._loaded
@@ -348,18 +379,26 @@ def _bounded(k: int) -> int:
 
 def _hits(results: list[Result]) -> tuple[Hit, ...]:
     return tuple(
-        Hit(
-            rank=rank,
-            score=round(result.score, _SCORE_DIGITS),
-            book_id=result.fields["book_id"],
-            work_id=result.fields["work_id"],
-            title=result.fields["title"],
-            author=result.fields["author"],
-            link=result.fields["link"],
-            review_count=int(result.fields["review_count"] or 0),
-            description=result.fields["description"],
-            year=int(result.fields["year"]) if result.fields["year"] else None,
-            named=result.named,
-        )
+        replace(hit_of(result.fields), rank=rank, score=round(result.score, _SCORE_DIGITS), named=result.named)
         for rank, result in enumerate(results, start=1)
+    )
+
+
+def hit_of(fields: Mapping[str, str]) -> Hit:
+    """A book from its `PAGE_FIELDS` as Redis holds them; "" where it holds none. Its rank and score are 0."""
+    card, language = json.loads(fields[CARD] or "{}"), fields[LANGUAGE]
+    return Hit(
+        rank=0,
+        score=0.0,
+        **{name: fields[name] for name in ("book_id", "work_id", "title", "author", "link")},
+        review_count=int(fields["review_count"] or 0),
+        description=fields[DESCRIPTION] + card.get("description_rest", ""),
+        year=int(fields["year"]) if fields["year"] else None,
+        year_of=card.get("year_of", ""),
+        language=None if language in ("", UNKNOWN_LANGUAGE) else language,
+        rating=card.get("rating"),
+        ratings_count=card.get("ratings_count", 0),
+        genres=tuple(filter(None, fields[GENRE_TAGS].split(KEY_SEPARATOR))),
+        contributors=tuple(map(tuple, card.get("contributors") or contributors_of(fields["author"]))),
+        reviews=tuple(card.get("reviews", ())),
     )

@@ -2,7 +2,7 @@
 -- Inputs: books, wanted_works, authors. Variables: most_title.
 -- author: the first one without a role, else the first. main_authors: all without a role, else all, joined for the
 -- text. authors: all of them, those without a role first, the others with it, in the order of the file. A name
--- counts where it stands first, without a role before with one.
+-- counts where it stands first, without a role before with one. contributors: the same as (name, role) pairs.
 -- Dropped: author ids without an author (counted in exclusions.sql).
 CREATE TEMP TABLE credits AS
 WITH links AS (
@@ -33,5 +33,6 @@ SELECT
     array_to_string([p."name" FOR p IN people IF p.has_role = people[1].has_role], ', ') AS main_authors,
     array_to_string(
         [CASE WHEN p.has_role THEN p."name" || ' (' || p."role" || ')' ELSE p."name" END FOR p IN people], ', '
-    ) AS authors
+    ) AS authors,
+    [{'name': p."name", 'role': p."role"} FOR p IN people] AS contributors
 FROM lists

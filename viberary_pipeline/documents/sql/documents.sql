@@ -1,6 +1,6 @@
 -- documents: one row per work, in the order of work_id: the works numbered from $first to below $end.
--- Inputs: wanted_works, book_texts, credits, genre_lists, series_lists, other_names, shelf_lists, chosen_reviews,
--- review_texts.
+-- Inputs: wanted_works, book_texts, credits, genre_lists, series_lists, other_names, edition_lists, shelf_lists,
+-- chosen_reviews, review_texts.
 -- Variables: most_characters, keep_thin, reviews_per_work; the macro text_of is the recipe.
 -- thin: neither a description nor a review. Dropped: thin works, unless they are kept (the difference of the rows).
 -- The works come in portions, because a list of texts must fit in memory; the one wide sort is that of a portion.
@@ -23,7 +23,8 @@ reviews_of AS (
 ),
 parts AS (
     SELECT
-        w.*, b.title, b.link, b.description, c.author, c.main_authors, c.authors,
+        w.*, b.title, b.link, b.description, c.author, c.main_authors, c.authors, coalesce(c.contributors, []) AS contributors,
+        e.edition_list,
         coalesce(g.genres, []) AS genres, coalesce(s.series, []) AS series,
         coalesce(o.other_titles, []) AS other_titles, coalesce(o.isbns, []) AS isbns,
         coalesce(o.edition_ids, []) AS edition_ids,
@@ -36,6 +37,7 @@ parts AS (
     LEFT JOIN genre_lists AS g USING (work_no)
     LEFT JOIN series_lists AS s USING (work_no)
     LEFT JOIN other_names AS o USING (work_no)
+    JOIN edition_lists AS e USING (work_no)
     LEFT JOIN shelf_lists AS h USING (work_no)
     LEFT JOIN reviews_of AS r USING (work_no)
     WHERE w.work_no >= $first AND w.work_no < $end
@@ -53,14 +55,17 @@ SELECT
     title,
     coalesce(author, '') AS author,
     coalesce(authors, '') AS authors,
+    contributors,
     coalesce(description, '') AS description,
     coalesce(link, '') AS link,
     "language",
     publication_year,
+    year_of,
     average_rating,
     ratings_count,
     review_count,
     editions,
+    edition_list,
     len(reviews)::INTEGER AS reviews_used,
     thin,
     genres,
@@ -69,6 +74,7 @@ SELECT
     isbns,
     edition_ids,
     shelves,
+    reviews,
     "text",
     sha256("text") AS text_hash
 FROM texts
