@@ -434,7 +434,7 @@ def test_room_for_one_more_index_is_asked_for_first(client, source):
             build(client, source(1000, seed=1))
     finally:
         client.config_set("maxmemory", 0)
-    assert caught.value.expected == "about 5 MB free for 1,000 documents of 16 dimensions"
+    assert caught.value.expected == "about 6 MB free for 1,000 documents of 16 dimensions"
     assert known_builds(client) == [live.build]
 
 
@@ -442,7 +442,7 @@ def test_the_estimate_covers_what_an_index_really_takes(client, source):
     before = client.info("memory")["used_memory"]
     build(client, source(5000))
     taken = client.info("memory")["used_memory"] - before
-    assert taken < estimated_bytes(5000, DIM, HNSW) < 8 * taken
+    assert taken < estimated_bytes(5000, DIM, HNSW) < 10 * taken
 
 
 def test_rollback_needs_no_lock(client, source):

@@ -537,7 +537,16 @@ FILTERED = [
             {"language": 1, "min_ratings": 1, "thin": 1},
         ),
     ],
-    ids=["none", "language", "und", "reader's language", "ratings over editions", "thin", "works by id", "all, in order"],
+    ids=[
+        "none",
+        "language",
+        "und",
+        "reader's language",
+        "ratings over editions",
+        "thin",
+        "works by id",
+        "all, in order",
+    ],
 )
 def test_filters_count_what_they_leave_out(tmp_path, rules, titles, filtered):
     facts, documents = build(tmp_path, FILTERED, reviews=reviews_of("6", LONG), **rules)
