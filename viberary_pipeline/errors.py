@@ -101,6 +101,10 @@ class QueryError(ViberaryError):
     """A query that says nothing: empty, or nothing but control characters."""
 
 
+class BookNotFound(QueryError):
+    """No work of the live build has an edition of this id."""
+
+
 class GateRefused(ViberaryError):
     """A gate refused the new data or the new index; nothing was published."""
 

@@ -136,7 +136,7 @@ def test_more_like_this_leads_to_similar_books(client: FlaskClient, searcher: Se
     assert [title for _, _, title in shown_books(answer.text)] == [hit.title for hit in expected.results]
     assert "<title>Like The Overstory · Viberary</title>" in answer.text
     assert client.get(f"/similar?book_id={book.book_id}&format=json").json == expected.to_json()
-    assert client.get("/similar?book_id=none").status_code == 400
+    assert client.get("/similar?book_id=none").status_code == 404
 
 
 def test_the_start_page_offers_the_search_and_examples(client: FlaskClient, published: Any) -> None:

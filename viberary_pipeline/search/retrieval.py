@@ -51,7 +51,7 @@ from viberary_pipeline.search.reading import Reading, is_ordinary, understand, v
 from viberary_pipeline.search.readings import Readings
 from viberary_pipeline.search.replies import BuildVanishedError, Command, read_rows
 from viberary_pipeline.search.round_trips import ask, ask_while
-from viberary_pipeline.search.spelling import Speller, Spelling
+from viberary_pipeline.search.spelling import Speller, Spelling, corrected_text
 from viberary_pipeline.search.weights import SearchSettings
 
 __all__ = ["Answer", "BuildVanishedError", "Result", "find", "find_like", "key_of_book"]
@@ -63,15 +63,20 @@ _SPARE = 5  # works beyond those that can be shown, to replace copies
 _MOST_NAMED = MOST_RESULTS + _SPARE  # works by title, by author, by names
 _LIKELY = 25  # of the nearest: their fields come along
 _MOST_MEANT = 25  # of the works of a surname, or of half a title with a typo: they join the candidates
+_SHOWN_FIRST = 3  # results that tell whether a typo was corrected
 _BEYOND = 200  # nearest works beyond the candidates that may follow them
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The results of a query, best first, and what of it was understood beside plain words."""
+    """The results of a query, best first, and what of it was understood beside plain words.
+
+    `corrected` is the query with typos corrected, where the first results or the name it starts from are meant by them.
+    """
 
     results: list[Result]
     notes: tuple[str, ...] = ()
+    corrected: str = ""
 
 
 def find(
@@ -127,7 +132,8 @@ def find(
         tuning = replace(tuning, find_names=False)  # what is left of the words is a wish
     where, query = reading.where, ParsedQuery.parse(reading.text, held)
 
-    readings = Readings.of(query, spell(query.spelling_terms))
+    spelling = spell(query.spelling_terms)
+    readings = Readings.of(query, spelling)
     if record.search_fields < 2:  # a build of an older version has no numbers
         readings = replace(readings, identifier=None)
     lookups = FirstLookups.of(query, readings, record, tuning, most=_MOST_NAMED, where=where)
@@ -178,12 +184,17 @@ def find(
     )
     titles = [row.text("title") for row in (*first.numbered, *first.named, *second.names)]
     titles += [_read_page(both[key], record)["title"].decode(errors="replace") for key in nearest[:_LIKELY]]
-    return _answer(
+    answer = _answer(
         _arranged(client, record, found, query, reading, readings, titles, tuning),
         k,
         notes=reading.notes,
         filters=filters,
     )
+    if reading.text != text:
+        spelling = spell(ParsedQuery.parse(text).spelling_terms)
+    works = [(c.title, c.author, True) for c in reading.hidden[:1]]
+    works += [(work.fields["title"], work.fields["author"], bool(work.named)) for work in answer.results[:_SHOWN_FIRST]]
+    return replace(answer, corrected=corrected_text(text, spelling, works))
 
 
 def find_like(client: redis.Redis, record: BuildRecord, key: bytes, k: int, *, filters: Filters) -> Answer | None:

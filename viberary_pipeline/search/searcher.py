@@ -8,7 +8,7 @@ cannot be switched together with the encoder.
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import redis
 
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
-from viberary_pipeline.errors import EncoderError, QueryError, SearchError, SearchUnavailable, ViberaryError
+from viberary_pipeline.errors import BookNotFound, EncoderError, SearchError, SearchUnavailable, ViberaryError
 from viberary_pipeline.name_keys import KEY_SEPARATOR
 from viberary_pipeline.redis_contract import (
     CARD,
@@ -36,7 +36,7 @@ from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.query import clean_query
 from viberary_pipeline.search.replies import BuildVanishedError
 from viberary_pipeline.search.retrieval import MOST_RESULTS, Answer, Result, find, find_like, key_of_book
-from viberary_pipeline.search.spelling import NameWords, read_name_words
+from viberary_pipeline.search.spelling import NameWords, Spelling, read_name_words
 from viberary_pipeline.search.suggestions import Suggestion, Suggestions, suggest
 from viberary_pipeline.search.weights import SearchSettings
 
@@ -98,13 +98,15 @@ class Hit:
 class SearchResponse:
     """The results of one query, best first, and the build that gave them.
 
-    `query` is exactly as given; `notes` say in plain words what of it was understood beside plain words.
+    `query` is exactly as given; `notes` say in plain words what of it was understood beside plain words; `corrected` is
+    the query with its typos corrected, "" where none was.
     """
 
     query: str
     build: str
     results: tuple[Hit, ...]
     notes: tuple[str, ...] = ()
+    corrected: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The object of `viberary search --json`."""
@@ -113,6 +115,7 @@ class SearchResponse:
             "build": self.build,
             "results": [{name: getattr(hit, name) for name in _JSON_FIELDS} for hit in self.results],
             **({"notes": list(self.notes)} if self.notes else {}),
+            **({"corrected": self.corrected} if self.corrected else {}),
         }
 
 
@@ -144,8 +147,14 @@ class Searcher:
         self._words: dict[str, NameWords] = {}
         self._loading = threading.Lock()
 
-    def search(self, query: str, k: int = 10, filters: Filters | None = None) -> SearchResponse:
+    def search(self, query: str, k: int = 10, filters: Filters | None = None, *, exact: bool = False) -> SearchResponse:
         """The k works that answer the words best, in the order of `viberary_pipeline.search.ranking`.
+
+        Args:
+            query: What the book should feel like, or its name.
+            k: How many.
+            filters: Which works may be found.
+            exact: Take each word as it is typed: none is a typo.
 
         Raises:
             QueryError: the query says nothing.
@@ -156,12 +165,17 @@ class Searcher:
 
         def ask(record: BuildRecord, encoder: QueryEncoder, if_live: bool) -> Answer:
             names = self._words.get(record.build) or NameWords()
+
+            def spell(terms: Sequence[str]) -> Spelling:
+                spelling = names.spelling(terms, encoder.has_word)
+                return Spelling(name_words=spelling.name_words) if exact else spelling
+
             return find(
                 *(self._client, record, text, lambda words: encoder.encode([words])[0], _bounded(k)),
                 filters=filters or Filters(),
                 tuning=self._tuning,
                 if_live=if_live,
-                spell=lambda terms: names.spelling(terms, encoder.has_word),
+                spell=spell,
                 held=names.held,
             )
 
@@ -200,7 +214,7 @@ class Searcher:
             filters: Which works may be found.
 
         Raises:
-            QueryError: no work of the live build has that id.
+            BookNotFound: no work of the live build has that id.
             SearchError: this book cannot be looked up.
             SearchUnavailable: nothing is published, or Redis is away.
         """
@@ -209,7 +223,7 @@ class Searcher:
             key = key_of_book(self._client, record, book_id)
             answer = find_like(self._client, record, key, _bounded(k), filters=filters or Filters()) if key else None
             if answer is None:
-                raise QueryError(
+                raise BookNotFound(
                     "No such book is in the live build",
                     expected="a book_id or work_id as `viberary search --json` gives it, or an ISBN",
                     found=repr(book_id[:40]),
@@ -242,7 +256,7 @@ class Searcher:
         last: tuple[BuildRecord, QueryEncoder] | None = None,
     ) -> SearchResponse:
         record, answer = self._of_live(ask, last=last)
-        return SearchResponse(query, record.build, _hits(answer.results), answer.notes)
+        return SearchResponse(query, record.build, _hits(answer.results), answer.notes, answer.corrected)
 
     def _of_live(
         self,

@@ -4,6 +4,7 @@ A word that some text holds may be a typo all the same: the more texts, the more
 by its works and their readers, any word by the texts that hold it.
 """
 
+import re
 import threading
 from bisect import bisect_left
 from collections import Counter
@@ -35,6 +36,7 @@ _SLIPS = 3  # texts that may hold a typo, and one more for each `_TEXTS_PER_SLIP
 _TEXTS_PER_SLIP = 2000
 _KEPT_WORDS = 10_000  # whose near words are remembered
 _MOST_LOOKED_AT = 16  # of the words that may be near, the likeliest
+_TOKEN = re.compile(r"[^\W_]+")
 _LAST_LETTER = "\U0010ffff"
 _FIRST_IDEOGRAPH = "\u2e80"  # from here on, one letter more or less is another name
 
@@ -252,6 +254,32 @@ class NameWords:
             if found:
                 return [other for _, other in sorted(found, key=lambda pair: (pair[0], -self._count(pair[1]).names))]
         return []
+
+
+def corrected_text(text: str, spelling: Spelling, works: Iterable[tuple[str, str, bool]]) -> str:
+    """A query with those words corrected that the names of a work spell in another way; "" where there are none.
+
+    Args:
+        text: The query.
+        spelling: What its words may be typos of.
+        works: (title, author, whether the query names it) of what was found, the best first. Words of the language may
+            be typos in names alone.
+    """
+    instead: dict[str, str] = {}
+    for title, author, named in works:
+        names = {*words_of(title), *words_of(author)}
+        near = {**(spelling.near_titles if named else {}), **(spelling.near_authors if named else {}), **spelling.near}
+        for word, others in near.items():
+            if word not in names and (other := next((other for other in others if other in names), "")):
+                instead.setdefault(word, other)
+    if not instead:
+        return ""
+
+    def correct(token: re.Match[str]) -> str:
+        other = instead.get("".join(words_of(token[0])), token[0])
+        return other.capitalize() if token[0][0].isupper() and other.islower() else other
+
+    return _TOKEN.sub(correct, text)
 
 
 def read_name_words(client: redis.Redis, build: str) -> NameWords:

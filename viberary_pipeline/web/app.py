@@ -1,4 +1,4 @@
-"""The Flask app: what all routes share. Each concern adds its routes: `pages`, `operations`, `failures`."""
+"""The Flask app: what all routes share. Each concern adds its routes: `pages`, `api`, `operations`, `failures`."""
 
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -8,6 +8,7 @@ from flask.json.provider import DefaultJSONProvider
 from flask_bootstrap import Bootstrap5
 
 from viberary_pipeline import __version__
+from viberary_pipeline.web.api import add_api
 from viberary_pipeline.web.failures import add_error_pages
 from viberary_pipeline.web.operations import add_operations
 from viberary_pipeline.web.pages import add_pages
@@ -51,6 +52,7 @@ def create_app(searcher: SearchBackend, *, query_log: Path | None) -> Flask:
 
     service = Service(searcher, query_log=query_log)
     add_pages(app, service)
+    add_api(app, service)
     add_operations(app, service)
     add_error_pages(app)
 

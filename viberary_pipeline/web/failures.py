@@ -5,7 +5,7 @@ import logging
 from flask import Flask, Response, jsonify, make_response, render_template, request
 from werkzeug.exceptions import BadRequest, HTTPException
 
-from viberary_pipeline.errors import QueryError, SearchError, ViberaryError
+from viberary_pipeline.errors import BookNotFound, QueryError, SearchError, ViberaryError
 from viberary_pipeline.search.query import MOST_CHARACTERS
 from viberary_pipeline.web.parameters import wants_json
 
@@ -19,12 +19,13 @@ MESSAGES = {
     500: ("Something broke on our side", "It has been noted. Try again, or try other words."),
     503: ("The library is closed for the moment", "Try again in a little while."),
 }
+_STATUSES = ((BookNotFound, 404), (QueryError, 400))
 BLANK_QUERY = ("What are you in the mood for?", "Type a few words, as you would say them to a friend.")
 
 
 def status_of(error: ViberaryError) -> int:
     """The HTTP status that stands for an error of the searcher."""
-    return 400 if isinstance(error, QueryError) else 503
+    return next((status for kind, status in _STATUSES if isinstance(error, kind)), 503)
 
 
 def add_error_pages(app: Flask) -> None:

@@ -9,7 +9,14 @@ from flask.typing import ResponseReturnValue
 
 from viberary_pipeline.search.query import MOST_CHARACTERS, clean_query
 from viberary_pipeline.search.searcher import MOST_RESULTS, SearchResponse
-from viberary_pipeline.web.parameters import DEFAULT_K, requested_filters, requested_k, typed_filters, wants_json
+from viberary_pipeline.web.parameters import (
+    DEFAULT_K,
+    requested_exact,
+    requested_filters,
+    requested_k,
+    typed_filters,
+    wants_json,
+)
 from viberary_pipeline.web.service import Service
 
 
@@ -22,8 +29,13 @@ def add_pages(app: Flask, service: Service) -> None:
 
     @app.route("/search", methods=["GET", "POST"])
     def search() -> ResponseReturnValue:
-        query, k, filters = request.values.get("query", ""), requested_k(), requested_filters()
-        response = service.search(query, k, filters)
+        query, k, filters, exact = (
+            request.values.get("query", ""),
+            requested_k(),
+            requested_filters(),
+            requested_exact(),
+        )
+        response = service.search(query, k, filters, exact=exact)
         if wants_json():
             return jsonify(response.to_json())
         return render_template(
@@ -33,6 +45,7 @@ def add_pages(app: Flask, service: Service) -> None:
             response=response,
             more=_more_of(response, k),
             narrowed=typed_filters() if filters else {},
+            exact=exact,
             library=service.library_of(response.build),
         )
 

@@ -33,8 +33,18 @@ def typed_filters() -> dict[str, str]:
     return typed
 
 
+def requested_exact() -> bool:
+    """Whether each word is meant as it is typed. Raises `BadRequest` for a value that is neither yes nor no."""
+    typed = request.values.get("exact", "0")
+    if typed not in ("0", "1"):
+        raise BadRequest("Whether words are taken exactly as typed (exact) is 0 or 1.")
+    return typed == "1"
+
+
 def wants_json() -> bool:
-    """Whether the answer is for a program: the address says `format=json`, or JSON is what it accepts best."""
+    """Whether the answer is for a program: the address says so (`/api/`, `format=json`), or it accepts JSON best."""
+    if request.path.startswith("/api/"):
+        return True
     # From the address, not the form: a form that is too large to be read needs an answer as well.
     if (wanted := request.args.get("format")) is not None:
         return wanted == "json"

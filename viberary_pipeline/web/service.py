@@ -7,6 +7,7 @@ from typing import Protocol
 from viberary_pipeline.errors import ViberaryError
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.searcher import Readiness, SearchResponse
+from viberary_pipeline.search.suggestions import Suggestions
 from viberary_pipeline.web.failures import status_of
 from viberary_pipeline.web.parameters import DEFAULT_K
 from viberary_pipeline.web.prometheus import Metrics
@@ -16,11 +17,16 @@ from viberary_pipeline.web.query_log import QueryLog
 class SearchBackend(Protocol):
     """What the app needs of `viberary_pipeline.search.searcher.Searcher`."""
 
-    def search(self, query: str, k: int = DEFAULT_K, filters: Filters | None = None) -> SearchResponse:
+    def search(
+        self, query: str, k: int = DEFAULT_K, filters: Filters | None = None, *, exact: bool = False
+    ) -> SearchResponse:
         """The `k` best books. Raises `QueryError` for an unusable query, `ViberaryError` if it cannot."""
 
     def similar(self, book_id: str, k: int = DEFAULT_K, filters: Filters | None = None) -> SearchResponse:
         """The `k` books nearest to one. Raises `QueryError` if there is no such book."""
+
+    def suggest(self, typed: str) -> Suggestions:
+        """What the beginning of a query may become. Raises `ViberaryError` if it cannot tell."""
 
     def readiness(self) -> Readiness:
         """Whether a whole index is there to be searched, and which."""
@@ -40,11 +46,11 @@ class Service:
         self._log = QueryLog(query_log) if query_log else None
         self._library: Readiness | None = None
 
-    def search(self, query: str, k: int, filters: Filters) -> SearchResponse:
+    def search(self, query: str, k: int, filters: Filters, *, exact: bool = False) -> SearchResponse:
         """Search, and leave a trace in the metrics and the query log whatever comes of it."""
         response, status, started = None, 500, time.perf_counter()
         try:
-            response = self.searcher.search(query, k, filters)
+            response = self.searcher.search(query, k, filters, exact=exact)
             status = 200
         except ViberaryError as error:
             status = status_of(error)

@@ -1,0 +1,237 @@
+"""JSON for programs: `/api/search`, `/api/similar/<id>`, `/api/suggest`, and their description, `/openapi.json`.
+
+`OPERATIONS` declares each route once: its handler, its parameters, what it answers. The routes are made of it, and so
+is the description, in which the fields of an answer are those of the class that the answer is made from. Parameters
+are read, and refused, by the functions that the page reads them with (`parameters`).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from flask import Flask, Response, jsonify, request
+from flask.typing import ResponseReturnValue
+from pydantic import TypeAdapter
+
+from viberary_pipeline import __version__
+from viberary_pipeline.search.searcher import MOST_RESULTS, Hit, SearchResponse
+from viberary_pipeline.search.suggestions import MOST_SUGGESTIONS, MOST_TYPED, Suggestion, Suggestions
+from viberary_pipeline.web.parameters import DEFAULT_K, requested_exact, requested_filters, requested_k
+from viberary_pipeline.web.service import Service
+
+SUGGESTIONS_KEPT_SECONDS = 60
+
+_TEXT: dict[str, Any] = {"type": "string"}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of an operation: its name, its JSON schema, what it means, and where it stands in the address."""
+
+    name: str
+    schema: Mapping[str, Any]
+    description: str
+    required: bool = False
+    place: str = "query"
+
+    def to_openapi(self) -> dict[str, Any]:
+        """The Parameter Object."""
+        return {
+            "name": self.name,
+            "in": self.place,
+            "required": self.required,
+            "description": self.description,
+            "schema": dict(self.schema),
+        }
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A route that programs ask by GET.
+
+    Attributes:
+        path: As Flask has it.
+        name: The operationId.
+        summary: What it answers, in a line.
+        parameters: In the order of the description.
+        answer: The name of its schema.
+        failures: Statuses that it may answer instead.
+        handle: Answers the request; takes the service and the parameters of the path.
+    """
+
+    path: str
+    name: str
+    summary: str
+    parameters: tuple[Parameter, ...]
+    answer: str
+    failures: tuple[int, ...]
+    handle: Callable[..., Response]
+
+    def to_openapi(self) -> dict[str, Any]:
+        """The Operation Object."""
+        answers = {"200": _json_of("The answer.", self.answer)}
+        return {
+            "operationId": self.name,
+            "summary": self.summary,
+            "parameters": [parameter.to_openapi() for parameter in self.parameters],
+            "responses": answers | {str(status): _json_of(_FAILURES[status], "Failure") for status in self.failures},
+        }
+
+
+def add_api(app: Flask, service: Service) -> None:
+    """The routes of `OPERATIONS`, and `/openapi.json`."""
+    for operation in OPERATIONS:
+        app.add_url_rule(operation.path, f"api_{operation.name}", partial(operation.handle, service), methods=["GET"])
+    description = openapi()
+
+    @app.get("/openapi.json")
+    def describe() -> ResponseReturnValue:
+        return jsonify(description)
+
+
+def _search(service: Service) -> Response:
+    query, k, filters = request.args.get("query", ""), requested_k(), requested_filters()
+    return jsonify(service.search(query, k, filters, exact=requested_exact()).to_json())
+
+
+def _similar(service: Service, book_id: str) -> Response:
+    return jsonify(service.searcher.similar(book_id, requested_k(), requested_filters()).to_json())
+
+
+def _suggest(service: Service) -> Response:
+    response = jsonify(service.searcher.suggest(request.args.get("q", "")).to_json())
+    response.headers["Cache-Control"] = f"private, max-age={SUGGESTIONS_KEPT_SECONDS}"
+    return response
+
+
+_FAILURES = {
+    400: "A parameter is refused: `error` says which, and why.",
+    404: "The live build has no such book.",
+    503: "No query can be answered at present; Retry-After says when to try again.",
+}
+_COUNT = Parameter(
+    "k", {"type": "integer", "minimum": 1, "maximum": MOST_RESULTS, "default": DEFAULT_K}, "The number of books."
+)
+_FILTERS = (
+    Parameter("language", _TEXT, "Languages, as codes or names, with commas between them: `en,French`."),
+    Parameter(
+        "years",
+        {"type": "string", "pattern": r"^([0-9]{1,4}(-[0-9]{0,4})?|-[0-9]{1,4})?$"},
+        "First and last year of publication: `1990-1999`, `1990-`, `-1999` or `1990`.",
+    ),
+    Parameter("min_reviews", {"type": "integer", "minimum": 0, "maximum": 999_999_999}, "Least number of reviews."),
+)
+OPERATIONS = (
+    Operation(
+        "/api/search",
+        "search",
+        "The books that answer a query best, best first.",
+        (
+            Parameter(
+                "query", {"type": "string", "minLength": 1}, "What the book should feel like, or its name.", True
+            ),
+            _COUNT,
+            *_FILTERS,
+            Parameter("exact", {"enum": ["0", "1"]}, "`1` takes each word as it is typed: none is a typo."),
+        ),
+        "SearchResponse",
+        (400, 503),
+        _search,
+    ),
+    Operation(
+        "/api/similar/<book_id>",
+        "similar",
+        "The books nearest to one, without itself.",
+        (
+            Parameter("book_id", _TEXT, "The id of an edition or of a work, an ISBN or an ASIN.", True, "path"),
+            _COUNT,
+            *_FILTERS,
+        ),
+        "SearchResponse",
+        (400, 404, 503),
+        _similar,
+    ),
+    Operation(
+        "/api/suggest",
+        "suggest",
+        f"What the beginning of a query may become: at most {MOST_SUGGESTIONS} titles, authors, series and queries.",
+        (Parameter("q", _TEXT, f"What was typed, of which {MOST_TYPED} characters are read; none: no suggestions."),),
+        "Suggestions",
+        (503,),
+        _suggest,
+    ),
+)
+
+
+def openapi() -> dict[str, Any]:
+    """The description of `OPERATIONS` in OpenAPI 3.1."""
+    a_hit = Hit(1, 0.5, "1", "1", "title", "author", "", 0)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Viberary",
+            "version": __version__,
+            "description": "Books found by how they feel. Answers need no account and set no cookie.",
+        },
+        "paths": {template(operation.path): {"get": operation.to_openapi()} for operation in OPERATIONS},
+        "components": {
+            "schemas": {
+                "SearchResponse": _object(
+                    SearchResponse("", "", (a_hit,), ("note",), "corrected"),
+                    optional=("notes", "corrected"),
+                    results=_list_of("Hit"),
+                ),
+                "Hit": _object(a_hit, SearchResponse("", "", (a_hit,)).to_json()["results"][0]),
+                "Suggestions": _object(Suggestions("", "", ()), suggestions=_list_of("Suggestion")),
+                "Suggestion": _object(Suggestion("text", "title", "1", "author"), optional=("book_id", "author")),
+                "Failure": {
+                    "type": "object",
+                    "properties": {"error": _TEXT, "status": {"type": "integer"}},
+                    "required": ["error", "status"],
+                    "additionalProperties": False,
+                },
+            }
+        },
+    }
+
+
+def _object(
+    example: Any, given: Mapping[str, Any] | None = None, *, optional: tuple[str, ...] = (), **others: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The schema of what an object gives as JSON: the fields of `given`, in the types of its class.
+
+    Args:
+        example: With a value in each field.
+        given: What it gives; None: `to_json`.
+        optional: Fields that may be missing.
+        others: Schemas of fields that are other objects.
+    """
+    given = example.to_json() if given is None else given
+    types = TypeAdapter(type(example)).json_schema(mode="serialization")["properties"]
+    properties = {name: others.get(name) or _plain(types[name]) for name in given}
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": [name for name in properties if name not in optional],
+        "additionalProperties": False,
+    }
+
+
+def _plain(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A field's schema without its title and default, which say nothing of what is answered."""
+    return {name: value for name, value in schema.items() if name not in ("title", "default")}
+
+
+def _list_of(name: str) -> dict[str, Any]:
+    return {"type": "array", "items": {"$ref": f"#/components/schemas/{name}"}}
+
+
+def _json_of(description: str, name: str) -> dict[str, Any]:
+    schema = {"$ref": f"#/components/schemas/{name}"}
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def template(path: str) -> str:
+    """A path as OpenAPI writes it."""
+    return path.replace("<", "{").replace(">", "}")
