@@ -4,8 +4,8 @@
 
 - ours: `viberary_pipeline.search.suggestions`, one HASH.
 - sugadd: RediSearch's FT.SUGADD, a name from each of its words on, its id as the payload; FT.SUGGET with MAX 14.
-- zset: a sorted set of equal scores, `key TAB id`; ZRANGE BYLEX and the best by a second HASH of weights. All that begin
-  so must be read to know the most popular: at most 5,000 are.
+- zset: a sorted set of equal scores, `key TAB id`; ZRANGE BYLEX and the best by a second HASH of weights. All that
+  begin so must be read to know the most popular: at most 5,000 are.
 - search: no structure of its own: FT.SEARCH of the index's `names` with the last word as a prefix, sorted by
   review_count.
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from viberary_pipeline.search.spelling import Count, NameWords, Spelling, WordCounts, edits
+from viberary_pipeline.search.spelling import Count, NameWords, Spelling, WordCounts, corrected_text, edits
 
 
 @pytest.mark.parametrize(
@@ -112,3 +112,38 @@ def test_of_many_texts_a_share_is_read():
     for _ in range(8):
         counts.add(["name"], [], "word", 0)
     assert counts.to_text().split("\n")[0] == "2"
+
+
+@pytest.mark.parametrize(
+    ("text", "spelling", "works", "corrected"),
+    [
+        (
+            "Cormack macarthy",
+            Spelling(near={"cormack": ("cormac",), "macarthy": ("mccarthy",)}),
+            [("The Road", "Cormac McCarthy", True)],
+            "Cormac mccarthy",
+        ),
+        # The first that the names hold, in the typed case; what is not a typo stays as it is.
+        (
+            "books like Hary Potter!",
+            Spelling(near={"hary": ("mary", "harry")}),
+            [("Harry Potter", "J.K. Rowling", True)],
+            "books like Harry Potter!",
+        ),
+        # Names hold the typed word itself, or none of what it may stand for.
+        ("smyth", Spelling(near={"smyth": ("smith",)}), [("Smyth and Smith", "A", True)], ""),
+        ("smyth", Spelling(near={"smyth": ("smith",)}), [("Emma", "Jane Austen", True)], ""),
+        ("smyth", Spelling(near={"smyth": ("smith",)}), [], ""),
+        # A word of the language is a typo in a name alone.
+        (
+            "a hose of sand",
+            Spelling(near_titles={"hose": ("house",)}),
+            [("A House of Sand", "B", True)],
+            "a house of sand",
+        ),
+        ("a hose of sand", Spelling(near_titles={"hose": ("house",)}), [("A House of Sand", "B", False)], ""),
+        ("jane austin", Spelling(near_authors={"austin": ("austen",)}), [("Emma", "Jane Austen", True)], "jane austen"),
+    ],
+)
+def test_a_query_is_shown_as_the_names_that_it_found_spell_it(text, spelling, works, corrected):
+    assert corrected_text(text, spelling, works) == corrected

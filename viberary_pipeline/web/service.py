@@ -50,7 +50,7 @@ class Service:
         """Search, and leave a trace in the metrics and the query log whatever comes of it."""
         response, status, started = None, 500, time.perf_counter()
         try:
-            response = self.searcher.search(query, k, filters, exact=exact)
+            response = self.searcher.search(query, k, filters, **({"exact": True} if exact else {}))
             status = 200
         except ViberaryError as error:
             status = status_of(error)
