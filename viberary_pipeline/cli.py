@@ -497,11 +497,12 @@ def gc(dry_run: bool, vectors: bool, as_json: bool) -> None:
 @main.command()
 @click.option("--host", help="Address to listen on.  [VIBERARY_WEB_HOST]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port; 0 takes a free one.  [VIBERARY_WEB_PORT]")
-def serve(host: str | None, port: int | None) -> None:
+@click.option("--workers", type=click.IntRange(1, 256), help="Processes that answer.  [VIBERARY_WEB_WORKERS]")
+def serve(host: str | None, port: int | None, workers: int | None) -> None:
     """Serve the search page."""
     from viberary_pipeline.web.server import serve as serve_page
 
-    serve_page(load_settings(web_host=host, web_port=port))
+    serve_page(load_settings(web_host=host, web_port=port, web_workers=workers))
 
 
 @main.group()

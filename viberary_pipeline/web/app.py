@@ -1,18 +1,23 @@
 """The Flask app: what all routes share. Each concern adds its routes: `pages`, `api`, `operations`, `failures`."""
 
+import time
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 from flask.json.provider import DefaultJSONProvider
 from flask_bootstrap import Bootstrap5
 
 from viberary_pipeline import __version__
+from viberary_pipeline.settings import WebSettings
 from viberary_pipeline.web.api import add_api
 from viberary_pipeline.web.failures import add_error_pages
+from viberary_pipeline.web.limits import add_limits
 from viberary_pipeline.web.operations import add_operations
 from viberary_pipeline.web.pages import add_pages
 from viberary_pipeline.web.presentation import counted, safe_link, shorten
+from viberary_pipeline.web.prometheus import Metrics
+from viberary_pipeline.web.query_log import QueryLog
 from viberary_pipeline.web.service import SearchBackend, Service
 
 MAX_FORM_BYTES = 32 * 2**10
@@ -30,12 +35,16 @@ CONTENT_SECURITY_POLICY = (
 )
 
 
-def create_app(searcher: SearchBackend, *, query_log: Path | None) -> Flask:
+def create_app(
+    searcher: SearchBackend, *, query_log: Path | None, web: WebSettings | None = None, metrics: Metrics | None = None
+) -> Flask:
     """The app over one searcher.
 
     Args:
         searcher: Answers the queries; called from several threads at once.
-        query_log: The file that each search is appended to; None keeps no log.
+        query_log: The file that each search and click is appended to; None keeps no log.
+        web: Limits, and how long the log is kept.
+        metrics: Counters that something else counts with, too.
     """
     app = Flask(__name__)
     app.config.update(
@@ -50,7 +59,17 @@ def create_app(searcher: SearchBackend, *, query_log: Path | None) -> Flask:
     app.jinja_env.filters.update(shorten=shorten, safe_link=safe_link, counted=counted)
     app.jinja_env.globals.update(version=__version__, examples=EXAMPLES)
 
-    service = Service(searcher, query_log=query_log)
+    web = web or WebSettings()
+    log = None
+    if query_log and web.log_days:
+        log = QueryLog(query_log, days=web.log_days, total_bytes=web.log_megabytes * 2**20)
+    service = Service(searcher, query_log=log, metrics=metrics or Metrics())
+
+    @app.before_request
+    def begin() -> None:
+        g.started = time.perf_counter()
+
+    add_limits(app, service, web)
     add_pages(app, service)
     add_api(app, service)
     add_operations(app, service)
@@ -59,6 +78,7 @@ def create_app(searcher: SearchBackend, *, query_log: Path | None) -> Flask:
     @app.after_request
     def finish(response: Response) -> Response:
         route = request.url_rule.rule if request.url_rule else "(none)"
+        service.metrics.request_seconds.labels(route).observe(time.perf_counter() - g.started)
         service.metrics.requests.labels(route, str(response.status_code)).inc()
         if location := response.headers.get("Location"):  # werkzeug's repeats the host that the request names
             parts = urlsplit(location)
