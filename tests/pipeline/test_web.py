@@ -17,17 +17,19 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from viberary_pipeline import __version__
 from viberary_pipeline.errors import EncoderError, SearchError, SettingsError
 from viberary_pipeline.redis_server.probe import open_client
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.searcher import Hit, Readiness, Searcher, SearchResponse
 from viberary_pipeline.settings import load_settings
-from viberary_pipeline.web.app import EXAMPLES, MAX_FORM_BYTES, create_app
+from viberary_pipeline.web.app import EXAMPLES, HEADERS, MAX_FORM_BYTES, create_app
 from viberary_pipeline.web.presentation import counted, safe_link, shorten
 from viberary_pipeline.web.server import address, listen, serve
 from viberary_pipeline.web.service import SearchBackend
 
 QUERY = "cold-blooded revenge"
+OWN_SCRIPT = f'<script type="module" src="/static/suggestions.js?v={__version__}">'
 
 
 @pytest.fixture(scope="module")
@@ -253,7 +255,7 @@ def test_everything_from_outside_is_escaped(client: FlaskClient) -> None:
         client.get("/search", query_string={"query": attack, "k": attack}).text,
         client.get(f"/{attack}").text,
     ):
-        assert "<script" not in page  # the page has none of its own either
+        assert re.findall("<script[^>]*>", page) == [OWN_SCRIPT]
         assert attack not in page
     assert "&#34;&gt;&lt;script&gt;alert(1)&lt;/script&gt;" in page_of(Shelf(hostile))
 
@@ -266,18 +268,30 @@ def test_a_link_that_is_no_web_address_is_not_made_one(link: str) -> None:
 
 
 def test_headers_keep_the_browser_at_home(client: FlaskClient) -> None:
-    for path in ("/", "/search?query=sea", "/search", "/nowhere", "/healthz", "/static/viberary.css"):
+    for path in (
+        "/",
+        "/search?query=sea",
+        "/search",
+        "/nowhere",
+        "/healthz",
+        "/api/suggest?q=a",
+        "/static/viberary.css",
+    ):
         headers = client.get(path).headers
-        assert headers["Content-Security-Policy"].startswith("default-src 'self';")
+        assert headers["Content-Security-Policy"].startswith("default-src 'self'; script-src 'self';")
         assert "unsafe" not in headers["Content-Security-Policy"]
-        assert headers["X-Content-Type-Options"] == "nosniff"
-        assert headers["Referrer-Policy"] == "no-referrer"
+        assert {name: headers[name] for name in HEADERS} == HEADERS
+        assert "Strict-Transport-Security" not in headers
+        assert "Set-Cookie" not in headers
+    assert "geolocation=()" in HEADERS["Permissions-Policy"]
+    secure = client.get("/", base_url="https://localhost").headers
+    assert secure["Strict-Transport-Security"] == "max-age=31536000"
 
 
 def test_what_the_page_loads_is_served_here(client: FlaskClient) -> None:
     page = client.get("/").text
     loaded = re.findall(r'<link rel="stylesheet" href="([^"]+)"', page) + re.findall(r'src="([^"]+)"', page)
-    assert len(loaded) == 2
+    assert len(loaded) == 3
     for path in loaded:
         assert path.startswith("/")
         assert client.get(path).status_code == 200

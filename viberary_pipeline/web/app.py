@@ -30,9 +30,29 @@ EXAMPLES = (
 
 # Bootstrap's own style sheet holds its small drawings as data: images.
 CONTENT_SECURITY_POLICY = (
-    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
+    "default-src 'self'; script-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
 )
+_UNUSED_FEATURES = (
+    "accelerometer autoplay camera display-capture encrypted-media fullscreen geolocation gyroscope magnetometer "
+    "microphone midi payment picture-in-picture publickey-credentials-get screen-wake-lock usb xr-spatial-tracking"
+)
+HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "Cross-Origin-Embedder-Policy": "require-corp",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": ", ".join(f"{feature}=()" for feature in _UNUSED_FEATURES.split()),
+    # The reader's words are in the address: no other site may see them.
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "X-Permitted-Cross-Domain-Policies": "none",
+}
+"""Of every answer: what OWASP's Secure Headers Project asks of a page that needs nothing from elsewhere."""
+
+HTTPS_FOR = "max-age=31536000"
+"""Strict-Transport-Security, where the request came by HTTPS. Other hosts of the domain are not ours to bind."""
 
 
 def create_app(
@@ -84,10 +104,9 @@ def create_app(
             parts = urlsplit(location)
             response.headers["Location"] = urlunsplit(("", "", f"/{parts.path.lstrip('/')}", parts.query, ""))
             response.set_data(b"")
-        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        # The reader's words are in the address: no other site may see them.
-        response.headers["Referrer-Policy"] = "no-referrer"
+        response.headers.update(HEADERS)
+        if request.is_secure:
+            response.headers["Strict-Transport-Security"] = HTTPS_FOR
         response.headers.setdefault("Cache-Control", "no-cache")
         response.vary.add("Accept")
         return response
