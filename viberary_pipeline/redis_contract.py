@@ -87,6 +87,9 @@ keys of names, filters, 2 also genres, other titles, volumes of series, identifi
 NAME_WORDS = "name_words"
 """The field of a build's record that holds the words of its names (`viberary_pipeline.search.spelling`)."""
 
+LUCKY = "lucky"
+"""The field of a build's record that holds work ids worth a random pick, with blanks between them."""
+
 BuildState = Literal["building", "refused", "ready", "live", "previous"]
 
 

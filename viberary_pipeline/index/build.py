@@ -31,6 +31,7 @@ from viberary_pipeline.index.ef_runtime import AIM, ef_runtime_for, needed_ef_ru
 from viberary_pipeline.index.gate import gate_index, require_encoder
 from viberary_pipeline.index.gate_result import GateResult
 from viberary_pipeline.index.gate_rules import GateRules
+from viberary_pipeline.index.lucky import worth_a_pick
 from viberary_pipeline.index.owner import this_process
 from viberary_pipeline.index.preflight import preflight
 from viberary_pipeline.index.progress import Progress
@@ -38,6 +39,7 @@ from viberary_pipeline.index.server import describe_server, vectors_waiting
 from viberary_pipeline.index.suggestions import SuggestionEntries, write_suggestions
 from viberary_pipeline.name_keys import words_of
 from viberary_pipeline.redis_contract import (
+    LUCKY,
     NAME_WORDS,
     NAMES,
     SEARCH_FIELDS,
@@ -278,7 +280,8 @@ def _feed(
         finally:
             for portion in under_way:
                 portion.cancel()
-    client.hset(record_key(record.build), NAME_WORDS, counts.to_text())
+    picks = " ".join(worth_a_pick(source.documents))
+    client.hset(record_key(record.build), mapping={NAME_WORDS: counts.to_text(), LUCKY: picks})
     write_suggestions(client, record.build, suggestions, check_lock)
 
 

@@ -29,6 +29,13 @@ def language_subtag(typed: str) -> str | None:
     return names.get(key_of(text)) or names.get("".join(words)) or (names.get(words[-1]) if len(words) > 1 else None)
 
 
+def language_name(subtag: str) -> str:
+    """The English name of a language of the index: "French" for "fr"; the subtag itself where none is known."""
+    _, names = _subtags()
+    known = next((name for name, of in names.items() if of == subtag and name != "unknown"), "")
+    return known.capitalize() or subtag
+
+
 @cache
 def _subtags() -> tuple[dict[str, str], dict[str, str]]:
     """{code: subtag} and {key of a name: subtag}."""

@@ -203,12 +203,19 @@ def title_command(record: BuildRecord, readings: Readings, where: str) -> Comman
 
 
 def number_command(record: BuildRecord, text: str, key: str, where: str) -> Command:
-    """Works of which an edition has that book_id (`text`: letters and digits), ISBN or ASIN (`identifier_key`).
+    """Works of which an edition has that number (`number_clause`)."""
+    return search_command(
+        record.build, f"{where} {number_clause(record, text, key)}", *_most_reviewed(_MOST_OF_A_TITLE)
+    )
+
+
+def number_clause(record: BuildRecord, text: str, key: str) -> str:
+    """That an edition has that book_id (`text`: letters and digits), ISBN or ASIN (`identifier_key`).
 
     A build of an older version has the book_id of the representative editions alone.
     """
     others = f" | @{IDENTIFIERS}:{{{key}}}" if record.search_fields > 1 else ""
-    return search_command(record.build, f"{where} (@book_id:{{{text}}}{others})", *_most_reviewed(_MOST_OF_A_TITLE))
+    return f"(@book_id:{{{text}}}{others})"
 
 
 def work_command(build: str, work_id: str, where: str) -> Command:

@@ -23,7 +23,6 @@ import numpy.typing as npt
 import redis
 
 from viberary_pipeline.errors import SearchError
-from viberary_pipeline.identifiers import Identifier, identifier_key
 from viberary_pipeline.name_keys import Copies, author_keys, key_of, words_of
 from viberary_pipeline.redis_contract import PAGE_FIELDS, VECTOR, BuildRecord, as_text, document_prefix
 from viberary_pipeline.search.arrangement import (
@@ -34,6 +33,7 @@ from viberary_pipeline.search.arrangement import (
     without_copies,
     writers_of,
 )
+from viberary_pipeline.search.books import book_commands, read_book
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.knn import knn_command, similarity
 from viberary_pipeline.search.lookups import (
@@ -42,7 +42,6 @@ from viberary_pipeline.search.lookups import (
     SecondLookups,
     SecondReplies,
     candidate_of,
-    number_command,
 )
 from viberary_pipeline.search.phrases import about_the_book
 from viberary_pipeline.search.query import ParsedQuery
@@ -223,18 +222,10 @@ def find_like(client: redis.Redis, record: BuildRecord, key: bytes, k: int, *, f
 
 
 def key_of_book(client: redis.Redis, record: BuildRecord, book_id: str) -> bytes | None:
-    """The key of the document of which this is an edition, by its book_id, ISBN or ASIN, or that has this work_id.
-
-    None if there is none. A build of an older version knows the representative editions alone.
-    """
-    number = Identifier.read(book_id)
-    text = number.text if number else book_id
-    if record.search_fields and text.isalnum():
-        command = number_command(record, text, identifier_key(text) or text, "")
-        if rows := read_rows(client.execute_command(*command)):
-            return rows[0].key
-    key = f"{document_prefix(record.build)}{book_id}".encode(errors="replace")
-    return key if client.exists(key) else None
+    """The key of the document that an id means (`book_commands`); None if there is none."""
+    found = ask(client, book_commands(record, book_id, ("book_id",)))
+    row = read_book(**found, record=record, book_id=book_id, names=("book_id",))
+    return row.key if row else None
 
 
 def _nearest(client: redis.Redis, record: BuildRecord, vector: Vector, k: int, *, where: str) -> dict[bytes, float]:

@@ -5,10 +5,9 @@ pointer has moved or the build is gone, the query is tried again on the new buil
 cannot be switched together with the encoder.
 """
 
-import json
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,22 +16,18 @@ import redis
 
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
 from viberary_pipeline.errors import BookNotFound, EncoderError, SearchError, SearchUnavailable, ViberaryError
-from viberary_pipeline.name_keys import KEY_SEPARATOR
 from viberary_pipeline.redis_contract import (
-    CARD,
-    DESCRIPTION,
-    GENRE_TAGS,
-    LANGUAGE,
     SEARCH_FIELDS,
-    UNKNOWN_LANGUAGE,
     BuildRecord,
-    contributors_of,
     index_info,
     index_is_missing,
     read_pointer,
     read_record,
 )
+from viberary_pipeline.search.books import Book, Volume, find_book, find_volumes, find_work
 from viberary_pipeline.search.filters import Filters
+from viberary_pipeline.search.hits import Hit, hit_of
+from viberary_pipeline.search.lucky import Deck, Pick, read_deck, telling_sentence
 from viberary_pipeline.search.query import clean_query
 from viberary_pipeline.search.replies import BuildVanishedError
 from viberary_pipeline.search.retrieval import MOST_RESULTS, Answer, Result, find, find_like, key_of_book
@@ -48,50 +43,6 @@ _Answered = TypeVar("_Answered")
 
 _ATTEMPTS = 3
 _SCORE_DIGITS = 6
-
-_JSON_FIELDS = (
-    *("rank", "score", "book_id", "work_id", "title", "author", "link", "review_count"),
-    *("year", "description", "language", "rating", "ratings_count", "genres"),
-)
-"""What `viberary search --json` says of a book, in its order. New fields join at the end."""
-
-
-@dataclass(frozen=True)
-class Hit:
-    """One result.
-
-    A build of an older version does not tell all of it.
-
-    Attributes:
-        score: The cosine similarity, in [-1, 1].
-        author: All contributors, with their roles in brackets.
-        named: What of it the query names: "title", "author", "number" (an ISBN, an id) or "" for nothing.
-        year_of: Whose the year is: "work", "edition" (the one that is shown), "earliest edition" or "" for unknown.
-        language: BCP 47 primary subtag; None for unknown.
-        rating: Mean over the ratings of all editions, from 1 to 5.
-        review_count, ratings_count: Summed over editions.
-        contributors: Pairs of name and role, "" for main authors, who come first.
-        reviews: Texts of readers.
-    """
-
-    rank: int
-    score: float
-    book_id: str
-    work_id: str
-    title: str
-    author: str
-    link: str
-    review_count: int
-    description: str = ""
-    year: int | None = None
-    named: str = ""
-    year_of: str = ""
-    language: str | None = None
-    rating: float | None = None
-    ratings_count: int = 0
-    genres: tuple[str, ...] = ()
-    contributors: tuple[tuple[str, str], ...] = ()
-    reviews: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,7 +64,7 @@ class SearchResponse:
         return {
             "query": self.query,
             "build": self.build,
-            "results": [{name: getattr(hit, name) for name in _JSON_FIELDS} for hit in self.results],
+            "results": [hit.to_json() for hit in self.results],
             **({"notes": list(self.notes)} if self.notes else {}),
             **({"corrected": self.corrected} if self.corrected else {}),
         }
@@ -121,12 +72,18 @@ class SearchResponse:
 
 @dataclass(frozen=True)
 class Readiness:
-    """Whether queries can be answered from a whole index, and if not, why (for anyone: it names no host)."""
+    """Whether queries can be answered from a whole index, and if not, why (for anyone: it names no host).
+
+    `published`, `encoder` and `source` are those of the build's record (`BuildRecord`).
+    """
 
     ready: bool
     build: str | None
     documents: int
     reason: str
+    published: str = ""
+    encoder: str = ""
+    source: str = ""
 
 
 class Searcher:
@@ -145,6 +102,7 @@ class Searcher:
         self._loaded: tuple[BuildRecord, QueryEncoder] | None = None
         self._encoders: dict[str, QueryEncoder] = {}
         self._words: dict[str, NameWords] = {}
+        self._decks: dict[str, Deck] = {}
         self._loading = threading.Lock()
 
     def search(self, query: str, k: int = 10, filters: Filters | None = None, *, exact: bool = False) -> SearchResponse:
@@ -223,12 +181,7 @@ class Searcher:
             key = key_of_book(self._client, record, book_id)
             answer = find_like(self._client, record, key, _bounded(k), filters=filters or Filters()) if key else None
             if answer is None:
-                raise BookNotFound(
-                    "No such book is in the live build",
-                    expected="a book_id or work_id as `viberary search --json` gives it, or an ISBN",
-                    found=repr(book_id[:40]),
-                    todo="search for the book by its title",
-                )
+                raise _no_such_book(book_id)
             return answer
 
         return self._answer(book_id, ask)
@@ -247,6 +200,53 @@ class Searcher:
 
         record, found = self._of_live(ask)
         return Suggestions(typed, record.build, found)
+
+    def book(self, book_id: str) -> Book:
+        """All that is known of a book, in one round trip.
+
+        Args:
+            book_id: The id of an edition or of a work, an ISBN or an ASIN.
+
+        Raises:
+            BookNotFound: no work of the live build has that id.
+            SearchError, SearchUnavailable: as for `similar`.
+        """
+
+        def ask(record: BuildRecord, _: QueryEncoder, if_live: bool) -> Book:
+            book = find_book(self._client, record, book_id, if_live=if_live)
+            if book is None:
+                raise _no_such_book(book_id)
+            return book
+
+        return self._of_live(ask, last=self._loaded)[1]
+
+    def volumes(self, book: Book) -> tuple[Volume, ...]:
+        """The other volumes of a book's series, by their numbers. Raises as `similar` does."""
+        return self._of_live(lambda record, *_: find_volumes(self._client, record, book))[1]
+
+    def lucky(self) -> Pick:
+        """A book picked at random among those worth it, another one each time.
+
+        Raises:
+            SearchError: the live build has none.
+            SearchUnavailable: nothing is published, or Redis is away.
+        """
+
+        def pick(record: BuildRecord, encoder: QueryEncoder, _: bool) -> Pick:
+            if record.build not in self._decks:  # the one before stays, for a rollback
+                self._decks = {**dict(list(self._decks.items())[-1:]), record.build: read_deck(self._client, record)}
+            work_id = self._decks[record.build].deal()
+            if work_id is None:
+                raise SearchError(
+                    "The live build has no book to pick from",
+                    expected="works with a description, in a build of this version",
+                    found="none",
+                    todo="run `viberary build`",
+                )
+            book, vector = find_work(self._client, record, work_id)
+            return Pick(book, telling_sentence(book.description, vector, encoder.encode))
+
+        return self._of_live(pick)[1]
 
     def _answer(
         self,
@@ -320,7 +320,8 @@ class Searcher:
         if info["indexing"] or info["num_docs"] != record.documents:
             reason = f"the index is loading: {info['num_docs']:,} of {record.documents:,} works"
             return Readiness(False, record.build, info["num_docs"], reason)
-        return Readiness(True, record.build, record.documents, "ready")
+        of_build = (record.published, record.encoder, record.source)
+        return Readiness(True, record.build, record.documents, "ready", *of_build)
 
     def _live(self) -> tuple[BuildRecord, QueryEncoder]:
         """The published build and its encoder, loaded once per build."""
@@ -387,6 +388,15 @@ def encoder_folder(home: Path, record: BuildRecord) -> Path:
     return folders[-1]
 
 
+def _no_such_book(book_id: str) -> BookNotFound:
+    return BookNotFound(
+        "No such book is in the live build",
+        expected="a book_id or work_id as `viberary search --json` gives it, or an ISBN",
+        found=repr(book_id[:40]),
+        todo="search for the book by its title",
+    )
+
+
 def _bounded(k: int) -> int:
     return max(1, min(k, MOST_RESULTS))
 
@@ -395,24 +405,4 @@ def _hits(results: list[Result]) -> tuple[Hit, ...]:
     return tuple(
         replace(hit_of(result.fields), rank=rank, score=round(result.score, _SCORE_DIGITS), named=result.named)
         for rank, result in enumerate(results, start=1)
-    )
-
-
-def hit_of(fields: Mapping[str, str]) -> Hit:
-    """A book from its `PAGE_FIELDS` as Redis holds them; "" where it holds none. Its rank and score are 0."""
-    card, language = json.loads(fields[CARD] or "{}"), fields[LANGUAGE]
-    return Hit(
-        rank=0,
-        score=0.0,
-        **{name: fields[name] for name in ("book_id", "work_id", "title", "author", "link")},
-        review_count=int(fields["review_count"] or 0),
-        description=fields[DESCRIPTION] + card.get("description_rest", ""),
-        year=int(fields["year"]) if fields["year"] else None,
-        year_of=card.get("year_of", ""),
-        language=None if language in ("", UNKNOWN_LANGUAGE) else language,
-        rating=card.get("rating"),
-        ratings_count=card.get("ratings_count", 0),
-        genres=tuple(filter(None, fields[GENRE_TAGS].split(KEY_SEPARATOR))),
-        contributors=tuple(map(tuple, card.get("contributors") or contributors_of(fields["author"]))),
-        reviews=tuple(card.get("reviews", ())),
     )

@@ -60,8 +60,6 @@ class FindDocuments:
         teacher: Whose order is learned too.
     """
 
-    apart = False
-
     def __init__(
         self,
         encoder: TrainableEncoder,
@@ -124,8 +122,6 @@ class ImitateQueries:
         sharpness: What cosine similarities are multiplied by before the softmax.
         order_weight: Of the order's loss beside 1 - cosine.
     """
-
-    apart = True
 
     def __init__(
         self,

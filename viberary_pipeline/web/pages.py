@@ -1,4 +1,4 @@
-"""The start page and the lists of books: results of a search, and books like one.
+"""The start page and the results of a search.
 
 Readers search by GET, so that an address can be shared, bookmarked and reloaded. A POST with the same fields
 gets the same answer directly: it is for programs, which a redirect would only cost a round trip.
@@ -16,12 +16,13 @@ from viberary_pipeline.web.parameters import (
     requested_k,
     typed_filters,
     wants_json,
+    way_back,
 )
 from viberary_pipeline.web.service import Service
 
 
 def add_pages(app: Flask, service: Service) -> None:
-    """The routes `/`, `/search` and `/similar`."""
+    """The routes `/` and `/search`."""
 
     @app.get("/")
     def start() -> ResponseReturnValue:
@@ -43,28 +44,14 @@ def add_pages(app: Flask, service: Service) -> None:
             # What was searched, where more was typed than that.
             query=query if len(query) <= MOST_CHARACTERS else clean_query(query),
             response=response,
-            more=_more_of(response, k),
+            more=more_of(response, k),
             narrowed=typed_filters() if filters else {},
             exact=exact,
-            library=service.library_of(response.build),
-        )
-
-    @app.get("/similar")
-    def similar() -> ResponseReturnValue:
-        book_id, k = request.args.get("book_id", ""), requested_k()
-        response = service.searcher.similar(book_id, k)
-        if wants_json():
-            return jsonify(response.to_json())
-        return render_template(
-            "similar.html",
-            book_id=book_id,
-            title=request.args.get("title", "")[:MOST_CHARACTERS],
-            response=response,
-            more=_more_of(response, k),
+            back=way_back(),
             library=service.library_of(response.build),
         )
 
 
-def _more_of(response: SearchResponse, k: int) -> int | None:
+def more_of(response: SearchResponse, k: int) -> int | None:
     """How many books to offer next, if there may be more."""
     return min(k + DEFAULT_K, MOST_RESULTS) if len(response.results) == k < MOST_RESULTS else None

@@ -1,9 +1,14 @@
 """What is read from a request, and what is refused of it."""
 
+from collections.abc import Mapping
+from contextlib import suppress
+
 from flask import request
 from werkzeug.exceptions import BadRequest
 
+from viberary_pipeline.errors import QueryError
 from viberary_pipeline.search.filters import Filters
+from viberary_pipeline.search.query import clean_query
 from viberary_pipeline.search.searcher import MOST_RESULTS
 
 DEFAULT_K = 10
@@ -21,7 +26,11 @@ def requested_k() -> int:
 
 def requested_filters() -> Filters:
     """What the search is narrowed by. Raises `QueryError` for a value that is none."""
-    typed = typed_filters()
+    return filters_of(typed_filters())
+
+
+def filters_of(typed: Mapping[str, str]) -> Filters:
+    """The filters that `typed_filters` says. Raises `QueryError` for a value that is none."""
     return Filters.of(typed["language"].split(","), typed["min_reviews"], typed["years"])
 
 
@@ -39,6 +48,23 @@ def requested_exact() -> bool:
     if typed not in ("0", "1"):
         raise BadRequest("Whether words are taken exactly as typed (exact) is 0 or 1.")
     return typed == "1"
+
+
+def way_back() -> dict[str, str]:
+    """The search that led to this page, as values of the address of its results; empty if none did.
+
+    Values that narrow nothing, and such as are none of their kind, are left out.
+    """
+    try:
+        search = {"query": clean_query(request.values.get("query", ""))}
+        typed = typed_filters()
+    except (QueryError, BadRequest):
+        return {}
+    for name, value in typed.items():
+        with suppress(QueryError):
+            if filters_of({**dict.fromkeys(typed, ""), name: value}):
+                search[name] = value
+    return search
 
 
 def wants_json() -> bool:

@@ -1,18 +1,19 @@
 """What the routes share: the searcher, with a trace of each search in the metrics and the query log."""
 
 import time
+from pathlib import Path
 from typing import Protocol
 
-from flask import g
-
 from viberary_pipeline.errors import ViberaryError
+from viberary_pipeline.search.books import Book, Volume
 from viberary_pipeline.search.filters import Filters
+from viberary_pipeline.search.lucky import Pick
 from viberary_pipeline.search.searcher import Readiness, SearchResponse
 from viberary_pipeline.search.suggestions import Suggestions
 from viberary_pipeline.web.failures import status_of
 from viberary_pipeline.web.parameters import DEFAULT_K
 from viberary_pipeline.web.prometheus import Metrics
-from viberary_pipeline.web.query_log import QueryLog, new_search_id
+from viberary_pipeline.web.query_log import QueryLog
 
 
 class SearchBackend(Protocol):
@@ -24,7 +25,16 @@ class SearchBackend(Protocol):
         """The `k` best books. Raises `QueryError` for an unusable query, `ViberaryError` if it cannot."""
 
     def similar(self, book_id: str, k: int = DEFAULT_K, filters: Filters | None = None) -> SearchResponse:
-        """The `k` books nearest to one. Raises `QueryError` if there is no such book."""
+        """The `k` books nearest to one. Raises `BookNotFound` if there is no such book."""
+
+    def book(self, book_id: str) -> Book:
+        """All that is known of a book. Raises `BookNotFound` if there is no such book."""
+
+    def volumes(self, book: Book) -> tuple[Volume, ...]:
+        """The other volumes of a book's series."""
+
+    def lucky(self) -> Pick:
+        """A book picked at random."""
 
     def suggest(self, typed: str) -> Suggestions:
         """What the beginning of a query may become. Raises `ViberaryError` if it cannot tell."""
@@ -39,22 +49,17 @@ class Service:
     Attributes:
         searcher: Answers the queries; called from several threads at once.
         metrics: The app's counters.
-        log: The query log, if one is kept.
     """
 
-    def __init__(self, searcher: SearchBackend, *, query_log: QueryLog | None, metrics: Metrics) -> None:
+    def __init__(self, searcher: SearchBackend, *, query_log: Path | None) -> None:
         self.searcher = searcher
-        self.metrics = metrics
-        self.log = query_log
+        self.metrics = Metrics()
+        self._log = QueryLog(query_log) if query_log else None
         self._library: Readiness | None = None
 
     def search(self, query: str, k: int, filters: Filters, *, exact: bool = False) -> SearchResponse:
-        """Search, and leave a trace in the metrics and the query log whatever comes of it.
-
-        `flask.g.search_id` is the number of the search, for the links of its page.
-        """
+        """Search, and leave a trace in the metrics and the query log whatever comes of it."""
         response, status, started = None, 500, time.perf_counter()
-        g.search_id = new_search_id()
         try:
             response = self.searcher.search(query, k, filters, **({"exact": True} if exact else {}))
             status = 200
@@ -64,11 +69,9 @@ class Service:
         finally:
             seconds = time.perf_counter() - started
             self.metrics.search_seconds.observe(seconds)
-            if self.log:
-                self.log.append(
-                    search=g.search_id,
+            if self._log:
+                self._log.append(
                     query=query,
-                    filters=filters.set_fields(),
                     build=response.build if response else None,
                     k=k,
                     milliseconds=seconds * 1000,

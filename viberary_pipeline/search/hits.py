@@ -1,0 +1,84 @@
+"""What pages and programs are told of a book, read from its fields in Redis."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from viberary_pipeline.name_keys import KEY_SEPARATOR
+from viberary_pipeline.redis_contract import (
+    CARD,
+    DESCRIPTION,
+    GENRE_TAGS,
+    LANGUAGE,
+    UNKNOWN_LANGUAGE,
+    contributors_of,
+)
+
+_JSON_FIELDS = (
+    *("rank", "score", "book_id", "work_id", "title", "author", "link", "review_count"),
+    *("year", "description", "language", "rating", "ratings_count", "genres"),
+)
+"""What `viberary search --json` says of a book, in its order. New fields join at the end."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One result.
+
+    A build of an older version does not tell all of it.
+
+    Attributes:
+        score: The cosine similarity, in [-1, 1].
+        author: All contributors, with their roles in brackets.
+        named: What of it the query names: "title", "author", "number" (an ISBN, an id) or "" for nothing.
+        year_of: Whose the year is: "work", "edition" (the one that is shown), "earliest edition" or "" for unknown.
+        language: BCP 47 primary subtag; None for unknown.
+        rating: Mean over the ratings of all editions, from 1 to 5.
+        review_count, ratings_count: Summed over editions.
+        contributors: Pairs of name and role, "" for main authors, who come first.
+        reviews: Texts of readers.
+    """
+
+    rank: int
+    score: float
+    book_id: str
+    work_id: str
+    title: str
+    author: str
+    link: str
+    review_count: int
+    description: str = ""
+    year: int | None = None
+    named: str = ""
+    year_of: str = ""
+    language: str | None = None
+    rating: float | None = None
+    ratings_count: int = 0
+    genres: tuple[str, ...] = ()
+    contributors: tuple[tuple[str, str], ...] = ()
+    reviews: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The book in the object of `viberary search --json`."""
+        return {**{name: getattr(self, name) for name in _JSON_FIELDS}, "genres": list(self.genres)}
+
+
+def hit_of(fields: Mapping[str, str]) -> Hit:
+    """A book from its `PAGE_FIELDS` as Redis holds them; "" where it holds none. Its rank and score are 0."""
+    card, language = json.loads(fields[CARD] or "{}"), fields[LANGUAGE]
+    return Hit(
+        rank=0,
+        score=0.0,
+        **{name: fields[name] for name in ("book_id", "work_id", "title", "author", "link")},
+        review_count=int(fields["review_count"] or 0),
+        description=fields[DESCRIPTION] + card.get("description_rest", ""),
+        year=int(fields["year"]) if fields["year"] else None,
+        year_of=card.get("year_of", ""),
+        language=None if language in ("", UNKNOWN_LANGUAGE) else language,
+        rating=card.get("rating"),
+        ratings_count=card.get("ratings_count", 0),
+        genres=tuple(filter(None, fields[GENRE_TAGS].split(KEY_SEPARATOR))),
+        contributors=tuple(map(tuple, card.get("contributors") or contributors_of(fields["author"]))),
+        reviews=tuple(card.get("reviews", ())),
+    )

@@ -1,0 +1,14 @@
+"""The page that says what this is: how it works, whose the data are, what is logged, which build is live."""
+
+from flask import Flask, render_template
+from flask.typing import ResponseReturnValue
+
+from viberary_pipeline.web.service import Service
+
+
+def add_about(app: Flask, service: Service, *, logs: bool) -> None:
+    """The route `/about`, which says whether searches are logged. It answers while nothing is live, too."""
+
+    @app.get("/about")
+    def about() -> ResponseReturnValue:
+        return render_template("about.html", library=service.searcher.readiness(), logs=logs)
