@@ -302,7 +302,8 @@ def tune(as_json: bool, **options: Any) -> None:
 
 @main.command()
 @click.option("--out", "name", required=True, metavar="NAME", help="What the encoder will be called in this home.")
-@click.option("--base", default="all-MiniLM-L6-v2", show_default=True, help="The small encoder that is trained.")
+@click.option("--base", default="", help="A small encoder that is trained instead of the teacher's outer layers.")
+@click.option("--layers", type=click.IntRange(1), help="Of them that the student keeps.  [half of the teacher's]")
 @click.option("--teacher", required=True, metavar="ENCODER", help="The encoder of the documents.")
 @_training
 def distil(as_json: bool, **options: Any) -> None:
@@ -327,7 +328,7 @@ def _train(
 
     pipeline = Pipeline(load_settings())
     wanted = TuneOptions(
-        **{**options, "base": options["base"] or pipeline.settings.encoder},
+        **{**options, "base": options["base"] or ("" if command == "distil" else pipeline.settings.encoder)},
         requests=tuple(zip(files["queries"], files["qrels"], strict=True)),
         judged=tuple(zip(files["judge_queries"], files["judge_qrels"], strict=True)),
         most_tokens=pipeline.recipe.max_tokens,
@@ -496,11 +497,12 @@ def gc(dry_run: bool, vectors: bool, as_json: bool) -> None:
 @main.command()
 @click.option("--host", help="Address to listen on.  [VIBERARY_WEB_HOST]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port; 0 takes a free one.  [VIBERARY_WEB_PORT]")
-def serve(host: str | None, port: int | None) -> None:
+@click.option("--workers", type=click.IntRange(1, 256), help="Processes that answer.  [VIBERARY_WEB_WORKERS]")
+def serve(host: str | None, port: int | None, workers: int | None) -> None:
     """Serve the search page."""
     from viberary_pipeline.web.server import serve as serve_page
 
-    serve_page(load_settings(web_host=host, web_port=port))
+    serve_page(load_settings(web_host=host, web_port=port, web_workers=workers))
 
 
 @main.group()

@@ -7,6 +7,7 @@ place in an array job (`embedding/`), where caches lie (`redis_server/openssl.py
 `HF_*`).
 """
 
+import contextlib
 import dataclasses
 import difflib
 import logging
@@ -109,6 +110,53 @@ class WebSettings:
 
     host: str = Field(default="127.0.0.1", description="The address to listen on.")
     port: int = Field(default=8000, ge=0, le=65535, description="The port; 0 takes a free one.")
+    workers: int = Field(
+        default=1,
+        ge=1,
+        le=256,
+        description="Processes that answer; more than one share the port, under gunicorn.",
+    )
+    queue: int = Field(
+        default=64, ge=1, le=10_000, description="Requests that may wait in each process; more are refused with 503."
+    )
+    cache: int = Field(
+        default=5_000, ge=0, le=10_000_000, description="Books that each process keeps of answers given; 0 keeps none."
+    )
+    rate: str = Field(
+        default="", description="Requests that one client may make, such as `60/minute`; more are refused with 429."
+    )
+    rate_storage: str = Field(
+        default="memory://",
+        description="Where requests are counted: in each process, or in a Redis that all share (`redis://host:port`).",
+    )
+    proxies: int = Field(
+        default=0,
+        ge=0,
+        le=10,
+        description="Proxies of yours before the page: the client's address is taken from that place, from the right, "
+        "in `X-Forwarded-For`.",
+    )
+    log_days: int = Field(
+        default=90, ge=0, le=36_500, description="Days that the query log is kept; 0 keeps no query log."
+    )
+    log_megabytes: int = Field(default=512, ge=1, description="Size of the query log beyond which its oldest goes.")
+    popular_days: int = Field(
+        default=3, ge=1, description="Different days on which a query must be searched before `/popular` shows it."
+    )
+    popular_searches: int = Field(
+        default=5, ge=1, description="Searches that a query, or its clicks, need before they show or train anything."
+    )
+
+    @field_validator("rate")
+    @classmethod
+    def _rate_is_one(cls, value: str) -> str:
+        if value:
+            with contextlib.suppress(ImportError):  # a machine that only builds has no `limits`
+                from limits import parse_many
+
+                if not all(limit.amount for limit in parse_many(value)):
+                    raise ValueError("a rate of 0 would refuse everybody")
+        return value
 
 
 class Settings(BaseSettings):

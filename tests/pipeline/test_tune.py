@@ -18,7 +18,9 @@ from tuning_home import WORKS, tuning_home, write_requests
 
 from viberary_pipeline.definitions import build_definitions
 from viberary_pipeline.encoders import resolve
-from viberary_pipeline.encoders.home import encoders_of
+from viberary_pipeline.encoders.files import model_folder
+from viberary_pipeline.encoders.home import encoders_of, registered_spec
+from viberary_pipeline.encoders.shortened import number_of_layers
 from viberary_pipeline.encoders.space import query_encoder_for
 from viberary_pipeline.errors import EncoderError
 from viberary_pipeline.settings import load_settings
@@ -177,6 +179,21 @@ def test_a_student_enters_the_space_of_its_teacher(cli, tiny, tmp_path):
     )
     student = query_encoder_for(teacher, "student", cli.home)
     assert (student.spec.space, student.space, student.spec.dimensions) == ("teacher", teacher.fingerprint, DIMENSIONS)
+
+
+def test_a_student_keeps_half_of_its_teachers_layers_unless_another_is_named(cli, tiny, tmp_path):
+    teacher = register_tuned(cli.home, resolve(tiny), "teacher", size=0.05)
+    asked = ("distil", "--out", "student", "--teacher", "teacher", *write_requests(tmp_path), "--json")
+    done = cli(*asked, "--epochs", "1")
+    assert done.returncode in (0, 3), done.stderr
+    result = result_of(done)
+    assert (result["base"], result["space"], result["recipe"]["kept"]) == ("teacher", "teacher", [0])
+    assert result["recipe"]["projection"] == 0
+    assert number_of_layers(model_folder(registered_spec(cli.home / "encoders" / "student"))) == 1
+    assert result["fingerprint"] != teacher.fingerprint
+    refused = cli(*asked, "--layers", "3")
+    assert refused.returncode == 1
+    assert "An encoder cannot keep so many of its layers" in refused.stderr
 
 
 def test_a_student_that_falls_short_of_its_teacher_is_refused(cli, tiny, tmp_path):

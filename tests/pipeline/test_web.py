@@ -17,18 +17,19 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from viberary_pipeline import __version__
 from viberary_pipeline.errors import EncoderError, SearchError, SettingsError
 from viberary_pipeline.redis_server.probe import open_client
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.searcher import Hit, Readiness, Searcher, SearchResponse
 from viberary_pipeline.settings import load_settings
-from viberary_pipeline.web.app import EXAMPLES, MAX_FORM_BYTES, create_app
+from viberary_pipeline.web.app import EXAMPLES, HEADERS, MAX_FORM_BYTES, create_app
 from viberary_pipeline.web.presentation import counted, safe_link, shorten
-from viberary_pipeline.web.query_log import QueryLog
 from viberary_pipeline.web.server import address, listen, serve
 from viberary_pipeline.web.service import SearchBackend
 
 QUERY = "cold-blooded revenge"
+OWN_SCRIPT = f'<script type="module" src="/static/suggestions.js?v={__version__}">'
 
 
 @pytest.fixture(scope="module")
@@ -258,7 +259,7 @@ def test_everything_from_outside_is_escaped(client: FlaskClient) -> None:
         client.get("/search", query_string={"query": attack, "k": attack}).text,
         client.get(f"/{attack}").text,
     ):
-        assert "<script" not in page  # the page has none of its own either
+        assert re.findall("<script[^>]*>", page) == [OWN_SCRIPT]
         assert attack not in page
     assert "&#34;&gt;&lt;script&gt;alert(1)&lt;/script&gt;" in page_of(Shelf(hostile))
 
@@ -270,18 +271,30 @@ def test_a_link_that_is_no_web_address_is_not_made_one(link: str) -> None:
 
 
 def test_headers_keep_the_browser_at_home(client: FlaskClient) -> None:
-    for path in ("/", "/search?query=sea", "/search", "/nowhere", "/healthz", "/static/viberary.css"):
+    for path in (
+        "/",
+        "/search?query=sea",
+        "/search",
+        "/nowhere",
+        "/healthz",
+        "/api/suggest?q=a",
+        "/static/viberary.css",
+    ):
         headers = client.get(path).headers
-        assert headers["Content-Security-Policy"].startswith("default-src 'self';")
+        assert headers["Content-Security-Policy"].startswith("default-src 'self'; script-src 'self';")
         assert "unsafe" not in headers["Content-Security-Policy"]
-        assert headers["X-Content-Type-Options"] == "nosniff"
-        assert headers["Referrer-Policy"] == "no-referrer"
+        assert {name: headers[name] for name in HEADERS} == HEADERS
+        assert "Strict-Transport-Security" not in headers
+        assert "Set-Cookie" not in headers
+    assert "geolocation=()" in HEADERS["Permissions-Policy"]
+    secure = client.get("/", base_url="https://localhost").headers
+    assert secure["Strict-Transport-Security"] == "max-age=31536000"
 
 
 def test_what_the_page_loads_is_served_here(client: FlaskClient) -> None:
     page = client.get("/").text
     loaded = re.findall(r'<link rel="stylesheet" href="([^"]+)"', page) + re.findall(r'src="([^"]+)"', page)
-    assert len(loaded) == 2
+    assert len(loaded) == 3
     for path in loaded:
         assert path.startswith("/")
         assert client.get(path).status_code == 200
@@ -447,7 +460,8 @@ def test_each_search_is_logged_once_without_addresses(client: FlaskClient, log: 
     client.get("/search?query=x&k=0")  # refused before it is a search
     client.get("/")
     first, second = read_log(log)
-    assert first.keys() == {"time", "query", "build", "k", "milliseconds", "work_ids", "status"}
+    searched = {"time", "event", "search", "query", "filters", "build", "k", "milliseconds", "work_ids", "status"}
+    assert first.keys() == searched
     found = searcher.search(query, 3)
     assert (first["query"], first["build"], first["k"], first["status"]) == (query, found.build, 3, 200)
     assert first["work_ids"] == [hit.work_id for hit in found.results]
@@ -479,43 +493,6 @@ def test_no_error_page_echoes_a_very_long_text(client: FlaskClient, path: str) -
         assert len(answer.text) < 12_000
         as_json = client.get(path, query_string={"book_id": long, **values, "format": "json"})
         assert len(as_json.text) < 500
-
-
-def test_the_log_is_for_its_owner_alone(tmp_path: Path) -> None:
-    path = tmp_path / "logs" / "queries.jsonl"
-    log = QueryLog(path, max_bytes=1000)
-    for _ in range(20):
-        log.append(query="private", build="b1", k=10, milliseconds=1.0, work_ids=[], status=200)
-    assert path.parent.stat().st_mode & 0o777 == 0o700
-    assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
-    assert len(list(path.parent.iterdir())) > 1
-    path.chmod(0o644)  # as an older version left it
-    QueryLog(path).append(query="private", build="b1", k=10, milliseconds=1.0, work_ids=[], status=200)
-    assert path.stat().st_mode & 0o777 == 0o600
-
-
-def test_the_log_keeps_every_line_of_many_threads(tmp_path: Path) -> None:
-    path = tmp_path / "queries.jsonl"
-    log = QueryLog(path)
-
-    def append(number: int) -> None:
-        log.append(query=f"{number} " * 300, build="b1", k=10, milliseconds=1.0, work_ids=["1"], status=200)
-
-    with ThreadPoolExecutor(8) as threads:
-        list(threads.map(append, range(800)))
-    assert sorted(int(entry["query"].split()[0]) for entry in read_log(path)) == list(range(800))
-
-
-def test_the_log_rotates_by_size(tmp_path: Path) -> None:
-    path = tmp_path / "queries.jsonl"
-    log = QueryLog(path, max_bytes=1000, keep=2)
-    for number in range(40):
-        log.append(query=f"query {number}", build="b1", k=10, milliseconds=1.0, work_ids=[], status=200)
-    files = [tmp_path / f"queries.jsonl{ending}" for ending in (".2", ".1", "")]
-    assert sorted(tmp_path.iterdir()) == sorted(files)
-    assert all(0 < file.stat().st_size <= 1000 for file in files)
-    kept = [entry["query"] for file in files for entry in read_log(file)]
-    assert kept == [f"query {number}" for number in range(40 - len(kept), 40)]
 
 
 def test_a_log_that_cannot_be_written_breaks_no_search(

@@ -19,7 +19,8 @@ from waitress import wasyncore
 
 from viberary_pipeline import redis_server
 from viberary_pipeline.web import server as module
-from viberary_pipeline.web.server import Server, listen
+from viberary_pipeline.web.limits import BUSY
+from viberary_pipeline.web.server import THREADS, Server, address, listen
 
 PROGRAM = "from viberary_pipeline import settings as s; from viberary_pipeline.web.server import serve; "
 
@@ -60,6 +61,13 @@ def seconds_of(url, status=200):
         answered = error.code
     assert answered == status
     return time.monotonic() - started
+
+
+def wait_until(holds):
+    last = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < last
+        time.sleep(0.01)
 
 
 @contextlib.contextmanager
@@ -175,3 +183,87 @@ def test_where_all_places_are_taken_the_longest_waiting_is_closed(stepped):
             turn(2)
             assert opened[0].recv(100).startswith(b"HTTP/1.1 200")
         assert [is_closed(connection) for connection in opened[1:]] == [True, True, False, False]
+
+
+class Held:
+    """An app whose searches wait until they are let go, and which refuses what the server has marked."""
+
+    def __init__(self):
+        self.go, self.under_way = threading.Event(), threading.Semaphore(0)
+
+    def __call__(self, environ, start):
+        refused = f"HTTP_{BUSY}" in environ
+        if not refused and environ["PATH_INFO"] == "/search":
+            self.under_way.release()
+            self.go.wait(20)
+        start("503 Busy" if refused else "200 OK", [("Content-Length", "0")])
+        return [b""]
+
+
+@contextlib.contextmanager
+def held_up(queue):
+    """The address of a server all of whose threads are busy and whose queue is full; the app; what they answer."""
+    app, stop = Held(), threading.Event()
+    with listen("127.0.0.1", 0) as listener, ThreadPoolExecutor(THREADS + queue) as readers:
+        url = address(listener)
+        server = Server(app, listener, queue=queue)
+        thread = threading.Thread(target=server.serve_until, args=(stop.is_set,))
+        thread.start()
+        try:
+            answers = [readers.submit(status_of, f"{url}search") for _ in range(THREADS)]
+            assert all(app.under_way.acquire(timeout=10) for _ in answers)
+            answers += [readers.submit(status_of, f"{url}search") for _ in range(queue)]
+            wait_until(lambda: len(server.task_dispatcher._searches.queue) == queue)
+            yield url, app, answers
+        finally:
+            app.go.set()
+            stop.set()
+            thread.join()
+
+
+def status_of(url):
+    try:
+        return urllib.request.urlopen(url, timeout=30).status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_beyond_its_queue_the_server_refuses_at_once_and_answers_the_rest():
+    with held_up(queue=3) as (url, app, answers):
+        assert [status_of(f"{url}search") for _ in range(20)] == [503] * 20
+        assert status_of(f"{url}healthz") == 200
+        app.go.set()
+        assert [answer.result() for answer in answers] == [200] * len(answers)
+        assert status_of(f"{url}search") == 200
+
+
+def test_who_waited_too_long_for_a_thread_is_refused(monkeypatch):
+    monkeypatch.setattr(module, "QUEUE_SECONDS", 0.3)
+    with held_up(queue=3) as (url, app, answers):
+        time.sleep(0.4)
+        app.go.set()
+        assert [answer.result() for answer in answers] == [200] * THREADS + [503] * 3
+        assert status_of(f"{url}search") == 200
+
+
+def test_a_server_that_is_stopped_answers_what_has_arrived_and_says_that_it_ends():
+    stop, app = threading.Event(), Held()
+    with listen("127.0.0.1", 0) as listener:
+        where = listener.getsockname()
+        thread = threading.Thread(target=Server(app, listener).serve_until, args=(stop.is_set,))
+        thread.start()
+        with socket.create_connection(where) as under_way, socket.create_connection(where) as idle:
+            idle.send(b"GET / HTTP/1.1\r\n\r\n")
+            assert b"close" not in idle.recv(1000).lower()
+            under_way.send(b"GET /search HTTP/1.1\r\n\r\n")
+            assert app.under_way.acquire(timeout=10)
+            stop.set()
+            wait_until(lambda: listener.fileno() == -1)
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(where)
+            idle.send(b"GET / HTTP/1.1\r\n\r\n")
+            assert b"Connection: close" in idle.recv(1000)
+            app.go.set()
+            assert under_way.recv(1000).startswith(b"HTTP/1.1 200 OK")
+            thread.join(10)
+            assert not thread.is_alive()

@@ -98,6 +98,36 @@ def test_a_merged_model_embeds_and_exports_as_one_model(base, adapter, tmp_path)
     assert np.abs(own - expected).max() > 1e-2  # the adapter did count
 
 
+def test_a_base_may_be_merged_with_some_of_its_layers_alone(base, tmp_path):
+    given = {name.replace("layer.1", "layer.0"): tensor for name, tensor in tensors(base).items() if "layer.1" in name}
+    path = tmp_path / "shortened.safetensors"
+    save_adapter(path, given, base=base, scale=SCALE, kept=(1,))
+    assert read_adapter(path).kept == (1,)
+    found = resolved(spec_of(base, path))
+    merged, whole = load_file(found.folder / "model.safetensors"), load_file(base.folder / "model.safetensors")
+    (changed,) = read_adapter(path).changed
+    for name, tensor in merged.items():
+        expected = whole[name.replace("layer.0.", "layer.1.")].astype(np.float64)
+        if name == f"{changed}.weight":
+            up, down = (given[f"{changed}.{half}"].astype(np.float64) for half in ("up", "down"))
+            expected = expected + SCALE * up @ down
+        np.testing.assert_allclose(tensor, expected, atol=1e-6)
+    assert set(whole) - set(merged) == {name for name in whole if "layer.1." in name}
+    model = load_sentence_transformer(found.spec, found.folder)
+    onnx_export.export_query_encoder(found, tmp_path / "out")
+    np.testing.assert_allclose(QueryEncoder(tmp_path / "out").encode(TEXTS), model.encode(TEXTS), atol=1e-5)
+
+
+@pytest.mark.parametrize(("kept", "found"), [((2,), "2"), ((0, -1), "0, -1")])
+def test_layers_that_a_base_does_not_have_are_refused(base, tmp_path, kept, found):
+    path = tmp_path / "adapter.safetensors"
+    given = {"projection.weight": tensors(base, projected=True)["projection.weight"]}
+    save_adapter(path, given, base=base, scale=1, kept=kept)
+    with pytest.raises(EncoderError, match="no such layers") as caught:
+        model_folder(spec_of(base, path, dimensions=PROJECTED))
+    assert (caught.value.expected, caught.value.found) == ("some of 2, counted from 0", found)
+
+
 @pytest.mark.parametrize("normalize", [True, False])
 def test_a_projection_follows_the_pooling(normalize, tmp_path):
     base = resolve(str(make_tiny_model(tmp_path / "base", normalize=normalize)))
@@ -216,7 +246,7 @@ def test_an_adapter_is_read_as_it_was_saved(base, adapter):
 
     found = read_adapter(adapter)
     assert (found.base, found.base_sha256, found.scale) == ("tiny", weights_sha256(base.folder), SCALE)
-    assert found.layers == sorted(LAYERS)
+    assert found.changed == sorted(LAYERS)
     assert {name: values.tolist() for name, values in found.tensors.items()} == {
         name: values.tolist() for name, values in tensors(base).items()
     }

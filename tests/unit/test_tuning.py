@@ -11,8 +11,8 @@ from tiny_model import DIMENSIONS, WORDS, make_tiny_model
 
 from viberary_pipeline.encoders import ResolvedEncoder, resolve
 from viberary_pipeline.errors import ArtifactError
-from viberary_pipeline.tuning.fit import FitSettings, _backward
-from viberary_pipeline.tuning.objectives import Example, FindDocuments, Teacher, first_projection
+from viberary_pipeline.tuning.fit import FitSettings, _backward, _backward_apart
+from viberary_pipeline.tuning.objectives import Example, FindDocuments, ImitateQueries, Teacher, first_projection
 from viberary_pipeline.tuning.recipe import Recipe
 from viberary_pipeline.tuning.training import (
     ADAPTER,
@@ -57,11 +57,28 @@ def test_gradients_in_parts_are_those_of_the_whole_batch(tmp_path, with_teacher,
     whole.backward()
     expected = {name: value.grad.clone() for name, value in encoder.trained().items()}
     encoder.zero_grad()
-    assert _backward(encoder, texts, loss_of, 5) == pytest.approx(float(whole), abs=1e-5)
+    loss = _backward(encoder, objective, range(len(QUERIES)), random.Random(1), 5)
+    assert loss == pytest.approx(float(whole), abs=1e-5)
     assert len(expected) > 10
     for name, value in encoder.trained().items():
         assert expected[name].abs().max() > 0, name
         torch.testing.assert_close(value.grad, expected[name], rtol=0, atol=1e-5)
+
+
+def test_gradients_of_a_loss_apart_are_those_of_the_whole_batch(tmp_path):
+    encoder = trainable(resolve(str(make_tiny_model(tmp_path / "tiny"))), Recipe(rank=3, projection=8), "cpu")
+    theirs = teacher()
+    objective = ImitateQueries(encoder, QUERIES, theirs.queries, theirs.documents)
+    rows = range(len(QUERIES))
+    gradients, losses = [], []
+    for backward, part in ((_backward, 5), (_backward_apart, 5), (_backward_apart, 3)):
+        encoder.zero_grad()
+        losses.append(backward(encoder, objective, rows, random.Random(1), part))
+        gradients.append({name: value.grad.clone() for name, value in encoder.trained().items()})
+    assert losses == pytest.approx([losses[0]] * 3, abs=1e-5)
+    for other in gradients[1:]:
+        torch.testing.assert_close(other, gradients[0], rtol=0, atol=1e-5)
+    assert max(float(gradient.abs().max()) for gradient in gradients[0].values()) > 1e-3
 
 
 def write(folder: Path, base: ResolvedEncoder, *, identity: str = "one", seed: int = 0) -> Path:

@@ -108,6 +108,17 @@ def test_a_student_learns_requests_first_and_every_kind_of_query():
     assert short_queries([work()], ["a", "b", "c"], 2) == ["a", "b"]
 
 
+def test_a_student_learns_sentences_of_requests_and_a_few_shelves_of_a_work():
+    request = "I read it as a child. There was a lighthouse."
+    queries = short_queries([work(shelves=("slow-burn", "sea", "grief"))], [request], 60)
+    assert {request, "I read it as a child.", "There was a lighthouse."} <= set(queries)
+    words = {"slow burn", "sea", "grief"}
+    of_shelves = [query for query in queries if any(query.startswith(word) for word in words)]
+    assert of_shelves
+    for query in of_shelves:
+        assert 2 <= sum(word in query for word in words) <= 3
+
+
 def test_the_split_is_the_same_on_every_machine():
     assert [number for number in range(60) if held_out(str(number))] == [18]
 

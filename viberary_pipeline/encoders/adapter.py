@@ -2,10 +2,11 @@
 
 Format (safetensors; all tensors float16)::
 
-    NAME.down            (rank, in)      NAME is a linear layer of the base's transformer, as in its state dict:
+    NAME.down            (rank, in)      NAME is a linear layer of the merged transformer, as in its state dict:
     NAME.up              (out, rank)     encoder.layer.0.attention.self.query, ...
     projection.weight    (d_out, d_in)   optional: a linear layer without bias after the pooling, before Normalize
-    metadata             base (name), base_sha256 (of its weights), scale; further entries are free
+    metadata             base (name), base_sha256 (of its weights), scale; layers: those of the base that are kept,
+                         such as 0,1,10,11 (absent: all); further entries are free
 
 The merged weight of a layer is W + scale * up @ down (LoRA: Hu et al., 2021, arXiv:2106.09685). A base and an adapter
 become an ordinary sentence-transformers folder, once, in the cache of models (`encoders.model_cache`); what embeds,
@@ -28,6 +29,7 @@ from numpy.typing import NDArray
 from viberary_pipeline.artifacts import digest, file_sha256
 from viberary_pipeline.encoders.layout import MODULES, model_files, read_layout, state_dict_header
 from viberary_pipeline.encoders.model_cache import cached_model
+from viberary_pipeline.encoders.shortened import Layers, kept_shapes, write_shortened
 from viberary_pipeline.errors import EncoderError
 from viberary_pipeline.storage import replacing
 
@@ -47,16 +49,18 @@ _DENSE = {
 
 @dataclass(frozen=True)
 class Adapter:
-    """An adapter, read: what it was trained on, and its tensors by name (float16)."""
+    """An adapter, read: what it was trained on, its tensors by name (float16), the layers of the base that are kept
+    (none named: all)."""
 
     path: Path
     base: str
     base_sha256: str
     scale: float
     tensors: Mapping[str, NDArray[np.float16]]
+    kept: Layers = ()
 
     @property
-    def layers(self) -> list[str]:
+    def changed(self) -> list[str]:
         """The linear layers that it changes."""
         return sorted(name.removesuffix(DOWN) for name in self.tensors if name.endswith(DOWN))
 
@@ -67,6 +71,7 @@ def save_adapter(
     *,
     base: "ResolvedEncoder",
     scale: float,
+    kept: Layers = (),
     metadata: Mapping[str, str] | None = None,
 ) -> None:
     """Write an adapter of `base`, whole or not at all.
@@ -76,6 +81,7 @@ def save_adapter(
         tensors: By the format's names; arrays or torch tensors of any float type, stored as float16.
         base: The encoder that it was trained on.
         scale: What the products are multiplied by.
+        kept: The layers of the base's transformer that are kept; none named: all.
         metadata: Further entries, such as the recipe.
 
     Raises:
@@ -86,7 +92,9 @@ def save_adapter(
     with np.errstate(over="ignore"):  # what does not fit becomes infinite, which is refused below
         arrays = {name: np.ascontiguousarray(_array(value), np.float16) for name, value in tensors.items()}
     stated = {"base": base.spec.name, "base_sha256": weights_sha256(base.folder), "scale": repr(float(scale))}
-    adapter = Adapter(path, stated["base"], stated["base_sha256"], float(scale), arrays)
+    if kept:
+        stated["layers"] = ",".join(map(str, kept))
+    adapter = Adapter(path, stated["base"], stated["base_sha256"], float(scale), arrays, tuple(kept))
     _check(adapter)
     _check_against(adapter, base.spec.name, base.folder)
     with replacing(path) as temporary:
@@ -110,6 +118,7 @@ def read_adapter(path: Path) -> Adapter:
                 metadata["base_sha256"],
                 float(metadata["scale"]),
                 {name: file.get_tensor(name) for name in file.keys()},  # noqa: SIM118  # no mapping
+                tuple(map(int, filter(None, metadata.get("layers", "").split(",")))),
             )
     except KeyError as error:
         raise _unusable(path, f"no {error.args[0]} in its metadata") from error
@@ -170,7 +179,7 @@ def _check(adapter: Adapter) -> None:
             problems.append(f"{name} is not finite")
         elif name != PROJECTION and (kind not in (DOWN, UP) or stem + (UP if kind == DOWN else DOWN) not in tensors):
             problems.append(f"{name} without its other half")
-    for layer in adapter.layers:
+    for layer in adapter.changed:
         down, up = tensors[layer + DOWN], tensors.get(layer + UP)
         if up is not None and up.ndim == down.ndim == 2 and up.shape[1] != down.shape[0]:
             problems.append(f"{layer} has the ranks {down.shape[0]} and {up.shape[1]}")
@@ -190,9 +199,9 @@ def _check_against(adapter: Adapter, base_name: str, base_folder: Path) -> None:
             todo="name the base that it was trained on, fetch that base again, or train a new adapter",
         )
     layout = read_layout(base_folder)
-    shapes = {name: shape for path in layout.weights for name, _, shape, _ in state_dict_header(path)}
+    shapes = kept_shapes(layout, adapter.kept)
     problems = []
-    for layer in adapter.layers:
+    for layer in adapter.changed:
         shape = (adapter.tensors[layer + UP].shape[0], adapter.tensors[layer + DOWN].shape[1])
         if shapes.get(f"{layer}.weight") != shape:
             problems.append(f"{layer} is {shapes.get(f'{layer}.weight', 'absent')} in the base, {shape} here")
@@ -206,11 +215,14 @@ def _check_against(adapter: Adapter, base_name: str, base_folder: Path) -> None:
 
 def _merge(adapter: Adapter, base_folder: Path, out: Path) -> None:
     """Write the merged model into the empty folder `out`."""
-    for path in model_files(base_folder):
-        target = out / path.relative_to(base_folder)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
-    layers = set(adapter.layers)
+    if adapter.kept:
+        write_shortened(base_folder, adapter.kept, out)
+    else:
+        for path in model_files(base_folder):
+            target = out / path.relative_to(base_folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+    layers = set(adapter.changed)
     for path in read_layout(out).weights:
         for name, dtype, shape, offset in state_dict_header(path):
             layer = name.removesuffix(".weight")

@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, fields
+from typing import Any, Self
 
 from viberary_pipeline.errors import QueryError
 from viberary_pipeline.search.language_names import language_subtag
@@ -65,6 +65,10 @@ class Filters:
     def __bool__(self) -> bool:
         """Whether anything is narrowed."""
         return self != Filters()
+
+    def set_fields(self) -> dict[str, Any]:
+        """What is narrowed, by the names of the fields."""
+        return {field.name: value for field in fields(self) if (value := getattr(self, field.name)) != field.default}
 
     def to_query(self) -> str:
         """The filter in RediSearch's query language; "" if there is none."""

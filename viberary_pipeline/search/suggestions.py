@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 import redis
 
-from viberary_pipeline.name_keys import key_of, shown_title, words_of
+from viberary_pipeline.name_keys import authors_of, key_of, shown_title, words_of
 from viberary_pipeline.redis_contract import as_text, document_prefix, suggestions_key
 from viberary_pipeline.search.round_trips import ask
 from viberary_pipeline.search.spelling import NameWords
@@ -47,7 +47,7 @@ _MOST_CORRECTIONS = 8
 
 @dataclass(frozen=True)
 class Suggestion:
-    """One suggestion; a title has the book's id and its author."""
+    """One suggestion; a title has the book's id and its first author."""
 
     text: str
     kind: Kind
@@ -156,9 +156,8 @@ def _shown(client: redis.Redis, build: str, ids: Sequence[bytes]) -> tuple[Sugge
             if isinstance(pages[text], Exception) or pages[text][0] is None:
                 continue  # the build is being removed
             title, author, book_id = map(as_text, pages[text])
-            suggestion = Suggestion(shown_title(title), kind, book_id, author)
+            suggestion = Suggestion(shown_title(title), kind, book_id, next(iter(authors_of(author)), ""))
         else:
             suggestion = Suggestion(text, kind)
-        first_author = suggestion.author.split(",", 1)[0]
-        shown.setdefault((kind, key_of(suggestion.text), key_of(first_author)), suggestion)
+        shown.setdefault((kind, key_of(suggestion.text), key_of(suggestion.author)), suggestion)
     return tuple(shown.values())

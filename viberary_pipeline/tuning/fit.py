@@ -21,7 +21,9 @@ from viberary_pipeline.tuning.trainable import Tokens, TrainableEncoder
 
 
 class Objective(Protocol):
-    """What is trained for."""
+    """What is trained for. `apart`: its loss is a mean over examples, none of which looks at another."""
+
+    apart: bool
 
     def __len__(self) -> int:
         """How many examples there are."""
@@ -66,9 +68,10 @@ def fit(
         rows = order[at * settings.batch : (at + 1) * settings.batch]
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * _rate(step, steps, settings.warm_up)
-        texts, loss_of = objective.texts(rows, random.Random(f"{settings.seed}/step/{step}"))
         optimizer.zero_grad(set_to_none=True)
-        loss = _backward(encoder, texts, loss_of, settings.part)
+        rng = random.Random(f"{settings.seed}/step/{step}")
+        backward = _backward_apart if objective.apart else _backward
+        loss = backward(encoder, objective, rows, rng, settings.part)
         torch.nn.utils.clip_grad_norm_(trained.values(), 1.0)
         optimizer.step()
         seen += len(rows)
@@ -81,10 +84,27 @@ def fit(
         checkpoint.unlink(missing_ok=True)
 
 
+def _backward_apart(
+    encoder: TrainableEncoder, objective: Objective, rows: Sequence[int], rng: random.Random, part: int
+) -> float:
+    """As `_backward`; each part has its own loss, so nothing is embedded twice."""
+    texts, _ = objective.texts(rows, rng)
+    total = 0.0
+    for numbers in encoder.in_parts(texts, part):
+        some, loss_of = objective.texts([rows[number] for number in numbers], rng)
+        with parametrize.cached():
+            vectors = encoder(some)
+        loss = loss_of(vectors) * (len(numbers) / len(rows))
+        loss.backward()
+        total += float(loss.detach())
+    return total
+
+
 def _backward(
-    encoder: TrainableEncoder, texts: Sequence[Tokens], loss_of: Callable[[Tensor], Tensor], part: int
+    encoder: TrainableEncoder, objective: Objective, rows: Sequence[int], rng: random.Random, part: int
 ) -> float:
     """Add the gradients of a batch's loss to the trained parameters; returns the loss."""
+    texts, loss_of = objective.texts(rows, rng)
     parts = encoder.in_parts(texts, part)
     with torch.no_grad(), parametrize.cached():
         pieces = [encoder([texts[row] for row in rows]) for rows in parts]

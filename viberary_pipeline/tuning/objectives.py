@@ -60,6 +60,8 @@ class FindDocuments:
         teacher: Whose order is learned too.
     """
 
+    apart = False
+
     def __init__(
         self,
         encoder: TrainableEncoder,
@@ -122,6 +124,8 @@ class ImitateQueries:
         sharpness: What cosine similarities are multiplied by before the softmax.
         order_weight: Of the order's loss beside 1 - cosine.
     """
+
+    apart = True
 
     def __init__(
         self,

@@ -91,20 +91,23 @@ def sampled(pairs: Sequence[Pair], most: int = MOST_PAIRS, *, seed: int = 0) -> 
 
 
 def short_queries(works: Sequence[Work], requests: Sequence[str], most: int, *, seed: int = 0) -> list[str]:
-    """Queries of all kinds that readers type, for a student to imitate: requests, then in turns sentences, titles and
-    sets of 2 to 5 of a work's rarest words; each once, at most so many."""
+    """Queries of all kinds that readers type, for a student to imitate: requests, then in turns their sentences,
+    sentences of works, titles, sets of 2 to 5 of a work's rarest words, and of 2 to 3 of its shelves; each once, at
+    most so many."""
     counts: dict[str, int] = {}
     for work in works:
         for word in set(_words(work.text)):
             counts[word] = counts.get(word, 0) + 1
-    by_kind: list[list[str]] = [[], [], []]
+    by_kind: list[list[str]] = [[], [], [], [], [sentence for text in requests for sentence in _split(text)]]
     for work in works:
         rng = random.Random(f"{seed}/{work.work_id}")
         sentences, by_rarity = _sentences(work), sorted(set(_words(work.text)), key=lambda word: (counts[word], word))
-        by_kind[0] += rng.sample(sentences, min(3, len(sentences)))
+        by_kind[0] += rng.sample(sentences, min(4, len(sentences)))
         by_kind[1] += [work.title, *work.other_titles]
         rarest = by_rarity[:12]
-        by_kind[2] += [" ".join(rng.sample(rarest, min(rng.randint(2, 5), len(rarest)))) for _ in range(2) if rarest]
+        by_kind[2] += [" ".join(rng.sample(rarest, min(rng.randint(2, 5), len(rarest)))) for _ in range(3) if rarest]
+        shelves = [shelf.replace("-", " ") for shelf in work.shelves]
+        by_kind[3] += [" ".join(rng.sample(shelves, rng.randint(2, 3))) for _ in range(3) if len(shelves) > 2]
     found = list(dict.fromkeys(requests))
     room = max(0, most - len(found))
     for kind in by_kind:

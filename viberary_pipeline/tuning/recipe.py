@@ -38,6 +38,7 @@ class Recipe:
         max_tokens: Where texts are cut in training, if that is below the base's limit.
         sharpness: What cosine similarities are multiplied by before the softmax.
         projection: Dimensions of a linear layer after the pooling; 0: none.
+        kept: The layers of the base's transformer that are kept; none named: all.
         fit: The loop.
     """
 
@@ -47,6 +48,7 @@ class Recipe:
     max_tokens: int = 192
     sharpness: float = 20.0
     projection: int = 0
+    kept: tuple[int, ...] = ()
     fit: FitSettings = field(default_factory=FitSettings)
 
 

@@ -54,11 +54,12 @@ class TuneOptions:
 
     Attributes:
         name: What the encoder will be called.
-        base: The encoder that is trained on.
+        base: The encoder that is trained on; empty (`distil`): the teacher.
         teacher: Of `tune`: a larger encoder whose order is learned too; of `distil`: whose space queries are to enter.
         requests: Files of judged requests to train on.
         judged: Files of judged requests to judge by.
         epochs, rank, learning_rate: In place of the recipe's.
+        layers: Of `distil`: how many of the base's the student keeps.
         seed: Of every choice.
         device: Where to train.
         checkpoint_seconds: How much work a kill may cost.
@@ -73,6 +74,7 @@ class TuneOptions:
     epochs: int | None = None
     rank: int | None = None
     learning_rate: float | None = None
+    layers: int | None = None
     seed: int = 0
     device: Device = "auto"
     checkpoint_seconds: float = 60.0
@@ -252,7 +254,7 @@ class Run:
         if self.space is not None:
             spec = replace(
                 spec,
-                dimensions=recipe.projection,
+                dimensions=self.space.spec.dimensions,
                 space=self.space.spec.name,
                 space_fingerprint=self.space.fingerprint,
             )

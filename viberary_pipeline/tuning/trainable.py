@@ -24,6 +24,16 @@ Tokens = Sequence[int]
 _OF_A_LAYER = re.compile(r"\w+\.layers?\.\d+\.")  # encoder.layer.0. of BERT, transformer.layer.0. of DistilBERT
 
 
+def keep_layers(backbone: "PreTrainedModel", kept: Sequence[int]) -> None:
+    """Leave these layers of the transformer alone in it, in this order."""
+    for name, stack in backbone.named_modules():
+        if isinstance(stack, nn.ModuleList) and _OF_A_LAYER.match(f"{name}.0."):
+            parent, _, attribute = name.rpartition(".")
+            setattr(backbone.get_submodule(parent), attribute, nn.ModuleList(stack[number] for number in kept))
+            return
+    raise ValueError(f"expected a stack of layers, found none in a {type(backbone).__name__}")
+
+
 class LowRank(nn.Module):
     """The parametrisation of one weight: W + scale * up @ down. It starts as W."""
 

@@ -190,6 +190,7 @@ def run_training(
         encoder.adapter(),
         base=base,
         scale=job.recipe.scale,
+        kept=job.recipe.kept,
         metadata={"recipe": json.dumps(asdict(job.recipe)), "identity": job.identity},
     )
     done = Trained(
@@ -215,7 +216,7 @@ def trainable(base: ResolvedEncoder, recipe: Recipe, device: str) -> "TrainableE
     from tokenizers import Tokenizer  # type: ignore[import-untyped]
     from transformers import AutoModel
 
-    from viberary_pipeline.tuning.trainable import TrainableEncoder
+    from viberary_pipeline.tuning.trainable import TrainableEncoder, keep_layers
 
     layout = read_layout(base.folder)
     if layout.projected or layout.pooling not in ("mean", "cls"):
@@ -228,6 +229,8 @@ def trainable(base: ResolvedEncoder, recipe: Recipe, device: str) -> "TrainableE
     backbone = AutoModel.from_pretrained(
         layout.weights[0].parent, local_files_only=True, use_safetensors=True, dtype=torch.float32
     )
+    if recipe.kept:
+        keep_layers(backbone, recipe.kept)
     encoder = TrainableEncoder(
         backbone,
         Tokenizer.from_file(str(layout.tokenizer)),
@@ -267,12 +270,12 @@ def _objective(folder: Path, job: TrainingJob, encoder: "TrainableEncoder") -> "
     if job.recipe.objective == "imitate":
         assert theirs is not None
         assert their_documents is not None
-        assert encoder.projection is not None
-        projection, encoder.projection = encoder.projection, None
-        start = first_projection(encoder.encode(queries[:_FIRST_QUERIES]), theirs[:_FIRST_QUERIES])
-        with torch.no_grad():
-            projection.weight.copy_(torch.from_numpy(start))
-        encoder.projection = projection
+        if (projection := encoder.projection) is not None:
+            encoder.projection = None
+            start = first_projection(encoder.encode(queries[:_FIRST_QUERIES]), theirs[:_FIRST_QUERIES])
+            with torch.no_grad():
+                projection.weight.copy_(torch.from_numpy(start))
+            encoder.projection = projection
         return ImitateQueries(encoder, queries, theirs, their_documents, sharpness=job.recipe.sharpness)
     documents = [job.base.document_prefix + text for text in pq.read_table(folder / DOCUMENTS)["text"].to_pylist()]
     examples = [

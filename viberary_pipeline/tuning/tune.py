@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from viberary_pipeline.encoders.files import resolve
+from viberary_pipeline.encoders.shortened import number_of_layers, outer_layers
 from viberary_pipeline.errors import TuningError
 from viberary_pipeline.evaluation.queries import QuerySet
 from viberary_pipeline.tuning.gate import judge_student, judge_tuned
@@ -19,9 +20,11 @@ from viberary_pipeline.tuning.training import Examples
 # Chosen on readers' requests in folds, on a GPU: docs/tuning.md.
 ON_REQUESTS = Recipe(fit=FitSettings(learning_rate=1e-3, epochs=2))
 ON_A_CATALOGUE = Recipe(fit=FitSettings(learning_rate=5e-4, epochs=1))
-STUDENT = Recipe(objective="imitate", rank=24, fit=FitSettings(learning_rate=1e-3, epochs=8))
+STUDENT = Recipe(
+    objective="imitate", rank=32, max_tokens=128, fit=FitSettings(learning_rate=1e-3, epochs=1, batch=64, part=16)
+)
 LEAST_PAIRS = 32
-MOST_QUERIES = 12_000
+MOST_QUERIES = 28_000
 """That a student learns from."""
 _MOST_ORDERED = 4_096  # documents whose order a student learns
 
@@ -97,18 +100,27 @@ def distil(
 ) -> TuneOutcome:
     """Train a small encoder to give a teacher's vectors for queries, and register it with its verdict.
 
-    Arguments and errors are those of `tune`.
+    The student is the teacher with its outer layers alone, or `options.base` with a linear layer to the teacher's
+    dimensions. Arguments and errors are those of `tune`.
     """
-    base = resolve(options.base, home)
     teacher = resolve(options.teacher, home, max_tokens=options.most_tokens)
+    base = resolve(options.base, home) if options.base else teacher
+    layers = number_of_layers(base.folder)
+    kept = options.layers or (layers if options.base else (layers + 1) // 2)
+    student = replace(
+        STUDENT,
+        projection=teacher.spec.dimensions if options.base else 0,
+        kept=() if kept == layers else outer_layers(layers, kept),
+    )
+    options = replace(options, base=options.base or options.teacher)
     run = Run(home, options, base, standing, document_vectors, say, report, space=teacher)
-    recipe = _recipe(replace(STUDENT, projection=teacher.spec.dimensions), options)
+    recipe = _recipe(student, options)
     works = [work for work in run.catalogue.works if work.work_id not in run.split.kept_out]
     queries = short_queries(works, [pair.query for pair in run.split.requests], MOST_QUERIES, seed=options.seed)
     if len(queries) < LEAST_PAIRS:
         raise _too_little(len(queries), run)
     counts = {"request": len({pair.query for pair in run.split.requests})}
-    counts["sentence, title or words"] = len(queries) - counts["request"]
+    counts["sentence, title, words or shelves"] = len(queries) - counts["request"]
     with run.alone(recipe) as known:
         if known is not None:
             return known

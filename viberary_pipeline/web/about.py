@@ -6,9 +6,9 @@ from flask.typing import ResponseReturnValue
 from viberary_pipeline.web.service import Service
 
 
-def add_about(app: Flask, service: Service, *, logs: bool) -> None:
-    """The route `/about`, which says whether searches are logged. It answers while nothing is live, too."""
+def add_about(app: Flask, service: Service, *, log_days: int) -> None:
+    """The route `/about`, which says for how many days searches are logged, 0 for not at all. It answers while nothing is live, too."""
 
     @app.get("/about")
     def about() -> ResponseReturnValue:
-        return render_template("about.html", library=service.searcher.readiness(), logs=logs)
+        return render_template("about.html", library=service.searcher.readiness(), log_days=log_days)

@@ -1,20 +1,25 @@
 """The Flask app: what all routes share. Each concern adds its routes: `pages`, `api`, `operations`, `failures`."""
 
+import time
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 from flask.json.provider import DefaultJSONProvider
 from flask_bootstrap import Bootstrap5
 
 from viberary_pipeline import __version__
+from viberary_pipeline.settings import WebSettings
 from viberary_pipeline.web.about import add_about
 from viberary_pipeline.web.api import add_api
 from viberary_pipeline.web.books import add_books
 from viberary_pipeline.web.failures import add_error_pages
+from viberary_pipeline.web.limits import add_limits
 from viberary_pipeline.web.operations import add_operations
 from viberary_pipeline.web.pages import add_pages
 from viberary_pipeline.web.presentation import FILTERS
+from viberary_pipeline.web.prometheus import Metrics
+from viberary_pipeline.web.query_log import QueryLog
 from viberary_pipeline.web.service import SearchBackend, Service
 
 MAX_FORM_BYTES = 32 * 2**10
@@ -27,17 +32,41 @@ EXAMPLES = (
 
 # Bootstrap's own style sheet holds its small drawings as data: images.
 CONTENT_SECURITY_POLICY = (
-    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
+    "default-src 'self'; script-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
 )
+_UNUSED_FEATURES = (
+    "accelerometer autoplay camera display-capture encrypted-media fullscreen geolocation gyroscope magnetometer "
+    "microphone midi payment picture-in-picture publickey-credentials-get screen-wake-lock usb xr-spatial-tracking"
+)
+HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "Cross-Origin-Embedder-Policy": "require-corp",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": ", ".join(f"{feature}=()" for feature in _UNUSED_FEATURES.split()),
+    # The reader's words are in the address: no other site may see them.
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "X-Permitted-Cross-Domain-Policies": "none",
+}
+"""Of every answer: what OWASP's Secure Headers Project asks of a page that needs nothing from elsewhere."""
+
+HTTPS_FOR = "max-age=31536000"
+"""Strict-Transport-Security, where the request came by HTTPS. Other hosts of the domain are not ours to bind."""
 
 
-def create_app(searcher: SearchBackend, *, query_log: Path | None) -> Flask:
+def create_app(
+    searcher: SearchBackend, *, query_log: Path | None, web: WebSettings | None = None, metrics: Metrics | None = None
+) -> Flask:
     """The app over one searcher.
 
     Args:
         searcher: Answers the queries; called from several threads at once.
-        query_log: The file that each search is appended to; None keeps no log.
+        query_log: The file that each search and click is appended to; None keeps no log.
+        web: Limits, and how long the log is kept.
+        metrics: Counters that something else counts with, too.
     """
     app = Flask(__name__)
     app.config.update(
@@ -52,10 +81,20 @@ def create_app(searcher: SearchBackend, *, query_log: Path | None) -> Flask:
     app.jinja_env.filters.update(FILTERS)
     app.jinja_env.globals.update(version=__version__, examples=EXAMPLES)
 
-    service = Service(searcher, query_log=query_log)
+    web = web or WebSettings()
+    log = None
+    if query_log and web.log_days:
+        log = QueryLog(query_log, days=web.log_days, total_bytes=web.log_megabytes * 2**20)
+    service = Service(searcher, query_log=log, metrics=metrics or Metrics())
+
+    @app.before_request
+    def begin() -> None:
+        g.started = time.perf_counter()
+
+    add_limits(app, service, web)
     add_pages(app, service)
     add_books(app, service)
-    add_about(app, service, logs=query_log is not None)
+    add_about(app, service, log_days=web.log_days if log else 0)
     add_api(app, service)
     add_operations(app, service)
     add_error_pages(app)
@@ -63,15 +102,15 @@ def create_app(searcher: SearchBackend, *, query_log: Path | None) -> Flask:
     @app.after_request
     def finish(response: Response) -> Response:
         route = request.url_rule.rule if request.url_rule else "(none)"
+        service.metrics.request_seconds.labels(route).observe(time.perf_counter() - g.started)
         service.metrics.requests.labels(route, str(response.status_code)).inc()
         if location := response.headers.get("Location"):  # werkzeug's repeats the host that the request names
             parts = urlsplit(location)
             response.headers["Location"] = urlunsplit(("", "", f"/{parts.path.lstrip('/')}", parts.query, ""))
             response.set_data(b"")
-        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        # The reader's words are in the address: no other site may see them.
-        response.headers["Referrer-Policy"] = "no-referrer"
+        response.headers.update(HEADERS)
+        if request.is_secure:
+            response.headers["Strict-Transport-Security"] = HTTPS_FOR
         response.headers.setdefault("Cache-Control", "no-cache")
         response.vary.add("Accept")
         return response

@@ -3,7 +3,7 @@
 import logging
 
 from flask import Flask, Response, jsonify, make_response, render_template, request
-from werkzeug.exceptions import BadRequest, HTTPException
+from werkzeug.exceptions import BadRequest, HTTPException, ServiceUnavailable
 
 from viberary_pipeline.errors import BookNotFound, QueryError, SearchError, ViberaryError
 from viberary_pipeline.search.query import MOST_CHARACTERS
@@ -16,6 +16,7 @@ MESSAGES = {
     400: ("That search did not work", "Try again with a few words."),
     404: ("There is no such page", "The address may be mistyped. The search box above always works."),
     413: ("That is too much text", "A few words or sentences are enough."),
+    429: ("That was a lot of searches", "Take a breath, and try again in a minute."),
     500: ("Something broke on our side", "It has been noted. Try again, or try other words."),
     503: ("The library is closed for the moment", "Try again in a little while."),
 }
@@ -49,8 +50,9 @@ def add_error_pages(app: Flask) -> None:
         status = error.code or 500
         heading, advice = MESSAGES.get(status, (error.name, "Start again with the search box above."))
         response = _failure(status, heading, _reason(error), advice)
-        if status == 405:
-            response.headers["Allow"] = error.get_response().headers["Allow"]
+        for name, value in error.get_headers():
+            if name in ("Allow", "Retry-After"):
+                response.headers[name] = value
         return response
 
 
@@ -66,4 +68,4 @@ def _failure(status: int, heading: str, what: str | None, advice: str) -> Respon
 
 def _reason(error: HTTPException) -> str | None:
     """Our own words for a refused value; werkzeug's general ones add nothing to the heading."""
-    return error.description if isinstance(error, BadRequest) else None
+    return error.description if isinstance(error, BadRequest | ServiceUnavailable) else None

@@ -17,6 +17,7 @@ def add_operations(app: Flask, service: Service) -> None:
     @app.get("/readyz")
     def readyz() -> ResponseReturnValue:
         now = service.searcher.readiness()
+        service.metrics.ready.set(now.ready)
         body = {"ready": now.ready, "build": now.build, "documents": now.documents, "reason": now.reason}
         return body, 200 if now.ready else 503
 

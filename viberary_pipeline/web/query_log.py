@@ -1,50 +1,83 @@
-"""The query log: one JSON line per search, for finding out what readers look for. No addresses, no names."""
+"""The query log: one JSON line per search and per click, for finding out what readers look for.
 
+::
+
+    {"time", "event": "search", "search", "query", "filters", "build", "k", "milliseconds", "work_ids", "status"}
+    {"time", "event": "click", "search", "work_id", "rank"}
+
+`search` is a number drawn for one search, so a click can be joined to the search on whose page it was made and to
+nothing else: no address, no agent, no cookie, no account. `read_clicks` believes only clicks on works that the search
+showed, so that a made-up link counts for nothing.
+
+Any number of threads and processes of one machine may write one log: each line is written under a lock of the file
+(flock), which also guards its rotation.
+"""
+
+import contextlib
+import fcntl
 import json
 import logging
 import os
-import sys
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from io import TextIOWrapper
-from logging.handlers import RotatingFileHandler
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from viberary_pipeline.search.query import MOST_CHARACTERS
 
 logger = logging.getLogger(__name__)
 
+FILE_BYTES = 16 * 2**20
+TOTAL_BYTES = 512 * 2**20
+DAYS = 90
+_STAMP = "%Y%m%dT%H%M%S%fZ"
 
-class _LineFile(RotatingFileHandler):
-    """The rotating file itself. Its own lock makes it safe to share between threads."""
 
-    def _open(self) -> TextIOWrapper:
-        """The file, which its owner alone may read: it says what people look for."""
-        Path(self.baseFilename).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        os.fchmod(descriptor, 0o600)  # one that an older version has left
-        return os.fdopen(descriptor, "a", encoding=self.encoding)
+def new_search_id() -> str:
+    """The number of a search: 16 hexadecimal digits that say nothing of who asked."""
+    return secrets.token_hex(8)
 
-    def handleError(self, record: logging.LogRecord) -> None:
-        # The handler calls this inside its `except`; by default it would print a traceback per search.
-        logger.warning("The query log cannot be written (the search goes on): %s", sys.exc_info()[1])
+
+def is_search_id(text: str) -> bool:
+    """Whether `text` has the form of a number that `new_search_id` draws."""
+    return len(text) == 16 and not set(text) - set("0123456789abcdef")
+
+
+def log_files(path: Path) -> list[Path]:
+    """The files of the log whose live file is `path`, oldest first."""
+    return [file for file, _ in _found(path)]
+
+
+def _found(path: Path) -> list[tuple[Path, os.stat_result]]:
+    """The files of a log, oldest first, and what the system says of them; another process may remove some meanwhile."""
+    found = []
+    for file in path.parent.glob(f"{path.stem}.*"):
+        with contextlib.suppress(FileNotFoundError):
+            found.append((file, file.stat()))
+    return sorted(found, key=lambda each: each[1].st_mtime)
 
 
 class QueryLog:
-    """Appends searches to a file that rotates by size: `queries.jsonl`, then `queries.jsonl.1`, `.2` (older).
+    """Appends lines to `queries.jsonl`, which is rotated by size and each day (UTC): `queries.20261126T093000….jsonl`.
 
-    One process writes it, from any number of threads. A failed write is a warning, never a failed search.
+    Rotated files go when they are older than `days`, or when all files together exceed `total_bytes`. A failed write is
+    a warning, never a failed search.
+
+    Args:
+        path: The live file; it and its folder are made by the first line, for their owner alone.
+        max_bytes: Size beyond which a line goes to a new file.
+        total_bytes: Size of all files beyond which the oldest are removed.
+        days: Age of a file's last line beyond which it is removed.
     """
 
-    def __init__(self, path: Path, *, max_bytes: int = 16 * 2**20, keep: int = 5) -> None:
-        """Name the file; it and its folder are made by the first search.
-
-        Args:
-            path: The file.
-            max_bytes: Size beyond which a line goes to a new file.
-            keep: Rotated files kept beside it; older ones are removed.
-        """
-        self._file = _LineFile(path, maxBytes=max_bytes, backupCount=keep, encoding="utf-8", delay=True)
+    def __init__(
+        self, path: Path, *, max_bytes: int = FILE_BYTES, total_bytes: int = TOTAL_BYTES, days: int = DAYS
+    ) -> None:
+        self.path = path
+        self.days = days
+        self._max_bytes = max_bytes
+        self._total_bytes = total_bytes
 
     def append(
         self,
@@ -55,8 +88,10 @@ class QueryLog:
         milliseconds: float,
         work_ids: Sequence[str],
         status: int,
+        search: str | None = None,
+        filters: Mapping[str, Any] | None = None,
     ) -> None:
-        """Append one search, stamped with the time in UTC.
+        """Append one search.
 
         Args:
             query: As the reader typed it, cut to `MOST_CHARACTERS`.
@@ -65,16 +100,89 @@ class QueryLog:
             milliseconds: Time inside the searcher.
             work_ids: The works shown, best first.
             status: The HTTP status of the answer.
+            search: Its number; None draws one.
+            filters: What narrowed it, by the names of `Filters`.
         """
-        entry = {
-            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "query": query[:MOST_CHARACTERS],
-            "build": build,
-            "k": k,
-            "milliseconds": round(milliseconds, 2),
-            "work_ids": list(work_ids),
-            "status": status,
-        }
+        self._write(
+            event="search",
+            search=search or new_search_id(),
+            query=query[:MOST_CHARACTERS],
+            filters=dict(filters or {}),
+            build=build,
+            k=k,
+            milliseconds=round(milliseconds, 2),
+            work_ids=list(work_ids),
+            status=status,
+        )
+
+    def click(self, *, search: str, work_id: str, rank: int) -> None:
+        """Append that a reader opened the work at `rank` of the search of that number."""
+        self._write(event="click", search=search, work_id=work_id, rank=rank)
+
+    def prune(self) -> None:
+        """Remove what is older than `days` or too much."""
+        last = datetime.now(UTC) - timedelta(days=self.days)
+        room = self._total_bytes - self._max_bytes  # which the live file may fill
+        for file, found in reversed(_found(self.path)):
+            room -= found.st_size if file != self.path else 0
+            if found.st_mtime < last.timestamp() or room < 0:
+                file.unlink(missing_ok=True)
+
+    def _write(self, **entry: Any) -> None:
         # ASCII: a query may hold U+2028 or other characters at which readers of lines would split.
-        line = json.dumps(entry, ensure_ascii=True)
-        self._file.handle(logging.makeLogRecord({"msg": line}))
+        stamped = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **entry}
+        line = json.dumps(stamped, ensure_ascii=True).encode() + b"\n"
+        try:
+            self._append(line)
+        except OSError as error:
+            logger.warning("The query log cannot be written (the search goes on): %s", error)
+
+    def _append(self, line: bytes) -> None:
+        with self._locked() as descriptor:
+            if not self._is_due(found := os.fstat(descriptor), len(line)):
+                if found.st_size and os.pread(descriptor, 1, found.st_size - 1) != b"\n":
+                    line = b"\n" + line  # the machine failed within the last line
+                if os.write(descriptor, line) < len(line):  # the disk is full
+                    os.ftruncate(descriptor, found.st_size)
+                    raise OSError("no room for a whole line")
+                return
+            self._rotate()
+        self._append(line)
+
+    def _is_due(self, found: os.stat_result, more: int) -> bool:
+        """Whether the live file must be rotated before so many bytes more."""
+        written = datetime.fromtimestamp(found.st_mtime, UTC)
+        full = found.st_size + more > self._max_bytes
+        return bool(found.st_size) and (full or written.date() < datetime.now(UTC).date())
+
+    def _rotate(self) -> None:
+        """Give the live file, which is locked, its name for good; remove what is too old or too much."""
+        now = datetime.now(UTC)
+        while (kept := self.path.with_suffix(f".{now.strftime(_STAMP)}{self.path.suffix}")).exists():
+            now += timedelta(microseconds=1)
+        self.path.rename(kept)
+        self.prune()
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[int]:
+        """The live file, open and locked: meanwhile nobody else writes or rotates it."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        while True:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                found = os.fstat(descriptor)
+                if self._is_live(found):
+                    if found.st_mode & 0o077:
+                        os.fchmod(descriptor, 0o600)  # as an older version left it
+                    yield descriptor
+                    return
+            finally:
+                os.close(descriptor)
+
+    def _is_live(self, found: os.stat_result) -> bool:
+        """Whether an open file is the live one still: it may be rotated between its opening and its lock."""
+        try:
+            return os.path.samestat(found, self.path.stat())
+        except FileNotFoundError:
+            return False

@@ -1,27 +1,39 @@
 """`viberary serve`: the app behind waitress, a production WSGI server, in one process with some threads.
 
-Three things must not stop it: a Redis that hangs (health checks have threads of their own), connections that send
-nothing, and connections that send a byte now and then (they are closed; where all places are taken, the longest
-waiting one goes first).
+With more than one worker, gunicorn starts and replaces the processes, each of which runs this server over the shared
+socket (`gunicorn_conf`, `gunicorn_worker`).
+
+Four things must not stop it: a Redis that hangs (health checks have threads of their own), connections that send
+nothing, connections that send a byte now and then (they are closed; where all places are taken, the longest
+waiting one goes first), and more requests than it can answer (the queue is bounded in number and in time; what is
+beyond is refused at once by a thread of its own).
 """
 
+import importlib
+import logging
+import os
 import resource
 import signal
 import socket
 import sys
+import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
+import redis
+from flask import Flask
+from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
-from viberary_pipeline.errors import SettingsError
+from viberary_pipeline.errors import RedisServerError, SettingsError
 from viberary_pipeline.redis_server import connect
-from viberary_pipeline.search.searcher import Searcher
-from viberary_pipeline.settings import Settings
-from viberary_pipeline.web.app import create_app
+from viberary_pipeline.redis_server.probe import open_client
+from viberary_pipeline.settings import Settings, WebSettings
+from viberary_pipeline.web.limits import BUSY
 
 # onnxruntime and Redis both release the GIL: threads beyond the cores only fill the waiting for Redis.
 THREADS = 8
@@ -36,6 +48,18 @@ CONNECTIONS = 2000
 REQUEST_SECONDS = 30.0
 """In which a connection must have sent a whole request, counted from the last one: whatever trickles in meanwhile."""
 
+QUEUE_SECONDS = 3.0
+"""How long a request may wait for a thread; one that waited longer is refused when its turn comes."""
+
+DRAIN_SECONDS = 10.0
+"""How long a server that was told to stop answers what has arrived."""
+
+LAST_REQUEST_SECONDS = 1.0
+"""How long it then waits for one more request of a connection that is kept open, to say in its answer that it ends."""
+
+QUERIES = "logs/queries.jsonl"
+"""The query log, under VIBERARY_HOME."""
+
 _OTHER_FILES = 200  # models, logs, connections to Redis
 
 
@@ -43,43 +67,105 @@ def serve(settings: Settings) -> None:
     """Serve the page until SIGINT or SIGTERM. Prints its address on standard error once it can answer.
 
     The port is taken first, so that a wrong setting fails before Redis is started or a model loaded; requests
-    that arrive in the meantime wait. Searches are logged to `logs/queries.jsonl` under VIBERARY_HOME.
+    that arrive in the meantime wait. Searches are logged to `logs/queries.jsonl` under VIBERARY_HOME. With more than
+    one worker this process becomes gunicorn's.
 
     Raises:
         SettingsError: the address cannot be listened on.
         RedisServerError: no usable Redis.
     """
     with listen(settings.web.host, settings.web.port) as listener:
+        if settings.web.workers > 1:
+            listener.close()
+            _become_gunicorn(settings.web)
         # Containers are stopped by SIGTERM, which the first process of one ignores unless it says otherwise.
         signal.signal(signal.SIGTERM, _leave)
-        searcher = Searcher(connect(settings, answer_seconds=ANSWER_SECONDS), settings.home_dir, settings.search)
-        state = searcher.readiness()  # loads the model, so that the first reader need not wait for it
-        if not state.ready:
-            print(f"Not ready to search yet: {state.reason}", file=sys.stderr)
-        app = create_app(searcher, query_log=settings.home_dir / "logs" / "queries.jsonl")
-        server = Server(app, listener)
+        server = Server(open_app(settings), listener, queue=settings.web.queue)
         print(f"Viberary answers at {address(listener)} (Ctrl-C stops it)", file=sys.stderr, flush=True)
-        server.run()  # returns on SystemExit and KeyboardInterrupt, after the searches under way
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        server.serve_until(stop.is_set)
+
+
+def open_app(settings: Settings) -> Flask:
+    """The app of these settings, its model loaded, so that the first reader need not wait for it.
+
+    A Redis of VIBERARY_REDIS_URL that is away is no error: searches are answered with 503 until it is back.
+
+    Raises:
+        RedisServerError: no usable Redis.
+    """
+    # Imported here: prometheus_client decides at its import whether processes count together.
+    from viberary_pipeline.web.app import create_app
+    from viberary_pipeline.web.cached import CachedSearcher
+    from viberary_pipeline.web.prometheus import Metrics
+
+    metrics = Metrics()
+    searcher = CachedSearcher(
+        *(_client_of(settings), settings.home_dir, settings.search),
+        books=settings.web.cache,
+        count=lambda hit: metrics.cache.labels("hit" if hit else "miss").inc(),
+    )
+    state = searcher.readiness()
+    if not state.ready:
+        print(f"Not ready to search yet: {state.reason}", file=sys.stderr)
+    return create_app(searcher, query_log=settings.home_dir / QUERIES, web=settings.web, metrics=metrics)
+
+
+def _client_of(settings: Settings) -> redis.Redis:
+    try:
+        return connect(settings, answer_seconds=ANSWER_SECONDS)
+    except RedisServerError as error:
+        cause, url = error.__cause__, settings.redis.url
+        away = isinstance(cause, redis.ConnectionError | redis.TimeoutError)
+        if url is None or not away or isinstance(cause, redis.AuthenticationError):
+            raise
+        print(f"viberary: {error}\n  meanwhile:  the page answers 503", file=sys.stderr)
+        return open_client(url, answer_seconds=ANSWER_SECONDS)
+
+
+def _become_gunicorn(web: WebSettings) -> None:
+    """Run gunicorn in place of this program. Never returns."""
+    given = {f"VIBERARY_WEB_{name.upper()}": str(getattr(web, name)) for name in ("host", "port", "workers")}
+    arguments = ("-m", "gunicorn", "-c", "python:viberary_pipeline.web.gunicorn_conf")
+    importlib.import_module("gunicorn")  # where it is absent, the command says so
+    os.execve(sys.executable, [sys.executable, *arguments], {**os.environ, **given})
 
 
 class _Dispatcher:
-    """Hands requests to threads by their route, so that `OWN_THREADS` wait for no search."""
+    """Hands requests to threads by their route, so that `OWN_THREADS` wait for no search.
 
-    def __init__(self) -> None:
-        self._searches, *others = dispatchers = [ThreadedTaskDispatcher() for _ in range(1 + len(OWN_THREADS))]
-        self._all = dispatchers
+    Args:
+        queue: How many searches may wait; those beyond are marked, and refused by a thread of its own.
+    """
+
+    def __init__(self, queue: int) -> None:
+        self._queue = queue
+        self._searches, self._refusals, *others = self._all = [
+            ThreadedTaskDispatcher() for _ in range(2 + len(OWN_THREADS))
+        ]
         self._own = {route: own for routes, own in zip(OWN_THREADS, others, strict=True) for route in routes}
-        for dispatcher, threads in zip(dispatchers, (THREADS, *[1] * len(others)), strict=True):
+        for dispatcher, threads in zip(self._all, (THREADS, *[1] * (1 + len(others))), strict=True):
             dispatcher.set_thread_count(threads)
 
     def add_task(self, channel: HTTPChannel) -> None:
         """Called by waitress for each whole request."""
-        self._own.get(channel.requests[0].path, self._searches).add_task(channel)
+        own = self._own.get(channel.requests[0].path)
+        if own is None and len(self._searches.queue) >= self._queue:
+            _mark_as_busy(channel)
+            own = self._refusals
+        (own or self._searches).add_task(channel)
 
     def shutdown(self) -> None:
-        """Called by waitress at the end: waits some seconds for what is under way."""
+        """Wait some seconds for what is under way."""
         for dispatcher in self._all:
             dispatcher.shutdown()
+
+
+def _mark_as_busy(channel: HTTPChannel) -> None:
+    """Let the app refuse the request whose turn it is."""
+    channel.requests[0].headers[BUSY] = "1"
 
 
 class _Channel(HTTPChannel):
@@ -88,6 +174,14 @@ class _Channel(HTTPChannel):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.waiting_since = time.monotonic()
         super().__init__(*args, **kwargs)
+
+    def service(self) -> Any:
+        """Called by waitress in a thread that is free."""
+        if time.monotonic() - self.waiting_since > QUEUE_SECONDS:
+            _mark_as_busy(self)
+        if self.server.draining:
+            self.requests[0].headers["CONNECTION"] = "close"  # the answer says it, so that the client asks another
+        return super().service()
 
     def received(self, data: bytes) -> Any:
         """Called by waitress for what was sent."""
@@ -101,8 +195,9 @@ class Server(TcpWSGIServer):
     """waitress over one listening socket, with the bounds of this module."""
 
     channel_class = _Channel
+    draining = False
 
-    def __init__(self, app: Any, listener: socket.socket) -> None:
+    def __init__(self, app: Any, listener: socket.socket, *, queue: int = WebSettings.queue) -> None:
         self._most = _most_connections()
         adjustments = Adjustments(
             sockets=[listener],
@@ -112,15 +207,35 @@ class Server(TcpWSGIServer):
             asyncore_use_poll=True,  # select() knows 1,024 files
             cleanup_interval=5,
             channel_timeout=int(REQUEST_SECONDS),
+            clear_untrusted_proxy_headers=False,  # the app trusts as many of them as VIBERARY_WEB_PROXIES says
         )
         address = (listener.family, listener.type, listener.proto, listener.getsockname())
         super().__init__(
-            app, {}, True, listener, dispatcher=_Dispatcher(), adj=adjustments, sockinfo=address, bind_socket=False
+            app, {}, True, listener, dispatcher=_Dispatcher(queue), adj=adjustments, sockinfo=address, bind_socket=False
         )
+
+    def serve_until(self, stopped: Callable[[], bool], turn: Callable[[], object] = bool) -> None:
+        """Answer until `stopped`, and then what has arrived; `turn` is called every second or more often."""
+        while not stopped():
+            wasyncore.loop(timeout=0.5, map=self._map, use_poll=True, count=1)
+            turn()
+        wasyncore.dispatcher.close(self)  # no new connections here; of a shared socket, other processes accept them
+        self.draining, started = True, time.monotonic()
+        while self.active_channels and time.monotonic() < started + DRAIN_SECONDS:
+            wasyncore.loop(timeout=0.05, map=self._map, use_poll=True, count=1)
+            if time.monotonic() > started + LAST_REQUEST_SECONDS:
+                for channel in self._channels():
+                    channel.will_close = channel.will_close or not (channel.requests or channel.total_outbufs_len)
+            turn()
+        self.task_dispatcher.shutdown()
+        wasyncore.close_all(self._map)
+
+    def _channels(self) -> list[HTTPChannel]:
+        return list(self.active_channels.values())
 
     def handle_accept(self) -> None:
         """Called by waitress for a new connection. Where all places are taken, the longest waiting one is closed."""
-        idle = [channel for channel in self.active_channels.values() if not channel.requests]
+        idle = [channel for channel in self._channels() if not channel.requests]
         if idle and len(self.active_channels) >= self._most:
             min(idle, key=lambda channel: channel.waiting_since).handle_close()
         super().handle_accept()
@@ -129,7 +244,7 @@ class Server(TcpWSGIServer):
         """Called by waitress every few seconds: closes what has sent no whole request for too long."""
         super().maintenance(now)
         last = time.monotonic() - REQUEST_SECONDS
-        for channel in self.active_channels.values():
+        for channel in self._channels():
             if not channel.requests and not channel.total_outbufs_len and channel.waiting_since < last:
                 channel.will_close = True
 
@@ -162,6 +277,10 @@ def address(listener: socket.socket) -> str:
     """The URL of a listening socket."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
+# Its word on each request that waits; /metrics has what is refused.
+logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
 
 def _leave(signum: int, frame: object) -> None:

@@ -1,8 +1,9 @@
 """What the routes share: the searcher, with a trace of each search in the metrics and the query log."""
 
 import time
-from pathlib import Path
 from typing import Protocol
+
+from flask import g
 
 from viberary_pipeline.errors import ViberaryError
 from viberary_pipeline.search.books import Book, Volume
@@ -13,7 +14,7 @@ from viberary_pipeline.search.suggestions import Suggestions
 from viberary_pipeline.web.failures import status_of
 from viberary_pipeline.web.parameters import DEFAULT_K
 from viberary_pipeline.web.prometheus import Metrics
-from viberary_pipeline.web.query_log import QueryLog
+from viberary_pipeline.web.query_log import QueryLog, new_search_id
 
 
 class SearchBackend(Protocol):
@@ -49,17 +50,22 @@ class Service:
     Attributes:
         searcher: Answers the queries; called from several threads at once.
         metrics: The app's counters.
+        log: The query log, if one is kept.
     """
 
-    def __init__(self, searcher: SearchBackend, *, query_log: Path | None) -> None:
+    def __init__(self, searcher: SearchBackend, *, query_log: QueryLog | None, metrics: Metrics) -> None:
         self.searcher = searcher
-        self.metrics = Metrics()
-        self._log = QueryLog(query_log) if query_log else None
+        self.metrics = metrics
+        self.log = query_log
         self._library: Readiness | None = None
 
     def search(self, query: str, k: int, filters: Filters, *, exact: bool = False) -> SearchResponse:
-        """Search, and leave a trace in the metrics and the query log whatever comes of it."""
+        """Search, and leave a trace in the metrics and the query log whatever comes of it.
+
+        `flask.g.search_id` is the number of the search, for the links of its page.
+        """
         response, status, started = None, 500, time.perf_counter()
+        g.search_id = new_search_id()
         try:
             response = self.searcher.search(query, k, filters, **({"exact": True} if exact else {}))
             status = 200
@@ -69,9 +75,11 @@ class Service:
         finally:
             seconds = time.perf_counter() - started
             self.metrics.search_seconds.observe(seconds)
-            if self._log:
-                self._log.append(
+            if self.log:
+                self.log.append(
+                    search=g.search_id,
                     query=query,
+                    filters=filters.set_fields(),
                     build=response.build if response else None,
                     k=k,
                     milliseconds=seconds * 1000,

@@ -1,0 +1,72 @@
+"""Answers that are given again while their build is live."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import redis
+from cachetools import LRUCache
+
+from viberary_pipeline.redis_contract import read_pointer
+from viberary_pipeline.search.query import clean_query
+from viberary_pipeline.search.searcher import Searcher, SearchResponse
+from viberary_pipeline.search.weights import SearchSettings
+
+
+class CachedSearcher(Searcher):
+    """A searcher that remembers the answers used last, by the build that gave them.
+
+    Each question still asks Redis which build is live: a switch shows at once, and where Redis is away nothing is
+    answered.
+
+    Args:
+        client, home, tuning: As `Searcher` takes them.
+        books: How many books its answers may hold together; 0 remembers nothing.
+        count: Told of each question whether its answer was remembered.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        home: Path,
+        tuning: SearchSettings | None = None,
+        *,
+        books: int,
+        count: Callable[[bool], object] = bool,
+    ) -> None:
+        super().__init__(client, home, tuning)
+        # An answer without books takes room as well.
+        self._answers: LRUCache[Any, SearchResponse] = LRUCache(books, getsizeof=lambda given: 1 + len(given.results))
+        self._lock = threading.Lock()
+        self._count = count
+
+    def search(self, query: str, *args: Any, **options: Any) -> SearchResponse:
+        """As `Searcher.search`."""
+        asked = ("search", clean_query(query), *args, *sorted(options.items()))
+        return self._remembered(asked, query, lambda: super(CachedSearcher, self).search(query, *args, **options))
+
+    def similar(self, book_id: str, *args: Any, **options: Any) -> SearchResponse:
+        """As `Searcher.similar`."""
+        asked = ("similar", book_id, *args, *sorted(options.items()))
+        return self._remembered(asked, book_id, lambda: super(CachedSearcher, self).similar(book_id, *args, **options))
+
+    def _remembered(self, asked: tuple[Any, ...], query: str, answer: Callable[[], SearchResponse]) -> SearchResponse:
+        """The answer to what is asked. `query` is how it was asked this time."""
+        if not self._answers.maxsize:
+            return answer()
+        try:
+            live = read_pointer(self._client).live
+        except redis.RedisError:
+            return answer()  # which says what is wrong
+        with self._lock:
+            known = self._answers.get((live, *asked))
+        self._count(known is not None)
+        if known is not None:
+            return replace(known, query=query)
+        response = answer()
+        with self._lock:
+            if 1 + len(response.results) <= self._answers.maxsize:
+                self._answers[(response.build, *asked)] = response
+        return response
