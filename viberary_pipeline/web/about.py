@@ -7,7 +7,7 @@ from viberary_pipeline.web.service import Service
 
 
 def add_about(app: Flask, service: Service, *, log_days: int) -> None:
-    """The route `/about`, which says for how many days searches are logged, 0 for not at all. It answers while nothing is live, too."""
+    """The route `/about`, also while nothing is live. `log_days`: how long searches are kept; 0: not at all."""
 
     @app.get("/about")
     def about() -> ResponseReturnValue:
