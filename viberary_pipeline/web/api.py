@@ -108,6 +108,7 @@ def _suggest(service: Service) -> Response:
 _FAILURES = {
     400: "A parameter is refused: `error` says which, and why.",
     404: "The live build has no such book.",
+    429: "Too many requests of this client; Retry-After says when to try again.",
     503: "No query can be answered at present; Retry-After says when to try again.",
 }
 _COUNT = Parameter(
@@ -136,7 +137,7 @@ OPERATIONS = (
             Parameter("exact", {"enum": ["0", "1"]}, "`1` takes each word as it is typed: none is a typo."),
         ),
         "SearchResponse",
-        (400, 503),
+        (400, 429, 503),
         _search,
     ),
     Operation(
@@ -149,7 +150,7 @@ OPERATIONS = (
             *_FILTERS,
         ),
         "SearchResponse",
-        (400, 404, 503),
+        (400, 404, 429, 503),
         _similar,
     ),
     Operation(

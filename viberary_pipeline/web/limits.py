@@ -20,8 +20,8 @@ logger = logging.getLogger(__name__)
 BUSY = "VIBERARY_BUSY"
 """The header by which the server marks a request that it has no place for. A client that sends it is refused."""
 
-# What operators ask for, and what a page is made of.
-_UNLIMITED = {"healthz", "readyz", "metrics_text", "static", "bootstrap.static"}
+# What operators ask for, what a page is made of, and what a reader's keys ask for while one types.
+_UNLIMITED = {"api_suggest", "healthz", "readyz", "metrics_text", "static", "bootstrap.static"}
 
 
 def add_limits(app: Flask, service: Service, web: WebSettings) -> None:
