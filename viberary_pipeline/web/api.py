@@ -1,4 +1,4 @@
-"""JSON for programs: `/api/search`, `/api/similar/<id>`, `/api/suggest`, and their description, `/openapi.json`.
+"""JSON for programs: `/api/search`, `/api/similar/<id>`, `/api/books/<id>`, `/api/suggest`, and `/openapi.json`.
 
 `OPERATIONS` declares each route once: its handler, its parameters, what it answers. The routes are made of it, and so
 is the description, in which the fields of an answer are those of the class that the answer is made from. Parameters
@@ -15,6 +15,7 @@ from flask.typing import ResponseReturnValue
 from pydantic import TypeAdapter
 
 from viberary_pipeline import __version__
+from viberary_pipeline.search.books import Book, Edition
 from viberary_pipeline.search.searcher import MOST_RESULTS, Hit, SearchResponse
 from viberary_pipeline.search.suggestions import MOST_SUGGESTIONS, MOST_TYPED, Suggestion, Suggestions
 from viberary_pipeline.web.parameters import DEFAULT_K, requested_exact, requested_filters, requested_k
@@ -99,6 +100,10 @@ def _similar(service: Service, book_id: str) -> Response:
     return jsonify(service.searcher.similar(book_id, requested_k(), requested_filters()).to_json())
 
 
+def _book(service: Service, book_id: str) -> Response:
+    return jsonify(service.searcher.book(book_id).to_json())
+
+
 def _suggest(service: Service) -> Response:
     response = jsonify(service.searcher.suggest(request.args.get("q", "")).to_json())
     response.headers["Cache-Control"] = f"private, max-age={SUGGESTIONS_KEPT_SECONDS}"
@@ -123,6 +128,7 @@ _FILTERS = (
     ),
     Parameter("min_reviews", {"type": "integer", "minimum": 0, "maximum": 999_999_999}, "Least number of reviews."),
 )
+_BOOK_ID = Parameter("book_id", _TEXT, "The id of an edition or of a work, an ISBN or an ASIN.", True, "path")
 OPERATIONS = (
     Operation(
         "/api/search",
@@ -145,13 +151,22 @@ OPERATIONS = (
         "similar",
         "The books nearest to one, without itself.",
         (
-            Parameter("book_id", _TEXT, "The id of an edition or of a work, an ISBN or an ASIN.", True, "path"),
+            _BOOK_ID,
             _COUNT,
             *_FILTERS,
         ),
         "SearchResponse",
         (400, 404, 429, 503),
         _similar,
+    ),
+    Operation(
+        "/api/books/<book_id>",
+        "book",
+        "All that is known of a book.",
+        (_BOOK_ID,),
+        "Book",
+        (404, 429, 503),
+        _book,
     ),
     Operation(
         "/api/suggest",
@@ -167,7 +182,7 @@ OPERATIONS = (
 
 def openapi() -> dict[str, Any]:
     """The description of `OPERATIONS` in OpenAPI 3.1."""
-    a_hit = Hit(1, 0.5, "1", "1", "title", "author", "", 0)
+    a_hit, an_edition = Hit(1, 0.5, "1", "1", "title", "author", "", 0), Edition("1", "title")
     return {
         "openapi": "3.1.0",
         "info": {
@@ -184,6 +199,19 @@ def openapi() -> dict[str, Any]:
                     results=_list_of("Hit"),
                 ),
                 "Hit": _object(a_hit, SearchResponse("", "", (a_hit,)).to_json()["results"][0]),
+                "Book": _object(
+                    Book("", "", "", "", "", (), None, "", None, "", (), None, 0, 0, (), (), 1, (), (), ""),
+                    contributors=_list_of("Contributor"),
+                    editions=_list_of("Edition"),
+                ),
+                "Contributor": {
+                    "type": "object",
+                    "description": "`role` is empty for who wrote the book.",
+                    "properties": {"name": _TEXT, "role": _TEXT},
+                    "required": ["name", "role"],
+                    "additionalProperties": False,
+                },
+                "Edition": _object(an_edition, vars(an_edition)),
                 "Suggestions": _object(Suggestions("", "", ()), suggestions=_list_of("Suggestion")),
                 "Suggestion": _object(Suggestion("text", "title", "1", "author"), optional=("book_id", "author")),
                 "Failure": {
