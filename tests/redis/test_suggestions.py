@@ -1,5 +1,7 @@
 """What is suggested while a reader types, over real builds of a few works."""
 
+import random
+
 import pytest
 from small_library import SmallLibrary
 from works import works
@@ -119,6 +121,27 @@ def test_at_most_ten_of_many_are_suggested_the_most_reviewed(client, tmp_path):
     assert texts(library, "tale 01") == [f"Tale {n:03}" for n in range(19, 9, -1)]
     assert texts(library, "tale 012") == ["Tale 012"]
     assert texts(library, "tale 0123") == []
+
+
+def test_every_beginning_of_every_name_has_the_best_that_begin_so(client):
+    generator = random.Random(20261126)
+    titles = sorted({"".join(generator.choices("aбß", k=generator.randrange(1, 7))) for _ in range(500)})
+    weights = dict(zip(titles, generator.sample(range(10**6), len(titles)), strict=True))
+    rows = [
+        {"work_id": n, "title": title, "author": "", "review_count": weights[title]} for n, title in enumerate(titles)
+    ]
+    entries = SuggestionEntries()
+    for start in range(0, len(rows), 100):
+        entries.add(rows[start : start + 100])
+    write_suggestions(client, "b", entries)
+    for row in rows:
+        client.hset(f"{document_prefix('b')}{row['work_id']}", mapping={"title": row["title"], "book_id": "1"})
+    keys = {title: title.replace("ß", "ss") for title in titles}
+    for typed in sorted({key[:size] for key in keys.values() for size in range(1, len(key) + 1)}):
+        found = [suggestion.text for suggestion in suggest(client, "b", typed, NameWords())]
+        begin_so = [title for title in titles if keys[title].startswith(typed)]
+        best = sorted(begin_so, key=lambda title: (keys[title] != typed, -weights[title]))
+        assert found == best[:MOST_SUGGESTIONS], typed
 
 
 def test_names_that_share_their_first_bytes_are_still_suggested(client, tmp_path):
