@@ -15,7 +15,7 @@ class SearchSettings:
         default=0.04, ge=0, le=1, description="The same in a query of 25 words or more, at most `lexical_weight`."
     )
     find_names: bool = Field(default=True, description="Whether works whose title or author is typed come first.")
-    candidates: int = Field(default=50, ge=10, le=1000, description="Works nearest by vector that BM25 orders anew.")
+    candidates: int = Field(default=80, ge=10, le=1000, description="Works nearest by vector that BM25 orders anew.")
     per_author: int = Field(
         default=3,
         ge=0,
