@@ -1,6 +1,7 @@
 """Search on a real index: order, ties, what a query may be, readiness, and a switch under way."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from viberary_pipeline.index.publish import rollback
 from viberary_pipeline.redis_contract import (
     POINTER,
     document_prefix,
+    index_info,
     index_name,
     read_record,
     record_key,
@@ -41,6 +43,13 @@ def copy_build(source: redis.Redis, target: redis.Redis, build: str, name: str) 
     for key in list(source.scan_iter(f"{document_prefix(build)}*")):
         pipeline.hset(key.replace(build.encode(), name.encode()), mapping=source.hgetall(key))
     pipeline.execute()
+    wait_until_scanned(target, name)
+
+
+def wait_until_scanned(client: redis.Redis, build: str) -> None:
+    """A new index scans the server in the background: until it is done its answers may lack documents."""
+    while index_info(client, build)["indexing"]:
+        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -447,6 +456,7 @@ def test_switches_under_load_lose_no_answer(copied, published):
     copied.hset(record_key(second), mapping={**first.to_hash(), "build": second, "state": "previous"})
     copied.hset(POINTER, "previous", second)
     copied.execute_command("FT.ALIASADD", "viberary:live", index_name(first.build))
+    wait_until_scanned(copied, second)
 
     stop, moved = threading.Event(), threading.Condition()
     answers: dict[int, list[tuple[str, tuple[str, ...]]]] = {reader: [] for reader in range(4)}
