@@ -7,7 +7,7 @@ from small_library import SmallLibrary
 from works import works
 
 from viberary_pipeline.index.build import build_index
-from viberary_pipeline.index.clean import remove_build
+from viberary_pipeline.index.clean import orphaned_builds, remove_build
 from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.index.suggestions import SuggestionEntries, write_suggestions
 from viberary_pipeline.redis_contract import HnswSettings, document_prefix, suggestions_key
@@ -170,6 +170,13 @@ def test_suggestions_go_with_their_build(client, tmp_path):
     record, _ = build_index(client, works(tmp_path), HnswSettings(ef_runtime=200), GateRules(queries=5))
     assert client.exists(suggestions_key(record.build))
     remove_build(client, record.build)
+    assert client.keys("*") == []
+
+
+def test_suggestions_without_a_record_are_garbage(client):
+    client.hset(suggestions_key("19990101T000000-dead"), mapping={"a": "=tx"})
+    assert orphaned_builds(client) == ["19990101T000000-dead"]
+    remove_build(client, "19990101T000000-dead")
     assert client.keys("*") == []
 
 

@@ -147,3 +147,22 @@ def test_of_many_texts_a_share_is_read():
 )
 def test_a_query_is_shown_as_the_names_that_it_found_spell_it(text, spelling, works, corrected):
     assert corrected_text(text, spelling, works) == corrected
+
+
+def test_the_beginning_of_a_word_may_hold_a_typo_in_either_half():
+    words = {"tolkien": 50, "tolstoy": 80, "pratchett": 40, "hitchhiker": 30, "rowling": 10, "достоевский": 5}
+    names = NameWords({word: Count(weight, weight, 1) for word, weight in words.items()}, 1000)
+    typed = {
+        "tolkei": ["tolkie"],  # two letters in each other's place
+        "tlok": ["tolk"],
+        "prach": ["pratch"],  # one left out
+        "hitchik": ["hitchhik"],
+        "rowlling": ["rowling"],  # one too many
+        "tolzt": ["tolst"],
+        "tolh": ["tols", "tolk"],  # the heavier word first
+        "достае": ["достое"],
+        "xolkien": [],  # the first letter is right
+        "tolkien": [],
+        "zz": [],
+    }
+    assert {word: names.near_beginnings(word) for word in typed} == typed

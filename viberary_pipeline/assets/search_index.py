@@ -22,7 +22,14 @@ from viberary_pipeline.quality.verdict import require_passed
     kinds={"redis"},
     reads=("documents", "embeddings", "query_encoder"),
     # What is written to Redis; how it is gated changes no index.
-    code=("redis_contract.py", "name_keys.py", "identifiers.py", "search/spelling.py", "search/suggestions.py"),
+    code=(
+        "redis_contract.py",
+        "name_keys.py",
+        "identifiers.py",
+        "search/spelling.py",
+        "search/suggestions.py",
+        "index/suggestions.py",
+    ),
     checks=INDEX_GATES,
 )
 def search_index(work: Work) -> Result:

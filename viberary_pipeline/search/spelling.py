@@ -207,13 +207,14 @@ class NameWords:
         """What a folded word, of which only the beginning was typed, may be a typo of; that of the heaviest word first.
 
         Beginnings of words of names within one edit, whose first letter is right. So one half of what was typed is
-        right as well, in its place or one beside.
+        right as well, in its place or one beside, or what follows two letters that changed places between the halves.
         """
         half = len(typed) // 2
+        parts = [(typed[:half], 0), (typed[half + 1 :], half + 1), *((typed[half:], half + by) for by in (0, -1, 1))]
         start, end = (bisect_left(self._sorted, key) for key in (typed[:1], typed[:1] + _LAST_LETTER))
         found: Counter[str] = Counter()
         for word in self._sorted[start:end]:
-            if word.startswith(typed[:half]) or any(word.startswith(typed[half:], half + by) for by in (0, -1, 1)):
+            if any(word.startswith(part, at) for part, at in parts) and not word.startswith(typed):
                 for size in (len(typed), len(typed) + 1, len(typed) - 1):
                     if size <= len(word) and edits(typed, word[:size]) == 1:
                         found[word[:size]] = max(found[word[:size]], self._count(word).names)
