@@ -321,7 +321,7 @@ def _train(
         if len(files[queries]) != len(files[qrels]):
             raise click.UsageError(f"--{queries} and --{qrels} go together, in pairs".replace("_", "-"))
     from viberary_pipeline.resources import Pipeline
-    from viberary_pipeline.resources.tuning import document_vectors
+    from viberary_pipeline.resources.tuning import document_vectors, trainer
     from viberary_pipeline.tuning import tune as tuning
     from viberary_pipeline.tuning.progress import shown_progress
     from viberary_pipeline.tuning.run import TuneOptions
@@ -341,6 +341,7 @@ def _train(
             document_vectors=document_vectors(pipeline),
             say=lambda line: click.echo(line, err=True),
             report=report,
+            trainer=trainer(pipeline),
         )
     result = outcome.result
     click.echo(f"{result['name']}: {result['verdict']}; {result['reason']}", err=as_json)

@@ -35,7 +35,7 @@ _DOCKER = """#!/bin/bash
 [ "$1" = run ] || exit 0
 while [ "$1" != "{image}" ]; do shift; done
 shift
-exec {python} -m viberary_pipeline.embedding.worker "$@"
+exec {python} -m viberary_pipeline.worker "$@"
 """
 _SHUTDOWN = """#!{python} -S
 import os, pathlib, sys, urllib.parse, urllib.request
@@ -129,7 +129,7 @@ class Cloud:
         code = self.before_child(index, attempt)
         if code is None:
             environment = {**os.environ, "AWS_BATCH_JOB_ARRAY_INDEX": str(index)}
-            worker = [sys.executable, "-m", "viberary_pipeline.embedding.worker", *command]
+            worker = [sys.executable, "-m", "viberary_pipeline.worker", *command]
             process = subprocess.Popen(worker, env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
             self.processes[job.job_id] = process
             code = process.wait()

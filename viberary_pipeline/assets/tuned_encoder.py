@@ -6,7 +6,7 @@ import dagster as dg
 
 from viberary_pipeline.documents.assemble import TABLES
 from viberary_pipeline.resources import Pipeline
-from viberary_pipeline.resources.tuning import document_vectors
+from viberary_pipeline.resources.tuning import document_vectors, trainer
 from viberary_pipeline.tuning.gate import DECIDES
 from viberary_pipeline.tuning.recipe import Progress
 from viberary_pipeline.tuning.run import TuneOptions
@@ -69,6 +69,7 @@ def tuned_encoder(
         document_vectors=document_vectors(pipeline),
         say=context.log.info,
         report=report,
+        trainer=trainer(pipeline),
     )
     result = outcome.result
     context.log.info(f"{result['name']}: {result['verdict']}; {result['reason']}")

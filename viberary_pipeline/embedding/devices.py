@@ -26,10 +26,11 @@ def choose_dtype(device: str, wanted: str) -> str:
 
     if not torch.cuda.is_available():
         raise SettingsError(
-            "The embedding worker cannot use CUDA",
+            "The worker cannot use CUDA",
             expected="torch.cuda.is_available()",
             found=f"no usable GPU (torch {torch.__version__}, built for CUDA {torch.version.cuda or 'none'})",
-            todo="run it where a GPU, its driver and a CUDA build of torch are, or set VIBERARY_EMBEDDING_DEVICE=cpu",
+            todo="run it where a GPU, its driver and a CUDA build of torch are, or use a CPU "
+            "(VIBERARY_EMBEDDING_DEVICE=cpu; of a training, --device cpu)",
         )
     capability, built_for = torch.cuda.get_device_capability(), torch.cuda.get_arch_list()
     if not runs_on(capability, built_for):

@@ -26,13 +26,13 @@ _SIDE_BY_SIDE = 16
 
 @dataclass
 class Heartbeat:
-    """What one worker last said. `time` is Unix time; `rows` of `total` are embedded by it; `exit_code` and
-    `message` are set when it has ended."""
+    """What one worker last said. `time` is Unix time; `rows` of `total` (texts, or steps of a training) are done by it;
+    `exit_code` and `message` are set when it has ended."""
 
     worker: str
     host: str
     pid: int
-    state: Literal["starting", "embedding", "ended"] = "starting"
+    state: Literal["starting", "embedding", "training", "ended"] = "starting"
     time: float = 0.0
     started: float = 0.0
     total: int = 0

@@ -27,6 +27,7 @@ import pyarrow.compute as pc
 
 from viberary_pipeline.artifacts import file_sha256
 from viberary_pipeline.embedding.options import JobOptions
+from viberary_pipeline.embedding.worker_job import JobKind
 from viberary_pipeline.encoders.files import ResolvedEncoder
 from viberary_pipeline.encoders.spec import ModelSpec
 from viberary_pipeline.errors import ArtifactError
@@ -36,6 +37,7 @@ from viberary_pipeline.vectors.arrow_files import TEXTS_SCHEMA, ShardManifest, m
 
 FORMAT = 2
 JOB = "job.json"
+EMBEDDING = JobKind("embedding", counted="texts embedded", kept="finished shards are kept")
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,22 @@ class Job(JobFile):
     """A job, read, and where it lies."""
 
     place: Place
+
+    @property
+    def kind(self) -> JobKind:
+        return EMBEDDING
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        return "--job", self.place.uri
+
+    @property
+    def pieces(self) -> int:
+        return len(self.shards)
+
+    @property
+    def rows(self) -> int:
+        return sum(shard.rows for shard in self.shards)
 
     @property
     def key(self) -> str:

@@ -13,10 +13,8 @@ that AWS_BATCH_JOB_ARRAY_INDEX names, of `--range-size` shards.
 import argparse
 import hashlib
 import os
-import select
 import socket
 import sys
-import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,55 +22,21 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from viberary_pipeline.embedding.batches import Tokens
-from viberary_pipeline.embedding.compute import Encoded, TextEncoder, encoder_of, is_full
+from viberary_pipeline.embedding.compute import Encoded, TextEncoder, encoder_of
 from viberary_pipeline.embedding.heartbeat import SECONDS, Pulse
 from viberary_pipeline.embedding.jobs import Job, Shard, read_job
 from viberary_pipeline.embedding.processes import run_processes, visible_gpus
-from viberary_pipeline.errors import ArtifactError, EncoderError, SettingsError, StorageError, WorkerError
+from viberary_pipeline.embedding.worker_end import DONE, UsageError, end_with_parent, run_worker
+from viberary_pipeline.errors import WorkerError
 from viberary_pipeline.vectors.arrow_files import ShardManifest, problem_with, table_bytes, vectors_table
-
-DONE = 0
-USAGE = 2
-TRY_AGAIN = 75
-CONFIGURATION = 78
-
-# torch's own exception for a failing GPU, by name: torch may not be imported yet when one is caught.
-_PASSING_FAILURES = {"AcceleratorError"}
-_PARENT_CHECK_SECONDS = 1.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the worker; returns its exit code."""
     options = _parser().parse_args(arguments)
     if options.until_stdin_closes:
-        threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
-    pulse: list[Pulse] = []
-    try:
-        code, message = _run(options, pulse), ""
-    except _Usage as error:
-        code, message = USAGE, str(error)
-    except (ArtifactError, EncoderError, SettingsError) as error:
-        code, message = CONFIGURATION, str(error)
-    except StorageError as error:
-        code, message = TRY_AGAIN if error.passing else CONFIGURATION, str(error)
-    except (WorkerError, OSError, MemoryError) as error:
-        code, message = TRY_AGAIN, f"{type(error).__name__}: {error}"
-    except Exception as error:
-        message = f"{type(error).__name__}: {error}"
-        if type(error).__name__ not in _PASSING_FAILURES and not is_full(error):
-            for beat in pulse:
-                beat.end(1, message)
-            raise
-        code = TRY_AGAIN
-    if message:
-        print(message, file=sys.stderr)
-    for beat in pulse:
-        beat.end(code, message)
-    return code
-
-
-class _Usage(Exception):
-    pass
+        end_with_parent()
+    return run_worker(lambda pulse: _run(options, pulse))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -118,7 +82,7 @@ def _chosen(job: Job, options: argparse.Namespace) -> Sequence[Shard]:
         first = int(index) * options.range_size
         stop = min(first + options.range_size, len(job.shards))
     if stop > len(job.shards) or first > stop:
-        raise _Usage(f"--shards {first}:{stop}: the job has {len(job.shards)} shards")
+        raise UsageError(f"--shards {first}:{stop}: the job has {len(job.shards)} shards")
     return job.shards[first:stop]
 
 
@@ -211,14 +175,6 @@ def _finish(job: Job, shard: Shard, encoder: TextEncoder, prepared: _Prepared, e
             host=socket.gethostname(),
         ),
     )
-
-
-def _end_with_parent(parent: int) -> None:
-    """End this process when standard input closes or the parent is another one: nobody waits any more."""
-    while True:
-        readable, _, _ = select.select([0], [], [], _PARENT_CHECK_SECONDS)
-        if (readable and not os.read(0, 4096)) or os.getppid() != parent:
-            os._exit(TRY_AGAIN)  # files are renamed into place when whole, so nothing is left half-written
 
 
 def _range(text: str) -> tuple[int, int]:

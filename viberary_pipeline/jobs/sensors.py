@@ -6,12 +6,15 @@ import dagster as dg
 
 from viberary_pipeline.embedding.embed import end_abandoned
 from viberary_pipeline.resources import Pipeline
+from viberary_pipeline.tuning.remote import end_abandoned_trainings
 
 
 def end_machines(pipeline: Pipeline, log: logging.Logger | None = None) -> list[str]:
-    """End what runs for jobs whose process is dead, and machines of ours whose time is over; returns their names."""
+    """End what runs for jobs and trainings whose process is dead, and machines of ours whose time is over; returns
+    their names."""
     running = pipeline.executor
     ended = end_abandoned(pipeline.home / "jobs", pipeline.jobs, running)
+    ended += end_abandoned_trainings(pipeline.home, running)
     ended += [machine.id for machine in running.reap()]
     if log is not None and ended:
         log.warning(f"ended after a failed run: {', '.join(ended)}")

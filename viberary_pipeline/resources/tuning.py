@@ -1,4 +1,4 @@
-"""What `viberary tune` needs of the pipeline: vectors of documents, by the executors of a build."""
+"""What `viberary tune` needs of the pipeline: vectors of documents, and a trainer, by the executors of a build."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,8 @@ from viberary_pipeline.embedding.jobs import JobOptions
 from viberary_pipeline.encoders.files import ResolvedEncoder
 from viberary_pipeline.home_lock import hold_home
 from viberary_pipeline.resources.pipeline import Pipeline
-from viberary_pipeline.tuning.run import DocumentVectors
+from viberary_pipeline.tuning.remote import RemoteTrainer
+from viberary_pipeline.tuning.run import DocumentVectors, Trainer, train_here
 from viberary_pipeline.vectors.store import EmbeddingStore
 
 
@@ -39,3 +40,11 @@ def document_vectors(pipeline: Pipeline) -> DocumentVectors:
             return store.vectors_for(pa.array([text_hash for text_hash, _ in texts], pa.string()))
 
     return vectors
+
+
+def trainer(pipeline: Pipeline) -> Trainer:
+    """What trains: this process, or the machines of VIBERARY_EXECUTOR. Raises `SettingsError` where its settings are
+    not whole."""
+    if pipeline.jobs is None:
+        return train_here
+    return RemoteTrainer(pipeline.executor, pipeline.jobs, pipeline.limits)

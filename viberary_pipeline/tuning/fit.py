@@ -56,7 +56,7 @@ def fit(
     trained = encoder.trained()
     optimizer = torch.optim.AdamW(trained.values(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     per_epoch = -(-len(objective) // settings.batch)
-    steps = per_epoch * settings.epochs
+    steps = settings.steps(len(objective))
     identity = f"{identity} {asdict(settings)}"
     done = _resume(checkpoint, identity, trained, optimizer)
     loss_mean, started, saved, seen = 0.0, time.monotonic(), time.monotonic(), 0

@@ -26,6 +26,10 @@ class FitSettings:
     weight_decay: float = 0.01
     seed: int = 0
 
+    def steps(self, examples: int) -> int:
+        """How many steps that many examples take."""
+        return -(-examples // self.batch) * self.epochs
+
 
 @dataclass(frozen=True)
 class Recipe:

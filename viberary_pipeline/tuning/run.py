@@ -1,8 +1,8 @@
 """One run of `viberary tune` or `viberary distil`, from its files to its verdict.
 
-Everything of a run lies in `VIBERARY_HOME/tuning/NAME/` until it ends; the same command goes on where a killed one
-was. Two runs of one name do not meet. The home itself is held only while documents are embedded and while the result is
-registered, so that builds go on meanwhile.
+Everything of a run lies in `VIBERARY_HOME/tuning/NAME/` until it ends, or, where another machine trains, in S3 as well;
+the same command goes on where a killed one was. Two runs of one name do not meet. The home itself is held only while
+documents are embedded and while the result is registered, so that builds go on meanwhile.
 """
 
 import shutil
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,7 @@ from viberary_pipeline.tuning.training import (
     ADAPTER,
     FILES,
     Examples,
+    Trained,
     TrainingJob,
     peak_mb,
     read_training,
@@ -46,6 +47,8 @@ DocumentVectors = Callable[[ResolvedEncoder, Sequence[tuple[str, str]]], NDArray
 """The vectors of (text_hash, text) pairs by an encoder, float32 (texts, dimensions); what the home's store lacks is
 embedded."""
 Device = Literal["auto", "cpu", "cuda"]
+Say = Callable[[str], object]
+Report = Callable[[Progress], None]
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,31 @@ class TuneOutcome:
     result: dict[str, Any]
 
 
+def lock_folder(home: Path, name: str) -> Path:
+    """What holds the name of a run: beside its folder, which goes in the end, so that the lock's file stays."""
+    return home / "tuning" / ".locks" / name
+
+
+class Trainer(Protocol):
+    """Somewhere to train."""
+
+    def __call__(
+        self, folder: Path, base: ResolvedEncoder, options: TuneOptions, say: Say, report: Report
+    ) -> tuple[Trained, Mapping[str, Any]]:
+        """Train what `write_training` put in `folder`, from where it was, so that the adapter lies there too; returns
+        what the training says of itself, and what is known of the machine where it is another one."""
+
+
+def train_here(
+    folder: Path, base: ResolvedEncoder, options: TuneOptions, say: Say, report: Report
+) -> tuple[Trained, Mapping[str, Any]]:
+    """The trainer of this process."""
+    trained = run_training(
+        folder, device=options.device, report=report, seconds_between_checkpoints=options.checkpoint_seconds
+    )
+    return trained, {}
+
+
 class Run:
     """What both commands share. Arguments and errors as in `tune`; with `space`, queries are to enter that encoder's
     space, which embeds the documents."""
@@ -100,14 +128,15 @@ class Run:
         base: ResolvedEncoder,
         standing: Sequence[QuerySet],
         document_vectors: DocumentVectors,
-        say: Callable[[str], object],
-        report: Callable[[Progress], None],
+        say: Say,
+        report: Report,
+        trainer: Trainer,
         *,
         space: ResolvedEncoder | None = None,
     ) -> None:
         check_name(options.name, options.base)
         self.home, self.options, self.base, self.space = home, options, base, space
-        self._document_vectors, self._say, self._report = document_vectors, say, report
+        self._document_vectors, self._say, self._report, self._trainer = document_vectors, say, report, trainer
         self._started = time.monotonic()
         self.folder = home / "tuning" / options.name
         self.vectors = Vectors(self.folder / "vectors")
@@ -134,8 +163,7 @@ class Run:
     @contextmanager
     def alone(self, recipe: Recipe) -> Iterator[TuneOutcome | None]:
         """Hold the name for the block. Gives what an equal run came to, if its encoder is registered."""
-        # Beside the folder, which goes in the end: a lock whose file is gone holds nobody back.
-        lock = self.home / "tuning" / ".locks" / self.options.name
+        lock = lock_folder(self.home, self.options.name)
         for folder in (lock, self.folder):
             folder.mkdir(parents=True, exist_ok=True)
         with hold_home(lock, what=f"training of {self.options.name}", say=self._say):
@@ -196,12 +224,7 @@ class Run:
         """
         options = self.options
         self._say(f"training {options.name} on {sum(counts.values()):,} pairs")
-        trained = run_training(
-            self.folder,
-            device=options.device,
-            report=self._report,
-            seconds_between_checkpoints=options.checkpoint_seconds,
-        )
+        trained, machine = self._trainer(self.folder, self.base, options, self._say, self._report)
         encoder = self._encoder(recipe)
         self._say(f"judging {options.name}")
         figures = self._figures(before, encoder)
@@ -221,6 +244,7 @@ class Run:
             "recipe": asdict(recipe),
             "sets": {found.name: found.to_json() for found in figures},
             "training": {name: value for name, value in asdict(trained).items() if name != "identity"},
+            "machine": dict(machine),
             "peak_mb": peak_mb(),
             "seconds": round(time.monotonic() - self._started, 1),
             "identity": self.identity(recipe),

@@ -11,6 +11,7 @@ Layout::
     checkpoint.pt               where a killed training goes on
     adapter.safetensors         the result
     done.json                   `Trained`, written last
+    workers/, failed/           what workers on other machines say (`embedding.heartbeat`)
 
 The same job gives the same adapter, killed and resumed or not, on one machine.
 """
@@ -29,6 +30,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from viberary_pipeline.embedding.devices import choose_dtype
 from viberary_pipeline.encoders.adapter import save_adapter
 from viberary_pipeline.encoders.files import ResolvedEncoder
 from viberary_pipeline.encoders.layout import read_layout
@@ -154,6 +156,7 @@ def run_training(
     Raises:
         ArtifactError: the folder holds no training.
         EncoderError: the base cannot be trained.
+        SettingsError: there is no CUDA that this torch can use, and the device is `cuda`.
     """
     job = read_training(folder)
     if (done := trained_already(folder, job.identity)) is not None:
@@ -164,6 +167,7 @@ def run_training(
 
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    choose_dtype(device, "float32")
     torch.manual_seed(job.recipe.fit.seed)  # the adapters' first numbers
     model = folder / MODEL if (folder / MODEL).is_dir() else Path(job.model_folder)
     base = ResolvedEncoder(job.base, model, job.fingerprint)

@@ -1,7 +1,7 @@
 """`viberary tune` and `viberary distil`: an encoder trained on a home's documents, judged, registered."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +13,17 @@ from viberary_pipeline.errors import TuningError
 from viberary_pipeline.evaluation.queries import QuerySet
 from viberary_pipeline.tuning.gate import judge_student, judge_tuned
 from viberary_pipeline.tuning.pairs import MOST_PAIRS, sampled, short_queries
-from viberary_pipeline.tuning.recipe import FitSettings, Progress, Recipe
-from viberary_pipeline.tuning.run import DocumentVectors, Run, TuneOptions, TuneOutcome
+from viberary_pipeline.tuning.recipe import FitSettings, Recipe
+from viberary_pipeline.tuning.run import (
+    DocumentVectors,
+    Report,
+    Run,
+    Say,
+    Trainer,
+    TuneOptions,
+    TuneOutcome,
+    train_here,
+)
 from viberary_pipeline.tuning.training import Examples
 
 # Chosen on readers' requests in folds, on a GPU: docs/tuning.md.
@@ -35,8 +44,9 @@ def tune(
     *,
     standing: Sequence[QuerySet],
     document_vectors: DocumentVectors,
-    say: Callable[[str], object] = print,
-    report: Callable[[Progress], None] = lambda _: None,
+    say: Say = print,
+    report: Report = lambda _: None,
+    trainer: Trainer = train_here,
 ) -> TuneOutcome:
     """Train an encoder on what the home's documents and readers' requests say, and register it with its verdict.
 
@@ -46,14 +56,16 @@ def tune(
         standing: Sets of judgements; those that judge this catalogue judge the encoder too.
         document_vectors: Embeds documents.
         say: Takes a line of what is done.
-        report: Takes the progress of the training.
+        report: Takes the progress of a training of this process.
+        trainer: Trains, here or on another machine.
 
     Raises:
         TuningError: there is too little to train on.
         EncoderError, EvaluationError, ArtifactError: an encoder, a file or the documents cannot be used.
+        WorkerError: another machine did not train it.
     """
     base = resolve(options.base, home)
-    run = Run(home, options, base, standing, document_vectors, say, report)
+    run = Run(home, options, base, standing, document_vectors, say, report, trainer)
     recipe = _recipe(ON_REQUESTS if run.split.requests else ON_A_CATALOGUE, options)
     teacher = resolve(options.teacher, home) if options.teacher else None
     requests, pairs = run.split.requests, sampled(run.split.pairs, MOST_PAIRS, seed=options.seed)
@@ -95,8 +107,9 @@ def distil(
     *,
     standing: Sequence[QuerySet],
     document_vectors: DocumentVectors,
-    say: Callable[[str], object] = print,
-    report: Callable[[Progress], None] = lambda _: None,
+    say: Say = print,
+    report: Report = lambda _: None,
+    trainer: Trainer = train_here,
 ) -> TuneOutcome:
     """Train a small encoder to give a teacher's vectors for queries, and register it with its verdict.
 
@@ -113,7 +126,7 @@ def distil(
         kept=() if kept == layers else outer_layers(layers, kept),
     )
     options = replace(options, base=options.base or options.teacher)
-    run = Run(home, options, base, standing, document_vectors, say, report, space=teacher)
+    run = Run(home, options, base, standing, document_vectors, say, report, trainer, space=teacher)
     recipe = _recipe(student, options)
     works = [work for work in run.catalogue.works if work.work_id not in run.split.kept_out]
     queries = short_queries(works, [pair.query for pair in run.split.requests], MOST_QUERIES, seed=options.seed)

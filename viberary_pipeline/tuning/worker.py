@@ -1,24 +1,24 @@
 """The training worker: `python -m viberary_pipeline.tuning.worker PLACE [--device auto|cpu|cuda]`.
 
 PLACE is a folder or s3://bucket/prefix with a training, as `tuning.training` describes it; the adapter and `done.json`
-are put there. Starting it again goes on from the checkpoint, which in S3 is put every minute. It needs neither dagster
-nor duckdb: what `pip install viberary-pipeline[gpu]` brings. Exit codes: 0 done, 1 failed.
+are put there. Starting it again goes on from the checkpoint, which in S3 is put as often as it is written. It needs
+neither dagster nor duckdb: what `pip install viberary-pipeline[gpu]` brings. Exit codes (sysexits.h): 0 done; 75 try
+again; 78 configuration (no such training, no CUDA where asked, no right to the bucket); 2 usage.
 """
 
 import argparse
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from viberary_pipeline.errors import ViberaryError
-from viberary_pipeline.storage import Place, is_s3, open_place
+from viberary_pipeline.embedding.heartbeat import SECONDS, Pulse
+from viberary_pipeline.embedding.worker_end import DONE as EXIT_DONE
+from viberary_pipeline.embedding.worker_end import end_with_parent, run_worker
+from viberary_pipeline.storage import Folder, Place, open_place
 from viberary_pipeline.tuning.progress import shown_progress
 from viberary_pipeline.tuning.recipe import Progress
-from viberary_pipeline.tuning.training import ADAPTER, CHECKPOINT, DONE, run_training
-
-_CHECKPOINT_SECONDS = 60.0
+from viberary_pipeline.tuning.training import ADAPTER, CHECKPOINT, DONE, FILES, MODEL, read_training, run_training
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,38 +26,56 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="viberary_pipeline.tuning.worker")
     parser.add_argument("place", help="the training: a folder or s3://bucket/prefix")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    parser.add_argument("--checkpoint-seconds", type=float, default=60.0, help="seconds of work that a kill may cost")
+    parser.add_argument("--heartbeat", type=float, default=SECONDS, help="seconds between heartbeats")
+    parser.add_argument("--until-stdin-closes", action="store_true", help="end when standard input closes")
     options = parser.parse_args(arguments)
-    try:
-        if is_s3(options.place):
-            _train_elsewhere(open_place(options.place), options.device)
-        else:
-            with shown_progress() as report:
-                run_training(Path(options.place), device=options.device, report=report)
-    except ViberaryError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    if options.until_stdin_closes:
+        end_with_parent()
+    return run_worker(lambda pulse: _run(options, pulse))
 
 
-def _train_elsewhere(place: Place, device: str) -> None:
-    """Train on a copy of the place; what is learned goes there."""
+def _run(options: argparse.Namespace, pulses: list[Pulse]) -> int:
+    place = open_place(options.place)
     with tempfile.TemporaryDirectory(prefix="viberary-") as scratch, shown_progress() as report:
-        folder = Path(scratch)
-        for name in place.names():
-            place.local(name, folder)
-        put = time.monotonic()
+        folder = place.path if isinstance(place, Folder) else _copied(place, Path(scratch))
+        read_training(folder)  # where there is none, nothing is to be written
+        pulse = Pulse(place, seconds=options.heartbeat)
+        pulses.append(pulse)
+        kept = _changed(folder / CHECKPOINT)
 
         def watch(progress: Progress) -> None:
-            nonlocal put
+            nonlocal kept
             report(progress)
-            if time.monotonic() - put > _CHECKPOINT_SECONDS and (folder / CHECKPOINT).exists():
+            pulse.now.state, pulse.now.rows, pulse.now.total = "training", progress.step, progress.steps
+            written = _changed(folder / CHECKPOINT)
+            if written not in (0, kept) and not isinstance(place, Folder):
                 place.put(CHECKPOINT, folder / CHECKPOINT)
-                put = time.monotonic()
+                kept = written
 
-        run_training(folder, device=device, report=watch, seconds_between_checkpoints=_CHECKPOINT_SECONDS / 2)
-        for name in (ADAPTER, DONE):
-            place.put(name, folder / name)
-        place.delete(CHECKPOINT)
+        run_training(
+            folder, device=options.device, report=watch, seconds_between_checkpoints=options.checkpoint_seconds
+        )
+        if not isinstance(place, Folder):
+            for name in (ADAPTER, DONE):
+                place.put(name, folder / name)
+    return EXIT_DONE
+
+
+def _copied(place: Place, folder: Path) -> Path:
+    """A copy of a training in S3, heartbeats left out."""
+    for name in place.names():
+        if name in FILES or name.startswith(f"{MODEL}/"):
+            place.local(name, folder)
+    return folder
+
+
+def _changed(path: Path) -> int:
+    """When a file was written, in nanoseconds; 0 where there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What every executor offers: submit a job, ask how it stands, cancel it, reap what was left.
 
-An executor runs `embedding.worker` over a job somewhere; the vectors and manifests that it leaves in the job's place
-are the result. Whoever submits verifies them: an executor reports only how the worker ended.
+An executor runs the worker of a job (`worker_job.WorkerJob`) somewhere; what the worker leaves in the job's place is
+the result: vectors, or a trained adapter. Whoever submits verifies it: an executor reports only how the worker ended.
 """
 
 import logging
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from viberary_pipeline.embedding.jobs import Job
+from viberary_pipeline.embedding.worker_job import WorkerJob
 from viberary_pipeline.errors import WorkerError
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ class Submission:
     """A job that was handed over. `id` names it where it runs (a process, a machine, a queue's job)."""
 
     executor: str
-    job: Job
+    job: WorkerJob
     id: str
 
 
@@ -32,7 +32,7 @@ class Submission:
 class JobStatus:
     """How a submission stands; `detail` says why it failed and `todo` what a person can do about it.
 
-    `lost` is a machine that went away (a spot loss): worth another submission. `rows` have been embedded so far.
+    `lost` is a machine that went away (a spot loss): worth another submission. `rows` are done so far.
     """
 
     state: Literal["running", "succeeded", "failed", "lost"]
@@ -47,7 +47,7 @@ class Limits:
 
     Attributes:
         deadline: For the whole job.
-        stall: Without a row embedded or a shard done, once a worker has written a heartbeat.
+        stall: Without a row or a piece done, once a worker has written a heartbeat.
         start: Until the first heartbeat (a machine starts, a queue has room); remote executors alone.
         submissions: How often a job may be submitted, losses of machines included.
     """
@@ -77,7 +77,7 @@ class Executor(Protocol):
     def name(self) -> str:
         """What VIBERARY_EXECUTOR calls it."""
 
-    def submit(self, job: Job) -> Submission:
+    def submit(self, job: WorkerJob) -> Submission:
         """Start the worker on a job; a job that runs already is found, not started twice.
 
         Raises:
@@ -90,7 +90,7 @@ class Executor(Protocol):
     def cancel(self, submission: Submission) -> None:
         """End the submission, if it still runs, and release what it holds; harmless when it has ended."""
 
-    def cancel_job(self, job: Job) -> None:
+    def cancel_job(self, job: WorkerJob) -> None:
         """End whatever runs for a job, whoever submitted it."""
 
     def machines(self) -> list[Machine]:
@@ -112,7 +112,7 @@ class _Watch:
     last: tuple[int, int] = (-1, -1)
     moved: float = field(default_factory=time.monotonic)
 
-    def check(self, job: Job, status: JobStatus) -> str:
+    def check(self, job: WorkerJob, status: JobStatus) -> str:
         """What is overdue, or ""."""
         now = time.monotonic()
         progress = (status.rows, job.declared_done())
@@ -127,7 +127,7 @@ class _Watch:
         return ""
 
 
-def run_job(executor: Executor, job: Job, limits: Limits | None = None, say: Say = log.info) -> Mapping[str, Any]:
+def run_job(executor: Executor, job: WorkerJob, limits: Limits | None = None, say: Say = log.info) -> Mapping[str, Any]:
     """Run a job to its end. However this is left, nothing of it runs on.
 
     Args:
@@ -158,12 +158,12 @@ def run_job(executor: Executor, job: Job, limits: Limits | None = None, say: Say
                 return facts
             if overdue or status.state != "lost" or submissions >= limits.submissions:
                 raise WorkerError(
-                    f"The embedding worker failed ({submission.executor} {submission.id})",
-                    expected=f"all shards of {job.place.uri} done",
+                    f"The {job.kind.name} worker failed ({submission.executor} {submission.id})",
+                    expected=f"all of {job.place.uri} done",
                     found=overdue or status.detail,
-                    todo=status.todo or "run again; finished shards are kept",
+                    todo=status.todo or f"run again; {job.kind.kept}",
                 )
-            say(f"{status.detail}: submitted again, for the shards that are not done")
+            say(f"{status.detail}: submitted again; {job.kind.kept}")
     finally:
         # By the job, not by what `submit` returned: an interrupt may come before it returns.
         executor.cancel_job(job)
@@ -180,13 +180,13 @@ def _added(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _wait(executor: Executor, submission: Submission, watch: _Watch, say: Say) -> tuple[JobStatus, str]:
-    reported, total = time.monotonic(), sum(shard.rows for shard in submission.job.shards)
+    reported, job = time.monotonic(), submission.job
     while True:
         status = executor.poll(submission, wait_seconds=POLL_SECONDS)
         if status.state != "running":
             return status, ""
         if time.monotonic() - reported > _REPORT_SECONDS:
             reported = time.monotonic()
-            say(f"{status.rows:,} of {total:,} texts embedded")
-        if overdue := watch.check(submission.job, status):
+            say(f"{status.rows:,} of {job.rows:,} {job.kind.counted}")
+        if overdue := watch.check(job, status):
             return status, overdue

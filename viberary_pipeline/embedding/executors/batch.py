@@ -16,8 +16,8 @@ from viberary_pipeline.artifacts import digest
 from viberary_pipeline.embedding.executors.aws import client_of, refusals
 from viberary_pipeline.embedding.executors.base import JobStatus, Machine, Submission
 from viberary_pipeline.embedding.heartbeat import failures, forget, heartbeats
-from viberary_pipeline.embedding.jobs import Job
 from viberary_pipeline.embedding.settings import BatchSettings
+from viberary_pipeline.embedding.worker_job import WorkerJob
 
 log = logging.getLogger(__name__)
 MOST_CHILDREN = 10_000
@@ -46,32 +46,32 @@ class BatchExecutor:
         self._batch = client or client_of("batch")
         self._started: dict[str, float] = {}
 
-    def submit(self, job: Job) -> Submission:
+    def submit(self, job: WorkerJob) -> Submission:
         if (known := next(self._of_job(job), None)) is not None:
             return Submission(self.name, job, known["jobId"])
         forget(job.place)
-        size = max(self.settings.shards_per_child, ceil(len(job.shards) / MOST_CHILDREN))
-        children = ceil(len(job.shards) / size)
+        size = max(self.settings.shards_per_child, ceil(job.pieces / MOST_CHILDREN))
+        children = ceil(job.pieces / size)
         answer = self._call(
             "submit_job",
             jobName=_name(job),
             jobQueue=self.settings.queue,
             jobDefinition=self.settings.definition,
             **({"arrayProperties": {"size": children}} if children > 1 else {}),  # Batch takes no array of one
-            containerOverrides={"command": ["--job", job.place.uri, "--range-size", str(size)]},
+            containerOverrides={"command": [*job.command, *(["--range-size", str(size)] if children > 1 else [])]},
             retryStrategy={"attempts": self.settings.attempts, "evaluateOnExit": RETRY},
             timeout={"attemptDurationSeconds": self.deadline_minutes * 60},
             tags={"viberary": "embedding"},
         )
         self._started[answer["jobId"]] = time.monotonic()
-        log.info("submitted %s: %d children of %d shards", answer["jobId"], children, size)
+        log.info("submitted %s: %d children of at most %d shards", answer["jobId"], children, size)
         return Submission(self.name, job, str(answer["jobId"]))
 
     def poll(self, submission: Submission, *, wait_seconds: float) -> JobStatus:
         time.sleep(max(wait_seconds, self._poll_seconds))
         job = submission.job
         rows = job.declared_rows()  # of thousands of children: one listing, not their heartbeats
-        if job.declared_done() >= len(job.shards):
+        if job.declared_done() >= job.pieces:
             return JobStatus("succeeded", rows=rows)
         hopeless = [beat for beat in failures(job.place) if beat.exit_code != 75]
         if hopeless:  # every other child would end the same way
@@ -79,7 +79,7 @@ class BatchExecutor:
             return JobStatus("failed", f"a child ended with exit code {beat.exit_code}: {beat.message}", rows=rows)
         counts, reason = self._children(submission.id)
         if sum(counts.values()) and not sum(count for state, count in counts.items() if state not in _ENDED):
-            if job.declared_done() >= len(job.shards):  # the last ones were declared while we asked
+            if job.declared_done() >= job.pieces:  # the last ones were declared while we asked
                 return JobStatus("succeeded", rows=rows)
             failed = counts.get("FAILED", 0)
             detail = f"{failed} of {sum(counts.values())} children of {submission.id} failed{reason and ': ' + reason}"
@@ -91,7 +91,7 @@ class BatchExecutor:
         if described and not self._over(described[0]):
             self._call("terminate_job", jobId=submission.id, reason="viberary: no longer wanted")
 
-    def cancel_job(self, job: Job) -> None:
+    def cancel_job(self, job: WorkerJob) -> None:
         for found in list(self._of_job(job)):
             self._call("terminate_job", jobId=found["jobId"], reason="viberary: no longer wanted")
 
@@ -137,7 +137,7 @@ class BatchExecutor:
         counts, _ = self._children(described["jobId"])
         return bool(counts) and set(counts) <= set(_ENDED)
 
-    def _of_job(self, job: Job) -> Iterator[dict[str, Any]]:
+    def _of_job(self, job: WorkerJob) -> Iterator[dict[str, Any]]:
         """Jobs of that name some of whose children still run or wait."""
         for found in self._alive():
             if found["jobName"] == _name(job) and not self._over({"jobId": found["jobId"], "status": "RUNNING"}):
@@ -177,5 +177,5 @@ class BatchExecutor:
             return answer
 
 
-def _name(job: Job) -> str:
+def _name(job: WorkerJob) -> str:
     return f"{_PREFIX}{digest(job.place.uri)}"

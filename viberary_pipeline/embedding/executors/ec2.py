@@ -1,7 +1,7 @@
 """The EC2 executor: one GPU machine per job, started for it and gone with it.
 
 Types, markets and zones are tried in order. What is a matter of capacity moves on to the next; what is a matter of
-rights or settings stops at once. A spot loss is submitted again by `run_job`: shards that are done stay done.
+rights or settings stops at once. A spot loss is submitted again by `run_job`: what is done stays done.
 
 What keeps a machine from running on, each alone enough: it shuts itself down when the worker ends and after a time
 limit, and a shutdown terminates it; whoever waits has a deadline and a stall limit and cancels in `finally`; tags say
@@ -31,7 +31,7 @@ from viberary_pipeline.embedding.executors.ec2_machine import (
     user_data,
 )
 from viberary_pipeline.embedding.heartbeat import Heartbeat, forget, heartbeats
-from viberary_pipeline.embedding.jobs import Job
+from viberary_pipeline.embedding.worker_job import WorkerJob
 from viberary_pipeline.errors import WorkerError
 from viberary_pipeline.storage import error_code
 
@@ -71,7 +71,7 @@ class Ec2Executor:
         self._ec2 = client or client_of("ec2")
         self._started: dict[str, float] = {}
 
-    def submit(self, job: Job) -> Submission:
+    def submit(self, job: WorkerJob) -> Submission:
         for instance in self._of_job(job):
             if instance["State"]["Name"] in ("pending", "running"):
                 return Submission(self.name, job, instance["InstanceId"])
@@ -97,13 +97,13 @@ class Ec2Executor:
         ended = [beat for beat in beats if beat.state == "ended"]
         if beats and len(ended) == len(beats):
             failed = [beat for beat in ended if beat.exit_code]
-            if not failed and submission.job.declared_done() >= len(submission.job.shards):
+            if not failed and submission.job.declared_done() >= submission.job.pieces:
                 return JobStatus("succeeded", rows=rows)
             if failed:
-                return _of_exit(max(failed, key=lambda beat: beat.exit_code or 0), rows)
+                return _of_exit(max(failed, key=lambda beat: beat.exit_code or 0), submission.job.kind.kept, rows)
         if not gone:
             return JobStatus("running", rows=rows)
-        if submission.job.declared_done() >= len(submission.job.shards):
+        if submission.job.declared_done() >= submission.job.pieces:
             return JobStatus("succeeded", rows=rows)
         reason = (instance or {}).get("StateReason", {})
         why = f"{reason.get('Code', '')} {reason.get('Message', '')}".strip() or "no reason given"
@@ -112,7 +112,7 @@ class Ec2Executor:
     def cancel(self, submission: Submission) -> None:
         self._terminate([submission.id])
 
-    def cancel_job(self, job: Job) -> None:
+    def cancel_job(self, job: WorkerJob) -> None:
         alive = [
             i["InstanceId"] for i in self._of_job(job) if i["State"]["Name"] not in ("shutting-down", "terminated")
         ]
@@ -142,7 +142,7 @@ class Ec2Executor:
         self._terminate([machine.id for machine in expired])
         return expired
 
-    def _start(self, job: Job) -> str:
+    def _start(self, job: WorkerJob) -> str:
         """Start a machine for `job`; returns its id."""
         script = user_data(job, self.settings, self.deadline_minutes, self._ec2.meta.region_name, _endpoint())
         refusals_met: list[str] = []
@@ -240,7 +240,7 @@ class Ec2Executor:
                 return float(history[0]["SpotPrice"])
         return ON_DEMAND_PRICE.get(kind)
 
-    def _of_job(self, job: Job) -> Iterator[dict[str, Any]]:
+    def _of_job(self, job: WorkerJob) -> Iterator[dict[str, Any]]:
         return self._instances({TAG_JOB: job_tag(job)}, _ALIVE)
 
     def _instances(
@@ -269,11 +269,11 @@ class Ec2Executor:
             return answer
 
 
-def _of_exit(beat: Heartbeat, rows: int) -> JobStatus:
+def _of_exit(beat: Heartbeat, kept: str, rows: int) -> JobStatus:
     """What a worker's exit code asks for: 75 another try, anything else a person."""
     detail = f"the worker on {beat.host} ended with exit code {beat.exit_code}: {beat.message}"
     if beat.exit_code == 75:
-        return JobStatus("lost", detail, "mend what the message names; finished shards are kept", rows=rows)
+        return JobStatus("lost", detail, f"mend what the message names; {kept}", rows=rows)
     return JobStatus("failed", detail, "do what the message says", rows=rows)
 
 

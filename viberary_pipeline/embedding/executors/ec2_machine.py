@@ -10,8 +10,8 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from viberary_pipeline.embedding.jobs import Job
 from viberary_pipeline.embedding.settings import Ec2Settings
+from viberary_pipeline.embedding.worker_job import WorkerJob
 
 TAG = "viberary"
 TAG_JOB = "viberary:job"
@@ -32,12 +32,11 @@ ON_DEMAND_PRICE = {
 }
 
 
-def user_data(job: Job, settings: Ec2Settings, deadline_minutes: int, region: str, endpoint: str = "") -> str:
+def user_data(job: WorkerJob, settings: Ec2Settings, deadline_minutes: int, region: str, endpoint: str = "") -> str:
     """The shell script that the machine runs as root when it starts."""
-    uri = shlex.quote(job.place.uri)
     environment = {"AWS_DEFAULT_REGION": region, **({"AWS_ENDPOINT_URL": endpoint} if endpoint else {})}
     exports = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in environment.items())
-    arguments = f"--job {uri} --heartbeat {settings.heartbeat:g}"
+    arguments = shlex.join([*job.command, "--heartbeat", f"{settings.heartbeat:g}"])
     if settings.image:
         passed = " ".join(f"--env {name}" for name in environment)
         registry = settings.image.split("/")[0]
@@ -56,9 +55,9 @@ python3 -m venv venv
 # torch as in Dockerfile.gpu: built for everything from V100 to H100.
 venv/bin/pip install --quiet --index-url https://download.pytorch.org/whl/cu126 {_TORCH}
 venv/bin/pip install --quiet ./{name}'[gpu]'
-venv/bin/python -m viberary_pipeline.embedding.worker {arguments}"""
+venv/bin/python -m viberary_pipeline.worker {arguments}"""
     return f"""#!/bin/bash
-# A viberary embedding machine. It ends itself: at the latest after {deadline_minutes} minutes.
+# A machine of viberary's, for {job.kind.name}. It ends itself: at the latest after {deadline_minutes} minutes.
 shutdown -h +{deadline_minutes + _MARGIN_MINUTES}
 trap 'shutdown -h now' EXIT
 trap 'exit 143' TERM INT
@@ -72,7 +71,7 @@ export HOME="$work"
 
 
 def request(
-    job: Job,
+    job: WorkerJob,
     settings: Ec2Settings,
     deadline_minutes: int,
     *,
@@ -87,8 +86,8 @@ def request(
     """The arguments of RunInstances for one machine. `zone` is a subnet's id or the name of an availability zone."""
     expires = time.time() + (deadline_minutes + 2 * _MARGIN_MINUTES) * 60
     tags = [
-        {"Key": "Name", "Value": "viberary embedding"},
-        {"Key": TAG, "Value": "embedding"},
+        {"Key": "Name", "Value": f"viberary {job.kind.name}"},
+        {"Key": TAG, "Value": "embedding"},  # of every machine of ours: deploy/aws/pipeline-policy.json asks for it
         {"Key": TAG_JOB, "Value": job_tag(job)},
         {"Key": TAG_MARKET, "Value": market},
         {"Key": TAG_EXPIRES, "Value": datetime.fromtimestamp(expires, UTC).isoformat(timespec="seconds")},
@@ -134,6 +133,6 @@ def request(
     return asked
 
 
-def job_tag(job: Job) -> str:
+def job_tag(job: WorkerJob) -> str:
     """What a machine's tag says of its job: its address, which no other job ever has."""
     return job.place.uri[-256:]

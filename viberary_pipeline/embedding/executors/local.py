@@ -13,16 +13,16 @@ from typing import IO, Any
 
 from viberary_pipeline.embedding.executors.base import JobStatus, Machine, Submission
 from viberary_pipeline.embedding.heartbeat import heartbeats
-from viberary_pipeline.embedding.jobs import Job
+from viberary_pipeline.embedding.worker_job import WorkerJob
 from viberary_pipeline.errors import WorkerError
 
-WORKER = "viberary_pipeline.embedding.worker"
+WORKER = "viberary_pipeline.worker"
 LAST_LINES = 20
 _GRACE_SECONDS = 5.0
 _MEANING = {
     75: (
         "a passing failure: out of memory, a full disk, a GPU that failed",
-        "mend what the lines above name and run again; finished shards are kept",
+        "mend what the lines above name and run again; {kept}",
     ),
     78: ("the job cannot be done on this machine", "do what the lines above say"),
 }
@@ -37,11 +37,11 @@ class LocalExecutor:
     def __init__(self) -> None:
         self._running: dict[str, _Child] = {}
 
-    def submit(self, job: Job) -> Submission:
+    def submit(self, job: WorkerJob) -> Submission:
         for identity, child in self._running.items():
-            if child.job == job.place.uri:
+            if child.job.place.uri == job.place.uri:
                 return Submission(self.name, job, identity)
-        child = _Child(job.place.uri)
+        child = _Child(job)
         identity = f"process {child.process.pid}"
         self._running[identity] = child
         return Submission(self.name, job, identity)
@@ -57,16 +57,20 @@ class LocalExecutor:
         meaning, todo = _MEANING.get(code, ("an error in the worker", "report the lines above"))
         if code < 0:
             meaning = f"killed by {signal.Signals(-code).name}"
-            todo = "run again; finished shards are kept (SIGKILL: the machine may be out of memory)"
+            todo = "run again; {kept} (SIGKILL: the machine may be out of memory)"
         lines = "".join(f"\n    {line}" for line in child.last_lines())
-        return JobStatus("failed", f"exit code {code}, {meaning}; its last lines:{lines or ' none'}", todo)
+        return JobStatus(
+            "failed",
+            f"exit code {code}, {meaning}; its last lines:{lines or ' none'}",
+            todo.format(kept=submission.job.kind.kept),
+        )
 
     def cancel(self, submission: Submission) -> None:
         if (child := self._running.pop(submission.id, None)) is not None:
             child.end()
 
-    def cancel_job(self, job: Job) -> None:
-        for identity in [identity for identity, child in self._running.items() if child.job == job.place.uri]:
+    def cancel_job(self, job: WorkerJob) -> None:
+        for identity in [identity for identity, child in self._running.items() if child.job.place.uri == job.place.uri]:
             self.cancel(Submission(self.name, job, identity))
 
     def machines(self) -> list[Machine]:
@@ -82,16 +86,16 @@ class LocalExecutor:
 class _Child:
     """A worker process, and the thread that passes its standard error on."""
 
-    def __init__(self, job: str) -> None:
+    def __init__(self, job: WorkerJob) -> None:
         self.job = job
-        command = [sys.executable, "-m", WORKER, "--job", job, "--until-stdin-closes"]
+        command = [sys.executable, "-m", WORKER, *job.command, "--until-stdin-closes"]
         try:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
             )
         except OSError as error:
             raise WorkerError(
-                "The embedding worker cannot be started",
+                f"The {job.kind.name} worker cannot be started",
                 expected=f"to run {' '.join(command)}",
                 found=f"{type(error).__name__}: {error}",
                 todo="mend the Python installation, or free memory",
