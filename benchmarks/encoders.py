@@ -56,12 +56,12 @@ def main() -> None:
         parquet = max(home.glob("artifacts/documents/*/documents.parquet"), key=lambda path: path.stat().st_mtime)
         rows = pq.read_table(parquet, columns=["work_id", "text"]).to_pylist()
         works, texts = [row["work_id"] for row in rows], [row["text"] for row in rows]
-        sets = _sets(parquet, works, judged.get(name, []))
+        sets = judged_sets(parquet, works, judged.get(name, []))
         for encoder in options.encoder:
             of_documents, _, of_queries = encoder.partition("+")
-            documents = _vectors(options.cache, of_documents, name, texts)
+            documents = vectors_of(options.cache, of_documents, name, texts)
             for asked in sets:
-                queries = _vectors(options.cache, of_queries or of_documents, f"{name}.{asked.name}", _texts(asked))
+                queries = vectors_of(options.cache, of_queries or of_documents, f"{name}.{asked.name}", _texts(asked))
                 _note(found, encoder, name, asked, works, queries @ documents.T)
         if options.baselines:
             bm25 = Bm25(texts)
@@ -80,7 +80,7 @@ def main() -> None:
         options.out.write_text(text + "\n")
 
 
-def _sets(documents: Path, works: list[str], folders: list[Path]) -> list[QuerySet]:
+def judged_sets(documents: Path, works: list[str], folders: list[Path]) -> list[QuerySet]:
     golden = judged_set(GOLDEN)
     own = [golden, known_items(documents, 50)] if golden.judges(works) else []
     return own + [trec_set(*files).within(works)[0] for files in judged_files(folders)]
@@ -105,7 +105,7 @@ def _note(
     found.setdefault(system, {})[f"{catalogue}: {asked.name}"] = {"queries": len(pairs), **rounded}
 
 
-def _vectors(cache: Path, encoder: str, name: str, texts: list[str]) -> Floats:
+def vectors_of(cache: Path, encoder: str, name: str, texts: list[str]) -> Floats:
     """The vectors of texts, float32 (texts, dimensions), from the cache or made."""
     path = cache / f"{encoder}.{name}.npz".replace(" ", "-")
     if path.is_file():

@@ -23,6 +23,7 @@ from viberary_pipeline import redis_server
 from viberary_pipeline.settings import load_settings
 
 if TYPE_CHECKING:
+    from aws_cloud import Cloud
     from s3_proxy import Proxy
     from selenium import webdriver
 
@@ -161,6 +162,18 @@ def proxy() -> Iterator["Proxy"]:
             yield proxy
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Cloud"]:
+    """An AWS on loopback whose machines are processes; `reset` empties it."""
+    from aws_cloud import start_cloud
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        cloud = start_cloud(tmp_path_factory.mktemp("cloud"), monkeypatch)
+        yield cloud
+        cloud.reset()
+        cloud.server.stop()
 
 
 @pytest.fixture

@@ -183,7 +183,7 @@ class Settings(BaseSettings):
     )
     executor: Literal["local", "ec2", "batch"] = Field(
         default="local",
-        description="Where the embedding worker runs: here, on `ec2`, or in AWS `batch` "
+        description="Where documents are embedded and encoders trained: here, on `ec2`, or in AWS `batch` "
         "([operations](operations.md#a-gpu-in-aws)).",
     )
     recipe: str = Field(

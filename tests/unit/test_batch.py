@@ -5,12 +5,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import boto3
 import pyarrow as pa
 import pytest
-from aws_cloud import BUCKET, Cloud, pairs, start_cloud
+from aws_cloud import BUCKET, Cloud, pairs
+from small_training import write_small_training
 
 from viberary_pipeline.embedding.executors.base import Limits, run_job
 from viberary_pipeline.embedding.executors.batch import RETRY, BatchExecutor, BatchSettings
@@ -18,20 +18,14 @@ from viberary_pipeline.embedding.jobs import Job, JobOptions, write_job
 from viberary_pipeline.encoders import ResolvedEncoder
 from viberary_pipeline.errors import WorkerError
 from viberary_pipeline.storage import Bucket
+from viberary_pipeline.tuning.remote import RemoteTrainer
+from viberary_pipeline.tuning.run import TuneOptions
+from viberary_pipeline.tuning.training import ADAPTER
 from viberary_pipeline.vectors.arrow_files import TEXTS_SCHEMA
 
 NUMBERS = itertools.count()
 DEPLOY = Path(__file__).parents[2] / "deploy" / "aws"
 TEMPLATE = DEPLOY / "batch.yaml"
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory) -> Any:
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        cloud = start_cloud(tmp_path_factory.mktemp("cloud"), monkeypatch)
-        yield cloud
-        cloud.reset()
-        cloud.server.stop()
 
 
 @pytest.fixture
@@ -121,6 +115,18 @@ def test_one_shard_is_no_array(cloud, outputs, encoder, on_cpu):
     job = new_job(encoder, on_cpu, shards=1)
     run_job(executor(outputs), job)
     assert job.finished(job.shards[0]) is not None
+
+
+def test_a_training_is_no_array_either_and_is_tried_again(cloud, outputs, encoder, tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    cloud.before_child = lambda index, attempt: 75 if attempt == 0 else None
+    folder = write_small_training(tmp_path / "mine", encoder)
+    trainer = RemoteTrainer(executor(outputs), Bucket(f"s3://{BUCKET}/jobs"), Limits())
+    options = TuneOptions("mine", encoder.spec.name, device="cpu")
+    trained, machine = trainer(folder, encoder, options, lambda _: None, lambda _: None)
+    assert (trained.examples, machine["submissions"], machine["children"]) == (24, 2, 1)
+    assert (folder / ADAPTER).stat().st_size > 1000
+    assert cloud.children == [(0, 0), (0, 1)]
 
 
 def test_a_child_that_can_never_do_it_fails_the_job_at_once(cloud, outputs, encoder):

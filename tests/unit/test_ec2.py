@@ -12,7 +12,7 @@ import boto3
 import numpy as np
 import pyarrow as pa
 import pytest
-from aws_cloud import BUCKET, IMAGE, Cloud, pairs, start_cloud, wait_for
+from aws_cloud import BUCKET, IMAGE, Cloud, pairs, wait_for
 from filelock import FileLock
 
 from viberary_pipeline.embedding.embed import embed_missing
@@ -28,15 +28,6 @@ from viberary_pipeline.vectors.store import EmbeddingStore
 
 JOBS = f"s3://{BUCKET}/jobs"
 TYPES = ("p3.2xlarge", "g6.xlarge", "g5.xlarge")
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory) -> Any:
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        cloud = start_cloud(tmp_path_factory.mktemp("cloud"), monkeypatch)
-        yield cloud
-        cloud.reset()
-        cloud.server.stop()
 
 
 @pytest.fixture(autouse=True)

@@ -1,32 +1,27 @@
 """Tuning: the training loop, and the same adapter whether it was killed or not."""
 
 import random
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
-from tiny_model import DIMENSIONS, WORDS, make_tiny_model
+from small_training import DOCUMENTS, QUERIES
+from small_training import write_small_training as write
+from tiny_model import DIMENSIONS, make_tiny_model
 
 from viberary_pipeline.encoders import ResolvedEncoder, resolve
 from viberary_pipeline.errors import ArtifactError
-from viberary_pipeline.tuning.fit import FitSettings, _backward, _backward_apart
+from viberary_pipeline.tuning.fit import _backward, _backward_apart
 from viberary_pipeline.tuning.objectives import Example, FindDocuments, ImitateQueries, Teacher, first_projection
 from viberary_pipeline.tuning.recipe import Recipe
 from viberary_pipeline.tuning.training import (
     ADAPTER,
     CHECKPOINT,
     DONE,
-    Examples,
-    TrainingJob,
     run_training,
     trainable,
-    write_training,
 )
-
-DOCUMENTS = [" ".join(random.Random(row).sample(WORDS, 1 + row % 6)) for row in range(12)]
-QUERIES = [" ".join(random.Random(row + 100).sample(WORDS, 3)) for row in range(24)]
 
 
 @pytest.fixture
@@ -79,19 +74,6 @@ def test_gradients_of_a_loss_apart_are_those_of_the_whole_batch(tmp_path):
     for other in gradients[1:]:
         torch.testing.assert_close(other, gradients[0], rtol=0, atol=1e-5)
     assert max(float(gradient.abs().max()) for gradient in gradients[0].values()) > 1e-3
-
-
-def write(folder: Path, base: ResolvedEncoder, *, identity: str = "one", seed: int = 0) -> Path:
-    folder.mkdir()
-    recipe = Recipe(rank=2, fit=FitSettings(learning_rate=1e-2, epochs=3, batch=8, part=4, seed=seed))
-    rows = [row % len(DOCUMENTS) for row in range(len(QUERIES))]
-    write_training(
-        folder,
-        TrainingJob(identity, base.spec, str(base.folder), base.fingerprint, recipe),
-        Examples(QUERIES, rows, [True] * len(rows)),
-        DOCUMENTS,
-    )
-    return folder
 
 
 class Killed(Exception):
