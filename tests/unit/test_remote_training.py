@@ -195,7 +195,7 @@ def test_the_command_is_killed_and_goes_on_with_its_machine_and_its_gate(cloud, 
         "VIBERARY_EC2_INSTANCE_TYPES": "g6.xlarge",
         "VIBERARY_EC2_HEARTBEAT": "0.2",
     }
-    command += ["--out", "mine", "--epochs", "20", "--checkpoint-seconds", "0"]
+    command += ["--out", "mine", "--epochs", "4", "--checkpoint-seconds", "0"]
     boto3.client("iam").create_instance_profile(InstanceProfileName="worker")
     waiting = subprocess.Popen(
         [sys.executable, "-m", "viberary_pipeline.cli", *command], env={**cli.environment, **elsewhere}
