@@ -65,7 +65,7 @@ def test_every_answer_is_as_described(app: Flask, path: str, mode: GenerationMod
     described = schemathesis.openapi.from_wsgi("/openapi.json", app)[template(path)]["GET"]
 
     @given(described.as_strategy(mode))
-    @settings(max_examples=20, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=20, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
     def conforms(case: Any) -> None:
         case.call_and_validate(checks=CHECKS)
 

@@ -116,17 +116,25 @@ _FAILURES = {
     429: "Too many requests of this client; Retry-After says when to try again.",
     503: "No query can be answered at present; Retry-After says when to try again.",
 }
+# A form sends its empty fields, too: they are as if they were not there.
+_BLANK = {"type": "string", "pattern": r"^\s*$"}
 _COUNT = Parameter(
-    "k", {"type": "integer", "minimum": 1, "maximum": MOST_RESULTS, "default": DEFAULT_K}, "The number of books."
+    "k",
+    {"anyOf": [{"type": "integer", "minimum": 1, "maximum": MOST_RESULTS}, _BLANK], "default": DEFAULT_K},
+    "The number of books.",
 )
 _FILTERS = (
     Parameter("language", _TEXT, "Languages, as codes or names, with commas between them: `en,French`."),
     Parameter(
         "years",
-        {"type": "string", "pattern": r"^([0-9]{1,4}(-[0-9]{0,4})?|-[0-9]{1,4})?$"},
+        {"type": "string", "pattern": r"^\s*([0-9]{1,4}(-[0-9]{0,4})?|-[0-9]{0,4})?\s*$"},
         "First and last year of publication: `1990-1999`, `1990-`, `-1999` or `1990`.",
     ),
-    Parameter("min_reviews", {"type": "integer", "minimum": 0, "maximum": 999_999_999}, "Least number of reviews."),
+    Parameter(
+        "min_reviews",
+        {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 999_999_999}, _BLANK]},
+        "Least number of reviews.",
+    ),
 )
 _BOOK_ID = Parameter("book_id", _TEXT, "The id of an edition or of a work, an ISBN or an ASIN.", True, "path")
 OPERATIONS = (
