@@ -281,6 +281,12 @@ def _training(command: Any) -> Any:
         click.option("--rank", type=click.IntRange(1, 256), help="Of the adapter, in place of the recipe's."),
         click.option("--epochs", type=click.IntRange(1), help="In place of the recipe's."),
         click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of every choice."),
+        click.option(
+            "--clicks",
+            multiple=True,
+            type=click.Path(path_type=Path, exists=True),
+            help="A query log, or its folder, from whose clicks requests are made.",
+        ),
         click.option("--judge-qrels", multiple=True, type=file, help="Their judgements."),
         click.option("--judge-queries", multiple=True, type=file, help="Requests that the gate judges by."),
         click.option("--qrels", multiple=True, type=file, help="Their judgements, in TREC's form."),
@@ -323,13 +329,20 @@ def _train(
     from viberary_pipeline.resources import Pipeline
     from viberary_pipeline.resources.tuning import document_vectors, trainer
     from viberary_pipeline.tuning import tune as tuning
+    from viberary_pipeline.tuning.clicks import judged_clicks
     from viberary_pipeline.tuning.progress import shown_progress
     from viberary_pipeline.tuning.run import TuneOptions
 
     pipeline = Pipeline(load_settings())
+    web = pipeline.settings.web
+    bounds = {"days": web.popular_days, "clicks": web.popular_searches}
+    clicked = [
+        judged_clicks(log, pipeline.home / "tuning" / "clicks" / str(number), pipeline.settings.duckdb, **bounds)
+        for number, log in enumerate(options.pop("clicks"))
+    ]
     wanted = TuneOptions(
         **{**options, "base": options["base"] or ("" if command == "distil" else pipeline.settings.encoder)},
-        requests=tuple(zip(files["queries"], files["qrels"], strict=True)),
+        requests=(*zip(files["queries"], files["qrels"], strict=True), *clicked),
         judged=tuple(zip(files["judge_queries"], files["judge_qrels"], strict=True)),
         most_tokens=pipeline.recipe.max_tokens,
     )

@@ -22,8 +22,8 @@ import psutil
 from homes import Built, published_copy
 
 from viberary_pipeline import redis_server
+from viberary_pipeline.query_lines import log_files
 from viberary_pipeline.search.searcher import Searcher
-from viberary_pipeline.web.query_log import log_files
 
 
 class Site:

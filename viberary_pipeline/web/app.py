@@ -13,10 +13,12 @@ from viberary_pipeline.settings import WebSettings
 from viberary_pipeline.web.about import add_about
 from viberary_pipeline.web.api import add_api
 from viberary_pipeline.web.books import add_books
+from viberary_pipeline.web.clicks import add_clicks
 from viberary_pipeline.web.failures import add_error_pages
 from viberary_pipeline.web.limits import add_limits
 from viberary_pipeline.web.operations import add_operations
 from viberary_pipeline.web.pages import add_pages
+from viberary_pipeline.web.popular import add_popular
 from viberary_pipeline.web.presentation import FILTERS
 from viberary_pipeline.web.prometheus import Metrics
 from viberary_pipeline.web.query_log import QueryLog
@@ -94,6 +96,8 @@ def create_app(
     add_limits(app, service, web)
     add_pages(app, service)
     add_books(app, service)
+    add_clicks(app, service)
+    add_popular(app, service, web)
     add_about(app, service, log_days=web.log_days if log else 0)
     add_api(app, service)
     add_operations(app, service)
@@ -104,7 +108,8 @@ def create_app(
         route = request.url_rule.rule if request.url_rule else "(none)"
         service.metrics.request_seconds.labels(route).observe(time.perf_counter() - g.started)
         service.metrics.requests.labels(route, str(response.status_code)).inc()
-        if location := response.headers.get("Location"):  # werkzeug's repeats the host that the request names
+        location = response.headers.get("Location")
+        if location and location != g.get("leads_to"):  # werkzeug's repeats the host that the request names
             parts = urlsplit(location)
             response.headers["Location"] = urlunsplit(("", "", f"/{parts.path.lstrip('/')}", parts.query, ""))
             response.set_data(b"")

@@ -7,6 +7,7 @@ from viberary_pipeline.errors import BookNotFound, QueryError
 from viberary_pipeline.search.books import Book
 from viberary_pipeline.search.query import MOST_CHARACTERS
 from viberary_pipeline.search.searcher import Hit
+from viberary_pipeline.web.clicks import record_click
 from viberary_pipeline.web.failures import status_of
 from viberary_pipeline.web.pages import more_of
 from viberary_pipeline.web.parameters import requested_k, wants_json, way_back
@@ -26,6 +27,7 @@ def add_books(app: Flask, service: Service) -> None:
             found = service.searcher.book(book_id)
         except BookNotFound as error:
             return not_in_library(error)
+        record_click(service, found.work_id)
         return jsonify(found.to_json()) if wants_json() else page_about(found, "book.html")
 
     @app.get("/lucky")

@@ -27,9 +27,9 @@ _UNLIMITED = {"api_suggest", "healthz", "readyz", "metrics_text", "static", "boo
 def add_limits(app: Flask, service: Service, web: WebSettings) -> None:
     """Refuse a marked request with 503, and one beyond `web.rate` with 429; both say when to try again."""
     if web.proxies:
-        # The client's address alone: no host, scheme or path is ever taken from a request.
+        # The client's address, and whether it came by HTTPS: no host, port or path is ever taken from a request.
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
-            app.wsgi_app, x_for=web.proxies, x_proto=0, x_host=0, x_port=0, x_prefix=0
+            app.wsgi_app, x_for=web.proxies, x_proto=web.proxies, x_host=0, x_port=0, x_prefix=0
         )
     rates = parse_many(web.rate) if web.rate else []
     limiter = MovingWindowRateLimiter(storage_from_string(web.rate_storage)) if rates else None

@@ -2,12 +2,12 @@
 
 ::
 
-    {"time", "event": "search", "search", "query", "filters", "build", "k", "milliseconds", "work_ids", "status"}
-    {"time", "event": "click", "search", "work_id", "rank"}
+    {"time", "event": "search", "query", "filters", "build", "k", "milliseconds", "work_ids", "status"}
+    {"time", "event": "click", "query", "filters", "work_id", "rank"}
 
-`search` is a number drawn for one search, so a click can be joined to the search on whose page it was made and to
-nothing else: no address, no agent, no cookie, no account. `read_clicks` believes only clicks on works that the search
-showed, so that a made-up link counts for nothing.
+A click is joined to searches by its query and filters. Nothing says who asked: no address, no agent, no cookie, no
+account, and nothing that two lines of one reader have in common. Who reads the log believes only clicks on works that
+a search for that query showed, so that a made-up link counts for nothing.
 
 Any number of threads and processes of one machine may write one log: each line is written under a lock of the file
 (flock), which also guards its rotation.
@@ -18,12 +18,12 @@ import fcntl
 import json
 import logging
 import os
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from viberary_pipeline.query_lines import found_files
 from viberary_pipeline.search.query import MOST_CHARACTERS
 
 logger = logging.getLogger(__name__)
@@ -32,30 +32,6 @@ FILE_BYTES = 16 * 2**20
 TOTAL_BYTES = 512 * 2**20
 DAYS = 90
 _STAMP = "%Y%m%dT%H%M%S%fZ"
-
-
-def new_search_id() -> str:
-    """The number of a search: 16 hexadecimal digits that say nothing of who asked."""
-    return secrets.token_hex(8)
-
-
-def is_search_id(text: str) -> bool:
-    """Whether `text` has the form of a number that `new_search_id` draws."""
-    return len(text) == 16 and not set(text) - set("0123456789abcdef")
-
-
-def log_files(path: Path) -> list[Path]:
-    """The files of the log whose live file is `path`, oldest first."""
-    return [file for file, _ in _found(path)]
-
-
-def _found(path: Path) -> list[tuple[Path, os.stat_result]]:
-    """The files of a log, oldest first, and what the system says of them; another process may remove some meanwhile."""
-    found = []
-    for file in path.parent.glob(f"{path.stem}.*"):
-        with contextlib.suppress(FileNotFoundError):
-            found.append((file, file.stat()))
-    return sorted(found, key=lambda each: each[1].st_mtime)
 
 
 class QueryLog:
@@ -88,7 +64,6 @@ class QueryLog:
         milliseconds: float,
         work_ids: Sequence[str],
         status: int,
-        search: str | None = None,
         filters: Mapping[str, Any] | None = None,
     ) -> None:
         """Append one search.
@@ -100,12 +75,10 @@ class QueryLog:
             milliseconds: Time inside the searcher.
             work_ids: The works shown, best first.
             status: The HTTP status of the answer.
-            search: Its number; None draws one.
             filters: What narrowed it, by the names of `Filters`.
         """
         self._write(
             event="search",
-            search=search or new_search_id(),
             query=query[:MOST_CHARACTERS],
             filters=dict(filters or {}),
             build=build,
@@ -115,15 +88,15 @@ class QueryLog:
             status=status,
         )
 
-    def click(self, *, search: str, work_id: str, rank: int) -> None:
-        """Append that a reader opened the work at `rank` of the search of that number."""
-        self._write(event="click", search=search, work_id=work_id, rank=rank)
+    def click(self, *, query: str, filters: Mapping[str, Any], work_id: str, rank: int) -> None:
+        """Append that a reader opened the work that stood at `rank` of a search."""
+        self._write(event="click", query=query[:MOST_CHARACTERS], filters=dict(filters), work_id=work_id, rank=rank)
 
     def prune(self) -> None:
         """Remove what is older than `days` or too much."""
         last = datetime.now(UTC) - timedelta(days=self.days)
         room = self._total_bytes - self._max_bytes  # which the live file may fill
-        for file, found in reversed(_found(self.path)):
+        for file, found in reversed(found_files(self.path)):
             room -= found.st_size if file != self.path else 0
             if found.st_mtime < last.timestamp() or room < 0:
                 file.unlink(missing_ok=True)

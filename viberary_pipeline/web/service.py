@@ -3,8 +3,6 @@
 import time
 from typing import Protocol
 
-from flask import g
-
 from viberary_pipeline.errors import ViberaryError
 from viberary_pipeline.search.books import Book, Volume
 from viberary_pipeline.search.filters import Filters
@@ -14,7 +12,7 @@ from viberary_pipeline.search.suggestions import Suggestions
 from viberary_pipeline.web.failures import status_of
 from viberary_pipeline.web.parameters import DEFAULT_K
 from viberary_pipeline.web.prometheus import Metrics
-from viberary_pipeline.web.query_log import QueryLog, new_search_id
+from viberary_pipeline.web.query_log import QueryLog
 
 
 class SearchBackend(Protocol):
@@ -60,12 +58,8 @@ class Service:
         self._library: Readiness | None = None
 
     def search(self, query: str, k: int, filters: Filters, *, exact: bool = False) -> SearchResponse:
-        """Search, and leave a trace in the metrics and the query log whatever comes of it.
-
-        `flask.g.search_id` is the number of the search, for the links of its page.
-        """
+        """Search, and leave a trace in the metrics and the query log whatever comes of it."""
         response, status, started = None, 500, time.perf_counter()
-        g.search_id = new_search_id()
         try:
             response = self.searcher.search(query, k, filters, **({"exact": True} if exact else {}))
             status = 200
@@ -77,7 +71,6 @@ class Service:
             self.metrics.search_seconds.observe(seconds)
             if self.log:
                 self.log.append(
-                    search=g.search_id,
                     query=query,
                     filters=filters.set_fields(),
                     build=response.build if response else None,
