@@ -1,11 +1,14 @@
 """What is suggested while a reader types, over real builds of a few works."""
 
+import json
 import random
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from small_library import SmallLibrary
 from works import works
 
+from viberary_pipeline.assets.search_index import queries_to_suggest
 from viberary_pipeline.index.build import build_index
 from viberary_pipeline.index.clean import orphaned_builds, remove_build
 from viberary_pipeline.index.gate_rules import GateRules
@@ -14,6 +17,8 @@ from viberary_pipeline.redis_contract import HnswSettings, document_prefix, sugg
 from viberary_pipeline.search.searcher import Searcher
 from viberary_pipeline.search.spelling import NameWords
 from viberary_pipeline.search.suggestions import MOST_IN_BUCKET, MOST_SUGGESTIONS, Suggestion, suggest
+from viberary_pipeline.settings import load_settings
+from viberary_pipeline.web.server import QUERIES
 
 NO_OTHERS = {"other_titles": list[str]()}  # the columns are those of the first row
 WORKS = [
@@ -164,6 +169,35 @@ def test_queries_of_readers_are_suggested_by_how_often_they_were_asked(client):
         Suggestion("sad songs", "query"),
     )
     assert suggest(client, "b", "hope", NameWords()) == (Suggestion("sad but hopeful", "query"),)
+
+
+def test_what_several_readers_searched_for_is_suggested_by_the_next_build(client, tmp_path):
+    """Not what was searched on one day, or once."""
+    settings = load_settings(home=tmp_path / "home")
+    assert queries_to_suggest(settings) == {}
+    now = datetime.now(UTC)
+    asked = {"Sad but  hopeful": (1, 2, 3, 4, 5, 6), "one reader's": (1, 1, 1, 1, 1, 1), "rare": (1, 2, 3)}
+    lines = [
+        {
+            "time": (now - timedelta(days=day, minutes=minute)).isoformat(timespec="milliseconds"),
+            "event": "search",
+            "search": f"{minute:016x}",
+            "query": query,
+            "status": 200,
+            "work_ids": ["1"],
+        }
+        for query, days in asked.items()
+        for minute, day in enumerate(days)
+    ]
+    log = settings.home_dir / QUERIES
+    log.parent.mkdir(parents=True)
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    queries = queries_to_suggest(settings)
+    assert queries == {"sad but hopeful": 6}
+    record, _ = build_index(
+        client, works(tmp_path, queries=queries), HnswSettings(ef_runtime=200), GateRules(queries=5)
+    )
+    assert suggest(client, record.build, "hopef", NameWords()) == (Suggestion("sad but hopeful", "query"),)
 
 
 def test_suggestions_go_with_their_build(client, tmp_path):

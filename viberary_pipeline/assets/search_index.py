@@ -15,6 +15,9 @@ from viberary_pipeline.index.gate_result import INDEX_GATES
 from viberary_pipeline.index.lock import build_lock
 from viberary_pipeline.index.publish import mend_names, standing_build
 from viberary_pipeline.quality.verdict import require_passed
+from viberary_pipeline.settings import Settings
+
+_MOST_QUERIES = 10_000
 
 
 @stage(
@@ -59,6 +62,7 @@ def search_index(work: Work) -> Result:
                     source=settings.source,
                     documents_key=documents.key,
                     query_encoder_name=pipeline.query_encoder.spec.name,
+                    queries=queries_to_suggest(settings),
                 ),
                 settings.hnsw,
                 settings.gate,
@@ -91,6 +95,21 @@ def search_index(work: Work) -> Result:
         },
         checks=[gate_check(gate) for gate in record.gate_results if gate["name"] in INDEX_GATES],
     )
+
+
+def queries_to_suggest(settings: Settings) -> dict[str, int]:
+    """{query: how often readers searched for it}, as `/popular` counts them in this home's query log; {} without one.
+
+    They are those of the day of the build: a build that stands is not made anew for them.
+    """
+    from viberary_pipeline.web.log_counts import count
+    from viberary_pipeline.web.server import QUERIES
+
+    log = settings.home_dir / QUERIES
+    if not log.parent.is_dir():
+        return {}
+    bounds = {"days": settings.web.popular_days, "searches": settings.web.popular_searches}
+    return dict(count(log, **bounds, most=_MOST_QUERIES).queries)
 
 
 def gate_check(gate: Mapping[str, Any]) -> dg.AssetCheckResult:

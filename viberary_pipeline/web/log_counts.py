@@ -27,13 +27,14 @@ class Popular:
     works: tuple[tuple[str, int], ...] = ()
 
 
-def count(log: Path, *, days: int, searches: int) -> Popular:
+def count(log: Path, *, days: int, searches: int, most: int = MOST) -> Popular:
     """What is popular in the last `WINDOW_DAYS` days of a query log.
 
     Args:
         log: Its live file.
         days: On how many different days a query must be searched, and a work shown.
         searches: How often a query must be searched, and for how many a work must be shown.
+        most: How many of each.
     """
     import duckdb
 
@@ -44,7 +45,7 @@ def count(log: Path, *, days: int, searches: int) -> Popular:
     ):
         connection.execute(f"SET threads = 1; SET memory_limit = '{MEMORY}'")
         load_lines(connection, log, days=WINDOW_DAYS)
-        bounds = {"days": days, "searches": searches, "most": MOST}
+        bounds = {"days": days, "searches": searches, "most": most}
         queries, works = (
             tuple(connection.execute(sql("web", name), bounds).fetchall())
             for name in ("popular_queries", "popular_works")
