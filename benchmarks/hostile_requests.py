@@ -49,6 +49,7 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = load_settings(home=arguments.home)
     searcher = Searcher(connect(settings), settings.home_dir, settings.search)
+    book_id = searcher.search("love", 1).results[0].book_id
     program = _Lines()
     logging.getLogger().addHandler(program)
     logging.getLogger().setLevel(logging.INFO)
@@ -60,7 +61,7 @@ def main() -> None:
         started = time.monotonic()
         for number, text in enumerate(hostile_texts(arguments.texts)):
             for place in dict.fromkeys(("/api/suggest?q={}", PLACES[number % len(PLACES)])):
-                answer = send(client, place, text)
+                answer = send(client, place, text, book_id)
                 statuses[place][answer.status_code] += 1
                 found += [f"{place} {text[:80]!r}: {fault}" for fault in faults(answer, text)]
             if number % 5000 == 4999:
@@ -73,7 +74,7 @@ def main() -> None:
         "statuses": {place: dict(sorted(counts.items())) for place, counts in statuses.items()},
         "faults": found,
         "lines_of_the_query_log": len(entries),
-        "of_them_no_search": sum(entry.get("event") != "search" for entry in entries),
+        "of_them_neither_search_nor_click": sum(entry.get("event") not in ("search", "click") for entry in entries),
         "lines_of_the_program_log": program.lines,
         "of_them_begun_by_a_reader": program.injected,
     }

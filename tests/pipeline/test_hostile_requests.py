@@ -21,14 +21,16 @@ def test_hostile_texts_fail_nothing_and_run_nothing(
 ) -> None:
     log = tmp_path / "queries.jsonl"
     caplog.set_level(logging.INFO)
-    client = create_app(Searcher(published.redis, published.home), query_log=log).test_client()
+    searcher = Searcher(published.redis, published.home)
+    book_id = searcher.search("love", 1).results[0].book_id
+    client = create_app(searcher, query_log=log).test_client()
     found = []
     for number, text in enumerate(hostile_texts(TEXTS, SEED)):
         place = PLACES[number % len(PLACES)]
-        found += [(place, text, fault) for fault in faults(send(client, place, text), text)]
+        found += [(place, text, fault) for fault in faults(send(client, place, text, book_id), text)]
     assert found == []
     entries = [json.loads(line) for line in log.read_bytes().split(b"\n") if line]
-    assert {entry["event"] for entry in entries} == {"search"}
+    assert {entry["event"] for entry in entries} == {"search", "click"}
     assert not any(line.lstrip().startswith(INJECTED) for line in caplog.text.splitlines())
 
 

@@ -133,7 +133,7 @@ def hostile_texts(count: int, seed: int = 0) -> Iterator[bytes]:
             yield generator.choice([b"", b" ", b'"', b"\n"]).join(parts)[:6000]
 
 
-# Where a reader's text may go; {} stands for it.
+# Where a reader's text may go; {} stands for it, {book} for the id of a book.
 PLACES = (
     "/search?query={}",
     "/api/search?query={}",
@@ -144,21 +144,28 @@ PLACES = (
     "/search?query=love&min_reviews={}&k={}",
     "/api/search?query=love&language={}&exact={}",
     "/similar?book_id={}",
-    "/similar?book_id=1&title={}",
+    "/similar?book_id={book}&title={}",
+    "/similar?book_id={book}&query={}&years={}",
+    "/book/{}",
+    "/book/{book}?query={}&rank=3&language={}",
+    "/book/none-such?title={}&query={}",
+    "/go/{}",
+    "/go/{book}?query={}&rank={}",
     "/api/similar/{}",
+    "/api/books/{}",
     "/api/suggest?q={}",
     "/{}",
     "/search?{}",
 )
 
 
-def send(client: FlaskClient, place: str, text: bytes) -> TestResponse:
-    """The answer to a text in one of `PLACES`."""
+def send(client: FlaskClient, place: str, text: bytes, book_id: str) -> TestResponse:
+    """The answer to a text in one of `PLACES`; `book_id` is that of a book of the live build."""
     typed = quote_from_bytes(text, safe="")
     if place.startswith("POST "):
         form = {"data": f"query={typed}&k=2", "content_type": "application/x-www-form-urlencoded"}
         return client.post(place.removeprefix("POST "), **form)
-    return client.get(place.replace("{}", typed))
+    return client.get(place.replace("{book}", book_id).replace("{}", typed))
 
 
 class _Page(HTMLParser):
@@ -184,8 +191,11 @@ def faults(answer: TestResponse, text: bytes) -> list[str]:
     found = []
     if answer.status_code >= 500:
         found.append(f"status {answer.status_code}")
-    if INJECTED.lower() in str(answer.headers).lower() or "Set-Cookie" in answer.headers:
+    names = {name.lower() for name in answer.headers.keys()}  # noqa: SIM118
+    if names & {INJECTED.lower(), "set-cookie"}:
         found.append("a header of the reader's")
+    if (leads_to := answer.headers.get("Location", "/")) and not _OWN.match(leads_to):
+        found.append(f"a way to {leads_to[:80]}")
     if answer.mimetype == "text/html":
         page = _Page()
         page.feed(answer.text)
