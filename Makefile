@@ -38,6 +38,10 @@ demo: setup ## Build and publish the bundled sample, then search it by three vib
 serve: setup ## Serve the search page (VIBERARY_WEB_PORT, default 8000)
 	@$(BIN)/viberary serve
 
+.PHONY: css
+css: setup ## Write the page's style sheet anew, after a change of a template or of web/style/
+	@$(BIN)/python scripts/build_css.py
+
 .PHONY: ui
 ui: setup ## Open the Dagster UI on port 3000
 	@$(BIN)/python -c 'from viberary_pipeline.run import dagster_home; from viberary_pipeline.settings import load_settings; dagster_home(load_settings().writable_home())'

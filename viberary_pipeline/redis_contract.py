@@ -3,7 +3,8 @@
 ======================================  ======================================================================
 ``viberary:{build}:doc:{work_id}``      HASH: the vector and the fields that the page shows
 ``viberary:idx:{build}``                the HNSW index over that prefix
-``viberary:{build}:suggestions``          HASH: what is suggested while a reader types (`search.suggestions`)
+``viberary:{build}:suggestions``        HASH: what is suggested while a reader types (`search.suggestions`)
+``viberary:{build}:sentence_words``     STRING: by what the sentences that a page quotes are chosen (`search.passages`)
 ``viberary:live``                       alias of the published index (never an index's own name)
 ``viberary:pointer``                    HASH: live, previous
 ``viberary:build:{build}``              HASH: what is known of a build (`BuildRecord`)
@@ -103,6 +104,16 @@ def suggestions_key(build: str) -> str:
     return f"viberary:{build}:suggestions"
 
 
+def sentence_words_key(build: str) -> str:
+    """The key of a build's word vectors (`viberary_pipeline.search.passages`)."""
+    return f"viberary:{build}:sentence_words"
+
+
+def side_keys(build: str) -> tuple[str, ...]:
+    """The keys of a build beside its documents, its index and its record."""
+    return (suggestions_key(build), sentence_words_key(build))
+
+
 def index_name(build: str) -> str:
     """The name of a build's index."""
     return f"viberary:idx:{build}"
@@ -140,14 +151,14 @@ def search_fields(
 
 
 _MOST_GENRES = 5
-_REVIEW_CHARACTERS = 600  # of a work: one sentence of them is shown at most
 _PERSON = re.compile(r"(?P<name>[^,()\s][^,()]*?)\s*(?:\((?P<role>[^()]*)\))?\s*(?:,|$)")
 
 
 def page_fields(row: Mapping[str, Any]) -> dict[str, str]:
     """`PAGE_FIELDS` and `details` of a row of the documents; those without a value are left out.
 
-    A work without genres has its first shelves for genres: readers' own words for what it is.
+    `reviews` of the row are what is kept of them. A work without genres has its first shelves for genres: readers' own
+    words for what it is.
     """
     description = str(row["description"] or "")
     genres = list(row.get("genres") or row.get("shelves") or ())[:_MOST_GENRES]
@@ -160,7 +171,7 @@ def page_fields(row: Mapping[str, Any]) -> dict[str, str]:
         "rating": row.get("average_rating"),
         "ratings_count": row.get("ratings_count"),
         "contributors": contributors if contributors != contributors_of(author) else None,
-        "reviews": _whole_texts(row.get("reviews") or (), _REVIEW_CHARACTERS),
+        "reviews": row.get("reviews"),
     }
     details = {
         "series": row.get("series"),
@@ -190,15 +201,6 @@ def contributors_of(author: str) -> list[tuple[str, str]]:
 
 def _known(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value not in (None, "", [])}
-
-
-def _whole_texts(texts: Sequence[str], most: int) -> list[str]:
-    """The first of the texts that have so many characters together; the first alone may have more, and is cut."""
-    kept = [text[:most] for text in texts[:1]]
-    for text in texts[1:]:
-        if sum(map(len, kept)) + len(text) <= most:
-            kept.append(text)
-    return kept
 
 
 def record_key(build: str) -> str:
@@ -292,6 +294,7 @@ class BuildRecord:
         saved: When Redis had written it to disk as the live build, UTC, ISO 8601; "" until then.
         owner: The process that made it (`viberary_pipeline.index.owner`).
         search_fields: `SEARCH_FIELDS` of the version that made it.
+        fit: By what a query fits well or not (`viberary_pipeline.search.fit`), JSON; '' where it was not calibrated.
         source: 'sample' for the bundled catalogue, 'given' for any other, '' where a version did not write it.
     """
 
@@ -319,6 +322,7 @@ class BuildRecord:
     feed_seconds: float = 0.0
     documents_key: str = ""
     query_encoder_name: str = ""
+    fit: str = ""
 
     @property
     def hnsw(self) -> HnswSettings:

@@ -67,7 +67,7 @@ def test_a_reader_types_a_vibe_and_gets_ten_books(
 
     assert browser.get_log("browser") == []
     asked = requested_addresses(browser)
-    assert any(address.endswith("bootstrap.min.css") for address in asked)
+    assert any("/static/style.css?v=" in address for address in asked)
     assert {address for address in asked if not address.startswith((home_page, "data:"))} == set()
     styled = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
     assert styled == "rgb(251, 248, 242)"  # our style sheet got past the content security policy

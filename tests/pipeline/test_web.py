@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from viberary_pipeline import __version__
 from viberary_pipeline.errors import EncoderError, SearchError, SettingsError
 from viberary_pipeline.redis_server.probe import open_client
 from viberary_pipeline.search.filters import Filters
@@ -29,7 +28,8 @@ from viberary_pipeline.web.server import address, listen, serve
 from viberary_pipeline.web.service import SearchBackend
 
 QUERY = "cold-blooded revenge"
-OWN_SCRIPT = f'<script type="module" src="/static/suggestions.js?v={__version__}">'
+WEB = Path(create_app.__code__.co_filename).parent
+OWN_SCRIPT = r'<script type="module" src="/static/suggestions\.js\?v=[0-9a-f]{16}">'
 
 
 @pytest.fixture(scope="module")
@@ -170,8 +170,8 @@ def test_results_are_the_searchers_in_its_order(client: FlaskClient, searcher: S
         (hit.rank, f"/book/{hit.book_id}?title={shorten(hit.title, 80)}&query={QUERY}&rank={hit.rank}", hit.title)
         for hit in found.results
     ]
-    facts = re.findall(r"<span>match (-?\d\.\d\d)</span>\s*<span>([\d,]+ reviews?)</span>", page)
-    assert facts == [(f"{hit.score:.2f}", counted(hit.review_count, "review")) for hit in found.results]
+    facts = re.findall(r"★ ([\d.]+)</span>\s*<span>([\d,]+ reviews?)</span>", page, re.S)
+    assert facts == [(f"{hit.rating:.1f}", counted(hit.review_count, "review")) for hit in found.results]
     assert f'value="{QUERY}"' in page  # the box keeps the words
     assert f"<title>{QUERY} · Viberary</title>" in page
     assert found.build in page
@@ -187,7 +187,7 @@ def test_post_gives_the_same_page_as_get(client: FlaskClient) -> None:
 
 def test_more_books_can_be_asked_for(client: FlaskClient) -> None:
     page = client.get("/search", query_string={"query": QUERY}).text
-    link = html.unescape(re.findall(r'href="([^"]*k=20)"', page)[0])
+    link = html.unescape(re.findall(r'href="([^"]*k=20#book-11)"', page)[0])
     more = shown_books(client.get(link).text)
     assert [rank for rank, _, _ in more] == list(range(1, 21))
     assert more[:10] == shown_books(page)
@@ -259,7 +259,8 @@ def test_everything_from_outside_is_escaped(client: FlaskClient) -> None:
         client.get("/search", query_string={"query": attack, "k": attack}).text,
         client.get(f"/{attack}").text,
     ):
-        assert re.findall("<script[^>]*>", page) == [OWN_SCRIPT]
+        (script,) = re.findall("<script[^>]*>", page)
+        assert re.fullmatch(OWN_SCRIPT, script)
         assert attack not in page
     assert "&#34;&gt;&lt;script&gt;alert(1)&lt;/script&gt;" in page_of(Shelf(hostile))
 
@@ -278,7 +279,7 @@ def test_headers_keep_the_browser_at_home(client: FlaskClient) -> None:
         "/nowhere",
         "/healthz",
         "/api/suggest?q=a",
-        "/static/viberary.css",
+        "/static/style.css",
     ):
         headers = client.get(path).headers
         assert headers["Content-Security-Policy"].startswith("default-src 'self'; script-src 'self';")
@@ -294,15 +295,33 @@ def test_headers_keep_the_browser_at_home(client: FlaskClient) -> None:
 def test_what_the_page_loads_is_served_here(client: FlaskClient) -> None:
     page = client.get("/").text
     loaded = re.findall(r'<link rel="stylesheet" href="([^"]+)"', page) + re.findall(r'src="([^"]+)"', page)
-    assert len(loaded) == 3
+    assert len(loaded) == 2
     for path in loaded:
         assert path.startswith("/")
         assert client.get(path).status_code == 200
 
 
-def test_text_is_readable_in_both_themes(client: FlaskClient) -> None:
+def test_what_the_page_loads_is_kept_under_an_address_of_its_content(client: FlaskClient) -> None:
+    page = client.get("/").text
+    loaded = re.findall(r'(?:stylesheet" href|src)="(/static/[^"]+)"', page)
+    assert [path.partition("?")[0] for path in loaded] == ["/static/style.css", "/static/suggestions.js"]
+    for path in loaded:
+        assert client.get(path).headers["Cache-Control"] == "public, max-age=31536000, immutable"
+        for other in (path.partition("?")[0], f"{path}0", "/static/nothing?v=0"):
+            assert client.get(other).headers["Cache-Control"] == "no-cache"
+
+
+def test_more_books_continue_below_those_that_are_there() -> None:
+    shelf = Shelf(*(a_hit(rank=rank, title=f"T{rank}") for rank in range(1, 31)))
+    page = page_of(shelf, "/search?query=x")
+    link = html.unescape(re.findall(r'<p class="more"><a [^>]*href="([^"]+)"', page)[0])
+    assert link == "/search?query=x&k=20#book-11"
+    assert '<li class="book" id="book-11"' in page_of(shelf, link.partition("#")[0])
+
+
+def test_text_is_readable_in_both_themes() -> None:
     """WCAG 2.2 contrast (1.4.3) of each text on its ground: 4.5 or more."""
-    themes = re.findall(r":root \{(.*?)\}", client.get("/static/viberary.css").text, re.S)
+    themes = re.findall(r":root \{(.*?)\}", (WEB / "style" / "viberary.css").read_text(encoding="utf-8"), re.S)
     assert len(themes) == 2
     for theme in themes:
         colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{3,6});", theme))

@@ -173,7 +173,7 @@ def test_a_document_holds_all_that_is_known_of_a_work(client, source, tmp_path):
         "contributors": [{"name": "Jr., Ann", "role": ""}, {"name": "Bob", "role": "Illustrator"}],
         "genres": ["fantasy, paranormal", "a|b", *"cdef"],
         "shelves": ["unused"],
-        "reviews": ["r" * 500, "s" * 101, "Short."],
+        "reviews": ["r" * 500 + ". And cut in the mid", "s" * 101 + ".", "Short."],
         "series": ["Earthsea"],
         "editions": 20,
         "edition_list": [{"book_id": "0", "title": "T", "year": None, "isbn": "1"}],
@@ -202,7 +202,7 @@ def test_a_document_holds_all_that_is_known_of_a_work(client, source, tmp_path):
         "rating": 3.25,
         "ratings_count": 12,
         "contributors": [["Jr., Ann", ""], ["Bob", "Illustrator"]],
-        "reviews": ["r" * 500, "Short."],
+        "reviews": ["r" * 500 + "."],
     }
     assert json.loads(stored[b"details"]) == {
         "series": ["Earthsea"],
@@ -226,7 +226,7 @@ def test_a_document_holds_all_that_is_known_of_a_work(client, source, tmp_path):
         ratings_count=12,
         genres=("fantasy, paranormal", "a b", "c", "d", "e"),
         contributors=(("Jr., Ann", ""), ("Bob", "Illustrator")),
-        reviews=("r" * 500, "Short."),
+        reviews=("r" * 500 + ".",),
     )
 
 

@@ -59,7 +59,7 @@ def test_each_of_several_rates_counts():
     assert statuses(client(rate="100/minute; 1/hour")) == [200, 429, 429]
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/static/viberary.css"])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/static/style.css"])
 def test_what_operators_and_pages_need_is_not_limited(path):
     assert statuses(client(rate="1/minute"), path=path) == [200, 200, 200]
 

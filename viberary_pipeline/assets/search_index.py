@@ -35,6 +35,12 @@ _MOST_QUERIES = 10_000
         "search/spelling.py",
         "search/suggestions.py",
         "index/suggestions.py",
+        "search/passages.py",
+        "search/sentences.py",
+        "index/passages.py",
+        "search/fit.py",
+        "index/fit.py",
+        "index/fit.toml",
     ),
     checks=INDEX_GATES,
 )

@@ -84,6 +84,15 @@ class QueryEncoder:
         """Whether the tokenizer has this word, in lower case, whole: a common word of its language, no typo."""
         return any(self._tokenizer.token_to_id(token) is not None for token in (word, f"▁{word}"))
 
+    @property
+    def vocabulary_size(self) -> int:
+        """How many tokens there are."""
+        return int(self._tokenizer.get_vocab_size())
+
+    def pieces(self, words: Sequence[str]) -> list[list[int]]:
+        """The tokens that each word is made of."""
+        return [found.ids for found in self._tokenizer.encode_batch(list(words), add_special_tokens=False)]
+
     def _prove(self, probes: Sequence[Mapping[str, Any]]) -> None:
         """Raise `EncoderError` unless the probes have, on this machine, the vectors that the export gave them."""
         for probe in probes:

@@ -28,11 +28,13 @@ from viberary_pipeline.errors import IndexBuildError, ViberaryError
 from viberary_pipeline.index.canaries import Canary
 from viberary_pipeline.index.clean import remove_build
 from viberary_pipeline.index.ef_runtime import AIM, ef_runtime_for, needed_ef_runtime
+from viberary_pipeline.index.fit import calibrate
 from viberary_pipeline.index.gate import gate_index, require_encoder
 from viberary_pipeline.index.gate_result import GateResult
 from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.index.lucky import worth_a_pick
 from viberary_pipeline.index.owner import this_process
+from viberary_pipeline.index.passages import learn_sentence_words
 from viberary_pipeline.index.preflight import preflight
 from viberary_pipeline.index.progress import Progress
 from viberary_pipeline.index.server import describe_server, vectors_waiting
@@ -52,7 +54,9 @@ from viberary_pipeline.redis_contract import (
     page_fields,
     record_key,
     search_fields,
+    sentence_words_key,
 )
+from viberary_pipeline.search.sentences import whole_texts
 from viberary_pipeline.search.spelling import WordCounts
 from viberary_pipeline.vectors.arrow_files import problem_with
 
@@ -86,6 +90,7 @@ _COLUMNS = [
     "isbns",
     "edition_ids",
 ]
+_REVIEW_CHARACTERS = 600  # of a work: one sentence of them is shown at most
 _FOR_SEARCH_ALONE = ("genres", "other_titles", "series", "isbns", "edition_ids")
 
 
@@ -192,6 +197,10 @@ def build_index(
             )
             say(f"EF_RUNTIME {needed}, to find {aim} of the true ten nearest")
             record = replace(record, ef_runtime=needed)
+        if encoder is not None:
+            words = learn_sentence_words(source.documents, source.vectors, encoder)
+            client.set(sentence_words_key(record.build), words.to_bytes())
+            record = replace(record, fit=calibrate(client, record, encoder, words.rows.__contains__).to_json())
         gates = gate_index(
             *(client, record, source.vectors, source.documents, rules, encoder),
             canaries=canaries,
@@ -314,7 +323,7 @@ def _batches(documents: Path) -> Iterator[pa.RecordBatch]:
 
 
 def _document_hash(row: dict[str, Any], blob: bytes) -> Mapping[Any, str | bytes]:
-    shown = page_fields(row)
+    shown = page_fields({**row, "reviews": list(whole_texts(row.get("reviews") or (), _REVIEW_CHARACTERS))})
     searched = {name: row.get(name) or () for name in _FOR_SEARCH_ALONE}
     return {**shown, **search_fields(row["title"], shown["author"], **searched), VECTOR: blob}
 

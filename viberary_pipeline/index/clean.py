@@ -17,7 +17,7 @@ from viberary_pipeline.redis_contract import (
     read_pointer,
     read_record,
     record_key,
-    suggestions_key,
+    side_keys,
 )
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ def remove_build(client: redis.Redis, build: str) -> int:
             portion.clear()
     if portion:
         removed += int(client.unlink(*portion))
-    client.unlink(suggestions_key(build))
+    client.unlink(*side_keys(build))
     client.delete(record_key(build))
     log.info("removed build %s with %s documents", build, f"{removed:,}")
     return removed
@@ -99,7 +99,7 @@ def orphaned_builds(client: redis.Redis) -> list[str]:
     names = {name.removeprefix(INDEXES) for name in indexes if name.startswith(INDEXES)}
     for key in map(as_text, client.scan_iter(match="viberary:*:*", count=_PORTION)):
         build = key.removeprefix("viberary:").split(":", 1)[0]
-        if key.startswith(document_prefix(build)) or key == suggestions_key(build):
+        if key.startswith(document_prefix(build)) or key in side_keys(build):
             names.add(build)
     pointer = read_pointer(client)
     return sorted(names - set(known_builds(client)) - {pointer.live, pointer.previous})

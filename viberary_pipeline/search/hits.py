@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from viberary_pipeline.name_keys import KEY_SEPARATOR
@@ -14,6 +14,7 @@ from viberary_pipeline.redis_contract import (
     UNKNOWN_LANGUAGE,
     contributors_of,
 )
+from viberary_pipeline.search.fit import Match
 
 _JSON_FIELDS = (
     *("rank", "score", "book_id", "work_id", "title", "author", "link", "review_count"),
@@ -38,6 +39,9 @@ class Hit:
         review_count, ratings_count: Summed over editions.
         contributors: Pairs of name and role, "" for main authors, who come first.
         reviews: Texts of readers.
+        match: How well it fits the query: "strong", "good", "loose" or "" for unknown.
+        why: The sentence of its description or of a review that is nearest to the query; "" for none. Two hits that
+            differ in it alone are equal: it explains a result, and is no part of it.
     """
 
     rank: int
@@ -58,6 +62,8 @@ class Hit:
     genres: tuple[str, ...] = ()
     contributors: tuple[tuple[str, str], ...] = ()
     reviews: tuple[str, ...] = ()
+    match: Match = ""
+    why: str = field(default="", compare=False)
 
     def to_json(self) -> dict[str, Any]:
         """The book in the object of `viberary search --json`."""
@@ -70,7 +76,11 @@ def hit_of(fields: Mapping[str, str]) -> Hit:
     return Hit(
         rank=0,
         score=0.0,
-        **{name: fields[name] for name in ("book_id", "work_id", "title", "author", "link")},
+        book_id=fields["book_id"],
+        work_id=fields["work_id"],
+        title=fields["title"],
+        author=fields["author"],
+        link=fields["link"],
         review_count=int(fields["review_count"] or 0),
         description=fields[DESCRIPTION] + card.get("description_rest", ""),
         year=int(fields["year"]) if fields["year"] else None,

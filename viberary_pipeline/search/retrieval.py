@@ -35,6 +35,7 @@ from viberary_pipeline.search.arrangement import (
 )
 from viberary_pipeline.search.books import book_commands, read_book
 from viberary_pipeline.search.filters import Filters
+from viberary_pipeline.search.fit import NEAREST
 from viberary_pipeline.search.knn import knn_command, similarity
 from viberary_pipeline.search.lookups import (
     FirstLookups,
@@ -71,11 +72,15 @@ class Answer:
     """The results of a query, best first, and what of it was understood beside plain words.
 
     `corrected` is the query with typos corrected, where the first results or the name it starts from are meant by them.
+    `vector` is the query's, float32 (dim,), and `nearest` the cosines of the works nearest to it, best first: None and
+    none of a query that is a number.
     """
 
     results: list[Result]
     notes: tuple[str, ...] = ()
     corrected: str = ""
+    vector: Vector | None = None
+    nearest: tuple[float, ...] = ()
 
 
 def find(
@@ -193,7 +198,8 @@ def find(
         spelling = spell(ParsedQuery.parse(text).spelling_terms)
     works = [(c.title, c.author, True) for c in reading.hidden[:1]]
     works += [(work.fields["title"], work.fields["author"], bool(work.named)) for work in answer.results[:_SHOWN_FIRST]]
-    return replace(answer, corrected=corrected_text(text, spelling, works))
+    told = tuple(cosines[key] for key in nearest[:NEAREST])
+    return replace(answer, corrected=corrected_text(text, spelling, works), vector=vector, nearest=told)
 
 
 def find_like(client: redis.Redis, record: BuildRecord, key: bytes, k: int, *, filters: Filters) -> Answer | None:

@@ -26,8 +26,10 @@ from viberary_pipeline.redis_contract import (
 )
 from viberary_pipeline.search.books import Book, Volume, find_book, find_volumes, find_work
 from viberary_pipeline.search.filters import Filters
+from viberary_pipeline.search.fit import Fit, fit_of, known_share
 from viberary_pipeline.search.hits import Hit, hit_of
 from viberary_pipeline.search.lucky import Deck, Pick, read_deck, telling_sentence
+from viberary_pipeline.search.passages import SentenceWords, read_sentence_words
 from viberary_pipeline.search.query import clean_query
 from viberary_pipeline.search.replies import BuildVanishedError
 from viberary_pipeline.search.retrieval import MOST_RESULTS, Answer, Result, find, find_like, key_of_book
@@ -50,7 +52,8 @@ class SearchResponse:
     """The results of one query, best first, and the build that gave them.
 
     `query` is exactly as given; `notes` say in plain words what of it was understood beside plain words; `corrected` is
-    the query with its typos corrected, "" where none was.
+    the query with its typos corrected, "" where none was; `fits` is False where nothing fits it well; `telling` are the
+    stems (`passages.stem`) of its words that say something.
     """
 
     query: str
@@ -58,6 +61,8 @@ class SearchResponse:
     results: tuple[Hit, ...]
     notes: tuple[str, ...] = ()
     corrected: str = ""
+    fits: bool = True
+    telling: frozenset[str] = frozenset()
 
     def to_json(self) -> dict[str, Any]:
         """The object of `viberary search --json`."""
@@ -103,6 +108,7 @@ class Searcher:
         self._encoders: dict[str, QueryEncoder] = {}
         self._words: dict[str, NameWords] = {}
         self._decks: dict[str, Deck] = {}
+        self._sentence_words: dict[str, SentenceWords] = {}
         self._loading = threading.Lock()
 
     def search(self, query: str, k: int = 10, filters: Filters | None = None, *, exact: bool = False) -> SearchResponse:
@@ -137,7 +143,31 @@ class Searcher:
                 held=names.held,
             )
 
-        return self._answer(query, ask, last=self._loaded)
+        record, answer = self._of_live(ask, last=self._loaded)
+        return self._told(SearchResponse(query, record.build, (), answer.notes, answer.corrected), record, answer, text)
+
+    def _told(self, response: SearchResponse, record: BuildRecord, answer: Answer, text: str) -> SearchResponse:
+        """The response with its hits, how well they fit, and why each was found."""
+        hits, encoder = _hits(answer.results), self._encoders.get(record.query_encoder)
+        words = self._sentence_words.get(record.build) or SentenceWords()
+        names = self._words.get(record.build) or NameWords()
+        if answer.vector is None:
+            return replace(response, results=hits)
+        sentences = words.best(text, answer.vector, [(hit.description, *hit.reviews) for hit in hits])
+        hits = tuple(replace(hit, why=sentence) for hit, sentence in zip(hits, sentences, strict=True))
+        response = replace(response, results=hits, telling=frozenset(words.telling(text)))
+        if (fit := Fit.read(record.fit)) is None:
+            return response
+        share = known_share(
+            answer.corrected or text,
+            lambda word: word in words.rows or names.held(word) > 0,
+            lambda word: encoder is not None and encoder.has_word(word),
+        )
+        return replace(
+            response,
+            results=tuple(replace(hit, match=fit.match(hit.score, share)) for hit in hits),
+            fits=any(hit.named for hit in hits) or fit_of(answer.nearest, share) >= fit.poor,
+        )
 
     def search_each(
         self,
@@ -349,6 +379,8 @@ class Searcher:
                 )
             encoder = self._encoder_of(record)
             self._words = {**dict(list(self._words.items())[-1:]), build: read_name_words(self._client, build)}
+            kept = dict(list(self._sentence_words.items())[-1:])
+            self._sentence_words = {**kept, build: read_sentence_words(self._client, build)}
             if record.search_fields < SEARCH_FIELDS:
                 logger.warning(
                     "Build %s is of an older version: %sgenres, ratings and languages are not shown of it until the "

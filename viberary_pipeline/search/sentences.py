@@ -1,6 +1,7 @@
 """The sentences of a description or a review."""
 
 import re
+from collections.abc import Iterable, Iterator
 
 # An end, with the quotes and brackets that close behind it, before a blank; scripts without blanks have ends of their
 # own.
@@ -9,6 +10,32 @@ _NO_END = re.compile(
     r"(?:\b(?:mr|mrs|ms|dr|st|prof|rev|gen|col|capt|lt|sgt|jr|sr|vs|vol|no|nr|bd|al|approx|ca|cf|e\.g|i\.e)|(?:^|\W)\w)\.$",
     re.IGNORECASE,
 )
+
+
+_ENDED = re.compile(r"[.!?…。！？｡][\"'”’»)\]」』）]*$")
+
+
+def has_end(sentence: str) -> bool:
+    """Whether a sentence ends, as one that was cut does not."""
+    return bool(_ENDED.search(sentence))
+
+
+def whole_sentences(text: str) -> list[str]:
+    """The sentences without a last one that has no end, as of a text that was cut; a single one stays."""
+    sentences = sentences_of(text)
+    return sentences[:-1] if len(sentences) > 1 and not has_end(sentences[-1]) else sentences
+
+
+def whole_texts(texts: Iterable[str], limit: int) -> Iterator[str]:
+    """Of each text the first sentences, as long as they and those of the texts before have `limit` characters."""
+    for text in texts:
+        kept: list[str] = []
+        for sentence in whole_sentences(text):
+            if (limit := limit - len(sentence)) < 0:
+                break
+            kept.append(sentence)
+        if kept:
+            yield " ".join(kept)
 
 
 def sentences_of(text: str) -> list[str]:

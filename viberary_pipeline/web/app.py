@@ -6,14 +6,14 @@ from urllib.parse import urlsplit, urlunsplit
 
 from flask import Flask, Response, g, request
 from flask.json.provider import DefaultJSONProvider
-from flask_bootstrap import Bootstrap5
 
-from viberary_pipeline import __version__
 from viberary_pipeline.settings import WebSettings
 from viberary_pipeline.web.about import add_about
 from viberary_pipeline.web.api import add_api
+from viberary_pipeline.web.assets import add_assets
 from viberary_pipeline.web.books import add_books
 from viberary_pipeline.web.clicks import add_clicks
+from viberary_pipeline.web.covers import cover
 from viberary_pipeline.web.failures import add_error_pages
 from viberary_pipeline.web.limits import add_limits
 from viberary_pipeline.web.operations import add_operations
@@ -32,7 +32,7 @@ EXAMPLES = (
     "sprawling multi-generational epic about trees and people",
 )
 
-# Bootstrap's own style sheet holds its small drawings as data: images.
+# The icon of the page is a data: image.
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; script-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
@@ -72,16 +72,14 @@ def create_app(
     """
     app = Flask(__name__)
     app.config.update(
-        BOOTSTRAP_SERVE_LOCAL=True,
         MAX_CONTENT_LENGTH=MAX_FORM_BYTES,
         MAX_FORM_MEMORY_SIZE=MAX_FORM_BYTES,
-        SEND_FILE_MAX_AGE_DEFAULT=3600,
     )
     app.json = DefaultJSONProvider(app)
     app.json.sort_keys = False  # the order of `viberary search --json`
-    Bootstrap5(app)
     app.jinja_env.filters.update(FILTERS)
-    app.jinja_env.globals.update(version=__version__, examples=EXAMPLES)
+    app.jinja_env.globals.update(examples=EXAMPLES, cover=cover)
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
     web = web or WebSettings()
     log = None
@@ -94,6 +92,7 @@ def create_app(
         g.started = time.perf_counter()
 
     add_limits(app, service, web)
+    add_assets(app)
     add_pages(app, service)
     add_books(app, service)
     add_clicks(app, service)

@@ -20,6 +20,9 @@ from viberary_pipeline.web.parameters import (
 )
 from viberary_pipeline.web.service import Service
 
+LONGEST_CARRIED = 1000
+"""Characters of a query that the links of its results lead back to."""
+
 
 def add_pages(app: Flask, service: Service) -> None:
     """The routes `/` and `/search`."""
@@ -47,7 +50,8 @@ def add_pages(app: Flask, service: Service) -> None:
             more=more_of(response, k),
             narrowed=typed_filters() if filters else {},
             exact=exact,
-            back=way_back(),
+            # Each book's link carries the search: not a text of pages.
+            back=way_back() if len(query) <= LONGEST_CARRIED else {},
             library=service.library_of(response.build),
         )
 

@@ -1,15 +1,26 @@
 """How values look on the page. Pure functions, registered as Jinja filters by the app."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from urllib.parse import urlsplit
 
+from markupsafe import Markup, escape
+
+from viberary_pipeline.name_keys import words_of
+from viberary_pipeline.redis_contract import contributors_of
 from viberary_pipeline.search.books import Book, Edition
+from viberary_pipeline.search.hits import Hit
 from viberary_pipeline.search.language_names import language_name
+from viberary_pipeline.search.passages import stem
+from viberary_pipeline.search.sentences import whole_sentences
+
+INTERFACE_LANGUAGE = "en"
+_WORDS = re.compile(r"([^\W_](?:[\w'’]*[^\W_])?)")
 
 
 def shorten(text: str, limit: int = 240) -> str:
-    """At most `limit` characters of `text` and an ellipsis, cut between words where there is a gap to cut at.
+    """At most `limit` characters of a title or a query and an ellipsis, cut between words where there is a gap.
 
     Runs of white space become one space. A text without spaces (Chinese, Japanese) is cut at the limit.
     """
@@ -21,6 +32,30 @@ def shorten(text: str, limit: int = 240) -> str:
     # A gap in the first half only: what follows is one long word or a script without spaces.
     head = head[:gap] if gap >= limit // 2 else head[:limit]
     return head.rstrip(" ,;:.–—-") + "…"
+
+
+def first_sentences(text: str, limit: int = 240) -> str:
+    """The first sentences of a text that have `limit` characters together: whole ones, the first however long it is."""
+    sentences = whole_sentences(text)
+    kept = sentences[:1]
+    for sentence in sentences[1:]:
+        if len(" ".join([*kept, sentence])) > limit:
+            break
+        kept.append(sentence)
+    return " ".join(kept)
+
+
+def marked(text: str, telling: Collection[str]) -> Markup:
+    """The text with those of its words in `<mark>` whose stems (`passages.stem`) a query has."""
+    parts = _WORDS.split(text)  # between words at even places
+    return Markup("").join(
+        Markup("<mark>{}</mark>").format(part) if place % 2 and telling and _is_telling(part, telling) else escape(part)
+        for place, part in enumerate(parts)
+    )
+
+
+def _is_telling(part: str, telling: Collection[str]) -> bool:
+    return any(stem(word) in telling for word in words_of(part))
 
 
 def safe_link(link: str) -> str | None:
@@ -37,29 +72,47 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-# What the catalogue calls a part in a book, and what a page says before the names.
+# How the catalogue's words for a part in a book begin, and what a page says before the names.
 _ROLES = {
-    "translator": "translated by",
-    "illustrator": "illustrated by",
-    "editor": "edited by",
-    "narrator": "read by",
-    "introduction": "introduction by",
+    "transl": "translated by",
+    "illustr": "illustrated by",
+    "edit": "edited by",
+    "narrat": "read by",
+    "reader": "read by",
+    "introduc": "introduction by",
     "foreword": "foreword by",
     "preface": "preface by",
     "afterword": "afterword by",
-    "photographer": "photographs by",
-    "contributor": "with",
+    "photo": "photographs by",
+    "contribut": "with",
 }
 
 
-def credited(book: Book) -> list[tuple[str, list[str]]]:
+def credited(book: Book | Hit) -> list[tuple[str, list[str]]]:
     """[(phrase, names)] of those who made a book: who leads it, the others who wrote it, then by their parts."""
-    people = book.contributors or [(name.strip(), "") for name in book.author.split(",") if name.strip()]
     parts: dict[str, list[str]] = {}
-    for place, (name, role) in enumerate(people):
-        phrase = _ROLES.get(role.casefold(), f"{role}:") if role else "with" if place else "by"
-        parts.setdefault(phrase, []).append(name)
+    for place, (name, role) in enumerate(book.contributors or contributors_of(book.author)):
+        done = next((phrase for start, phrase in _ROLES.items() if role.casefold().startswith(start)), f"{role}:")
+        parts.setdefault(done if role else "with" if place else "by", []).append(name)
     return list(parts.items())
+
+
+def lead(book: Book | Hit) -> str:
+    """The first of those who made a book; "" where nobody is known."""
+    return next((names[0] for _, names in credited(book)), "")
+
+
+def year_of(book: Book | Hit) -> str:
+    """The year of the work: "1851", "720 BC"; where only editions say theirs, "this edition 1993"; "" for unknown."""
+    if book.year is None:
+        return ""
+    whose = {"edition": "this edition ", "earliest edition": "earliest edition "}.get(book.year_of, "")
+    return f"{whose}{shown_year(book.year)}"
+
+
+def foreign_language(book: Book | Hit) -> str:
+    """The language of a book by name, "" where it is the reader's or unknown."""
+    return "" if book.language in (None, "", INTERFACE_LANGUAGE) else language_name(str(book.language))
 
 
 def shown_year(number: int) -> str:
@@ -100,11 +153,16 @@ FILTERS = {
     "credited": credited,
     "day": day,
     "edition_facts": edition_facts,
+    "first_sentences": first_sentences,
+    "foreign_language": foreign_language,
     "host": host,
     "in_words": in_words,
     "language_name": language_name,
+    "lead": lead,
+    "marked": marked,
     "safe_link": safe_link,
     "shorten": shorten,
     "year": shown_year,
+    "year_of": year_of,
 }
 """By the names that templates use."""
