@@ -114,3 +114,31 @@ def test_nothing_is_wider_than_a_phone(browser: webdriver.Chrome, home_page: str
     assert levels[0] == "H1"
     assert levels.count("H1") == 1
     assert browser.save_screenshot(str(tmp_path / "phone.png"))
+
+
+SMALLEST = {"width": 320, "height": 640, "deviceScaleFactor": 1, "mobile": True}
+
+
+def test_the_pages_about_books_fit_the_smallest_phone_in_both_themes(
+    browser: webdriver.Chrome, home_page: str, searcher: Searcher
+) -> None:
+    book = searcher.search("The Overstory", 1).results[0].book_id
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", SMALLEST)
+    grounds = set()
+    for theme in ("light", "dark"):
+        feature = {"name": "prefers-color-scheme", "value": theme}
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+        for path in (f"book/{book}?query=trees", f"similar?book_id={book}", "lucky", "about", "book/0?title=Dune"):
+            browser.get(home_page + path)
+            assert browser.execute_script("return document.documentElement.scrollWidth") == SMALLEST["width"], path
+            low = [
+                link.text
+                for link in browser.find_elements(
+                    By.CSS_SELECTOR, "main .btn, main .way-back a, .sign nav a, footer nav a"
+                )
+                if link.size["height"] < 44
+            ]
+            assert low == [], path  # targets that a thumb can hit
+        grounds.add(browser.execute_script("return getComputedStyle(document.body).backgroundColor"))
+    assert len(grounds) == 2
+    assert [entry for entry in browser.get_log("browser") if "404" not in entry["message"]] == []

@@ -137,6 +137,19 @@ def test_what_is_no_id_finds_no_book(library: SmallLibrary, book_id: str) -> Non
     assert key_of_book(library.client, library.record, book_id) is None
 
 
+def test_a_book_takes_one_round_trip(library: SmallLibrary, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent, send = [], redis.Connection.send_packed_command
+
+    def count(connection: redis.Connection, *args: Any, **options: Any) -> None:
+        sent.append(args)
+        send(connection, *args, **options)
+
+    monkeypatch.setattr(redis.Connection, "send_packed_command", count)
+    library.client.ping()
+    assert find_book(library.client, library.record, "77", if_live=True) is not None
+    assert len(sent) == 2  # the ping and the book
+
+
 def test_the_numbers_of_the_bundled_sample_are_not_told(library: SmallLibrary) -> None:
     found = find_book(library.client, replace(library.record, source="sample"), "44767458")
     assert found is not None

@@ -9,9 +9,10 @@ import redis
 from redis.commands.search.index_definition import IndexDefinition, IndexType
 
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
-from viberary_pipeline.errors import EncoderError, QueryError, SearchError, SearchUnavailable
+from viberary_pipeline.errors import BookNotFound, EncoderError, QueryError, SearchError, SearchUnavailable
 from viberary_pipeline.index.publish import rollback
 from viberary_pipeline.redis_contract import (
+    LUCKY,
     POINTER,
     document_prefix,
     index_info,
@@ -357,6 +358,10 @@ def test_nothing_published_and_redis_away_say_so(client, tmp_path):
     away = Searcher(redis.Redis(port=1), tmp_path)
     with pytest.raises(SearchError, match="Redis does not answer"):
         away.search("revenge")
+    with pytest.raises(SearchError, match="Redis does not answer"):
+        away.book("1")
+    with pytest.raises(SearchError, match="Redis does not answer"):
+        away.lucky()
     assert not away.readiness().ready
 
 
@@ -416,6 +421,29 @@ def test_a_build_that_is_no_longer_live_is_not_asked_again(copied, published):
     after = searcher.search("funny sci-fi")
     assert (before.build, after.build) == (published.build, other)
     assert [hit.work_id for hit in after.results] == [hit.work_id for hit in before.results]
+
+
+def test_a_book_and_a_pick_are_of_the_live_build(copied, published):
+    searcher = Searcher(copied, published.home)
+    work = searcher.search("The Overstory", 1).results[0]
+    other = f"{published.build}x"
+    assert searcher.book(work.book_id).build == searcher.lucky().book.build == published.build
+    copy_build(copied, copied, published.build, other)
+    copied.hset(POINTER, "live", other)
+    assert searcher.book(work.book_id).build == searcher.lucky().book.build == other
+    copied.unlink(*copied.scan_iter(f"{document_prefix(published.build)}*"))
+    assert searcher.book(work.work_id).title == work.title
+    with pytest.raises(BookNotFound):
+        searcher.book("none")
+    copied.hset(record_key(other), LUCKY, "gone")
+    with pytest.raises(SearchError, match="does not answer"):
+        Searcher(copied, published.home).lucky()
+
+
+def test_a_library_without_a_book_to_pick_says_so(copied, published):
+    copied.hset(record_key(published.build), mapping={LUCKY: "", "search_fields": 0})
+    with pytest.raises(SearchError, match="no book to pick from"):
+        Searcher(copied, published.home).lucky()
 
 
 def test_going_back_to_the_encoder_before_loads_nothing(copied, published, tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 MOST = 2000
 _BEST_SHARE = 0.2
 _FEWEST = 50  # in a small library more than the best fifth, or a reader soon knows them all
-_SHORTEST_DESCRIPTION = 80
+_SHORTEST_DESCRIPTION = 150
 _COLUMNS = ("work_id", "average_rating", "ratings_count", "review_count", "description")
 
 

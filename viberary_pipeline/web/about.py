@@ -3,6 +3,7 @@
 from flask import Flask, render_template
 from flask.typing import ResponseReturnValue
 
+from viberary_pipeline import __version__
 from viberary_pipeline.web.service import Service
 
 
@@ -11,4 +12,5 @@ def add_about(app: Flask, service: Service, *, log_days: int) -> None:
 
     @app.get("/about")
     def about() -> ResponseReturnValue:
-        return render_template("about.html", library=service.searcher.readiness(), log_days=log_days)
+        library = service.searcher.readiness()
+        return render_template("about.html", library=library, log_days=log_days, version=__version__)

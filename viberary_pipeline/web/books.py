@@ -25,10 +25,10 @@ def add_books(app: Flask, service: Service) -> None:
     def book(book_id: str) -> ResponseReturnValue:
         try:
             found = service.searcher.book(book_id)
+            record_click(service, found.work_id)
+            return jsonify(found.to_json()) if wants_json() else page_about(found, "book.html")
         except BookNotFound as error:
             return not_in_library(error)
-        record_click(service, found.work_id)
-        return jsonify(found.to_json()) if wants_json() else page_about(found, "book.html")
 
     @app.get("/lucky")
     def lucky() -> ResponseReturnValue:
