@@ -6,25 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import redis
 
 from viberary_pipeline.redis_contract import LUCKY, BuildRecord, as_text, document_prefix, record_key
 from viberary_pipeline.search.books import Book
 from viberary_pipeline.search.replies import read_rows, search_command
-from viberary_pipeline.search.sentences import sentences_of
-
-Vectors = npt.NDArray[np.float32]
 
 _MOST_POPULAR = 500
-_MOST_SENTENCES = 12
-_CHARACTERS = range(30, 241)  # of a sentence that can stand alone
 
 
 @dataclass(frozen=True)
 class Pick:
-    """A book picked at random; `telling` is the sentence of its description that says most of it, "" if none does."""
+    """A book picked at random; `telling` is the sentence of its description that is nearest to it, "" for none."""
 
     book: Book
     telling: str = ""
@@ -66,15 +59,3 @@ def read_deck(client: redis.Redis, record: BuildRecord) -> Deck:
         rows = read_rows(client.execute_command(*search_command(record.build, "*", *popular)), contents=False)
         ids = [as_text(row.key).removeprefix(document_prefix(record.build)) for row in rows]
     return Deck(ids)
-
-
-def telling_sentence(text: str, vector: Vectors, encode: Callable[[Sequence[str]], Vectors]) -> str:
-    """The sentence of a text that is nearest to the work's own vector; "" if none can stand alone.
-
-    Args:
-        text: A description.
-        vector: Of the whole work, float32 (dim,), norm 1.
-        encode: Gives the vectors of n texts, float32 (n, dim), norm 1.
-    """
-    sentences = [one for one in sentences_of(text) if len(one) in _CHARACTERS][:_MOST_SENTENCES]
-    return sentences[int(np.argmax(encode(sentences) @ vector))] if sentences else ""

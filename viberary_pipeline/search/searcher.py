@@ -28,7 +28,7 @@ from viberary_pipeline.search.books import Book, Volume, find_book, find_volumes
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.fit import Fit, fit_of, known_share
 from viberary_pipeline.search.hits import Hit, hit_of
-from viberary_pipeline.search.lucky import Deck, Pick, read_deck, telling_sentence
+from viberary_pipeline.search.lucky import Deck, Pick, read_deck
 from viberary_pipeline.search.passages import SentenceWords, read_sentence_words
 from viberary_pipeline.search.query import clean_query
 from viberary_pipeline.search.replies import BuildVanishedError
@@ -262,7 +262,7 @@ class Searcher:
             SearchUnavailable: nothing is published, or Redis is away.
         """
 
-        def pick(record: BuildRecord, encoder: QueryEncoder, _: bool) -> Pick:
+        def pick(record: BuildRecord, *_: object) -> Pick:
             if record.build not in self._decks:  # the one before stays, for a rollback
                 self._decks = {**dict(list(self._decks.items())[-1:]), record.build: read_deck(self._client, record)}
             work_id = self._decks[record.build].deal()
@@ -274,7 +274,8 @@ class Searcher:
                     todo="run `viberary build`",
                 )
             book, vector = find_work(self._client, record, work_id)
-            return Pick(book, telling_sentence(book.description, vector, encoder.encode))
+            words = self._sentence_words.get(record.build) or SentenceWords()
+            return Pick(book, words.best(" ".join(book.genres), vector, [[book.description]])[0])
 
         return self._of_live(pick)[1]
 
