@@ -237,11 +237,12 @@ def test_the_way_back_holds_only_what_a_search_takes(
 def test_a_stale_link_offers_the_nearest_by_its_title(client: FlaskClient, searcher: Searcher) -> None:
     answer = client.get("/book/31415926?title=The+Overstory")
     assert answer.status_code == 404
-    assert "<h1>This book is not in today's library</h1>" in html.unescape(answer.text)
+    assert "<h1>This book is not in today’s library</h1>" in answer.text
     nearest = [hit.title for hit in searcher.search("The Overstory", 5).results]
     assert re.findall(r"<h2[^>]*>\s*(?:<a [^>]*>)?([^<]+)", html.unescape(answer.text)) == nearest
+    assert 'value="The Overstory"' in answer.text  # the box asks for it, too
     bare = client.get("/book/31415926")
-    assert (bare.status_code, "Search for it by its title" in bare.text) == (404, True)
+    assert (bare.status_code, "The box above finds books by their title" in bare.text) == (404, True)
     assert client.get("/book/31415926?title=%00").status_code == 404
     old = client.get("/similar?book_id=31415926&title=The+Overstory")
     assert (old.status_code, "in today" in old.text) == (404, True)
