@@ -23,7 +23,10 @@ from viberary_pipeline.embedding.executors.ec2 import Ec2Executor
 from viberary_pipeline.embedding.settings import Ec2Settings
 from viberary_pipeline.encoders import ResolvedEncoder, resolve
 from viberary_pipeline.encoders.home import encoders_of
-from viberary_pipeline.errors import WorkerError
+from viberary_pipeline.errors import SettingsError, WorkerError
+from viberary_pipeline.resources import Pipeline
+from viberary_pipeline.resources.tuning import trainer
+from viberary_pipeline.settings import load_settings
 from viberary_pipeline.storage import Bucket, Folder
 from viberary_pipeline.tuning.remote import RemoteTrainer, end_abandoned_trainings
 from viberary_pipeline.tuning.run import TuneOptions, lock_folder
@@ -170,11 +173,17 @@ def test_a_place_without_a_training_is_left_as_it_is(tmp_path):
 
 def test_a_child_process_trains_too(tiny_encoder, tmp_path):
     folder = write_small_training(tmp_path / "mine", tiny_encoder)
-    trainer = RemoteTrainer(LocalExecutor(), Folder(tmp_path / "jobs"), Limits())
+    here = RemoteTrainer(LocalExecutor(), Folder(tmp_path / "jobs"), Limits())
     options = TuneOptions("mine", tiny_encoder.spec.name, device="cpu")
-    trained, _ = trainer(folder, tiny_encoder, options, lambda _: None, lambda _: None)
+    trained, _ = here(folder, tiny_encoder, options, lambda _: None, lambda _: None)
     assert trained.identity == read_training(folder).identity
     assert (folder / ADAPTER).read_bytes() == trained_here(tmp_path / "here", tiny_encoder)
+
+
+def test_settings_that_are_not_whole_are_told_before_anything_is_trained(tmp_path):
+    with pytest.raises(SettingsError) as caught:
+        trainer(Pipeline(load_settings(home=tmp_path, executor="ec2")))
+    assert caught.value.expected.startswith("VIBERARY_EMBEDDING_JOBS (s3://bucket/prefix); either VIBERARY_EC2_IMAGE")
 
 
 @pytest.mark.slow

@@ -45,6 +45,8 @@ def document_vectors(pipeline: Pipeline) -> DocumentVectors:
 def trainer(pipeline: Pipeline) -> Trainer:
     """What trains: this process, or the machines of VIBERARY_EXECUTOR. Raises `SettingsError` where its settings are
     not whole."""
-    if pipeline.jobs is None:
+    if pipeline.settings.executor == "local":
         return train_here
-    return RemoteTrainer(pipeline.executor, pipeline.jobs, pipeline.limits)
+    executor, jobs = pipeline.executor, pipeline.jobs
+    assert jobs is not None  # the executor's settings are whole
+    return RemoteTrainer(executor, jobs, pipeline.limits)
