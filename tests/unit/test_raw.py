@@ -474,3 +474,11 @@ def test_the_default_is_the_bundled_sample(tmp_path):
         assert found is not None
         assert expected is not None
         assert (found.digest, found.notes) == (expected.digest, ())
+
+
+def test_the_dirt_of_the_sample_becomes_no_document_whatever_else_is_left_out(tmp_path):
+    dirt = opened(tmp_path / "home", None).rules.left_out
+    assert {"59990003", "b999000004"} <= set(dirt)
+    assert opened(tmp_path / "given", str(tmp_path)).rules.left_out == ()
+    asked = load_settings(home=tmp_path / "home", documents_left_out=("7",))
+    assert Pipeline(asked).rules.left_out == ("7", *dirt)
