@@ -141,6 +141,7 @@ PLACES = (
     "POST /search",
     "/search?query=love&language={}",
     "/search?query=love&years={}",
+    "/search?query=love&genre={}",
     "/search?query=love&min_reviews={}&k={}",
     "/api/search?query=love&language={}&exact={}",
     "/similar?book_id={}",
