@@ -45,6 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("home", type=Path)
     parser.add_argument("--texts", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     settings = load_settings(home=arguments.home)
@@ -59,7 +60,7 @@ def main() -> None:
         log = Path(folder) / "logs" / "queries.jsonl"
         client = create_app(searcher, query_log=log).test_client()
         started = time.monotonic()
-        for number, text in enumerate(hostile_texts(arguments.texts)):
+        for number, text in enumerate(hostile_texts(arguments.texts, arguments.seed)):
             for place in dict.fromkeys(("/api/suggest?q={}", PLACES[number % len(PLACES)])):
                 answer = send(client, place, text, book_id)
                 statuses[place][answer.status_code] += 1
