@@ -22,11 +22,11 @@ sys.path.append(str(ROOT / "tests" / "support"))
 
 from hostile import INJECTED, PLACES, faults, hostile_texts, send  # noqa: E402
 
+from viberary_pipeline.query_lines import log_files  # noqa: E402
 from viberary_pipeline.redis_server import connect  # noqa: E402
 from viberary_pipeline.search.searcher import Searcher  # noqa: E402
 from viberary_pipeline.settings import load_settings  # noqa: E402
 from viberary_pipeline.web.app import create_app  # noqa: E402
-from viberary_pipeline.web.query_log import log_files  # noqa: E402
 
 
 class _Lines(logging.Handler):
