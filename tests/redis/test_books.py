@@ -199,5 +199,5 @@ def test_works_with_a_description_that_readers_like_are_picked(client: redis.Red
 def test_a_build_of_an_older_version_picks_of_its_most_reviewed(library: SmallLibrary) -> None:
     library.client.hdel(record_key(library.record.build), LUCKY)
     deck = read_deck(library.client, library.record)
-    assert sorted(str(deck.deal()) for _ in WORKS) == sorted(work["work_id"] for work in WORKS)
+    assert [{deck.deal() for _ in range(3)}, {deck.deal() for _ in range(3)}] == [{"2", "3", "4"}] * 2
     assert read_deck(library.client, replace(library.record, search_fields=0)).deal() is None

@@ -49,13 +49,14 @@ class Deck:
 
 
 def read_deck(client: redis.Redis, record: BuildRecord) -> Deck:
-    """The picks of a build; of one of an older version, which names none, the most reviewed works.
+    """The picks of a build; of one of an older version, which names none, the most reviewed quarter.
 
     Empty where even these cannot be asked for.
     """
     ids = as_text(client.hget(record_key(record.build), LUCKY)).split()
     if not ids and record.search_fields:
-        popular = ("SORTBY", "review_count", "DESC", "LIMIT", 0, _MOST_POPULAR, "NOCONTENT")
+        most = min(_MOST_POPULAR, -(-record.documents // 4))
+        popular = ("SORTBY", "review_count", "DESC", "LIMIT", 0, most, "NOCONTENT")
         rows = read_rows(client.execute_command(*search_command(record.build, "*", *popular)), contents=False)
         ids = [as_text(row.key).removeprefix(document_prefix(record.build)) for row in rows]
     return Deck(ids)
