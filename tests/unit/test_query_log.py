@@ -103,6 +103,17 @@ def test_the_log_is_rotated_by_size_and_its_oldest_part_goes(path: Path) -> None
     assert kept == [f"query {number}" for number in range(60 - len(kept), 60)]
 
 
+def test_a_small_bound_on_all_files_leaves_the_newest_lines(path: Path) -> None:
+    log = QueryLog(path, total_bytes=2000)
+    for number in range(60):
+        search(log, f"query {number}")
+    log.prune()
+    kept = queries(path)
+    assert kept == [f"query {number}" for number in range(60 - len(kept), 60)]
+    assert 0 < sum(file.stat().st_size for file in log_files(path)) <= 2000
+    assert path.exists()
+
+
 def test_each_day_has_files_of_its_own_which_go_when_they_are_too_old(path: Path) -> None:
     log = QueryLog(path, days=7)
     for age in (9, 8, 6, 1):

@@ -42,7 +42,7 @@ class QueryLog:
 
     Args:
         path: The live file; it and its folder are made by the first line, for their owner alone.
-        max_bytes: Size beyond which a line goes to a new file.
+        max_bytes: Size beyond which a line goes to a new file; at most half of `total_bytes`.
         total_bytes: Size of all files beyond which the oldest are removed.
         days: Age of a file's last line beyond which it is removed.
     """
@@ -52,7 +52,7 @@ class QueryLog:
     ) -> None:
         self.path = path
         self.days = days
-        self._max_bytes = max_bytes
+        self._max_bytes = min(max_bytes, total_bytes // 2)
         self._total_bytes = total_bytes
 
     def append(
