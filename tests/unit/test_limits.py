@@ -1,5 +1,6 @@
 """What is refused unanswered: a client beyond its rate, and a request that the server has no place for."""
 
+import socket
 from typing import Any
 
 import pytest
@@ -99,6 +100,14 @@ def test_an_ipv6_client_is_its_network(address, client):
 def test_where_requests_cannot_be_counted_they_are_answered(caplog):
     page = client(rate="1/minute", rate_storage="redis://127.0.0.1:1")
     assert statuses(page) == [200, 200, 200]
+    assert "Requests cannot be counted" in caplog.text
+
+
+def test_a_redis_that_hangs_where_requests_are_counted_holds_no_answer(caplog):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        page = client(rate="1/minute", rate_storage=f"redis://127.0.0.1:{port}")
+        assert page.get("/search?query=x").status_code == 200
     assert "Requests cannot be counted" in caplog.text
 
 

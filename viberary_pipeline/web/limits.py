@@ -21,7 +21,10 @@ BUSY = "VIBERARY_BUSY"
 """The header by which the server marks a request that it has no place for. A client that sends it is refused."""
 
 # What operators ask for, what a page is made of, and what a reader's keys ask for while one types.
-_UNLIMITED = {"api_suggest", "healthz", "readyz", "metrics_text", "static", "bootstrap.static"}
+_UNLIMITED = {"api_suggest", "healthz", "readyz", "metrics_text", "static"}
+
+_IN_TIME = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5}
+"""Of a Redis that counts requests: one that hangs must not hold the threads that answer."""
 
 
 def add_limits(app: Flask, service: Service, web: WebSettings) -> None:
@@ -32,7 +35,7 @@ def add_limits(app: Flask, service: Service, web: WebSettings) -> None:
             app.wsgi_app, x_for=web.proxies, x_proto=web.proxies, x_host=0, x_port=0, x_prefix=0
         )
     rates = parse_many(web.rate) if web.rate else []
-    limiter = MovingWindowRateLimiter(storage_from_string(web.rate_storage)) if rates else None
+    limiter = MovingWindowRateLimiter(storage_from_string(web.rate_storage, **_IN_TIME)) if rates else None
 
     @app.before_request
     def refuse() -> None:
