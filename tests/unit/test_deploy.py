@@ -78,6 +78,17 @@ def test_nginx_and_prometheus_know_the_hosts_of_compose():
     assert len(hosts) == 2
 
 
+def test_somebody_asks_the_hosts_whether_they_are_ready():
+    """Nothing else sets `viberary_ready`, and without it an alert would be raised for ever."""
+    for name in ("web-1", "web-2"):
+        asked = COMPOSE["services"][name]["healthcheck"]["test"]
+        assert asked[:3] == ["CMD", "python", "-c"]
+        script = asked[3].replace("127.0.0.1:8000", "127.0.0.1:1")
+        assert "ConnectionRefusedError" in run(sys.executable, "-c", script).stderr
+        paths = re.findall(r"127\.0\.0\.1:8000(/\w+)", asked[3])
+        assert paths == ["/healthz", "/readyz"]
+
+
 def queries() -> list[str]:
     rules = [rule["expr"] for group in RULES["groups"] for rule in group["rules"]]
     return rules + [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
