@@ -35,6 +35,7 @@ _MOST_QUERIES = 10_000
         "search/spelling.py",
         "search/suggestions.py",
         "index/suggestions.py",
+        "index/lucky.py",
         "search/passages.py",
         "search/sentences.py",
         "index/passages.py",
