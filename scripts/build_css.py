@@ -32,7 +32,7 @@ def built() -> str:
     rules = list(_used(tinycss2.parse_stylesheet(bootstrap, True, True), words, elements))
     version = re.search(r"Bootstrap\s+v([\d.]+)", bootstrap)
     notice = f"/*! of Bootstrap v{version[1] if version else '?'}, MIT, Copyright The Bootstrap Authors */\n"
-    return notice + _without_unused_properties(_minified(rules), own) + own + "\n"
+    return f"{notice}{_without_unused_properties(_minified(rules), own)}\n{own}\n"
 
 
 def _used(rules: Iterable[Node], words: frozenset[str], elements: frozenset[str]) -> Iterator[Node]:
@@ -65,14 +65,16 @@ def _may_match(selector: str, words: frozenset[str], elements: frozenset[str]) -
 
 
 def _minified(rules: Iterable[Node]) -> str:
-    text = "".join(
-        f"{tinycss2.serialize(rule.prelude).strip()}{{{_block(rule)}}}"
-        if isinstance(rule, QualifiedRule)
-        else f"@{rule.at_keyword} {tinycss2.serialize(rule.prelude).strip()}{{{_inner(rule)}}}"
-        for rule in rules
-    )
-    text = re.sub(r"\s+", " ", text)
-    return re.sub(r"\s*([{};])\s*", r"\1", text)
+    """The rules, one to a line: changes of two can be merged."""
+    return "\n".join(_squeezed(rule) for rule in rules)
+
+
+def _squeezed(rule: Node) -> str:
+    if isinstance(rule, QualifiedRule):
+        text = f"{tinycss2.serialize(rule.prelude).strip()}{{{_block(rule)}}}"
+    else:
+        text = f"@{rule.at_keyword} {tinycss2.serialize(rule.prelude).strip()}{{{_inner(rule)}}}"
+    return re.sub(r"\s*([{};])\s*", r"\1", re.sub(r"\s+", " ", text))
 
 
 def _inner(rule: AtRule) -> str:

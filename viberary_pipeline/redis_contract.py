@@ -157,11 +157,9 @@ _PERSON = re.compile(r"(?P<name>[^,()\s][^,()]*?)\s*(?:\((?P<role>[^()]*)\))?\s*
 def page_fields(row: Mapping[str, Any]) -> dict[str, str]:
     """`PAGE_FIELDS` and `details` of a row of the documents; those without a value are left out.
 
-    `reviews` of the row are what is kept of them. A work without genres has its first shelves for genres: readers' own
-    words for what it is.
+    `reviews` of the row are what is kept of them.
     """
     description = str(row["description"] or "")
-    genres = list(row.get("genres") or row.get("shelves") or ())[:_MOST_GENRES]
     # The page shows all main authors; `author` of the documents is the first of them.
     author = row["authors"] or row["author"] or ""
     contributors = [(person["name"], person["role"]) for person in row.get("contributors") or ()]
@@ -185,13 +183,19 @@ def page_fields(row: Mapping[str, Any]) -> dict[str, str]:
         DESCRIPTION: description[:DESCRIPTION_CHARACTERS],
         "year": row["publication_year"],  # an empty number would keep the document out of the index
         LANGUAGE: row.get("language") or UNKNOWN_LANGUAGE,
-        GENRE_TAGS: KEY_SEPARATOR.join(genre.replace(KEY_SEPARATOR, " ") for genre in genres) or None,
+        GENRE_TAGS: KEY_SEPARATOR.join(genres_of(row)) or None,
         **{
             name: json.dumps(known, ensure_ascii=False, separators=(",", ":")) if (known := _known(values)) else None
             for name, values in ((CARD, card), (DETAILS, details))
         },
     }
     return {name: str(value) for name, value in values.items() if value is not None}
+
+
+def genres_of(row: Mapping[str, Any]) -> list[str]:
+    """The genres of a row of the documents; of a work without any its first shelves: readers' own words for it."""
+    genres = list(row.get("genres") or row.get("shelves") or ())[:_MOST_GENRES]
+    return [genre.replace(KEY_SEPARATOR, " ") for genre in genres]
 
 
 def contributors_of(author: str) -> list[tuple[str, str]]:
@@ -295,6 +299,7 @@ class BuildRecord:
         owner: The process that made it (`viberary_pipeline.index.owner`).
         search_fields: `SEARCH_FIELDS` of the version that made it.
         fit: By what a query fits well or not (`viberary_pipeline.search.fit`), JSON; '' where it was not calibrated.
+        facets: What a search can be narrowed to (`viberary_pipeline.search.facets`), JSON; '' where it was not counted.
         source: 'sample' for the bundled catalogue, 'given' for any other, '' where a version did not write it.
     """
 
@@ -323,6 +328,7 @@ class BuildRecord:
     documents_key: str = ""
     query_encoder_name: str = ""
     fit: str = ""
+    facets: str = ""
 
     @property
     def hnsw(self) -> HnswSettings:

@@ -28,10 +28,11 @@ def test_the_sentence_nearest_in_sense_is_quoted(words):
 
 
 def test_a_shared_word_decides_where_nothing_was_learned():
-    lexical = SentenceWords.read(None)
     texts = [["One thing. Two assassins and a cat. Three.", "An assassin's cats, twice."]]
-    assert lexical.best("assassins with cats", REVENGE, texts) == ["Two assassins and a cat."]
-    assert lexical.best("nothing of it", REVENGE, texts) == ["One thing."]
+    few = SentenceWords({"cat": 0, "an": 1}, np.float32([5, 0.1]))
+    for lexical in (SentenceWords.read(None), SentenceWords.read(few.to_bytes())):
+        assert lexical.best("assassins with cats", REVENGE, texts) == ["Two assassins and a cat."]
+        assert lexical.best("nothing of it", REVENGE, texts) == ["One thing."]
 
 
 def test_a_sentence_that_is_long_or_was_cut_is_quoted_where_there_is_no_other(words):

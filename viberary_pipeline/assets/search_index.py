@@ -40,6 +40,7 @@ _MOST_QUERIES = 10_000
         "search/sentences.py",
         "index/passages.py",
         "search/fit.py",
+        "search/facets.py",
         "index/fit.py",
         "index/fit.toml",
     ),

@@ -56,6 +56,7 @@ from viberary_pipeline.redis_contract import (
     search_fields,
     sentence_words_key,
 )
+from viberary_pipeline.search.facets import FacetCounts, Facets
 from viberary_pipeline.search.sentences import whole_texts
 from viberary_pipeline.search.spelling import WordCounts
 from viberary_pipeline.vectors.arrow_files import problem_with
@@ -186,10 +187,10 @@ def build_index(
         client.hset(record_key(record.build), mapping=record.to_hash())
         _create(client, record)
         created = time.monotonic()
-        _feed(client, source, record, check_lock, say)
+        facets = _feed(client, source, record, check_lock, say)
         _wait_until_indexed(client, record.build)
         _wait_until_linked(client, record.build, check_lock)
-        record = replace(record, feed_seconds=round(time.monotonic() - created, 3))
+        record = replace(record, feed_seconds=round(time.monotonic() - created, 3), facets=facets.to_json())
         if hnsw.ef_runtime is None:
             aim = max(AIM, rules.recall)
             needed = needed_ef_runtime(
@@ -263,11 +264,12 @@ def _feed(
     record: BuildRecord,
     check_lock: Callable[[], None],
     say: Callable[[str], None],
-) -> None:
-    """Send every document; two portions are under way, so that the server links one while we write the next."""
+) -> Facets:
+    """Send every document; returns what was counted of them. Two portions are under way, so that the server
+    links one while we write the next."""
     prefix = document_prefix(record.build)
     progress, counts = Progress(record.documents, say), WordCounts(record.documents)
-    suggestions = SuggestionEntries(source.queries)
+    suggestions, facets = SuggestionEntries(source.queries), FacetCounts()
     offset = 0
     with ThreadPoolExecutor(_PORTIONS_UNDER_WAY, thread_name_prefix="index feed") as pool:
         under_way: deque[Future[int]] = deque()
@@ -282,6 +284,7 @@ def _feed(
                     rows = [{**row, "link": ""} for row in rows]
                 under_way.append(pool.submit(_send, client, prefix, rows, record.hnsw.to_bytes(vectors), counts))
                 suggestions.add(rows)
+                facets.add(rows)
                 offset += batch.num_rows
             while under_way:
                 progress.advance(under_way.popleft().result())
@@ -292,6 +295,7 @@ def _feed(
     picks = " ".join(worth_a_pick(source.documents))
     client.hset(record_key(record.build), mapping={NAME_WORDS: counts.to_text(), LUCKY: picks})
     write_suggestions(client, record.build, suggestions, check_lock)
+    return facets.facets()
 
 
 def _send(

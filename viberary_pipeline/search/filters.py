@@ -1,4 +1,4 @@
-"""What a reader narrows a search by: language, reviews, year. Each is a field of the index."""
+"""What a reader narrows a search by: language, reviews, year, genre. Each is a field of the index."""
 
 import re
 from collections.abc import Sequence
@@ -6,10 +6,12 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from viberary_pipeline.errors import QueryError
+from viberary_pipeline.redis_contract import GENRE_TAGS
 from viberary_pipeline.search.language_names import language_subtag
 
 _YEARS = re.compile(r"(\d{0,4})(-?)(\d{0,4})", re.ASCII)
 _COUNT = re.compile(r"\d{1,9}", re.ASCII)
+_SPECIAL, _ESCAPED = re.compile(r"([^\w])"), r"\\\1"  # in a value of a TAG field
 
 
 @dataclass(frozen=True)
@@ -21,14 +23,16 @@ class Filters:
             kept as BCP 47 primary subtags, each once; "und" stands for unknown.
         min_reviews: Least number of reviews, over all editions.
         years: First and last year of publication, or None. A work without a year is in no range.
+        genre: A genre's name as the index has it; case does not matter.
     """
 
     languages: tuple[str, ...] = ()
     min_reviews: int = 0
     years: tuple[int | None, int | None] = (None, None)
+    genre: str = ""
 
     @classmethod
-    def of(cls, languages: Sequence[str], min_reviews: int | str, years: str | None) -> Self:
+    def of(cls, languages: Sequence[str], min_reviews: int | str, years: str | None, genre: str = "") -> Self:
         """From what is typed: years as "1990-1999", "1990-", "-1999" or "1990".
 
         Raises:
@@ -47,10 +51,11 @@ class Filters:
         if not dash:
             last = first
         typed_languages = tuple(name for one in languages for name in one.split(",") if name.strip())
-        return cls(typed_languages, int(reviews), (int(first) if first else None, int(last) if last else None))
+        range_ = (int(first) if first else None, int(last) if last else None)
+        return cls(typed_languages, int(reviews), range_, " ".join(genre.split()))
 
     def __post_init__(self) -> None:
-        """Raises `QueryError` for a language that is none."""
+        """Raises `QueryError` for a language or a genre that is none."""
         subtags = {typed: language_subtag(typed) for typed in self.languages}
         for typed, subtag in subtags.items():
             if subtag is None:
@@ -60,6 +65,13 @@ class Filters:
                     found=repr(typed[:40]),
                     todo="correct the language, or leave it out",
                 )
+        if not self.genre.isprintable():
+            raise QueryError(
+                "No genre is called like that",
+                expected="the name of a genre",
+                found=repr(self.genre[:40]),
+                todo="choose one of the list, or leave it out",
+            )
         object.__setattr__(self, "languages", tuple(dict.fromkeys(filter(None, subtags.values()))))
 
     def __bool__(self) -> bool:
@@ -80,6 +92,8 @@ class Filters:
         first, last = self.years
         if first is not None or last is not None:
             parts.append(f"@year:[{'-inf' if first is None else first} {'+inf' if last is None else last}]")
+        if self.genre:
+            parts.append(f"@{GENRE_TAGS}:{{{_SPECIAL.sub(_ESCAPED, self.genre)}}}")
         return " ".join(parts)
 
     def __str__(self) -> str:
@@ -93,4 +107,6 @@ class Filters:
         if first is not None or last is not None:
             from_year = "" if first is None else f" from {first}"
             parts.append(f"published{from_year}{'' if last is None else f' to {last}'}")
+        if self.genre:
+            parts.append(f"genre {self.genre}")
         return ", ".join(parts)

@@ -112,9 +112,10 @@ class SentenceWords:
         """The sentences of a text, and what is compared of them."""
         sentences = tuple(whole_sentences(text))
         words = [words_of(sentence) for sentence in sentences]
-        rows = [[self.rows[word] for word in of_sentence if word in self.rows] for of_sentence in words]
-        sums = np.array([self.vectors[of_sentence].sum(axis=0) for of_sentence in rows], np.float32)
-        if sums.size:
+        sums = np.empty((len(sentences), 0), np.float32)
+        if self.vectors.size and words:
+            rows = [[self.rows[word] for word in of_sentence if word in self.rows] for of_sentence in words]
+            sums = np.array([self.vectors[of_sentence].sum(axis=0) for of_sentence in rows], np.float32)
             sums /= np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-6)
         return _Passages(sentences, tuple(frozenset(map(stem, of_sentence)) for of_sentence in words), sums)
 

@@ -119,14 +119,8 @@ def find(
         BuildVanishedError: the build is being removed, or is not the published one.
     """
     build = record.build
+    _require_filters(record, filters)
     if not record.search_fields:  # a build of an older version: vectors alone
-        if filters:
-            raise SearchError(
-                "The live build cannot narrow a search",
-                expected="a build of this version",
-                found=f"build {build}, of an older one",
-                todo="run `viberary build --force`, or search without filters",
-            )
         tuning = replace(tuning, lexical_weight=0.0, find_names=False, read_phrases=False)
 
     reading = Reading(text, text, filters.to_query())
@@ -202,11 +196,23 @@ def find(
     return replace(answer, corrected=corrected_text(text, spelling, works), vector=vector, nearest=told)
 
 
+def _require_filters(record: BuildRecord, filters: Filters) -> None:
+    """Raise `SearchError` where a build of an older version cannot narrow a search so."""
+    if filters and record.search_fields < (3 if filters.genre else 1):
+        raise SearchError(
+            "The live build cannot narrow a search" + " by genre" * bool(record.search_fields),
+            expected="a build of this version",
+            found=f"build {record.build}, of an older one",
+            todo="run `viberary build --force`, or search without filters",
+        )
+
+
 def find_like(client: redis.Redis, record: BuildRecord, key: bytes, k: int, *, filters: Filters) -> Answer | None:
     """The k works nearest to the document of that key, without itself and its copies; None if there is no such one.
 
     The first of them are the same for every k.
     """
+    _require_filters(record, filters)
     names = (VECTOR, "title", "author")
     stored: dict[str, Any] = dict(zip(names, client.hmget(key, names), strict=True))
     if stored[VECTOR] is None:

@@ -8,7 +8,7 @@ cannot be switched together with the encoder.
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +25,7 @@ from viberary_pipeline.redis_contract import (
     read_record,
 )
 from viberary_pipeline.search.books import Book, Volume, find_book, find_volumes, find_work
+from viberary_pipeline.search.facets import Facets
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.fit import Fit, fit_of, known_share
 from viberary_pipeline.search.hits import Hit, hit_of
@@ -79,7 +80,8 @@ class SearchResponse:
 class Readiness:
     """Whether queries can be answered from a whole index, and if not, why (for anyone: it names no host).
 
-    `published`, `encoder` and `source` are those of the build's record (`BuildRecord`).
+    `published`, `encoder` and `source` are those of the build's record (`BuildRecord`), `facets` what its searches can
+    be narrowed to.
     """
 
     ready: bool
@@ -89,6 +91,7 @@ class Readiness:
     published: str = ""
     encoder: str = ""
     source: str = ""
+    facets: Facets = field(default_factory=Facets)
 
 
 class Searcher:
@@ -351,7 +354,7 @@ class Searcher:
         if info["indexing"] or info["num_docs"] != record.documents:
             reason = f"the index is loading: {info['num_docs']:,} of {record.documents:,} works"
             return Readiness(False, record.build, info["num_docs"], reason)
-        of_build = (record.published, record.encoder, record.source)
+        of_build = (record.published, record.encoder, record.source, Facets.read(record.facets))
         return Readiness(True, record.build, record.documents, "ready", *of_build)
 
     def _live(self) -> tuple[BuildRecord, QueryEncoder]:

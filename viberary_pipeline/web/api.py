@@ -130,6 +130,7 @@ _FILTERS = (
         {"type": "string", "pattern": r"^\s*([0-9]{1,4}(-[0-9]{0,4})?|-[0-9]{0,4})?\s*$"},
         "First and last year of publication: `1990-1999`, `1990-`, `-1999` or `1990`.",
     ),
+    Parameter("genre", _TEXT, "A genre, by the name that `genres` of a book has."),
     Parameter(
         "min_reviews",
         {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 999_999_999}, _BLANK]},

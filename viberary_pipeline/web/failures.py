@@ -1,13 +1,14 @@
 """Every failure as a page in the same clothes, or as `{"error", "status"}` for a program."""
 
 import logging
+from typing import Any
 
 from flask import Flask, Response, jsonify, make_response, render_template, request
 from werkzeug.exceptions import BadRequest, HTTPException, ServiceUnavailable
 
 from viberary_pipeline.errors import BookNotFound, QueryError, SearchError, ViberaryError
 from viberary_pipeline.search.query import MOST_CHARACTERS
-from viberary_pipeline.web.parameters import wants_json
+from viberary_pipeline.web.parameters import FILTER_FIELDS, wants_json, wrong_filters
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,14 @@ def _failure(status: int, heading: str, what: str | None, advice: str) -> Respon
     if wants_json():
         response = jsonify(error=what or heading, status=status)
     else:
-        shown = {"query": request.args.get("query", "")[:MOST_CHARACTERS], "status": status, "heading": heading}
+        shown: dict[str, Any] = {
+            "query": request.args.get("query", "")[:MOST_CHARACTERS],
+            "status": status,
+            "heading": heading,
+        }
+        if status == 400 and (wrong := wrong_filters()):  # each is marked in its field
+            advice = "Correct what is marked above, or leave it out."
+            shown |= {"wrong": wrong, "narrowed": {name: request.values.get(name, "")[:200] for name in FILTER_FIELDS}}
         response = make_response(render_template("message.html", **shown, what=what, advice=advice))
     response.status_code = status
     return response

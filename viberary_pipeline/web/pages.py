@@ -4,13 +4,19 @@ Readers search by GET, so that an address can be shared, bookmarked and reloaded
 gets the same answer directly: it is for programs, which a redirect would only cost a round trip.
 """
 
+from collections.abc import Mapping
+
 from flask import Flask, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 
+from viberary_pipeline.search.facets import Facets
 from viberary_pipeline.search.query import MOST_CHARACTERS, clean_query
 from viberary_pipeline.search.searcher import MOST_RESULTS, SearchResponse
+from viberary_pipeline.web.narrowing import chips, reason_for_nothing, set_fields
 from viberary_pipeline.web.parameters import (
     DEFAULT_K,
+    FILTER_FIELDS,
+    filters_of,
     requested_exact,
     requested_filters,
     requested_k,
@@ -25,11 +31,15 @@ LONGEST_CARRIED = 1000
 
 
 def add_pages(app: Flask, service: Service) -> None:
-    """The routes `/` and `/search`."""
+    """The routes `/` and `/search`; every page has the form, whose lists are those of the build."""
+
+    @app.context_processor
+    def lists() -> dict[str, Facets]:
+        return {"facets": service.facets}
 
     @app.get("/")
     def start() -> ResponseReturnValue:
-        return render_template("start.html", library=service.searcher.readiness())
+        return render_template("start.html", library=service.readiness())
 
     @app.route("/search", methods=["GET", "POST"])
     def search() -> ResponseReturnValue:
@@ -42,13 +52,23 @@ def add_pages(app: Flask, service: Service) -> None:
         response = service.search(query, k, filters, exact=exact)
         if wants_json():
             return jsonify(response.to_json())
+        narrowed = set_fields(typed_filters(), filters)
+        narrowing = chips(narrowed)
+
+        def finds(fields: Mapping[str, str]) -> bool:
+            without = filters_of({**dict.fromkeys(FILTER_FIELDS, ""), **fields})
+            return bool(service.searcher.search(query, 1, without).results)
+
+        reason = None if response.results else reason_for_nothing(narrowing, finds)
         return render_template(
             "results.html",
             # What was searched, where more was typed than that.
             query=query if len(query) <= MOST_CHARACTERS else clean_query(query),
             response=response,
             more=more_of(response, k),
-            narrowed=typed_filters() if filters else {},
+            narrowed=narrowed,
+            chips=narrowing,
+            reason=reason,
             exact=exact,
             # Each book's link carries the search: not a text of pages.
             back=way_back() if len(query) <= LONGEST_CARRIED else {},

@@ -14,6 +14,14 @@ from viberary_pipeline.search.searcher import MOST_RESULTS
 DEFAULT_K = 10
 MOST_CHARACTERS_OF_A_FILTER = 200
 
+# The fields that narrow a search, and what is said of a value that is none.
+FILTER_FIELDS = {
+    "language": "A language, such as English or fr.",
+    "min_reviews": "A whole number, such as 100.",
+    "years": "Years, such as 1990-1999, 1990- or 1990.",
+    "genre": "A genre, such as fantasy.",
+}
+
 
 def requested_k() -> int:
     """The number of books asked for. Raises `BadRequest` if it is not one that the page gives."""
@@ -31,15 +39,29 @@ def requested_filters() -> Filters:
 
 def filters_of(typed: Mapping[str, str]) -> Filters:
     """The filters that `typed_filters` says. Raises `QueryError` for a value that is none."""
-    return Filters.of(typed["language"].split(","), typed["min_reviews"], typed["years"])
+    return Filters.of(typed["language"].split(","), typed["min_reviews"], typed["years"], typed["genre"])
 
 
 def typed_filters() -> dict[str, str]:
     """The fields of the form that narrow a search, as they were typed. Raises `BadRequest` for a longer text."""
-    typed = {name: request.values.get(name, "").strip() for name in ("language", "min_reviews", "years")}
+    typed = {name: request.values.get(name, "").strip() for name in FILTER_FIELDS}
     if any(len(value) > MOST_CHARACTERS_OF_A_FILTER for value in typed.values()):
         raise BadRequest("What a search is narrowed by is a few characters long.")
     return typed
+
+
+def wrong_filters() -> dict[str, str]:
+    """{field: what it takes instead} of the fields that narrow the search and hold a value that is none."""
+    wrong = {}
+    for name, message in FILTER_FIELDS.items():
+        value = request.values.get(name, "").strip()
+        try:
+            if len(value) > MOST_CHARACTERS_OF_A_FILTER:
+                wrong[name] = message
+            filters_of({**dict.fromkeys(FILTER_FIELDS, ""), name: value[:MOST_CHARACTERS_OF_A_FILTER]})
+        except QueryError:
+            wrong[name] = message
+    return wrong
 
 
 def requested_exact() -> bool:

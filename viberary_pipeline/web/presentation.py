@@ -14,6 +14,7 @@ from viberary_pipeline.search.hits import Hit
 from viberary_pipeline.search.language_names import language_name
 from viberary_pipeline.search.passages import stem
 from viberary_pipeline.search.sentences import whole_sentences
+from viberary_pipeline.web.narrowing import LABELS
 
 INTERFACE_LANGUAGE = "en"
 _WORDS = re.compile(r"([^\W_](?:[\w'’]*[^\W_])?)")
@@ -97,6 +98,11 @@ def credited(book: Book | Hit) -> list[tuple[str, list[str]]]:
     return list(parts.items())
 
 
+def said(value: str, name: str) -> str:
+    """A value of a field that narrows a search, in words."""
+    return LABELS[name](value)
+
+
 def lead(book: Book | Hit) -> str:
     """The first of those who made a book; "" where nobody is known."""
     return next((names[0] for _, names in credited(book)), "")
@@ -162,6 +168,7 @@ FILTERS = {
     "marked": marked,
     "safe_link": safe_link,
     "shorten": shorten,
+    "said": said,
     "year": shown_year,
     "year_of": year_of,
 }

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from viberary_pipeline.errors import ViberaryError
 from viberary_pipeline.search.books import Book, Volume
+from viberary_pipeline.search.facets import Facets
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.lucky import Pick
 from viberary_pipeline.search.searcher import Readiness, SearchResponse
@@ -85,6 +86,15 @@ class Service:
         """The footer's facts. A build never changes, so Redis is asked only when another one answers."""
         if self._library is not None and self._library.build == build:
             return self._library
+        return self.readiness()
+
+    def readiness(self) -> Readiness:
+        """Whether a whole index is there now. What is known of it is kept while it is whole."""
         now = self.searcher.readiness()
         self._library = now if now.ready else None  # the count of an index that is still loading changes
         return now
+
+    @property
+    def facets(self) -> Facets:
+        """What a search can be narrowed to, as of the last build that answered; Redis is not asked for it."""
+        return self._library.facets if self._library else Facets()

@@ -132,3 +132,8 @@ function make(tag, attributes, text = "") {
   element.textContent = text;
   return element;
 }
+
+// An address carries only what is set.
+document.querySelector("form.search")?.addEventListener("formdata", ({ formData }) => {
+  for (const [name, value] of [...formData]) if (!value) formData.delete(name);
+});

@@ -1,0 +1,82 @@
+"""What a search is narrowed by, as chips that take it away again, and which of it leaves no book."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from viberary_pipeline.search.filters import Filters
+from viberary_pipeline.search.language_names import language_name
+
+_YEARS = re.compile(r"(\d*)(-?)(\d*)")
+
+
+@dataclass(frozen=True)
+class Chip:
+    """One thing by which a search is narrowed: what it says, and the fields of the form without it."""
+
+    label: str
+    without: Mapping[str, str]
+
+
+def set_fields(typed: Mapping[str, str], filters: Filters) -> dict[str, str]:
+    """The fields of the form that narrow something, languages by their subtags: what an address carries."""
+    narrowing = {**typed, "language": ",".join(filters.languages)}
+    if not filters.min_reviews:
+        narrowing.pop("min_reviews", None)
+    return {name: value for name, value in narrowing.items() if value}
+
+
+def chips(fields: Mapping[str, str]) -> list[Chip]:
+    """The chips of `set_fields`: one for each language, one for each other field."""
+    languages = fields.get("language", "").split(",")
+    found = []
+    for name, value in fields.items():
+        rest = {other: kept for other, kept in fields.items() if other != name}
+        if name == "language":
+            for language in languages:
+                others = ",".join(other for other in languages if other != language)
+                found.append(Chip(language_label(language), {**rest, **({"language": others} if others else {})}))
+        else:
+            found.append(Chip(LABELS[name](value), rest))
+    return found
+
+
+def reason_for_nothing(narrowing: list[Chip], finds: Callable[[Mapping[str, str]], bool]) -> Chip | None:
+    """The chip without which there are books; where no single one is the reason, all of them as one.
+
+    `finds` says whether a search narrowed by such fields has a result.
+    """
+    alone = next((chip for chip in narrowing if finds(chip.without)), None)
+    if alone or len(narrowing) < 2:
+        return alone
+    return Chip(", ".join(chip.label for chip in narrowing), {}) if finds({}) else None
+
+
+def language_label(value: str) -> str:
+    """ "English or French" for "en,fr"."""
+    return " or ".join(map(language_name, filter(None, value.split(","))))
+
+
+def years_label(value: str) -> str:
+    """ "1990s" for "1990-1999", "before 1900" for "-1899", "from 1990" for "1990-", "1990 to 1994" for "1990-1994"."""
+    match = _YEARS.fullmatch(value.strip())
+    first, dash, last = match.groups() if match else (value, "", "")
+    if first and last:
+        return f"{first}s" if first.endswith("0") and int(last) == int(first) + 9 else f"{first} to {last}"
+    if dash:
+        return f"from {first}" if first else f"before {int(last) + 1}" if last else ""
+    return first
+
+
+def reviews_label(value: str) -> str:
+    """ "at least 1,000 reviews" for "1000"."""
+    return f"at least {int(value):,} reviews" if value.isdecimal() else value
+
+
+LABELS: Mapping[str, Callable[[str], str]] = {
+    "language": language_label,
+    "min_reviews": reviews_label,
+    "years": years_label,
+    "genre": str,
+}
+"""How a value of each field is said."""
