@@ -11,6 +11,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support import expected_conditions as has
+from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 from werkzeug.serving import make_server
 
@@ -143,3 +144,31 @@ def test_the_pages_about_books_fit_the_smallest_phone_in_both_themes(
         grounds.add(browser.execute_script("return getComputedStyle(document.body).backgroundColor"))
     assert len(grounds) == 2
     assert [entry for entry in browser.get_log("browser") if "404" not in entry["message"]] == []
+
+
+def test_a_search_is_narrowed_by_lists_and_chips_take_it_away(browser: webdriver.Chrome, home_page: str) -> None:
+    search_by_keyboard(browser, home_page, "love and war")
+    browser.find_element(By.CSS_SELECTOR, "details.narrow summary").click()
+    Select(browser.find_element(By.NAME, "language")).select_by_value("fr")
+    browser.find_element(By.CSS_SELECTOR, "form.search").submit()
+    WebDriverWait(browser, 30).until(has.presence_of_element_located((By.CSS_SELECTOR, ".chips")))
+    # An address carries only what is set.
+    assert browser.current_url == f"{home_page}search?query=love+and+war&language=fr"
+    assert {
+        fact.text for fact in browser.find_elements(By.CSS_SELECTOR, ".facts span") if fact.text.startswith("in ")
+    } == {"in French"}
+    chip = browser.find_element(By.CSS_SELECTOR, ".chips a")
+    assert chip.accessible_name == "French: take away"
+    chip.click()
+    WebDriverWait(browser, 30).until(has.url_to_be(f"{home_page}search?query=love+and+war"))
+
+
+@pytest.mark.slow
+def test_more_books_continue_below(browser: webdriver.Chrome, home_page: str) -> None:
+    browser.get(f"{home_page}search?query=love")
+    first = [title.text for title in browser.find_elements(By.CSS_SELECTOR, ".book h2")]
+    browser.find_element(By.LINK_TEXT, "Show more books").send_keys(Keys.ENTER)
+    WebDriverWait(browser, 30).until(has.url_contains("#book-11"))
+    assert [title.text for title in browser.find_elements(By.CSS_SELECTOR, ".book h2")][:10] == first
+    top = "return document.getElementById('book-11').getBoundingClientRect().top"
+    WebDriverWait(browser, 30).until(lambda b: 0 <= b.execute_script(top) < 100)  # what comes next, not the beginning
