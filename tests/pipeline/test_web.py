@@ -319,6 +319,72 @@ def test_more_books_continue_below_those_that_are_there() -> None:
     assert '<li class="book" id="book-11"' in page_of(shelf, link.partition("#")[0])
 
 
+def test_a_list_that_fits_badly_says_so(client: FlaskClient) -> None:
+    def told(query: str) -> str:
+        return re.findall(
+            '<span class="count">([^<]*)</span>', client.get("/search", query_string={"query": query}).text
+        )[0]
+
+    assert {told(query) for query in EXAMPLES} == {"10 books for"}
+    for query in ("gibberish qwzx", "asdf jkl", "git rebase interactive squash commits"):
+        assert told(query) == "Nothing fits well; the closest are"
+
+
+def test_a_result_says_how_well_it_fits_and_why_it_was_found(client: FlaskClient, searcher: Searcher) -> None:
+    response = searcher.search(QUERY)
+    page = client.get("/search", query_string={"query": QUERY}).text
+    assert re.findall('class="match match-([a-z]+)">', page) == [hit.match for hit in response.results]
+    assert {hit.match for hit in response.results} <= {"strong", "good", "loose"}
+    quoted = [html.unescape(re.sub("<[^>]+>", "", text)) for text in re.findall('"description">(.*?)</p>', page, re.S)]
+    assert quoted == [hit.why for hit in response.results]
+    for hit in response.results:
+        assert any(hit.why in " ".join(text.split()) for text in (hit.description, *hit.reviews))
+    assert "<mark>revenge</mark>" in page.lower()
+
+
+def test_a_search_is_narrowed_by_what_the_build_has(client: FlaskClient, searcher: Searcher) -> None:
+    facets = searcher.readiness().facets
+    page = client.get("/search", query_string={"query": "love", "genre": "classics", "language": "English"}).text
+    for subtag, works in facets.languages.items():
+        assert re.search(rf'<option value="{subtag}"(?: selected)?>[^<]+ \({works}\)</option>', page)
+    assert f'<option value="classics" selected>classics ({facets.genres["classics"]})</option>' in page
+    found = searcher.search("love", 10, Filters(("en",), genre="classics")).results
+    assert [title for _, _, title in shown_books(page)] == [hit.title for hit in found]
+    assert all("classics" in hit.genres for hit in found)
+    removes = re.findall('<li><a href="([^"]+)" aria-label="([^"]+): take away">', page)
+    assert [(html.unescape(link), label) for link, label in removes] == [
+        ("/search?query=love&genre=classics", "English"),
+        ("/search?query=love&language=en", "classics"),
+    ]
+
+
+def test_the_filter_that_leaves_no_book_is_named(client: FlaskClient) -> None:
+    page = client.get("/search", query_string={"query": "love", "language": "sw", "years": "1900-"}).text
+    assert '<a class="btn btn-primary" href="/search?query=love&amp;years=1900-">Search without Swahili</a>' in page
+    nothing = client.get("/search", query_string={"query": "9780000000002", "years": "1900-"}).text
+    assert "No book was found" in nothing
+    assert "Search without" not in nothing
+
+
+def test_a_wrong_value_is_marked_in_its_field_and_stays_to_be_mended() -> None:
+    client = create_app(Shelf(), query_log=None).test_client()
+    answer = client.get("/search?query=x&years=long+ago&language=Elvish&min_reviews=10")
+    fields = re.findall(
+        r'<input class="form-control" id="narrow-(\w+)" name="\w+" value="([^"]*)"[^>]*?(aria-invalid)?[^>]*>',
+        answer.text,
+    )
+    assert answer.status_code == 400
+    assert {name: (value, "wrong-" + name in answer.text) for name, value, _ in fields} == {
+        "language": ("Elvish", True),
+        "years": ("long ago", True),
+        "genre": ("", False),
+        "min_reviews": ("10", False),
+    }
+    assert answer.text.count('aria-invalid="true"') == 2
+    assert client.get("/search?query=x&genre=%00").status_code == 400
+    assert client.get("/search?query=").text.count("aria-invalid") == 0
+
+
 def test_text_is_readable_in_both_themes() -> None:
     """WCAG 2.2 contrast (1.4.3) of each text on its ground: 4.5 or more."""
     themes = re.findall(r":root \{(.*?)\}", (WEB / "style" / "viberary.css").read_text(encoding="utf-8"), re.S)
