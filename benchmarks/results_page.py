@@ -15,6 +15,7 @@ the fits of the golden vibes with theirs.
 
 import argparse
 import json
+import platform
 import random
 import time
 from collections.abc import Sequence
@@ -71,6 +72,7 @@ def main() -> None:
         asked["requests"] = [line.split("\t", 1)[1] for line in lines]
     found = {kind: nearest_of(client, record, encoder, queries) for kind, queries in asked.items()}
     measured = {
+        "machine": platform.platform(),
         "works": record.documents,
         "encoder": record.encoder,
         "fit": fits(asked, found, words, encoder, record),
