@@ -63,9 +63,9 @@ OWN, SAME = "the original's path", "the original's path with our encoder's model
 Ask = Callable[[str], Any]
 
 
-def documents_and_vectors(folder: Path, encoder: QueryEncoder) -> tuple[Path, np.ndarray]:
-    """documents.parquet and float32 (works, dim), made in `folder` unless they are there."""
-    documents, vectors = folder / "documents.parquet", folder / "vectors.npy"
+def documents_of(folder: Path) -> Path:
+    """documents.parquet, made in `folder` unless it is there."""
+    documents = folder / "documents.parquet"
     if not documents.exists():
         with tempfile.TemporaryDirectory() as scratch:
             raw, tables = Path(scratch) / "raw", Path(scratch) / "tables"
@@ -76,6 +76,12 @@ def documents_and_vectors(folder: Path, encoder: QueryEncoder) -> tuple[Path, np
                 ingest(table, find(table, str(raw)), tables, LIMITS, reject_ceiling=0.5)
                 made[table] = tables / f"{table}.parquet"
             build_documents(made, folder, LIMITS, RECIPES["title-first"], DocumentRules())
+    return documents
+
+
+def documents_and_vectors(folder: Path, encoder: QueryEncoder) -> tuple[Path, np.ndarray]:
+    """documents.parquet and float32 (works, dim), made in `folder` unless they are there."""
+    documents, vectors = documents_of(folder), folder / "vectors.npy"
     if not vectors.exists():
         texts = [text[:CHARACTERS] for text in pq.read_table(documents, columns=["text"])["text"].to_pylist()]
         order = sorted(range(len(texts)), key=lambda row: len(texts[row]))  # batches of one length
@@ -164,11 +170,10 @@ def measure(paths: dict[str, Ask], queries: list[str]) -> dict[str, dict[str, An
     }
 
 
-def publish_ours(client: redis.Redis, home: Path, documents: Path, vectors: np.ndarray, encoder: QueryEncoder) -> None:
+def publish_ours(client: redis.Redis, documents: Path, vectors: np.ndarray, encoder: QueryEncoder) -> str:
     """Our index with every default, made live without its gates: its speed is measured here, not its recall."""
     import viberary_pipeline.index.build as build
-    from viberary_pipeline.redis_contract import NAME_WORDS, SEARCH_FIELDS, BuildRecord, HnswSettings, record_key
-    from viberary_pipeline.search.spelling import WordCounts
+    from viberary_pipeline.redis_contract import SEARCH_FIELDS, BuildRecord, HnswSettings, record_key
 
     hnsw, name = HnswSettings(), build.new_build_name()
     record = BuildRecord(
@@ -178,12 +183,10 @@ def publish_ours(client: redis.Redis, home: Path, documents: Path, vectors: np.n
     )
     client.hset(record_key(name), mapping=dict(record.to_hash()))
     build._create(client, record)
-    counts, start = WordCounts(len(vectors)), 0
-    for batch in build._batches(documents):
-        blobs = hnsw.to_bytes(vectors[start : start + batch.num_rows])
-        start += build._send(client, build.document_prefix(name), batch, blobs, counts)
-    client.hset(record_key(name), NAME_WORDS, counts.to_text())
+    source = build.IndexSource(documents, vectors, "benchmark", ENCODER, encoder.fingerprint, "benchmark")
+    build._feed(client, source, record, lambda: None, lambda line: None)
     client.hset(POINTER, "live", name)
+    return name
 
 
 def main() -> None:
@@ -210,7 +213,7 @@ def main() -> None:
         ensure(home)
         try:
             client = connect(load_settings(home=home))
-            publish_ours(client, home, documents, vectors, encoder)
+            publish_ours(client, documents, vectors, encoder)
             feed_seed(client, "seed", documents, widened(vectors, DIMENSIONS))
             feed_seed(client, "seed_small", documents, vectors)
             client.save()  # or the server saves while it is measured

@@ -13,7 +13,8 @@ from viberary_pipeline.index.publish import rollback
 from viberary_pipeline.redis_contract import BuildRecord
 from viberary_pipeline.redis_server.probe import open_client
 from viberary_pipeline.search.filters import Filters
-from viberary_pipeline.web.cached import CachedSearcher
+from viberary_pipeline.search.searcher import Hit, SearchResponse
+from viberary_pipeline.web.cached import CachedSearcher, bytes_of
 
 WORKS = [(f"Book {number}", "An Author", f"a story of the sea and of storm {number}") for number in range(30)]
 
@@ -37,10 +38,10 @@ class Words:
 class Remembering(CachedSearcher):
     """A searcher with that encoder; `asked` says of each question whether its answer was remembered."""
 
-    def __init__(self, client: Any, *, books: int = 100) -> None:
+    def __init__(self, client: Any, *, most_bytes: int = 2**20) -> None:
         self.asked: list[bool] = []
         self.words = Words()
-        super().__init__(client, Path("/nowhere"), books=books, count=self.asked.append)
+        super().__init__(client, Path("/nowhere"), most_bytes=most_bytes, count=self.asked.append)
 
     def _encoder_of(self, record: BuildRecord) -> Any:
         return self.words
@@ -98,8 +99,9 @@ def test_a_refusal_is_not_remembered(library):
     assert searcher.asked == [False, False]
 
 
-def test_the_memory_holds_so_many_books_and_forgets_what_was_asked_longest_ago(library):
-    searcher = Remembering(library.client, books=24)
+def test_the_memory_holds_so_many_bytes_and_forgets_what_was_asked_longest_ago(library):
+    room = bytes_of(Remembering(library.client).search("storm 1", 10))
+    searcher = Remembering(library.client, most_bytes=room * 5 // 2)
     for query in ("storm 1", "storm 2", "storm 1", "storm 3", "storm 1", "storm 2"):
         searcher.search(query, 10)
     assert searcher.asked == [False, False, True, False, True, False]
@@ -108,7 +110,15 @@ def test_the_memory_holds_so_many_books_and_forgets_what_was_asked_longest_ago(l
     assert searcher.asked[-2:] == [False, True]
 
 
-def test_a_memory_of_no_books_remembers_nothing(library):
-    searcher = Remembering(library.client, books=0)
+def test_a_memory_without_room_remembers_nothing(library):
+    searcher = Remembering(library.client, most_bytes=0)
     assert searcher.search("the sea") == searcher.search("the sea")
     assert (searcher.asked, searcher.words.encoded) == ([], 2)
+
+
+def test_bytes_count_what_an_answer_holds():
+    hit = Hit(1, 0.5, "1", "10", "T", "A", "", 0)
+    empty, one = SearchResponse("q", "b", ()), SearchResponse("q", "b", (hit,))
+    long = SearchResponse("q", "b", (replace(hit, description="x" * 10_000),))
+    assert bytes_of(one) - bytes_of(empty) > 500
+    assert 9_900 < bytes_of(long) - bytes_of(one) < 10_100

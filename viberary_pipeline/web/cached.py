@@ -1,8 +1,9 @@
 """Answers that are given again while their build is live."""
 
+import sys
 import threading
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ class CachedSearcher(Searcher):
 
     Args:
         client, home, tuning: As `Searcher` takes them.
-        books: How many books its answers may hold together; 0 remembers nothing.
+        most_bytes: What its answers may take together; 0 remembers nothing.
         count: Told of each question whether its answer was remembered.
     """
 
@@ -33,12 +34,11 @@ class CachedSearcher(Searcher):
         home: Path,
         tuning: SearchSettings | None = None,
         *,
-        books: int,
+        most_bytes: int,
         count: Callable[[bool], object] = bool,
     ) -> None:
         super().__init__(client, home, tuning)
-        # An answer without books takes room as well.
-        self._answers: LRUCache[Any, SearchResponse] = LRUCache(books, getsizeof=lambda given: 1 + len(given.results))
+        self._answers: LRUCache[Any, SearchResponse] = LRUCache(most_bytes, getsizeof=bytes_of)
         self._lock = threading.Lock()
         self._count = count
 
@@ -67,6 +67,16 @@ class CachedSearcher(Searcher):
             return replace(known, query=query)
         response = answer()
         with self._lock:
-            if 1 + len(response.results) <= self._answers.maxsize:
+            if bytes_of(response) <= self._answers.maxsize:
                 self._answers[(response.build, *asked)] = response
         return response
+
+
+def bytes_of(value: Any) -> int:
+    """What an answer takes in memory: itself and what it holds, as if nothing of it were shared."""
+    held: Iterable[Any] = ()
+    if is_dataclass(value):
+        held = (getattr(value, field.name) for field in fields(value))
+    elif isinstance(value, tuple):
+        held = value
+    return sys.getsizeof(value) + sum(map(bytes_of, held))

@@ -104,7 +104,7 @@ def open_app(settings: Settings) -> Flask:
     metrics = Metrics()
     searcher = CachedSearcher(
         *(_client_of(settings), settings.home_dir, settings.search),
-        books=settings.web.cache,
+        most_bytes=settings.web.cache * 2**20,
         count=lambda hit: metrics.cache.labels("hit" if hit else "miss").inc(),
     )
     state = searcher.readiness()
