@@ -30,7 +30,7 @@ from viberary_pipeline.settings import load_settings
 from viberary_pipeline.storage import Bucket, Folder
 from viberary_pipeline.tuning.remote import RemoteTrainer, end_abandoned_trainings
 from viberary_pipeline.tuning.run import TuneOptions, lock_folder
-from viberary_pipeline.tuning.training import ADAPTER, CHECKPOINT, read_training, run_training
+from viberary_pipeline.tuning.training import ADAPTER, CHECKPOINT, read_training
 
 JOBS = f"s3://{BUCKET}/jobs"
 EPOCHS = 10  # 30 steps, a checkpoint after each: long enough to be interrupted in
@@ -57,8 +57,11 @@ def train(folder: Path, base: ResolvedEncoder, executor: Executor, *, device: An
 
 
 def trained_here(folder: Path, base: ResolvedEncoder, **options: Any) -> bytes:
-    """The adapter of an equal training in this process."""
-    run_training(write_small_training(folder, base, **options), device="cpu")
+    """The adapter of an equal training on this machine, by a process with the workers' environment: the number of
+    threads changes the last digit of a sum."""
+    write_small_training(folder, base, **options)
+    worker = (sys.executable, "-m", "viberary_pipeline.worker", "train", str(folder), "--device", "cpu")
+    subprocess.run(worker, check=True, capture_output=True)
     return (folder / ADAPTER).read_bytes()
 
 
