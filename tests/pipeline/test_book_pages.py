@@ -203,7 +203,8 @@ def test_everything_of_a_book_is_escaped() -> None:
 
 
 def test_the_search_that_led_to_a_book_is_kept(client: FlaskClient, overstory: Hit) -> None:
-    search = {"query": "trees  and people", "language": "English", "years": "1990-", "min_reviews": "5"}
+    narrowed = {"language": "English", "years": "1990-", "min_reviews": "5", "genre": "classics"}
+    search = {"query": "trees  and people", **narrowed}
     page = client.get(f"/book/{overstory.book_id}", query_string={**search, "k": "50", "next": "//evil.example"}).text
     back = links_of(page)["Back to the results for “trees and people”"]
     assert back.startswith("/search?")
