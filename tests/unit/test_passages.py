@@ -89,9 +89,7 @@ def test_what_is_known_of_a_querys_words():
 def test_a_fit_is_said_in_words():
     fit = Fit.read(Fit(0.2, 0.3, 0.4).to_json())
     assert fit == Fit(0.2, 0.3, 0.4)
-    assert [fit.match(cosine, share) for cosine, share in ((0.4, 1), (0.39, 1), (0.4, 0.5))] == [
-        "strong",
-        "good",
-        "loose",
+    assert [fit.match(cosine, fits) for cosine, fits in ((0.4, True), (0.39, True), (0.29, True), (0.4, False))] == [
+        *("strong", "good", "loose", "loose"),
     ]
     assert Fit.read("") is None

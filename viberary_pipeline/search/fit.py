@@ -40,10 +40,9 @@ class Fit:
         """From a build's record; None where its version did not calibrate it."""
         return cls(**json.loads(text)) if text else None
 
-    def match(self, cosine: float, share: float) -> Match:
-        """How a book fits, by its cosine and the share of the query's words that are known."""
-        felt = cosine * share
-        return "strong" if felt >= self.strong else "good" if felt >= self.good else "loose"
+    def match(self, cosine: float, fits: bool) -> Match:
+        """How a book fits a query by its cosine; loosely where nothing fits the query well (`fits` is False)."""
+        return "loose" if not fits or cosine < self.good else "strong" if cosine >= self.strong else "good"
 
 
 def known_share(query: str, is_held: Callable[[str], bool], is_word: Callable[[str], bool]) -> float:

@@ -166,11 +166,9 @@ class Searcher:
             lambda word: word in words.rows or names.held(word) > 0,
             lambda word: encoder is not None and encoder.has_word(word),
         )
-        return replace(
-            response,
-            results=tuple(replace(hit, match=fit.match(hit.score, share)) for hit in hits),
-            fits=any(hit.named for hit in hits) or fit_of(answer.nearest, share) >= fit.poor,
-        )
+        fits = any(hit.named for hit in hits) or fit_of(answer.nearest, share) >= fit.poor
+        told = tuple(replace(hit, match=fit.match(hit.score, fits)) for hit in hits)
+        return replace(response, results=told, fits=fits)
 
     def search_each(
         self,
