@@ -10,7 +10,7 @@ import redis
 from small_library import SmallLibrary
 
 from viberary_pipeline.redis_contract import LUCKY, record_key
-from viberary_pipeline.search.books import Book, Edition, Volume, find_book, find_volumes
+from viberary_pipeline.search.books import Book, Edition, Volume, find_book, find_volumes, find_works
 from viberary_pipeline.search.lucky import Deck, read_deck
 from viberary_pipeline.search.replies import BuildVanishedError
 from viberary_pipeline.search.retrieval import key_of_book
@@ -100,6 +100,13 @@ def test_a_book_is_told_whole(library: SmallLibrary) -> None:
     assert told["contributors"][1] == {"name": "Michel Demuth", "role": "Translator"}
     assert told["editions"][0]["isbn"] == "9780441013593"
     assert "volume_keys" not in told
+
+
+def test_works_are_found_by_their_own_ids_alone(library: SmallLibrary) -> None:
+    found = find_works(library.client, library.record, ("77", "3634639", "44767458", "none", ""))
+    assert [work.title for work in found] == ["A work whose id is an edition's of Dune", "Dune (Dune, #1)"]
+    assert found[1] == book(library, "44767458")
+    assert find_works(library.client, library.record, ()) == ()
 
 
 def test_a_book_of_which_little_is_known_has_no_gaps(library: SmallLibrary) -> None:

@@ -153,6 +153,17 @@ def find_work(client: redis.Redis, record: BuildRecord, work_id: str) -> tuple[B
     return Book.read(Row(key, 0.0, found), record), vector
 
 
+def find_works(client: redis.Redis, record: BuildRecord, work_ids: Sequence[str]) -> tuple[Book, ...]:
+    """Those of these works that the build has, in their order, in one round trip.
+
+    Here an id means a work alone: of many works it is the book_id of another one as well.
+    """
+    keys = [_key(record, work_id) for work_id in work_ids]
+    replies = ask(client, {key: ("HMGET", key, *_FIELDS) for key in keys})
+    found = ((key, _read_hash(replies[key], _FIELDS)) for key in keys)
+    return tuple(Book.read(Row(key, 0.0, values), record) for key, values in found if values)
+
+
 def book_commands(record: BuildRecord, book_id: str, names: Sequence[str]) -> dict[str, Command | None]:
     """What finds the work of which this is an edition, by its book_id, ISBN or ASIN, or that has this work_id.
 

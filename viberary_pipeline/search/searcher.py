@@ -24,7 +24,7 @@ from viberary_pipeline.redis_contract import (
     read_pointer,
     read_record,
 )
-from viberary_pipeline.search.books import Book, Volume, find_book, find_volumes, find_work
+from viberary_pipeline.search.books import Book, Volume, find_book, find_volumes, find_work, find_works
 from viberary_pipeline.search.facets import Facets
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.fit import Fit, fit_of, known_share
@@ -250,6 +250,10 @@ class Searcher:
             return book
 
         return self._of_live(ask, last=self._loaded)[1]
+
+    def works(self, work_ids: Sequence[str]) -> tuple[Book, ...]:
+        """Those of these works that the live build has, in their order. Raises as `similar` does."""
+        return self._of_live(lambda record, *_: find_works(self._client, record, work_ids))[1]
 
     def volumes(self, book: Book) -> tuple[Volume, ...]:
         """The other volumes of a book's series, by their numbers. Raises as `similar` does."""

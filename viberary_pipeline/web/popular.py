@@ -12,10 +12,10 @@ from contextlib import suppress
 from flask import Flask, jsonify, render_template
 from flask.typing import ResponseReturnValue
 
-from viberary_pipeline.errors import BookNotFound
 from viberary_pipeline.settings import WebSettings
 from viberary_pipeline.web.log_counts import WINDOW_DAYS, Popular
 from viberary_pipeline.web.parameters import wants_json
+from viberary_pipeline.web.presentation import lead
 from viberary_pipeline.web.query_log import QueryLog
 from viberary_pipeline.web.service import Service
 
@@ -76,19 +76,14 @@ def add_popular(app: Flask, service: Service, web: WebSettings) -> None:
     @app.get("/popular")
     def popular() -> ResponseReturnValue:
         found = counts.get() if counts else None
-        books = [book for work_id, queries in (found.works if found else ()) for book in shown(work_id, queries)]
+        counted = dict(found.works) if found else {}
+        books = [  # without those of an earlier build
+            {"book_id": book.book_id, "title": book.title, "author": lead(book), "queries": counted[book.work_id]}
+            for book in (service.searcher.works(tuple(counted)) if counted else ())
+        ]
         vibes = [{"query": query, "searches": searches} for query, searches in (found.queries if found else ())]
         if wants_json():
             return jsonify(days=WINDOW_DAYS, vibes=vibes, books=books)
         return render_template(
             "popular.html", vibes=vibes, books=books, days=WINDOW_DAYS, web=web, logs=bool(counts), counted=bool(found)
         )
-
-    def shown(work_id: str, queries: int) -> list[dict[str, object]]:
-        """What the chart says of a work; nothing if it is of an earlier build."""
-        try:
-            book = service.searcher.book(work_id)
-        except BookNotFound:
-            return []
-        lead = book.contributors[0][0] if book.contributors else book.author
-        return [{"book_id": book.book_id, "title": book.title, "author": lead, "queries": queries}]

@@ -1,6 +1,7 @@
 """What the routes share: the searcher, with a trace of each search in the metrics and the query log."""
 
 import time
+from collections.abc import Sequence
 from typing import Protocol
 
 from viberary_pipeline.errors import ViberaryError
@@ -29,6 +30,9 @@ class SearchBackend(Protocol):
 
     def book(self, book_id: str) -> Book:
         """All that is known of a book. Raises `BookNotFound` if there is no such book."""
+
+    def works(self, work_ids: Sequence[str]) -> tuple[Book, ...]:
+        """Those of these works that there are, in their order."""
 
     def volumes(self, book: Book) -> tuple[Volume, ...]:
         """The other volumes of a book's series."""
