@@ -83,6 +83,18 @@ def test_what_is_live_answers_at_once_after_a_publish_and_a_rollback(library, tm
     assert searcher.asked == [False, False, True]
 
 
+def test_what_was_answered_while_the_index_was_loading_is_not_given_again(library):
+    searcher = Remembering(library.client)
+    [key] = list(library.client.scan_iter(f"viberary:{library.record.build}:doc:7"))
+    document = library.client.hgetall(key)
+    library.client.delete(key)
+    assert "Book 7" not in {hit.title for hit in searcher.search("storm 7", 5).results}
+    library.client.hset(key, mapping=document)
+    assert searcher.search("storm 7", 5).results[0].title == "Book 7"
+    assert searcher.search("storm 7", 5).results[0].title == "Book 7"
+    assert searcher.asked == [False, False, True]
+
+
 def test_no_answer_is_given_where_redis_is_away(library):
     searcher = Remembering(library.client)
     searcher.search("the sea")

@@ -10,7 +10,8 @@ from typing import Any
 import redis
 from cachetools import LRUCache
 
-from viberary_pipeline.redis_contract import read_pointer
+from viberary_pipeline.errors import ViberaryError
+from viberary_pipeline.redis_contract import BuildRecord, is_healthy
 from viberary_pipeline.search.query import clean_query
 from viberary_pipeline.search.searcher import Searcher, SearchResponse
 from viberary_pipeline.search.weights import SearchSettings
@@ -57,19 +58,27 @@ class CachedSearcher(Searcher):
         if not self._answers.maxsize:
             return answer()
         try:
-            live = read_pointer(self._client).live
-        except redis.RedisError:
+            record, _ = self._live()
+        except (redis.RedisError, ViberaryError):
             return answer()  # which says what is wrong
         with self._lock:
-            known = self._answers.get((live, *asked))
+            known = self._answers.get((record.build, *asked))
         self._count(known is not None)
         if known is not None:
             return replace(known, query=query)
+        whole = self._is_whole(record)
         response = answer()
         with self._lock:
-            if bytes_of(response) <= self._answers.maxsize:
-                self._answers[(response.build, *asked)] = response
+            if whole and response.build == record.build and bytes_of(response) <= self._answers.maxsize:
+                self._answers[(record.build, *asked)] = response
         return response
+
+    def _is_whole(self, record: BuildRecord) -> bool:
+        """Whether all works of a build can be found: while Redis loads its index, answers hold only some of them."""
+        try:
+            return is_healthy(self._client, record)
+        except redis.RedisError:
+            return False
 
 
 def bytes_of(value: Any) -> int:
