@@ -11,7 +11,8 @@ from viberary_pipeline.search.language_names import language_subtag
 
 _YEARS = re.compile(r"(\d{0,4})(-?)(\d{0,4})", re.ASCII)
 _COUNT = re.compile(r"\d{1,9}", re.ASCII)
-_SPECIAL, _ESCAPED = re.compile(r"([^\w])"), r"\\\1"  # in a value of a TAG field
+# In a value of a TAG field. Before other letters than ASCII's a backslash stands for itself.
+_SPECIAL, _ESCAPED = re.compile(r"([ -/:-@\[-`{-~])"), r"\\\1"
 
 
 @dataclass(frozen=True)
