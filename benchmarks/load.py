@@ -12,6 +12,9 @@ At 1, 8, 32 and 128 clients, each of which asks again as soon as it is answered 
 - the searcher alone: two processes with eight threads each that search and nothing else. What it answers more than ours
   is what HTTP and HTML cost.
 
+Beside requests per second stands the processor time of a request, in the page's processes and in Redis: on a crowded
+machine it changes least.
+
 The client is a process of its own with one event loop over plain sockets. On two cores, which Redis and the workers
 need, locust would be the bottleneck: it answers for some 500 requests/s a core, this client for some 5,000.
 
@@ -130,6 +133,11 @@ class Served:
 
     def __init__(self, port: int, process: subprocess.Popen[bytes], seconds: float) -> None:
         self.port, self.seconds, self.process = port, seconds, psutil.Process(process.pid)
+
+    def cpu_seconds(self) -> float:
+        """Processor time of all its processes so far."""
+        processes = [self.process, *self.process.children(recursive=True)]
+        return sum(each.cpu_times().user + each.cpu_times().system for each in processes)
 
     def memory(self) -> dict[str, float]:
         """Megabytes by process: unique to it (USS), and its part of what is shared as well (PSS)."""
@@ -260,14 +268,21 @@ def milliseconds(taken: list[float]) -> dict[str, float]:
     return {f"p{part}_ms": round(1000 * float(np.percentile(taken or [0], part)), 1) for part in (50, 95, 99)}
 
 
-def pressed(port: int, queries: list[str], seconds: float) -> list[dict[str, Any]]:
+def redis_seconds(client: Any) -> float:
+    """Processor time of Redis so far."""
+    used = client.info("cpu")
+    return float(used["used_cpu_user"]) + float(used["used_cpu_sys"])
+
+
+def pressed(page: Served, client: Any, queries: list[str], seconds: float) -> list[dict[str, Any]]:
     """`press` at all numbers of clients, in a process of its own, each over queries that were not asked before."""
     figures, share = [], len(queries) // len(CLIENTS)
     for place, clients in enumerate(CLIENTS):
         part = queries[place * share : (place + 1) * share]
+        before = page.cpu_seconds(), redis_seconds(client)
         program = (
             f"import asyncio, json, sys; sys.path.insert(0, {str(ROOT / 'benchmarks')!r}); import load; "
-            f"print(json.dumps(asyncio.run(load.press({port}, json.load(sys.stdin), {clients}, {seconds}))))"
+            f"print(json.dumps(asyncio.run(load.press({page.port}, json.load(sys.stdin), {clients}, {seconds}))))"
         )
         done = subprocess.run(
             [sys.executable, "-c", program],
@@ -277,7 +292,11 @@ def pressed(port: int, queries: list[str], seconds: float) -> list[dict[str, Any
             check=True,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
-        figures.append(json.loads(done.stdout))
+        figure = json.loads(done.stdout)
+        answers = sum(figure["answers"].values())
+        figure["page_cpu_ms"] = round(1000 * (page.cpu_seconds() - before[0]) / answers, 2)
+        figure["redis_cpu_ms"] = round(1000 * (redis_seconds(client) - before[1]) / answers, 2)
+        figures.append(figure)
     return figures
 
 
@@ -294,7 +313,7 @@ def searching(home: Path, redis_url: str, queries: list[str], seconds: float, st
         searcher.search(query)
     rest, lock, taken = iter(queries[20:]), threading.Lock(), list[float]()
     start.wait()
-    until = time.perf_counter() + seconds
+    before, until = time.process_time(), time.perf_counter() + seconds
 
     def search() -> None:
         while time.perf_counter() < until:
@@ -307,7 +326,7 @@ def searching(home: Path, redis_url: str, queries: list[str], seconds: float, st
     with ThreadPoolExecutor(THREADS) as threads:
         for done in [threads.submit(search) for _ in range(THREADS)]:
             done.result()
-    counts.put(taken)
+    counts.put((taken, time.process_time() - before))
 
 
 def searcher_alone(home: Path, redis_url: str, queries: list[str], seconds: float) -> dict[str, Any]:
@@ -323,10 +342,12 @@ def searcher_alone(home: Path, redis_url: str, queries: list[str], seconds: floa
     ]
     for process in processes:
         process.start()
-    taken = [each for _ in processes for each in counts.get(timeout=300)]
+    found = [counts.get(timeout=300) for _ in processes]
+    taken = [each for times, _ in found for each in times]
     for process in processes:
         process.join()
-    return {"per_second": round(len(taken) / seconds, 1), **milliseconds(taken)}
+    cpu = round(1000 * sum(cpu for _, cpu in found) / len(taken), 2)
+    return {"per_second": round(len(taken) / seconds, 1), **milliseconds(taken), "page_cpu_ms": cpu}
 
 
 @contextlib.contextmanager
@@ -347,6 +368,15 @@ def library(cache: Path | None, encoder: Path | None) -> Iterator[tuple[Path, An
             yield home, client, url, kept, documents, vectors
         finally:
             stop(home)
+
+
+def ratio(theirs: dict[str, Any], ours: dict[str, Any]) -> dict[str, float]:
+    """How much more is answered, and how much less processor time an answer takes."""
+    cpu = [one["page_cpu_ms"] + one["redis_cpu_ms"] for one in (theirs, ours)]
+    return {
+        "per_second": round(ours["per_second"] / theirs["per_second"], 1),
+        "cpu_ms": round(cpu[0] / cpu[1], 1),
+    }
 
 
 def machine() -> dict[str, Any]:
@@ -381,28 +411,29 @@ def main() -> None:
         figures: dict[str, Any] = {}
         with ours(home, url, web_cache=0) as page:
             results["cold_start_seconds"] = round(page.seconds, 2)
-            figures["ours, uncached"] = pressed(page.port, queries[:20_000], options.seconds)
+            figures["ours, uncached"] = pressed(page, client, queries[:20_000], options.seconds)
             results["memory_per_worker"] = page.memory()
         figures["searcher alone"] = searcher_alone(home, url, queries[20_000:], options.seconds)
         with ours(home, url, web_cache=64) as page:
             for _ in range(2 * WORKERS):
                 asyncio.run(press(page.port, few, 4, 1))  # each worker remembers
-            figures["ours, cached"] = pressed(page.port, few * len(CLIENTS), options.seconds)
+            figures["ours, cached"] = pressed(page, client, few * len(CLIENTS), options.seconds)
         feed_seed(client, SEED_INDEX, documents, widened(vectors, DIMENSIONS))
         model = kept / "distilbert"
         with seed(model if model.exists() else make_distilbert(model), url) as page:
-            figures["the original's app"] = pressed(page.port, queries[20_000:], options.seconds)
+            figures["the original's app"] = pressed(page, client, queries[20_000:], options.seconds)
             results["memory_of_the_original"] = page.memory()
     at_32 = {name: of[CLIENTS.index(32)] for name, of in figures.items() if name != "searcher alone"}
-    uncached, alone = at_32["ours, uncached"], figures["searcher alone"]["per_second"]
+    uncached, alone = at_32["ours, uncached"], figures["searcher alone"]
     results |= {
         "load": figures,
         "at_32_clients": {
-            "times_the_original": round(uncached["per_second"] / at_32["the original's app"]["per_second"], 1),
-            "times_the_original_cached": round(
-                at_32["ours, cached"]["per_second"] / at_32["the original's app"]["per_second"], 1
-            ),
-            "share_of_http_and_html": round(1 - uncached["per_second"] / alone, 2),
+            "times_the_original": ratio(at_32["the original's app"], uncached),
+            "times_the_original_cached": ratio(at_32["the original's app"], at_32["ours, cached"]),
+            "share_of_http_and_html": {
+                "per_second": round(1 - uncached["per_second"] / alone["per_second"], 2),
+                "page_cpu_ms": round(1 - alone["page_cpu_ms"] / uncached["page_cpu_ms"], 2),
+            },
         },
     }
     report(json.dumps(results, indent=1), options.out)
