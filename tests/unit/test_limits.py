@@ -1,6 +1,7 @@
 """What is refused unanswered: a client beyond its rate, and a request that the server has no place for."""
 
 import socket
+import urllib.robotparser
 from typing import Any
 
 import pytest
@@ -54,6 +55,13 @@ def test_a_client_beyond_its_rate_is_refused_and_told_when_to_come_back():
     as_json = page.get("/search?query=x&format=json", environ_overrides={"REMOTE_ADDR": "192.0.2.1"})
     assert (as_json.status_code, as_json.json) == (429, {"error": "That was a lot of searches", "status": 429})
     assert 'viberary_refused_total{reason="rate"} 4.0' in page.get("/metrics").text
+
+
+def test_crawlers_are_asked_to_follow_no_search_and_no_click():
+    robots = urllib.robotparser.RobotFileParser()
+    robots.parse(client().get("/robots.txt").text.splitlines())
+    asked = ("/", "/about", "/popular", "/book/1", "/search?query=x", "/similar?book_id=1", "/go/1?rank=1", "/lucky")
+    assert [path for path in asked if robots.can_fetch("bot", path)] == ["/", "/about", "/popular", "/book/1"]
 
 
 def test_each_of_several_rates_counts():
