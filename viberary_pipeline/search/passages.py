@@ -18,13 +18,14 @@ import redis
 
 from viberary_pipeline.name_keys import words_of
 from viberary_pipeline.redis_contract import sentence_words_key
+from viberary_pipeline.search.query import STOP_WORDS
 from viberary_pipeline.search.sentences import has_end, whole_sentences
 
 Matrix = npt.NDArray[np.float32]
 
 _SHARED_WORD = 0.03  # what the rarity of a word counts for that query and sentence share, beside a cosine
 _RARE = 8.0  # the rarity of a word that the build does not know
-_TELLING = 1.7  # rarity from which on a word tells something: in fewer than one text in five or six
+_TELLING = 1.7  # rarity from which on a word tells something: it is in one text of six or fewer
 _TEXTS_KEPT = 8192  # of about 3 kB each, with the vectors of their sentences
 _LONGEST = 320  # characters of a sentence that is pleasant to read
 _AWKWARD = 2.0  # less than any other: a longer one, or one that was cut
@@ -81,7 +82,7 @@ class SentenceWords:
 
     def telling(self, query: str) -> dict[str, float]:
         """{stem: rarity} of the words of a query that say something, most of them to be marked in a sentence."""
-        stems = {stem(word): self.rarity_of(word) for word in words_of(query)}
+        stems = {stem(word): self.rarity_of(word) for word in words_of(query) if word not in STOP_WORDS}
         return {word: rarity for word, rarity in stems.items() if rarity >= _TELLING}
 
     def best(self, query: str, vector: Matrix, texts: Sequence[Sequence[str]]) -> list[str]:

@@ -95,7 +95,7 @@ _ORNAMENTS: tuple[tuple[str, Callable[[str], str]], ...] = (
 
 _SERIES = re.compile(r"\s*\([^()]*#[^()]*\)\s*$")
 _SUBTITLE = re.compile(r"\s*(?::|;|\s[-–—]\s).*$", re.DOTALL)
-_SIZES = ((17, 9, 3), (14, 11, 4), (11, 14, 5))
+_SIZES = ((17, 8, 3), (14, 10, 4), (11, 13, 5))
 """Size of the title's letters, ens to a line, most lines: the largest that holds the whole title and breaks no word."""
 
 
