@@ -37,6 +37,7 @@ def test_an_address_carries_only_what_is_set():
     filters = Filters.of(typed["language"].split(","), typed["min_reviews"], typed["years"], typed["genre"])
     assert set_fields(typed, filters) == {"language": "fr,en", "genre": "poetry"}
     assert set_fields(dict.fromkeys(typed, ""), Filters()) == {}
+    assert set_fields({**dict.fromkeys(typed, ""), "years": "-"}, Filters.of([], 0, "-")) == {}
 
 
 def test_each_chip_takes_one_thing_away():

@@ -20,10 +20,14 @@ class Chip:
 
 def set_fields(typed: Mapping[str, str], filters: Filters) -> dict[str, str]:
     """The fields of the form that narrow something, languages by their subtags: what an address carries."""
-    narrowing = {**typed, "language": ",".join(filters.languages)}
-    if not filters.min_reviews:
-        narrowing.pop("min_reviews", None)
-    return {name: value for name, value in narrowing.items() if value}
+    narrows = {
+        "language": filters.languages,
+        "min_reviews": filters.min_reviews,
+        "years": filters.years != (None, None),
+        "genre": filters.genre,
+    }
+    fields = {**typed, "language": ",".join(filters.languages)}
+    return {name: value for name, value in fields.items() if narrows[name]}
 
 
 def chips(fields: Mapping[str, str]) -> list[Chip]:
