@@ -26,7 +26,7 @@ Matrix = npt.NDArray[np.float32]
 _SHARED_WORD = 0.03  # what the rarity of a word counts for that query and sentence share, beside a cosine
 _RARE = 8.0  # the rarity of a word that the build does not know
 _TELLING = 1.7  # rarity from which on a word tells something: it is in one text of six or fewer
-_TEXTS_KEPT = 8192  # of about 3 kB each, with the vectors of their sentences
+_TEXTS_KEPT = 2048  # with the vectors of their sentences: 7 kB for 500 characters, so 15 to 30 MB in all
 _LONGEST = 320  # characters of a sentence that is pleasant to read
 _AWKWARD = 2.0  # less than any other: a longer one, or one that was cut
 _ENDINGS = re.compile(r"(?<=\w{3})(?:ings?|edly|ed|ness|ies|ly|es|s|y|e)$")
