@@ -693,6 +693,9 @@ def test_shorten_never_exceeds_its_limit_by_more_than_the_ellipsis() -> None:
         ("ftp://example.org", False),
         ("https://[::1", False),
         ("https:///path", False),
+        ("https://example.org/\r\nSet-Cookie: a=b", False),
+        ("https://example.org/\x00", False),
+        ("https://example.org/bücher 猫", True),
     ],
 )
 def test_safe_link(link: str, safe: bool) -> None:

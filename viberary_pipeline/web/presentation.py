@@ -60,12 +60,15 @@ def _is_telling(part: str, telling: Collection[str]) -> bool:
 
 
 def safe_link(link: str) -> str | None:
-    """`link` if a browser would open it as a web page, else None: no `javascript:`, no relative address."""
+    """`link` if a browser would open it as a web page, else None: no `javascript:`, no relative address.
+
+    Nor one with a line's end or another control character, which no header can carry.
+    """
     try:
         parts = urlsplit(link)
     except ValueError:  # an unclosed IPv6 bracket
         return None
-    return link if parts.scheme in ("http", "https") and parts.netloc else None
+    return link if parts.scheme in ("http", "https") and parts.netloc and link.isprintable() else None
 
 
 def counted(number: int, noun: str) -> str:
