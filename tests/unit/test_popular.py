@@ -4,6 +4,8 @@ import json
 import random
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,10 @@ from typing import Any
 import psutil
 import pytest
 
+from viberary_pipeline.settings import WebSettings
 from viberary_pipeline.web.log_counts import Popular, count
+from viberary_pipeline.web.popular import Counts
+from viberary_pipeline.web.query_log import QueryLog
 
 NOW = datetime.now(UTC).replace(hour=12)
 
@@ -115,6 +120,31 @@ def test_a_log_that_is_not_there_or_no_file_is_empty(log: Path) -> None:
     assert count(log, days=1, searches=1) == Popular()
     log.mkdir()
     assert count(log, days=1, searches=1) == Popular()
+
+
+class HeldCounts(Counts):
+    """Counts that are under way until they are let go."""
+
+    def __init__(self, log: Path) -> None:
+        super().__init__(QueryLog(log), WebSettings())
+        self.begun, self.go = threading.Event(), threading.Event()
+
+    def _count(self) -> None:
+        self.begun.set()
+        self.go.wait(60)
+        super()._count()
+
+
+def test_while_the_log_is_counted_one_reader_waits_and_no_other(log: Path) -> None:
+    counts = HeldCounts(log)
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(counts.get)
+        assert counts.begun.wait(60)
+        assert [counts.get() for _ in range(3)] == [None] * 3
+        assert not first.done()
+        counts.go.set()
+    counts._background.shutdown()
+    assert counts.get() == Popular()
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ FRESH_SECONDS = 600.0
 """How long counts are shown before the log is counted anew."""
 
 PATIENCE_SECONDS = 8.0
-"""How long the first reader waits for the first counts."""
+"""How long the reader whose request began the first count waits for it; others are asked to come back."""
 
 LONGEST_SECONDS = 300
 
@@ -45,12 +45,12 @@ class Counts:
     def get(self) -> Popular | None:
         """The latest counts; None while there are none yet."""
         with self._lock:
+            begun = None
             if self._counting is None and time.monotonic() >= self._until:
-                self._counting = self._background.submit(self._count)
-            counting = self._counting
-        if self._latest is None and counting is not None:
+                begun = self._counting = self._background.submit(self._count)
+        if self._latest is None and begun is not None:  # one at most: threads that wait here answer no search
             with suppress(TimeoutError):
-                counting.result(PATIENCE_SECONDS)
+                begun.result(PATIENCE_SECONDS)
         return self._latest
 
     def _count(self) -> None:
