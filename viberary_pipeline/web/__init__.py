@@ -1,1 +1,1 @@
-"""The reader's page: a small Flask app over the published index (no torch, no dagster, no duckdb)."""
+"""The reader's page: a small Flask app over the published index (no torch, no dagster)."""
