@@ -6,6 +6,7 @@ SIGHUP replaces the workers one by one, and SIGTERM stops them, after what they 
 other settings start a new process.
 """
 
+import gc
 import os
 import shutil
 import sys
@@ -42,10 +43,13 @@ def app() -> Any:
     from viberary_pipeline.web.server import open_app
 
     try:
-        return open_app(_settings)
+        made = open_app(_settings)
     except ViberaryError as error:
         print(f"viberary: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from error
+    gc.collect()
+    gc.freeze()  # a worker's collections would write to all that is shared, and so copy it
+    return made
 
 
 def when_ready(server: Any) -> None:
