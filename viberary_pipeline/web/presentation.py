@@ -48,11 +48,16 @@ def first_sentences(text: str, limit: int = 240) -> str:
 
 def marked(text: str, telling: Collection[str]) -> Markup:
     """The text with those of its words in `<mark>` whose stems (`passages.stem`) a query has."""
-    parts = _WORDS.split(text)  # between words at even places
-    return Markup("").join(
-        Markup("<mark>{}</mark>").format(part) if place % 2 and telling and _is_telling(part, telling) else escape(part)
-        for place, part in enumerate(parts)
-    )
+    if not telling:
+        return escape(text)
+    made, plain = list[str](), ""
+    for place, part in enumerate(_WORDS.split(text)):  # between words at even places
+        if place % 2 and _is_telling(part, telling):
+            made.append(f"{escape(plain)}<mark>{escape(part)}</mark>")
+            plain = ""
+        else:
+            plain += part
+    return Markup("".join([*made, escape(plain)]))
 
 
 def _is_telling(part: str, telling: Collection[str]) -> bool:
