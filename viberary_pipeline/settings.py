@@ -158,6 +158,16 @@ class WebSettings:
                     raise ValueError("a rate of 0 would refuse everybody")
         return value
 
+    @field_validator("rate_storage")
+    @classmethod
+    def _storage_is_known(cls, value: str) -> str:
+        with contextlib.suppress(ImportError):
+            from limits.storage import SCHEMES
+
+            if (scheme := value.partition("://")[0]) not in SCHEMES or scheme.startswith("async"):
+                raise ValueError(f"no place to count requests is called {scheme!r}: memory, redis, ...")
+        return value
+
 
 class Settings(BaseSettings):
     """The settings of one run."""

@@ -11,6 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from viberary_pipeline.search.books import Book, Edition, Volume
+from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.lucky import Pick
 from viberary_pipeline.search.searcher import Hit, Readiness, Searcher, SearchResponse
 from viberary_pipeline.search.sentences import sentences_of
@@ -245,6 +246,8 @@ def test_a_stale_link_offers_the_nearest_by_its_title(client: FlaskClient, searc
     bare = client.get("/book/31415926")
     assert (bare.status_code, "The box above finds books by their title" in bare.text) == (404, True)
     assert client.get("/book/31415926?title=%00").status_code == 404
+    gone = client.get("/go/31415926?query=trees&rank=2")
+    assert gone.headers["Location"] == "/book/31415926?query=trees"  # the way back is kept
     old = client.get("/similar?book_id=31415926&title=The+Overstory")
     assert (old.status_code, "in today" in old.text) == (404, True)
 
@@ -283,6 +286,20 @@ def test_similar_books_name_the_book_of_the_data(client: FlaskClient, overstory:
     assert pages[0] == pages[1]
     assert "<title>Like The Overstory · Viberary</title>" in pages[0]
     assert links_of(pages[0])["The Overstory"].startswith(f"/book/{overstory.book_id}")
+
+
+def test_similar_books_keep_what_the_search_was_narrowed_by(
+    client: FlaskClient, searcher: Searcher, overstory: Hit
+) -> None:
+    results = client.get("/search?query=trees&language=en&years=1900-1990").text
+    links = {name: link for name, link in links_of(results).items() if name.startswith("More like")}
+    assert links
+    assert all(link.endswith("&language=en&years=1900-1990") for link in links.values())
+    page = client.get("/similar", query_string={"book_id": overstory.book_id, "years": "1900-1990", "k": 3}).text
+    expected = searcher.similar(overstory.book_id, 3, Filters.of([], "", "1900-1990")).results
+    assert [hit.title for hit in expected] == re.findall(r'<li class="book".*?<h2[^>]*>\s*<a [^>]*>([^<]+)', page, re.S)
+    assert "years=1900-1990" in links_of(page)["Show more books"]
+    assert client.get("/similar", query_string={"book_id": overstory.book_id, "years": "soon"}).status_code == 400
 
 
 # A random pick

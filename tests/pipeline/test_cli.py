@@ -121,6 +121,9 @@ def test_search_json_is_one_line_per_query_as_given(published):
                 "rating",
                 "ratings_count",
                 "genres",
+                "year_of",
+                "match",
+                "why",
             ]
 
 

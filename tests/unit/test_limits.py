@@ -12,7 +12,7 @@ from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.searcher import Readiness, SearchResponse
 from viberary_pipeline.settings import WebSettings, load_settings
 from viberary_pipeline.web.app import create_app
-from viberary_pipeline.web.limits import client_of
+from viberary_pipeline.web.limits import BUSY_MARK, client_of
 
 
 class EmptyShelf:
@@ -121,10 +121,17 @@ def test_a_redis_that_hangs_where_requests_are_counted_holds_no_answer(caplog):
 
 def test_a_request_without_a_place_in_the_queue_is_refused_before_it_is_searched():
     page = client()
-    refused = page.get("/search?query=x", headers={"Viberary-Busy": "1"})
+    assert page.get("/search?query=x", headers={"Viberary-Busy": "1"}).status_code == 200  # a client's own words
+    refused = page.get("/search?query=x", headers={"Viberary-Busy": BUSY_MARK})
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
     assert "Too many readers ask at this moment" in refused.text
     assert 'viberary_refused_total{reason="queue"} 1.0' in page.get("/metrics").text
+
+
+@pytest.mark.parametrize("place", ["nowhere://", "async+redis://x", "/tmp/counts"])
+def test_a_place_to_count_requests_that_is_none_is_refused_by_name(place):
+    with pytest.raises(SettingsError, match="VIBERARY_WEB_RATE_STORAGE"):
+        load_settings(web_rate_storage=place)
 
 
 @pytest.mark.parametrize("rate", ["often", "0/minute", "10/fortnight", "-1/minute", "60"])

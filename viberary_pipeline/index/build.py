@@ -58,7 +58,7 @@ from viberary_pipeline.redis_contract import (
 )
 from viberary_pipeline.search.facets import FacetCounts, Facets
 from viberary_pipeline.search.sentences import whole_texts
-from viberary_pipeline.search.spelling import WordCounts
+from viberary_pipeline.search.spelling import WordCounts, read_name_words
 from viberary_pipeline.vectors.arrow_files import problem_with
 
 log = logging.getLogger(__name__)
@@ -201,7 +201,9 @@ def build_index(
         if encoder is not None:
             words = learn_sentence_words(source.documents, source.vectors, encoder)
             client.set(sentence_words_key(record.build), words.to_bytes())
-            record = replace(record, fit=calibrate(client, record, encoder, words.rows.__contains__).to_json())
+            names = read_name_words(client, record.build)
+            fit = calibrate(client, record, encoder, lambda word: word in words.rows or names.held(word) > 0)
+            record = replace(record, fit=fit.to_json())
         gates = gate_index(
             *(client, record, source.vectors, source.documents, rules, encoder),
             canaries=canaries,

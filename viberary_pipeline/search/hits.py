@@ -19,6 +19,7 @@ from viberary_pipeline.search.fit import Match
 _JSON_FIELDS = (
     *("rank", "score", "book_id", "work_id", "title", "author", "link", "review_count"),
     *("year", "description", "language", "rating", "ratings_count", "genres"),
+    *("year_of", "match", "why"),
 )
 """What `viberary search --json` says of a book, in its order. New fields join at the end."""
 

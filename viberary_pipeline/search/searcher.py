@@ -73,6 +73,7 @@ class SearchResponse:
             "results": [hit.to_json() for hit in self.results],
             **({"notes": list(self.notes)} if self.notes else {}),
             **({"corrected": self.corrected} if self.corrected else {}),
+            **({} if self.fits else {"fits": False}),
         }
 
 

@@ -203,8 +203,8 @@ def openapi() -> dict[str, Any]:
         "components": {
             "schemas": {
                 "SearchResponse": _object(
-                    SearchResponse("", "", (a_hit,), ("note",), "corrected"),
-                    optional=("notes", "corrected"),
+                    SearchResponse("", "", (a_hit,), ("note",), "corrected", fits=False),
+                    optional=("notes", "corrected", "fits"),
                     results=_list_of("Hit"),
                 ),
                 "Hit": _object(a_hit, SearchResponse("", "", (a_hit,)).to_json()["results"][0]),

@@ -9,8 +9,9 @@ from viberary_pipeline.search.query import MOST_CHARACTERS
 from viberary_pipeline.search.searcher import Hit
 from viberary_pipeline.web.clicks import record_click
 from viberary_pipeline.web.failures import status_of
+from viberary_pipeline.web.narrowing import set_fields
 from viberary_pipeline.web.pages import more_of
-from viberary_pipeline.web.parameters import requested_k, wants_json, way_back
+from viberary_pipeline.web.parameters import requested_filters, requested_k, typed_filters, wants_json, way_back
 from viberary_pipeline.web.service import Service
 
 SIMILAR_BOOKS = 6
@@ -32,9 +33,10 @@ def add_books(app: Flask, service: Service) -> None:
 
     @app.get("/lucky")
     def lucky() -> ResponseReturnValue:
-        pick = service.searcher.lucky()
-        page = jsonify(pick.to_json()) if wants_json() else page_about(pick.book, "lucky.html", telling=pick.telling)
-        answer = make_response(page)
+        try:
+            answer = make_response(page_of_a_pick())
+        except BookNotFound:  # another build was published meanwhile, without this book
+            answer = make_response(page_of_a_pick())
         answer.headers["Cache-Control"] = "no-store"
         return answer
 
@@ -42,7 +44,8 @@ def add_books(app: Flask, service: Service) -> None:
     def similar() -> ResponseReturnValue:
         k = requested_k()
         try:
-            response = service.searcher.similar(request.args.get("book_id", ""), k)
+            filters = requested_filters()
+            response = service.searcher.similar(request.args.get("book_id", ""), k, filters)
             if wants_json():
                 return jsonify(response.to_json())
             found = service.searcher.book(response.query)
@@ -53,8 +56,13 @@ def add_books(app: Flask, service: Service) -> None:
             book=found,
             response=response,
             more=more_of(response, k),
+            kept=set_fields(typed_filters(), filters),
             library=service.library_of(response.build),
         )
+
+    def page_of_a_pick() -> Response | str:
+        pick = service.searcher.lucky()
+        return jsonify(pick.to_json()) if wants_json() else page_about(pick.book, "lucky.html", telling=pick.telling)
 
     def page_about(book: Book, template: str, **more: str) -> str:
         return render_template(

@@ -28,7 +28,8 @@ def add_clicks(app: Flask, service: Service) -> None:
         try:
             book = service.searcher.book(book_id)
         except BookNotFound:  # its page says so, and offers the nearest
-            return redirect(url_for("book", book_id=book_id))
+            search: dict[str, Any] = {**way_back()}
+            return redirect(url_for("book", book_id=book_id, **search))
         record_click(service, book.work_id)
         g.leads_to = safe_link(book.link)
         answer = redirect(g.leads_to or url_for("book", book_id=book.book_id))

@@ -3,6 +3,7 @@
 import ipaddress
 import logging
 import math
+import secrets
 import time
 
 from flask import Flask, request
@@ -18,7 +19,10 @@ from viberary_pipeline.web.service import Service
 logger = logging.getLogger(__name__)
 
 BUSY = "VIBERARY_BUSY"
-"""The header by which the server marks a request that it has no place for. A client that sends it is refused."""
+"""The header by which the server marks a request that it has no place for, with `BUSY_MARK` as its value."""
+
+BUSY_MARK = secrets.token_hex()
+"""No client knows it, so none can pass for refused."""
 
 # What operators ask for, what a page is made of, and what a reader's keys ask for while one types.
 _UNLIMITED = {"api_suggest", "healthz", "readyz", "metrics_text", "static"}
@@ -39,7 +43,7 @@ def add_limits(app: Flask, service: Service, web: WebSettings) -> None:
 
     @app.before_request
     def refuse() -> None:
-        if f"HTTP_{BUSY}" in request.environ:
+        if request.environ.get(f"HTTP_{BUSY}") == BUSY_MARK:
             service.metrics.refused.labels("queue").inc()
             raise ServiceUnavailable("Too many readers ask at this moment", retry_after=1)
         if limiter is None or request.endpoint in _UNLIMITED:

@@ -33,7 +33,7 @@ from viberary_pipeline.errors import RedisServerError, SettingsError
 from viberary_pipeline.redis_server import connect
 from viberary_pipeline.redis_server.probe import open_client
 from viberary_pipeline.settings import Settings, WebSettings
-from viberary_pipeline.web.limits import BUSY
+from viberary_pipeline.web.limits import BUSY, BUSY_MARK
 
 # onnxruntime and Redis both release the GIL: threads beyond the cores only fill the waiting for Redis.
 THREADS = 8
@@ -165,7 +165,7 @@ class _Dispatcher:
 
 def _mark_as_busy(channel: HTTPChannel) -> None:
     """Let the app refuse the request whose turn it is."""
-    channel.requests[0].headers[BUSY] = "1"
+    channel.requests[0].headers[BUSY] = BUSY_MARK
 
 
 class _Channel(HTTPChannel):
