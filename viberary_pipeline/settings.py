@@ -120,7 +120,10 @@ class WebSettings:
         default=64, ge=1, le=10_000, description="Requests that may wait in each process; more are refused with 503."
     )
     cache: int = Field(
-        default=16, ge=0, le=100_000, description="Megabytes of answers that each process remembers; 0 remembers none."
+        default=16,
+        ge=0,
+        le=100_000,
+        description="Megabytes of answers, and as many of pages, that each process remembers; 0: none.",
     )
     rate: str = Field(
         default="", description="Requests that one client may make, such as `60/minute`; more are refused with 429."

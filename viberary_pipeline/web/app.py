@@ -12,6 +12,7 @@ from viberary_pipeline.web.about import add_about
 from viberary_pipeline.web.api import add_api
 from viberary_pipeline.web.assets import add_assets
 from viberary_pipeline.web.books import add_books
+from viberary_pipeline.web.cached import RenderedPages
 from viberary_pipeline.web.clicks import add_clicks
 from viberary_pipeline.web.covers import cover
 from viberary_pipeline.web.failures import add_error_pages
@@ -93,7 +94,7 @@ def create_app(
 
     add_limits(app, service, web)
     add_assets(app)
-    add_pages(app, service)
+    add_pages(app, service, RenderedPages(web.cache * 2**20))
     add_books(app, service)
     add_clicks(app, service)
     add_popular(app, service, web)

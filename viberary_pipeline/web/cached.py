@@ -1,5 +1,6 @@
-"""Answers that are given again while their build is live."""
+"""Answers that are given again while their build is live, and their pages."""
 
+import operator
 import sys
 import threading
 from collections.abc import Callable, Iterable
@@ -79,6 +80,38 @@ class CachedSearcher(Searcher):
             return is_healthy(self._client, record)
         except redis.RedisError:
             return False
+
+
+class RenderedPages:
+    """Pages that are given again as long as the answers that they show are the very same objects.
+
+    Args:
+        most_bytes: What they may take together; 0 remembers none.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self._pages: LRUCache[Any, tuple[tuple[object, ...], bytes]] = LRUCache(
+            most_bytes, getsizeof=lambda page: len(page[1])
+        )
+        self._lock = threading.Lock()
+
+    def page(self, address: Any, shown: tuple[object, ...], render: Callable[[], str]) -> bytes:
+        """A page in UTF-8.
+
+        Args:
+            address: Everything of the request that the page depends on.
+            shown: What it shows. Empty tuples are one object in Python, so a page of nothing is better not kept here.
+            render: Makes the page.
+        """
+        with self._lock:
+            known = self._pages.get(address)
+        if known is not None and all(map(operator.is_, known[0], shown)):
+            return known[1]
+        page = render().encode()
+        with self._lock:
+            if len(page) <= self._pages.maxsize:
+                self._pages[address] = (shown, page)
+        return page
 
 
 def bytes_of(value: Any) -> int:

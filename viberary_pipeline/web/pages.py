@@ -6,12 +6,14 @@ gets the same answer directly: it is for programs, which a redirect would only c
 
 from collections.abc import Mapping
 
-from flask import Flask, jsonify, render_template, request
+from flask import Flask, Response, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 
 from viberary_pipeline.search.facets import Facets
+from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.query import MOST_CHARACTERS, clean_query
-from viberary_pipeline.search.searcher import MOST_RESULTS, SearchResponse
+from viberary_pipeline.search.searcher import MOST_RESULTS, Readiness, SearchResponse
+from viberary_pipeline.web.cached import RenderedPages
 from viberary_pipeline.web.narrowing import chips, reason_for_nothing, set_fields
 from viberary_pipeline.web.parameters import (
     DEFAULT_K,
@@ -30,7 +32,7 @@ LONGEST_CARRIED = 1000
 """Characters of a query that the links of its results lead back to."""
 
 
-def add_pages(app: Flask, service: Service) -> None:
+def add_pages(app: Flask, service: Service, rendered: RenderedPages) -> None:
     """The routes `/` and `/search`; every page has the form, whose lists are those of the build."""
 
     @app.context_processor
@@ -52,6 +54,15 @@ def add_pages(app: Flask, service: Service) -> None:
         response = service.search(query, k, filters, exact=exact)
         if wants_json():
             return jsonify(response.to_json())
+        library = service.library_of(response.build)
+        if not response.results:
+            return page_of(query, k, filters, exact, response, library)
+        address = (query, k, exact, *typed_filters().items())
+        shown = (response.results, library)
+        page = rendered.page(address, shown, lambda: page_of(query, k, filters, exact, response, library))
+        return Response(page, mimetype="text/html")
+
+    def page_of(query: str, k: int, filters: Filters, exact: bool, response: SearchResponse, library: Readiness) -> str:
         narrowed = set_fields(typed_filters(), filters)
         narrowing = chips(narrowed)
 
@@ -72,7 +83,7 @@ def add_pages(app: Flask, service: Service) -> None:
             exact=exact,
             # Each book's link carries the search: not a text of pages.
             back=way_back() if len(query) <= LONGEST_CARRIED else {},
-            library=service.library_of(response.build),
+            library=library,
         )
 
 
