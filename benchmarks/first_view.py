@@ -3,8 +3,9 @@
     python benchmarks/first_view.py --url http://127.0.0.1:8000 [--query TEXT] [--views N] [--out FILE]
 
 The page that is served at `--url` is opened by Chromium (Debian's chromium-driver) with an empty cache, each time in a
-new process, at 390 x 844 pixels. The network is Chromium's "Slow 4G" (150 ms there and back, 1.6 Mbit/s down, 750 kbit/s up), the processor is
-slowed down four times. `painted_ms` is the largest contentful paint: from then on the first books stand there.
+new process, at 390 x 844 pixels. The network is Chromium's "Slow 4G" (150 ms there and back, 1.6 Mbit/s down,
+750 kbit/s up), the processor is slowed down four times. `painted_ms` is the largest contentful paint: from then on the
+first books stand there.
 """
 
 import argparse
