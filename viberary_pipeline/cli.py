@@ -420,7 +420,7 @@ def status(as_json: bool) -> None:
     records = [record for build in reversed(known_builds(client)) if (record := read_record(client, build))]
     if as_json:
         builds = [{**asdict(record), "gates": record.gate_results} for record in records]
-        click.echo(json.dumps({**asdict(pointer), "readiness": asdict(readiness), "builds": builds}))
+        click.echo(json.dumps({**asdict(pointer), "readiness": readiness.to_json(), "builds": builds}))
         return
     click.echo(f"live      {pointer.live or 'nothing is published yet: run `viberary build`'}")
     click.echo(f"previous  {pointer.previous or 'none'}")

@@ -133,8 +133,8 @@ def test_kill_9_in_a_stage(warm_cli, tiny, write_gz, stages):
     pointer = read_pointer(client)
     assert pointer.live == outcome["build"]
     assert read_record(client, pointer.live).saved, "a restart of Redis would lose the publish"
-    # Nothing of the killed builds is left.
+    # Nothing of the killed builds is left. A build has its documents, its record, suggestions, words of sentences.
     assert sorted(known_builds(client)) == sorted([pointer.live, pointer.previous])
-    assert client.dbsize() == 2 * (BOOKS + 2) + 1
+    assert client.dbsize() == 2 * (BOOKS + 3) + 1
     assert list(warm_cli.home.glob("artifacts/*/.tmp-*")) == []
     assert list(warm_cli.home.glob("jobs/*/job.json")) == []

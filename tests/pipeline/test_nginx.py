@@ -157,7 +157,8 @@ async def ask_until(port: int, stop: asyncio.Event, answers: Counter[str], reade
             answer = await asyncio.wait_for(stream.read(), 20)
             out.close()
             whole = answer.rstrip().endswith(b"}") and b'"results":[{' in answer
-            answers[f"{answer[9:12].decode()} {'whole' if whole else 'torn'}"] += 1
+            status = answer[9:12].decode()
+            answers[f"{status} whole" if whole else f"{status} {answer[-300:].decode(errors='replace')}"] += 1
         except (OSError, TimeoutError) as error:
             answers[type(error).__name__] += 1
 

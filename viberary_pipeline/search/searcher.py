@@ -94,6 +94,10 @@ class Readiness:
     source: str = ""
     facets: Facets = field(default_factory=Facets)
 
+    def to_json(self) -> dict[str, Any]:
+        """What `viberary status --json` and `/readyz` say of it."""
+        return {"ready": self.ready, "build": self.build, "documents": self.documents, "reason": self.reason}
+
 
 class Searcher:
     """Answers queries from the live build. Safe to share between threads.

@@ -21,8 +21,7 @@ def add_operations(app: Flask, service: Service) -> None:
     def readyz() -> ResponseReturnValue:
         now = service.searcher.readiness()
         service.metrics.ready.set(now.ready)
-        body = {"ready": now.ready, "build": now.build, "documents": now.documents, "reason": now.reason}
-        return body, 200 if now.ready else 503
+        return now.to_json(), 200 if now.ready else 503
 
     @app.get("/metrics")
     def metrics_text() -> ResponseReturnValue:
