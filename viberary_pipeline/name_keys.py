@@ -8,6 +8,9 @@ from functools import lru_cache
 KEY_SEPARATOR = "|"
 """Between the keys of a title in their TAG field; a key holds letters and digits alone."""
 
+FIRST_IDEOGRAPH = "\u2e80"
+"""From this sign on, words are not parted by blanks, and one letter more or less is another name."""
+
 LONGEST_KEY = 120
 
 _ARTICLES = {"a", "an", "the"}

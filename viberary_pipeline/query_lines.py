@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+LOGS, LIVE = "logs", "queries.jsonl"
+"""The folder of a home, and in it the file that is written now."""
+
 LONGEST_LINE = 1 << 20
 """Bytes of a line that is read; ours are a hundredth of it."""
 

@@ -13,12 +13,12 @@ from viberary_pipeline.index.build import build_index
 from viberary_pipeline.index.clean import orphaned_builds, remove_build
 from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.index.suggestions import SuggestionEntries, write_suggestions
+from viberary_pipeline.query_lines import LIVE, LOGS
 from viberary_pipeline.redis_contract import HnswSettings, document_prefix, suggestions_key
 from viberary_pipeline.search.searcher import Searcher
 from viberary_pipeline.search.spelling import NameWords
 from viberary_pipeline.search.suggestions import MOST_IN_BUCKET, MOST_SUGGESTIONS, Suggestion, suggest
 from viberary_pipeline.settings import load_settings
-from viberary_pipeline.web.server import QUERIES
 
 NO_OTHERS = {"other_titles": list[str]()}  # the columns are those of the first row
 WORKS = [
@@ -189,7 +189,7 @@ def test_what_several_readers_searched_for_is_suggested_by_the_next_build(client
         for query, days in asked.items()
         for minute, day in enumerate(days)
     ]
-    log = settings.home_dir / QUERIES
+    log = settings.home_dir / LOGS / LIVE
     log.parent.mkdir(parents=True)
     log.write_text("".join(json.dumps(line) + "\n" for line in lines))
     queries = queries_to_suggest(settings)

@@ -16,6 +16,7 @@ from viberary_pipeline.index.gate_result import INDEX_GATES
 from viberary_pipeline.index.lock import build_lock
 from viberary_pipeline.index.publish import mend_names, standing_build
 from viberary_pipeline.quality.verdict import require_passed
+from viberary_pipeline.query_lines import LIVE, LOGS
 from viberary_pipeline.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -114,9 +115,8 @@ def queries_to_suggest(settings: Settings) -> dict[str, int]:
     They are those of the day of the build: a build that stands is not made anew for them.
     """
     from viberary_pipeline.web.log_counts import count
-    from viberary_pipeline.web.server import QUERIES
 
-    log = settings.home_dir / QUERIES
+    log = settings.home_dir / LOGS / LIVE
     if not log.parent.is_dir():
         return {}
     bounds = {"days": settings.web.popular_days, "searches": settings.web.popular_searches}

@@ -10,7 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import redis
 
-from viberary_pipeline.name_keys import SURNAME_PARTICLES, authors_of, key_of, shown_title, surname_of, volumes_of
+from viberary_pipeline.name_keys import (
+    FIRST_IDEOGRAPH,
+    SURNAME_PARTICLES,
+    authors_of,
+    key_of,
+    shown_title,
+    surname_of,
+    volumes_of,
+)
 from viberary_pipeline.redis_contract import suggestions_key
 from viberary_pipeline.search.query import STOP_WORDS
 from viberary_pipeline.search.suggestions import (
@@ -29,7 +37,6 @@ _LEAST_WORKS_OF_A_SERIES = 2
 _INSIDE = 0.25  # what a name weighs under a word that is not its first
 _ARTICLES = frozenset("the a an der die das des el los il lo un une".split())  # noqa: SIM905
 _NO_STARTS = STOP_WORDS | SURNAME_PARTICLES | _ARTICLES | {"et", "e", "y", "und"}
-_FIRST_IDEOGRAPH = "\u2e80"  # from here on, words are not set apart
 
 _ArrayOfBytes = npt.NDArray[np.bytes_]
 
@@ -129,7 +136,7 @@ def _starts(words: Sequence[str]) -> list[tuple[str, bool]]:
         if words[at] not in _NO_STARTS or at == after_article
     ]
     for at, word in enumerate(words):
-        if word[0] >= _FIRST_IDEOGRAPH:
+        if word[0] >= FIRST_IDEOGRAPH:
             starts += [(word[inside:] + "".join(words[at + 1 :]), False) for inside in range(1, len(word))]
     return starts[:_MOST_STARTS]
 

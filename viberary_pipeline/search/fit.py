@@ -10,12 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal, Self
 
-from viberary_pipeline.name_keys import words_of
+from viberary_pipeline.name_keys import FIRST_IDEOGRAPH, words_of
 
 Match = Literal["", "loose", "good", "strong"]
 
 NEAREST = 10
-_FIRST_IDEOGRAPH = "\u2e80"  # from here on, words are not parted by blanks: whether a build holds one is not known
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def known_share(query: str, is_held: Callable[[str], bool], is_word: Callable[[s
         is_word: Whether the encoder knows it whole: that counts for half.
     """
     words = words_of(query)
-    told = [word for word in words if word < _FIRST_IDEOGRAPH]
+    told = [word for word in words if word < FIRST_IDEOGRAPH]
     if not told:
         return float(bool(words))
     return sum(1.0 if is_held(word) else 0.5 * is_word(word) for word in told) / len(told)

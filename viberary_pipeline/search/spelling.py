@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import redis
 
-from viberary_pipeline.name_keys import words_of
+from viberary_pipeline.name_keys import FIRST_IDEOGRAPH, words_of
 from viberary_pipeline.redis_contract import NAME_WORDS, as_text, record_key
 
 LEAST_LETTERS = 4
@@ -38,7 +38,6 @@ _KEPT_WORDS = 10_000  # whose near words are remembered
 _MOST_LOOKED_AT = 16  # of the words that may be near, the likeliest
 _TOKEN = re.compile(r"[^\W_]+")
 _LAST_LETTER = "\U0010ffff"
-_FIRST_IDEOGRAPH = "\u2e80"  # from here on, one letter more or less is another name
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ Speller = Callable[[Sequence[str]], Spelling]
 
 def can_be_a_typo(word: str) -> bool:
     """Whether a folded word is worth correcting: letters of an alphabet, and not too few."""
-    return len(word) >= LEAST_LETTERS and word.isalpha() and max(word) < _FIRST_IDEOGRAPH
+    return len(word) >= LEAST_LETTERS and word.isalpha() and max(word) < FIRST_IDEOGRAPH
 
 
 class Count(NamedTuple):

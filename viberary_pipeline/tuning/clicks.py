@@ -9,10 +9,9 @@ from pathlib import Path
 
 from viberary_pipeline.duck import DuckLimits, connect, sql
 from viberary_pipeline.errors import EvaluationError
-from viberary_pipeline.query_lines import load_lines
+from viberary_pipeline.query_lines import LIVE, load_lines
 
 QUERIES, QRELS = "clicks.queries.tsv", "clicks.qrels.txt"
-LOG = "queries.jsonl"
 DAYS = 365
 
 
@@ -32,7 +31,7 @@ def judged_clicks(log: Path, folder: Path, limits: DuckLimits, *, days: int, cli
     Raises:
         EvaluationError: no query has so many clicks.
     """
-    live = log / LOG if log.is_dir() else log
+    live = log / LIVE if log.is_dir() else log
     folder.mkdir(parents=True, exist_ok=True)
     with connect(limits, folder) as connection:
         load_lines(connection, live, days=DAYS)

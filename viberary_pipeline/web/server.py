@@ -30,6 +30,7 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
 from viberary_pipeline.errors import RedisServerError, SettingsError
+from viberary_pipeline.query_lines import LIVE, LOGS
 from viberary_pipeline.redis_server import connect
 from viberary_pipeline.redis_server.probe import open_client
 from viberary_pipeline.settings import Settings, WebSettings
@@ -56,9 +57,6 @@ DRAIN_SECONDS = 10.0
 
 LAST_REQUEST_SECONDS = 1.0
 """How long it then waits for one more request of a connection that is kept open, to say in its answer that it ends."""
-
-QUERIES = "logs/queries.jsonl"
-"""The query log, under VIBERARY_HOME."""
 
 _OTHER_FILES = 200  # models, logs, connections to Redis
 
@@ -110,7 +108,7 @@ def open_app(settings: Settings) -> Flask:
     state = searcher.readiness()
     if not state.ready:
         print(f"Not ready to search yet: {state.reason}", file=sys.stderr)
-    return create_app(searcher, query_log=settings.home_dir / QUERIES, web=settings.web, metrics=metrics)
+    return create_app(searcher, query_log=settings.home_dir / LOGS / LIVE, web=settings.web, metrics=metrics)
 
 
 def _client_of(settings: Settings) -> redis.Redis:
