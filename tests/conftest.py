@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from viberary_pipeline.embedding.jobs import JobOptions
     from viberary_pipeline.encoders import ResolvedEncoder
+    from viberary_pipeline.search.searcher import Searcher
 
 # The machine's own settings must not reach the tests, and what a test imports must not make a ./var.
 for name in [name for name in os.environ if name.startswith("VIBERARY_")] + ["DAGSTER_HOME"]:
@@ -82,6 +83,14 @@ def published(built_sample: Built, tmp_path_factory: pytest.TempPathFactory) -> 
     """The published sample. Tests read it and leave the live build as it is."""
     with published_copy(built_sample, tmp_path_factory.mktemp("published") / "home") as published:
         yield published
+
+
+@pytest.fixture(scope="module")
+def searcher(published: Published) -> "Searcher":
+    """A searcher of the published sample, which the tests of a module share."""
+    from viberary_pipeline.search.searcher import Searcher
+
+    return Searcher(published.redis, published.home)
 
 
 @pytest.fixture

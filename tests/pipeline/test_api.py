@@ -26,11 +26,6 @@ from viberary_pipeline.web.app import create_app
 
 
 @pytest.fixture(scope="module")
-def searcher(published: Any) -> Searcher:
-    return Searcher(published.redis, published.home)
-
-
-@pytest.fixture(scope="module")
 def app(searcher: Searcher) -> Flask:
     return create_app(searcher, query_log=None)
 

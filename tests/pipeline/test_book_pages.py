@@ -42,11 +42,6 @@ BOOK = Book(
 
 
 @pytest.fixture(scope="module")
-def searcher(published: Any) -> Searcher:
-    return Searcher(published.redis, published.home)
-
-
-@pytest.fixture(scope="module")
 def client(searcher: Searcher) -> FlaskClient:
     return create_app(searcher, query_log=None).test_client()
 

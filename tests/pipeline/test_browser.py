@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from browsing import PHONE, requested_addresses
@@ -19,11 +18,6 @@ from viberary_pipeline.search.searcher import Searcher
 from viberary_pipeline.web.app import create_app
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def searcher(published: Any) -> Searcher:
-    return Searcher(published.redis, published.home)
 
 
 @pytest.fixture(scope="module")

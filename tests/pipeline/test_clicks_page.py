@@ -17,11 +17,6 @@ from viberary_pipeline.settings import WebSettings
 from viberary_pipeline.web.app import create_app
 
 
-@pytest.fixture(scope="module")
-def searcher(published: Any) -> Searcher:
-    return Searcher(published.redis, published.home)
-
-
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
     return tmp_path / "logs" / "queries.jsonl"

@@ -32,11 +32,6 @@ WEB = Path(create_app.__code__.co_filename).parent
 OWN_SCRIPT = r'<script type="module" src="/static/suggestions\.js\?v=[0-9a-f]{16}">'
 
 
-@pytest.fixture(scope="module")
-def searcher(published: Any) -> Searcher:
-    return Searcher(published.redis, published.home)
-
-
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
     return tmp_path / "logs" / "queries.jsonl"
