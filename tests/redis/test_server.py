@@ -237,6 +237,23 @@ def test_beyond_its_queue_the_server_refuses_at_once_and_answers_the_rest():
         assert status_of(f"{url}search") == 200
 
 
+def test_a_burst_of_as_many_as_there_are_free_threads_is_answered():
+    app = Held()
+    app.go.set()
+    with listen("127.0.0.1", 0) as listener, ThreadPoolExecutor(THREADS) as readers:
+        server, stop = Server(app, listener, queue=1), threading.Event()
+        thread = threading.Thread(target=server.serve_until, args=(stop.is_set,))
+        thread.start()
+        try:
+            url = f"{address(listener)}search"
+            for _ in range(20):
+                wait_until(lambda: server.task_dispatcher._searches.active_count == 0)
+                assert list(readers.map(status_of, [url] * THREADS)) == [200] * THREADS
+        finally:
+            stop.set()
+            thread.join()
+
+
 def test_who_waited_too_long_for_a_thread_is_refused(monkeypatch):
     with held_up(queue=3) as (url, app, answers):
         monkeypatch.setattr(module, "QUEUE_SECONDS", 0.3)  # those that hold the threads may have waited longer

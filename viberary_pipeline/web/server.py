@@ -150,10 +150,12 @@ class _Dispatcher:
     def add_task(self, channel: HTTPChannel) -> None:
         """Called by waitress for each whole request."""
         own = self._own.get(channel.requests[0].path)
-        if own is None and len(self._searches.queue) >= self._queue:
+        searches = self._searches
+        # Those that a free thread is about to take count as under way.
+        if own is None and len(searches.queue) + searches.active_count >= THREADS + self._queue:
             _mark_as_busy(channel)
             own = self._refusals
-        (own or self._searches).add_task(channel)
+        (own or searches).add_task(channel)
 
     def shutdown(self) -> None:
         """Wait some seconds for what is under way."""
