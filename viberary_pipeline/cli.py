@@ -598,15 +598,24 @@ def _executor() -> Any:
     return executor_for(settings)
 
 
+_SOURCE = click.option(
+    "--source",
+    type=click.Choice(["ucsd", "openlibrary"]),
+    default="ucsd",
+    show_default=True,
+    help="Whose files: the UCSD Book Graph's, or Open Library's dumps.",
+)
+
+
 @main.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
-def sample(folder: Path) -> None:
-    """Write the bundled catalogue to DIR as the three gz files."""
+@_SOURCE
+def sample(folder: Path, source: str) -> None:
+    """Write the bundled catalogue to DIR as the gz files of one source."""
     from viberary_pipeline.sample.write import write_sample
 
-    write_sample(folder)
-    for path in sorted(folder.glob("goodreads_*.json.gz")):
-        click.echo(f"{path} ({path.stat().st_size:,} bytes)")
+    for file in sorted(write_sample(folder, source).values()):
+        click.echo(f"{file.path} ({file.path.stat().st_size:,} bytes)")
 
 
 @main.command()

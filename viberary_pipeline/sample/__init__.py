@@ -1,10 +1,11 @@
 """The bundled catalogue: real books with texts of this project's own, and dirt like the real files'.
 
 What it is for: the demo, the tests, and a first look without any data. It is separable: only the resource `pipeline`
-(its files, judgements and canaries) and the command line know it. `catalogue/` holds the works as TOML, `dirt.toml`
-what is wrong on purpose, `records.py` makes UCSD's records of them, `write.py` the gz files. Works, reviews and dirt
-may be added freely; ids follow from numbers and names, so that a new work changes nobody else's. Judgements in
-`golden.toml` name works by these ids.
+(its files, judgements and canaries) and the command line know it. `catalogue/` holds the works as TOML,
+`dirt.toml` and `dirt_openlibrary.toml` what is wrong on purpose. `records.py` makes UCSD's records of the works,
+`openlibrary.py` those of Open Library's dumps, `write.py` the gz files. Works, reviews and dirt may be added freely;
+ids follow from numbers and names, so that a new work changes nobody else's. Judgements in `golden.toml` name works by
+UCSD's ids.
 """
 
 from dataclasses import dataclass

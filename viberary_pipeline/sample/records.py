@@ -91,14 +91,14 @@ def _filled(record: Record, fields: Record) -> Record:
     return record | fields
 
 
-def _hash(*parts: object) -> int:
+def hash64(*parts: object) -> int:
     """64 bits that depend on the parts alone."""
     return int.from_bytes(hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()[:8], "big")
 
 
-def _chance(*parts: object) -> float:
+def chance(*parts: object) -> float:
     """A number in [0, 1) that depends on the parts alone."""
-    return _hash(*parts) / 2**64
+    return hash64(*parts) / 2**64
 
 
 def _hex_id(*parts: object) -> str:
@@ -117,12 +117,12 @@ def work_id(work: Work) -> str:
 
 def author_id(name: str) -> str:
     """Eight digits from the name: a name is a person here."""
-    return str(10_000_000 + _hash("author", name) % 90_000_000)
+    return str(10_000_000 + hash64("author", name) % 90_000_000)
 
 
 def series_id(name: str) -> str:
     """Six digits from the name."""
-    return str(100_000 + _hash("series", name) % 900_000)
+    return str(100_000 + hash64("series", name) % 900_000)
 
 
 def review_id(work: Work, review: Review) -> str:
@@ -160,13 +160,13 @@ def books(works: Sequence[Work], private_shelves: Sequence[str]) -> list[Record]
 
 def _book(work: Work, number: int, edition: Edition, similar: list[str], private_shelves: Sequence[str]) -> Record:
     own = book_id(work, number)
-    rating = work.rating if number == 0 else work.rating + (_chance("rating", own) - 0.5) / 10
+    rating = work.rating if number == 0 else work.rating + (chance("rating", own) - 0.5) / 10
 
     def unless_empty(field: str, value: object) -> str:
-        return "" if value is None or _chance(field, own) < EMPTY_SHARE[field] else str(value)
+        return "" if value is None or chance(field, own) < EMPTY_SHARE[field] else str(value)
 
     year = str(edition.year or "") if number == 0 else unless_empty("publication_year", edition.year)
-    has_date = _chance("day", own) < 0.6
+    has_date = chance("day", own) < 0.6
     thirteen = unless_empty("isbn13", isbn13(int(own)))
     return book_record(
         isbn=isbn10(int(own)) if thirteen else "",
@@ -182,9 +182,9 @@ def _book(work: Work, number: int, edition: Edition, similar: list[str], private
         authors=[{"author_id": author_id(credit.name), "role": credit.role} for credit in edition.authors],
         publisher=unless_empty("publisher", edition.publisher),
         num_pages=unless_empty("num_pages", edition.pages),
-        publication_day=str(1 + _hash("day", own) % 28) if has_date else "",
+        publication_day=str(1 + hash64("day", own) % 28) if has_date else "",
         isbn13=thirteen,
-        publication_month=str(1 + _hash("month", own) % 12) if has_date else "",
+        publication_month=str(1 + hash64("month", own) % 12) if has_date else "",
         edition_information=edition.edition_information,
         publication_year=year,
         book_id=own,
@@ -205,7 +205,7 @@ def _shelves(work: Work, own: str, ratings: int, private_shelves: Sequence[str])
         name = re.sub(r"[^\w&]+", "-", kind.lower().replace("'", "")).strip("-")
         counts[name] = 12 - place + ratings // (6 + 4 * place)
     for nth in range(2):
-        counts[private_shelves[_hash("shelf", nth, own) % len(private_shelves)]] = 1
+        counts[private_shelves[hash64("shelf", nth, own) % len(private_shelves)]] = 1
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return [{"count": str(count), "name": name} for name, count in ranked]
 
@@ -251,19 +251,19 @@ def reviews(works: Iterable[Work]) -> list[Record]:
 def _review(work: Work, review: Review) -> Record:
     own = review_id(work, review)
     number = 0
-    if len(work.editions) > 1 and _chance("edition", own) >= 0.75:
-        number = 1 + _hash("which edition", own) % (len(work.editions) - 1)
+    if len(work.editions) > 1 and chance("edition", own) >= 0.75:
+        number = 1 + hash64("which edition", own) % (len(work.editions) - 1)
     published = max(edition.year or 0 for edition in work.editions)
     begin = datetime(max(2008, published + 1), 1, 1)
     seconds = int((datetime(_LAST_YEAR, 12, 1) - begin).total_seconds())
-    added = begin + timedelta(seconds=_hash("added", own) % seconds)
-    updated = added + timedelta(seconds=_hash("updated", own) % (30 * 86400))
+    added = begin + timedelta(seconds=hash64("added", own) % seconds)
+    updated = added + timedelta(seconds=hash64("updated", own) % (30 * 86400))
     midnight = added.replace(hour=0, minute=0, second=0)
     read = started = None
-    if _chance("has read", own) < 0.6:
-        read = midnight - timedelta(days=_hash("read", own) % 5)
-        if _chance("has started", own) < 0.6:
-            started = read - timedelta(days=1 + _hash("started", own) % 20)
+    if chance("has read", own) < 0.6:
+        read = midnight - timedelta(days=hash64("read", own) % 5)
+        if chance("has started", own) < 0.6:
+            started = read - timedelta(days=1 + hash64("started", own) % 20)
     return review_record(
         user_id=user_id(work, review),
         book_id=book_id(work, number),
@@ -275,7 +275,7 @@ def _review(work: Work, review: Review) -> Record:
         read_at=_date(read) if read else "",
         started_at=_date(started) if started else "",
         n_votes=review.votes,
-        n_comments=_hash("comments", own) % (1 + review.votes // 5),
+        n_comments=hash64("comments", own) % (1 + review.votes // 5),
     )
 
 

@@ -1,7 +1,8 @@
-"""The bundled catalogue written as the three files of the UCSD Book Graph, to the byte the same every time.
+"""The bundled catalogue written as files of one source, to the byte the same every time: the three files of the UCSD
+Book Graph, or six dumps of Open Library.
 
-After the clean records of each file come those of `dirt.toml`: what is wrong in the real files, in small
-numbers and by name. A dirty record never touches a clean one.
+After the clean records of each file come those of `dirt.toml` (`dirt_openlibrary.toml`): what is wrong in the real
+files, in small numbers and by name. A dirty record never touches a clean one.
 """
 
 import json
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from viberary_pipeline.errors import SettingsError
-from viberary_pipeline.sample import records
+from viberary_pipeline.sample import openlibrary, records
 from viberary_pipeline.sample.works import Work, load_works
 from viberary_pipeline.sources.raw_files import FILES
 from viberary_pipeline.storage import replacing
@@ -34,24 +35,28 @@ class Written(NamedTuple):
     dirty: int
 
 
-def write_sample(folder: Path) -> dict[str, Written]:
-    """Write the three gz files into `folder`, which is made if need be; other files there stay.
+def write_sample(folder: Path, source: str = "ucsd") -> dict[str, Written]:
+    """Write the gz files of one source into `folder`, which is made if need be; other files there stay.
 
     All are complete under temporary names before the first takes its place. A file that is right already
     stays untouched; one of those names that no version of the sample wrote is never replaced.
 
+    Args:
+        folder: Where to.
+        source: One of `SOURCES`.
+
     Returns:
-        'books', 'authors' and 'reviews' to what was written.
+        Each table of the source to what was written: of UCSD 'books', 'authors' and 'reviews'.
 
     Raises:
         SettingsError: the folder cannot be made or written, or holds a file of that name that is not ours.
     """
-    dirt = load_dirt()
-    clean = clean_records(load_works(), dirt["private_shelves"])
-    lines = {table: [*map(_line, clean[table]), *dirty_lines(table, dirt[table])] for table in FILES}
+    names, make_clean, make_dirty = SOURCES[source]
+    clean, dirty = make_clean(), make_dirty()
+    paths = {table: folder / name for table, name in names.items()}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _replace_files({folder / FILES[table]: _packed(lines[table]) for table in FILES})
+        _replace_files({path: _packed([*clean[table], *dirty[table]]) for table, path in paths.items()})
     except OSError as error:
         raise SettingsError(
             "The sample cannot be written",
@@ -60,14 +65,13 @@ def write_sample(folder: Path) -> dict[str, Written]:
             todo="name another folder, or mend the permissions",
         ) from error
     return {
-        table: Written(folder / FILES[table], len(lines[table]), len(lines[table]) - len(clean[table]))
-        for table in FILES
+        table: Written(path, len(clean[table]) + len(dirty[table]), len(dirty[table])) for table, path in paths.items()
     }
 
 
-def load_dirt() -> dict[str, Any]:
+def load_dirt(name: str = "dirt") -> dict[str, Any]:
     """`dirt.toml` as it stands: private_shelves, and a list of dirt per table."""
-    text = (files("viberary_pipeline") / "sample" / "dirt.toml").read_text(encoding="utf-8")
+    text = (files("viberary_pipeline") / "sample" / f"{name}.toml").read_text(encoding="utf-8")
     return tomllib.loads(text)
 
 
@@ -90,6 +94,32 @@ def dirty_lines(table: str, dirt: Iterable[dict[str, Any]]) -> list[str]:
     return [item["line"] if "line" in item else _line(_RECORD[table](**item["fields"])) for item in dirt]
 
 
+def _ucsd_clean() -> dict[str, list[str]]:
+    tables = clean_records(load_works(), load_dirt()["private_shelves"])
+    return {table: [*map(_line, tables[table])] for table in FILES}
+
+
+def _ucsd_dirty() -> dict[str, list[str]]:
+    dirt = load_dirt()
+    return {table: dirty_lines(table, dirt[table]) for table in FILES}
+
+
+def _openlibrary_clean() -> dict[str, list[str]]:
+    return openlibrary.clean_lines(load_works())
+
+
+def _openlibrary_dirty() -> dict[str, list[str]]:
+    dirt = load_dirt("dirt_openlibrary")
+    return {table: openlibrary.dirty_lines(table, dirt[table]) for table in openlibrary.TABLES}
+
+
+SOURCES = {
+    "ucsd": (FILES, _ucsd_clean, _ucsd_dirty),
+    "openlibrary": (openlibrary.FILES, _openlibrary_clean, _openlibrary_dirty),
+}
+"""Each source: its tables with the names of their files, what makes the clean lines, and the dirty ones."""
+
+
 def _check_unique(what: str, ids: list[str]) -> None:
     if len(set(ids)) != len(ids):
         twice = next(value for value in sorted(ids) if ids.count(value) > 1)
@@ -109,7 +139,7 @@ def _packed(lines: list[str]) -> bytes:
 
 def _replace_files(contents: dict[Path, bytes]) -> None:
     present = [path for path in contents if path.is_file()]
-    _refuse_foreign([path for path in present if not _is_ours(path)])
+    _refuse_foreign([path for path in present if not _is_ours(path)], expected=[path.name for path in contents])
     # A file that is right keeps its time of modification: to whoever fingerprinted it, it has not changed.
     changed = {path: new for path, new in contents.items() if path not in present or path.read_bytes() != new}
     with ExitStack() as stack:  # all are written before the first is replaced
@@ -122,11 +152,11 @@ def _is_ours(path: Path) -> bool:
         return file.read(len(_HEAD)) == _HEAD
 
 
-def _refuse_foreign(paths: list[Path]) -> None:
+def _refuse_foreign(paths: list[Path], expected: list[str]) -> None:
     if paths:
         raise SettingsError(
             "The sample would overwrite files that it did not write",
-            expected=f"a folder without files of other origin named {', '.join(FILES.values())}",
+            expected=f"a folder without files of other origin named {', '.join(expected)}",
             found=", ".join(f"{path} ({path.stat().st_size:,} bytes)" for path in paths),
             todo="name another folder for the sample, or move these files away",
         )
