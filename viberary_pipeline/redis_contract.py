@@ -67,7 +67,7 @@ PAGE_FIELDS = (
 )
 """What a list of books shows of each. `genre_tags` are joined by `KEY_SEPARATOR`. `card` is a JSON object of what no
 search reads (a field of its own for each would take 1 KB more a work): description_rest, year_of, rating,
-ratings_count, contributors (pairs of name and role, where `author` does not say them), reviews (texts).
+ratings_count, contributors (pairs of name and role, where `author` does not say them), reviews (texts), image_url.
 
 The page of one book shows `details` as well, a JSON object: series (names), edition_count, and as editions the first
 twelve with their book_id, title, year, language, format, publisher and isbn.
@@ -170,6 +170,7 @@ def page_fields(row: Mapping[str, Any]) -> dict[str, str]:
         "ratings_count": row.get("ratings_count"),
         "contributors": contributors if contributors != contributors_of(author) else None,
         "reviews": row.get("reviews"),
+        "image_url": row.get("image_url"),
     }
     details = {
         "series": row.get("series"),

@@ -12,6 +12,7 @@ import dataclasses
 import difflib
 import logging
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import MISSING, fields
@@ -36,6 +37,7 @@ from viberary_pipeline.words import Words
 log = logging.getLogger(__name__)
 
 PREFIX = "VIBERARY_"
+_HOST = re.compile(r"(?i)([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]*[a-z0-9])?(:[0-9]{1,5})?")
 _PATTERN_LETTERS = set("[]*?")
 
 
@@ -149,6 +151,19 @@ class WebSettings:
     popular_searches: int = Field(
         default=5, ge=1, description="Searches that a query, or its clicks, need before they show or train anything."
     )
+    cover_hosts: Words = Field(
+        default=(),
+        description="Hosts whose pictures of covers readers see, such as `images.gr-assets.com`; a reader's browser "
+        "asks them. Without any, covers are drawn from title, author and genre.",
+    )
+
+    @field_validator("cover_hosts")
+    @classmethod
+    def _hosts_are_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for host in value:
+            if not _HOST.fullmatch(host):  # it becomes a part of the page's Content-Security-Policy
+                raise ValueError(f"{host!r} is no name of a host, such as covers.openlibrary.org")
+        return tuple(host.lower() for host in value)
 
     @field_validator("rate")
     @classmethod

@@ -21,7 +21,7 @@ from viberary_pipeline.errors import EncoderError, SearchError, SettingsError
 from viberary_pipeline.redis_server.probe import open_client
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.searcher import Hit, Readiness, Searcher, SearchResponse
-from viberary_pipeline.settings import load_settings
+from viberary_pipeline.settings import WebSettings, load_settings
 from viberary_pipeline.web.app import EXAMPLES, HEADERS, MAX_FORM_BYTES, create_app
 from viberary_pipeline.web.presentation import counted, safe_link, shorten
 from viberary_pipeline.web.server import address, listen, serve
@@ -378,6 +378,17 @@ def test_a_wrong_value_is_marked_in_its_field_and_stays_to_be_mended() -> None:
     assert answer.text.count('aria-invalid="true"') == 2
     assert client.get("/search?query=x&genre=%00").status_code == 400
     assert client.get("/search?query=").text.count("aria-invalid") == 0
+
+
+def test_pictures_of_covers_are_shown_from_hosts_that_are_named_and_about_says_so() -> None:
+    shelf = Shelf(a_hit(image_url="https://covers.example.org/1.jpg"), a_hit(rank=2, image_url="https://x.org/2.jpg"))
+    client = create_app(shelf, query_log=None, web=WebSettings(cover_hosts=("covers.example.org",))).test_client()
+    answer = client.get("/search?query=x")
+    assert re.findall(r'<img[^>]* src="([^"]*)"', answer.text) == ["https://covers.example.org/1.jpg"]
+    assert "img-src 'self' data: https://covers.example.org;" in answer.headers["Content-Security-Policy"]
+    assert "loads pictures of covers from covers.example.org." in client.get("/about").text
+    assert "<img" not in page_of(shelf)
+    assert "loads nothing from anywhere else" in page_of(shelf, "/about")
 
 
 def test_text_is_readable_in_both_themes() -> None:

@@ -34,7 +34,7 @@ BOOK = {
     "edition_information": "",
     "publication_year": "1851",
     "url": "",
-    "image_url": "",
+    "image_url": "https://images.example.org/books/1.jpg",
     "book_id": "1",
     "ratings_count": "100",
     "work_id": "5",

@@ -69,6 +69,7 @@ def test_a_book_becomes_one_typed_row(tmp_path, write_gz):
             "ratings_count": 100,
             "text_reviews_count": 7,
             "link": "https://www.goodreads.com/book/show/1",
+            "image_url": "https://images.example.org/books/1.jpg",
             "authors": [{"author_id": "10", "role": ""}, {"author_id": "11", "role": "Illustrator"}],
             "series": ["77"],
             "similar_books": ["2"],

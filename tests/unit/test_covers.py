@@ -6,10 +6,13 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from viberary_pipeline.search.hits import Hit
 from viberary_pipeline.search.language_names import language_name
-from viberary_pipeline.web.covers import cover
+from viberary_pipeline.settings import WebSettings
+from viberary_pipeline.web.app import HEADERS, headers_with
+from viberary_pipeline.web.covers import cover, covers_from
 from viberary_pipeline.web.presentation import credited, first_sentences, foreign_language, lead, year_of
 
 
@@ -50,6 +53,54 @@ def test_a_cover_of_any_words_is_one_drawing_without_scripts_and_styles(title, a
     drawn = ElementTree.fromstring(control.sub("", cover(title, author, tuple(genres))))
     assert {element.tag for element in drawn.iter()} <= {"svg", "path", "circle", "text", "tspan"}
     assert not any("style" in element.attrib for element in drawn.iter())
+
+
+HOSTS = ("covers.example.org",)
+
+
+def shown(image_url, hosts=HOSTS):
+    """The address of the picture over a cover."""
+    drawn = covers_from(hosts)("T", "A", ("poetry",), image_url)
+    assert drawn.startswith(cover("T", "A", ("poetry",)))
+    return re.findall('<img class="picture" src="([^"]*)"', drawn)
+
+
+def test_a_picture_from_a_host_that_is_allowed_lies_over_the_drawn_cover():
+    assert shown("http://covers.example.org/b/1.jpg?a=1&b=2") == ["https://covers.example.org/b/1.jpg?a=1&amp;b=2"]
+    assert shown("https://COVERS.example.org/b/1.jpg") == ["https://COVERS.example.org/b/1.jpg"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("", "https://elsewhere.org/1.jpg", "https://covers.example.org.evil.org/1.jpg", "//covers.example.org/1.jpg"),
+        *("https://me@covers.example.org/1.jpg", "https://covers.example.org:81/1.jpg", "https://[/1.jpg"),
+        "javascript://covers.example.org/x",
+    ],
+)
+def test_a_picture_from_elsewhere_is_not_asked_for(address):
+    assert shown(address) == []
+
+
+def test_without_hosts_there_are_no_pictures():
+    assert shown("https://covers.example.org/1.jpg", hosts=()) == []
+
+
+def test_the_policy_allows_pictures_of_the_hosts_and_asks_them_without_cookies():
+    headers = headers_with(HOSTS)
+    assert "; img-src 'self' data: https://covers.example.org; " in headers["Content-Security-Policy"]
+    assert {name for name, value in headers.items() if HEADERS[name] != value} == {
+        "Content-Security-Policy",
+        "Cross-Origin-Embedder-Policy",
+    }
+    assert headers["Cross-Origin-Embedder-Policy"] == "credentialless"
+    assert headers_with(()) == HEADERS
+
+
+@pytest.mark.parametrize("host", ["https://x.org", "*", "'self'", "x.org; script-src *", "a b", "a..b"])
+def test_a_host_is_a_name(host):
+    with pytest.raises(ValidationError, match="no name of a host"):
+        WebSettings(cover_hosts=host)
 
 
 def test_those_who_made_a_book_are_named_by_what_they_did():

@@ -19,8 +19,9 @@ LIMITS = DuckLimits("1GB", 2)
 COLUMNS = {
     "books": """book_id VARCHAR, work_id VARCHAR, title VARCHAR, description VARCHAR, "language" VARCHAR,
         publication_year INTEGER, average_rating DOUBLE, ratings_count BIGINT, text_reviews_count BIGINT, link VARCHAR,
-        isbn VARCHAR, isbn13 VARCHAR, asin VARCHAR, kindle_asin VARCHAR, format VARCHAR, publisher VARCHAR,
-        authors STRUCT(author_id VARCHAR, "role" VARCHAR)[] DEFAULT [], series VARCHAR[] DEFAULT []""",
+        image_url VARCHAR, isbn VARCHAR, isbn13 VARCHAR, asin VARCHAR, kindle_asin VARCHAR, format VARCHAR,
+        publisher VARCHAR, authors STRUCT(author_id VARCHAR, "role" VARCHAR)[] DEFAULT [],
+        series VARCHAR[] DEFAULT []""",
     "authors": 'author_id VARCHAR, "name" VARCHAR',
     "reviews": """review_id VARCHAR, book_id VARCHAR, rating INTEGER, review_text VARCHAR, text_length INTEGER,
         text_hash UBIGINT, n_votes INTEGER""",
@@ -28,6 +29,7 @@ COLUMNS = {
     "genres": 'book_id VARCHAR, genres STRUCT("name" VARCHAR, "count" BIGINT)[]',
     "series": "series_id VARCHAR, title VARCHAR",
 }
+COVER = "https://images.example.org/books/11.jpg"
 LONG = "A review that is long enough to say something about it."
 ANN = [{"author_id": "a", "name": "Ann"}]
 
@@ -95,6 +97,7 @@ def test_editions_of_a_work_become_one_document(tmp_path):
                 "ratings_count": 30,
                 "text_reviews_count": 3,
                 "link": "https://example.org/11",
+                "image_url": COVER,
                 "isbn": "0142437247",
                 "isbn13": "9780142437247",
                 "authors": [
@@ -160,6 +163,7 @@ def test_editions_of_a_work_become_one_document(tmp_path):
             ],
             "description": "A whale & a grudge.",
             "link": "https://example.org/11",
+            "image_url": COVER,
             "language": "en",
             "publication_year": 1850,
             "year_of": "work",
@@ -314,6 +318,20 @@ def test_the_representative_edition(tmp_path, editions, shown):
     books = [{"book_id": str(n), "work_id": "1", "title": "T", **e} for n, e in enumerate(editions, 1)]
     _, documents = build(tmp_path, books)
     assert [(d["book_id"], d["editions"]) for d in documents] == [(shown, len(editions))]
+
+
+@pytest.mark.parametrize(
+    ("pictures", "shown"), [(["a", "b"], "a"), ([None, "b"], "b"), (["a", None], "a"), ([None, None], "")]
+)
+def test_a_work_has_the_picture_of_its_representative_edition_or_of_the_one_that_is_described(
+    tmp_path, pictures, shown
+):
+    books = [
+        {"book_id": "1", "work_id": "1", "title": "T", "language": "en", "image_url": pictures[0]},
+        {"book_id": "2", "work_id": "1", "title": "T", "language": "fr", "image_url": pictures[1], "description": LONG},
+    ]
+    _, (document,) = build(tmp_path, books)
+    assert (document["book_id"], document["image_url"]) == ("1", shown)
 
 
 @pytest.mark.parametrize(

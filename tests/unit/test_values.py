@@ -103,6 +103,20 @@ def test_a_title_is_a_text_and_no_word_for_no_value(tmp_path, title, kept):
     assert facts["rejected"] == ({} if kept else {"missing_title": 1})
 
 
+COVER = "https://images.example.org/books/1.jpg?a=b"
+STAND_IN = "https://s.gr-assets.com/assets/nophoto/book/111x148-bcc042a9c91a29c1d680899eff700a03.png"
+
+
+@pytest.mark.parametrize(
+    ("value", "kept", "lost"),
+    [(COVER, COVER, False), (f" {COVER}\n", COVER, False), ("", None, False), (STAND_IN, None, False)]
+    + [(value, None, True) for value in ("1.jpg", "ftp://x.org/1.jpg", "javascript:a//b/c", {"m": COVER}, "https://x")],
+)
+def test_a_picture_has_an_address_and_a_stand_in_is_none(tmp_path, value, kept, lost):
+    facts, (book,), _ = run("books", lines(tmp_path / "b.json", {**BOOK, "image_url": value}), out=tmp_path / "out")
+    assert (book["image_url"], facts["nulled"]) == (kept, {"image_url": 1} if lost else {})
+
+
 @pytest.mark.parametrize("value", [float("nan"), "None", "null", "N/A", {"en": "A whale."}, ["A whale."], False])
 def test_a_text_that_is_none_is_null_and_named(tmp_path, value):
     texts = ["description", "language_code", "isbn", "isbn13", "asin", "kindle_asin", "format", "publisher", "link"]

@@ -75,6 +75,7 @@ _COLUMNS = [
     "contributors",
     "description",
     "link",
+    "image_url",
     "review_count",
     "publication_year",
     "year_of",
@@ -283,7 +284,7 @@ def _feed(
                 vectors = source.vectors[offset : offset + batch.num_rows]
                 rows = batch.to_pylist()
                 if source.source == "sample":  # its ids are invented, and so are the addresses made of them
-                    rows = [{**row, "link": ""} for row in rows]
+                    rows = [{**row, "link": "", "image_url": ""} for row in rows]
                 under_way.append(pool.submit(_send, client, prefix, rows, record.hnsw.to_bytes(vectors), counts))
                 suggestions.add(rows)
                 facets.add(rows)

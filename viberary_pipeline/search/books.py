@@ -66,7 +66,7 @@ class Book:
         build: The build that holds it.
         work_id, book_id: Of the work, and of the edition that represents it, whose title and link these are.
         author, contributors, year, year_of, language, description, genres, rating, ratings_count, review_count,
-            reviews: As in `Hit`.
+            reviews, image_url: As in `Hit`.
         series: Names of its series.
         edition_count: How many are known; `editions` are some of them, the representative one first.
         isbns: ISBN-13 of all editions, as far as known.
@@ -93,6 +93,7 @@ class Book:
     editions: tuple[Edition, ...]
     isbns: tuple[str, ...]
     link: str
+    image_url: str = ""
     volume_keys: tuple[str, ...] = ()
 
     @classmethod

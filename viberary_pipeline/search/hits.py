@@ -19,7 +19,7 @@ from viberary_pipeline.search.fit import Match
 _JSON_FIELDS = (
     *("rank", "score", "book_id", "work_id", "title", "author", "link", "review_count"),
     *("year", "description", "language", "rating", "ratings_count", "genres"),
-    *("year_of", "match", "why"),
+    *("year_of", "match", "why", "image_url"),
 )
 """What `viberary search --json` says of a book, in its order. New fields join at the end."""
 
@@ -40,6 +40,7 @@ class Hit:
         review_count, ratings_count: Summed over editions.
         contributors: Pairs of name and role, "" for main authors, who come first.
         reviews: Texts of readers.
+        image_url: Of a picture of its cover, at another host; "" for none.
         match: How well it fits the query: "strong", "good", "loose" or "" for unknown.
         why: The sentence of its description or of a review that is nearest to the query; "" for none. Two hits that
             differ in it alone are equal: it explains a result, and is no part of it.
@@ -63,6 +64,7 @@ class Hit:
     genres: tuple[str, ...] = ()
     contributors: tuple[tuple[str, str], ...] = ()
     reviews: tuple[str, ...] = ()
+    image_url: str = ""
     match: Match = ""
     why: str = field(default="", compare=False)
 
@@ -92,4 +94,5 @@ def hit_of(fields: Mapping[str, str]) -> Hit:
         genres=tuple(filter(None, fields[GENRE_TAGS].split(KEY_SEPARATOR))),
         contributors=tuple(map(tuple, card.get("contributors") or contributors_of(fields["author"]))),
         reviews=tuple(card.get("reviews", ())),
+        image_url=card.get("image_url", ""),
     )

@@ -158,6 +158,7 @@ _BOOKS = Table(
         _MEAN_RATING,
         *_RATINGS,
         _text("link"),
+        _column("image_url", "picture_address({raw})", f"{UNREADABLE} AND NOT is_stand_in({{raw}})"),
         _list(
             "authors",
             "author_id",

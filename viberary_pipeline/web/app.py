@@ -1,6 +1,7 @@
 """The Flask app: what all routes share. Each concern adds its routes: `pages`, `api`, `operations`, `failures`."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -14,7 +15,7 @@ from viberary_pipeline.web.assets import add_assets
 from viberary_pipeline.web.books import add_books
 from viberary_pipeline.web.cached import RenderedPages
 from viberary_pipeline.web.clicks import add_clicks
-from viberary_pipeline.web.covers import cover
+from viberary_pipeline.web.covers import covers_from
 from viberary_pipeline.web.failures import add_error_pages
 from viberary_pipeline.web.limits import add_limits
 from viberary_pipeline.web.operations import add_operations
@@ -34,8 +35,9 @@ EXAMPLES = (
 )
 
 # The icon of the page is a data: image.
+_IMAGES = "img-src 'self' data:"
 CONTENT_SECURITY_POLICY = (
-    "default-src 'self'; script-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
+    f"default-src 'self'; script-src 'self'; {_IMAGES}; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
 )
 _UNUSED_FEATURES = (
@@ -60,6 +62,14 @@ HTTPS_FOR = "max-age=31536000"
 """Strict-Transport-Security, where the request came by HTTPS. Other hosts of the domain are not ours to bind."""
 
 
+def headers_with(hosts: Sequence[str]) -> dict[str, str]:
+    """`HEADERS` of a page that shows pictures of these hosts: they are asked for without cookies."""
+    if not hosts:
+        return HEADERS
+    policy = CONTENT_SECURITY_POLICY.replace(_IMAGES, " ".join([_IMAGES, *(f"https://{host}" for host in hosts)]))
+    return {**HEADERS, "Content-Security-Policy": policy, "Cross-Origin-Embedder-Policy": "credentialless"}
+
+
 def create_app(
     searcher: SearchBackend, *, query_log: Path | None, web: WebSettings | None = None, metrics: Metrics | None = None
 ) -> Flask:
@@ -79,10 +89,11 @@ def create_app(
     app.json = DefaultJSONProvider(app)
     app.json.sort_keys = False  # the order of `viberary search --json`
     app.jinja_env.filters.update(FILTERS)
-    app.jinja_env.globals.update(examples=EXAMPLES, cover=cover)
+    web = web or WebSettings()
+    headers = headers_with(web.cover_hosts)
+    app.jinja_env.globals.update(examples=EXAMPLES, cover=covers_from(web.cover_hosts), cover_hosts=web.cover_hosts)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
-    web = web or WebSettings()
     log = None
     if query_log and web.log_days:
         log = QueryLog(query_log, days=web.log_days, total_bytes=web.log_megabytes * 2**20)
@@ -113,7 +124,7 @@ def create_app(
             parts = urlsplit(location)
             response.headers["Location"] = urlunsplit(("", "", f"/{parts.path.lstrip('/')}", parts.query, ""))
             response.set_data(b"")
-        response.headers.update(HEADERS)
+        response.headers.update(headers)
         if request.is_secure:
             response.headers["Strict-Transport-Security"] = HTTPS_FOR
         response.headers.setdefault("Cache-Control", "no-cache")

@@ -6,8 +6,9 @@ An SVG of presentation attributes alone: the page's policy allows no inline styl
 import re
 import unicodedata
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import lru_cache
+from urllib.parse import urlsplit
 
 from markupsafe import Markup, escape
 
@@ -97,6 +98,31 @@ _SERIES = re.compile(r"\s*\([^()]*#[^()]*\)\s*$")
 _SUBTITLE = re.compile(r"\s*(?::|;|\s[-–—]\s).*$", re.DOTALL)
 _SIZES = ((17, 8, 3), (14, 10, 4), (11, 13, 5))
 """Size of the title's letters, ens to a line, most lines: the largest that holds the whole title and breaks no word."""
+
+
+def covers_from(hosts: Collection[str]) -> Callable[..., Markup]:
+    """What draws covers, and lays a book's picture over its own where one of these hosts has it.
+
+    A picture that does not come leaves the drawn cover to be seen.
+    """
+
+    def either(title: str, author: str, genres: tuple[str, ...], image_url: str) -> Markup:
+        drawn, address = cover(title, author, genres), _picture(image_url, hosts)
+        if not address:
+            return drawn
+        return drawn + Markup('<img class="picture" src="{}" alt="" loading="lazy">').format(address)
+
+    return either
+
+
+def _picture(image_url: str, hosts: Collection[str]) -> str:
+    """The address by HTTPS if it is at one of the hosts, else ""."""
+    try:
+        parts = urlsplit(image_url)
+        known = parts.scheme in ("http", "https") and parts.netloc.lower() in hosts
+    except ValueError:
+        return ""
+    return parts._replace(scheme="https").geturl() if known and image_url.isprintable() else ""
 
 
 @lru_cache(maxsize=4096)

@@ -7,6 +7,7 @@ SELECT
     w.shown,
     CASE WHEN w.shown THEN left(b.title, getvariable('most_title')) END AS title,
     CASE WHEN w.shown THEN b.link END AS link,
+    b.image_url,
     CASE WHEN w.described THEN left(b.description, getvariable('most_description')) END AS description
 FROM books AS b
 JOIN (

@@ -9,6 +9,7 @@ WITH books_of AS (
         work_no,
         any_value(title) FILTER (shown) AS title,
         any_value(link) FILTER (shown) AS link,
+        coalesce(any_value(image_url) FILTER (shown), any_value(image_url)) AS image_url,
         any_value(description) AS description
     FROM book_texts
     WHERE portion = $portion
@@ -23,7 +24,7 @@ reviews_of AS (
 ),
 parts AS (
     SELECT
-        w.*, b.title, b.link, b.description, c.author, c.main_authors, c.authors, coalesce(c.contributors, []) AS contributors,
+        w.*, b.title, b.link, b.image_url, b.description, c.author, c.main_authors, c.authors, coalesce(c.contributors, []) AS contributors,
         e.edition_list,
         coalesce(g.genres, []) AS genres, coalesce(s.series, []) AS series,
         coalesce(o.other_titles, []) AS other_titles, coalesce(o.isbns, []) AS isbns,
@@ -58,6 +59,7 @@ SELECT
     contributors,
     coalesce(description, '') AS description,
     coalesce(link, '') AS link,
+    coalesce(image_url, '') AS image_url,
     "language",
     publication_year,
     year_of,

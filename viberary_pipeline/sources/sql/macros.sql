@@ -52,6 +52,16 @@ CREATE OR REPLACE TEMP MACRO isbn_text(value) AS
         ELSE blank_to_null(value)
     END;
 
+-- Whether a picture is Goodreads' stand-in for a cover that it lacks.
+CREATE OR REPLACE TEMP MACRO is_stand_in(value) AS contains(value, '/nophoto/');
+
+-- The address of a picture, or null.
+CREATE OR REPLACE TEMP MACRO picture_address(value) AS
+    CASE
+        WHEN regexp_full_match(value, '\s*https?://[^\s/]+/\S+\s*') AND NOT is_stand_in(value)
+            THEN blank_to_null(value)
+    END;
+
 -- The value, or null where it lies outside [low, high].
 CREATE OR REPLACE TEMP MACRO in_range(value, low, high) AS CASE WHEN value BETWEEN low AND high THEN value END;
 
