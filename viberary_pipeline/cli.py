@@ -620,17 +620,29 @@ def sample(folder: Path, source: str) -> None:
 
 @main.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--books", required=True, type=click.IntRange(0), help="Editions; UCSD has 2,360,655.")
-@click.option("--reviews", required=True, type=click.IntRange(0), help="Reviews; UCSD has 15,739,967.")
+@_SOURCE
+@click.option("--books", type=click.IntRange(0), help="Of ucsd: editions; UCSD has 2,360,655.")
+@click.option("--reviews", type=click.IntRange(0), help="Of ucsd: reviews; UCSD has 15,739,967.")
+@click.option("--works", type=click.IntRange(0), help="Of openlibrary: works; Open Library has 40 million.")
+@click.option("--readings", type=click.IntRange(0), help="Of openlibrary: reading log.  [default: a fifth of --works]")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Another one, another catalogue.")
 @click.option("--damage", default=0.0, show_default=True, type=click.FloatRange(0, 1), help="Share of broken lines.")
-def synth(folder: Path, books: int, reviews: int, seed: int, damage: float) -> None:
-    """Write a made-up catalogue of any size to DIR, with the shapes and the dirt of the real one."""
-    settings = load_settings()
-    from viberary_pipeline.synth.write import write_synthetic
+def synth(folder: Path, source: str, seed: int, damage: float, **counts: int | None) -> None:
+    """Write a made-up catalogue of any size to DIR, with the shapes and the dirt of the real one.
 
-    written = write_synthetic(folder, books=books, reviews=reviews, seed=seed, limits=settings.duckdb, damage=damage)
-    for file in written.values():
+    Of ucsd its --books and --reviews are needed, of openlibrary its --works.
+    """
+    needed, other = (("books", "reviews"), ()) if source == "ucsd" else (("works",), ("readings",))
+    given = {name: count for name, count in counts.items() if count is not None}
+    if missing := [name for name in needed if name not in given]:
+        raise click.UsageError(f"--source {source} needs --{' and --'.join(missing)}.")
+    if foreign := [name for name in given if name not in (*needed, *other)]:
+        raise click.UsageError(f"--source {source} has no --{' and no --'.join(foreign)}.")
+    settings = load_settings()
+    from viberary_pipeline.synth.write import write_dumps, write_synthetic
+
+    write: Any = write_synthetic if source == "ucsd" else write_dumps
+    for file in write(folder, **given, seed=seed, limits=settings.duckdb, damage=damage).values():
         click.echo(f"{file.path} ({file.lines:,} lines, {file.bytes:,} bytes)")
 
 

@@ -36,7 +36,12 @@ class Plan:
     @property
     def works(self) -> int:
         """Number of works: with one edition and with several."""
-        return self.single_works + (0 if self.books < 10 else max(1, round(self.books * _SEVERAL_WORKS)))
+        return self.single_works + self.several_works
+
+    @property
+    def several_works(self) -> int:
+        """Works with several editions."""
+        return 0 if self.books < 10 else max(1, round(self.books * _SEVERAL_WORKS))
 
     @property
     def authors(self) -> int:
@@ -67,7 +72,7 @@ class Plan:
             "seed": self.seed,
             "books": self.books,
             "single_works": self.single_works,
-            "several_works": self.works - self.single_works,
+            "several_works": self.several_works,
             "several_books": self.books - self.single_works,
             "works": self.works,
             "authors": self.authors,
@@ -94,3 +99,72 @@ class Plan:
         while math.gcd(factor, n) != 1:
             factor += 1
         return factor % n if n > 1 else 0
+
+
+_READINGS = 0.2  # entries of Open Library's reading log per work, about
+_RATINGS = 0.06  # ratings per entry
+_MERGED_WORKS, _MERGED_AUTHORS, _REMOVED_WORKS = 50, 100, 200  # one in so many: sql/openlibrary_macros.sql relies on it
+
+
+@dataclass(frozen=True)
+class OpenLibraryPlan(Plan):
+    """The same for Open Library's dumps: `books` are its editions, `reviews` the entries of its reading log."""
+
+    given_works: int
+
+    @classmethod
+    def of(cls, works: int, readings: int | None, seed: int) -> "OpenLibraryPlan":
+        """The plan of exactly so many works. Editions and authors follow as in UCSD's files, and readings as in Open
+        Library's where they are None."""
+        several = _with_several_editions(works)
+        editions = works - several + round(several * (1 - _SINGLE_WORKS) / _SEVERAL_WORKS)
+        return cls(editions, round(works * _READINGS) if readings is None else readings, seed, works)
+
+    @property
+    def works(self) -> int:
+        """Number of works."""
+        return self.given_works
+
+    @property
+    def single_works(self) -> int:
+        """Works with one edition."""
+        return self.works - self.several_works
+
+    @property
+    def several_works(self) -> int:
+        """Works with several editions."""
+        return _with_several_editions(self.works)
+
+    @property
+    def merged_works(self) -> int:
+        """Works that have an old key."""
+        return math.ceil(self.works / _MERGED_WORKS)
+
+    @property
+    def merged_authors(self) -> int:
+        """Authors that have an old key."""
+        return math.ceil(self.authors / _MERGED_AUTHORS)
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """Rows of each file, each counted once."""
+        return {
+            "works": self.works,
+            "editions": self.books,
+            "authors": self.authors,
+            "ratings": round(self.reviews * _RATINGS),
+            "reading-log": self.reviews,
+            "redirects": 2 * self.merged_works + self.merged_authors + math.ceil(self.works / _REMOVED_WORKS),
+        }
+
+    def variables(self) -> dict[str, Any]:
+        """What the SQL reads by getvariable()."""
+        return {
+            **super().variables(),
+            "moved_works": self.merged_works,
+            "moved_authors": self.merged_authors,
+        }
+
+
+def _with_several_editions(works: int) -> int:
+    return 0 if works < 10 else max(1, round(works * _SEVERAL_WORKS / (_SINGLE_WORKS + _SEVERAL_WORKS)))

@@ -33,7 +33,7 @@ _ASIDES = 0.5  # of the sentences of reviews have an adverb, an aside before or 
 class Vocabulary:
     """What the SQL reads by getvariable() (lists of words, and the sizes that make up keys), and three tables.
 
-    `texts` (text_key, sentences), `titles` (title_key, title) and `kinds` (kind, shelves).
+    `texts` (text_key, sentences), `titles` (title_key, title) and `kinds` (kind, shelves, subjects).
     """
 
     variables: dict[str, Any] = field(default_factory=dict)
@@ -45,6 +45,8 @@ def load_vocabulary(seed: int) -> Vocabulary:
     """All words, from the TOML files beside this module; the same for the same seed."""
     genres = _toml("genres")["genre"]
     english, foreign, catalogue, dirt = _toml("english"), _toml("languages"), _toml("catalogue"), _toml("dirt")
+    openlibrary = _toml("openlibrary")
+    marc = openlibrary.pop("marc")
     names = {key: catalogue[key].split() for key in ("first_names", "last_names")}
     lists = {**english["lists"], "name2": names["first_names"], "surname": names["last_names"]}
     texts: dict[int, list[str]] = {}
@@ -101,6 +103,8 @@ def load_vocabulary(seed: int) -> Vocabulary:
             "text_languages": _text_languages(foreign),
             "labels": _escaped(genre["label"] for genre in genres),
             **{f"dirt_{key}": _escaped(values) for key, values in dirt.items()},
+            "marc_languages": [marc.get(code, code) for code in _weighted(foreign["codes"])],
+            **{key: _escaped(values) for key, values in openlibrary.items()},
         },
         tables={
             "texts": pa.table({"text_key": pa.array(texts, pa.int32()), "sentences": list(texts.values())}),
@@ -109,6 +113,7 @@ def load_vocabulary(seed: int) -> Vocabulary:
                 {
                     "kind": pa.array(range(len(genres)), pa.int32()),
                     "shelves": [_escaped(genre["shelves"]) for genre in genres],
+                    "subjects": [_escaped(_subjects(genre)) for genre in genres],
                 }
             ),
         },
@@ -123,6 +128,14 @@ def _toml(name: str) -> dict[str, Any]:
 def _escaped(values: Iterable[str]) -> list[str]:
     """As Python writes them into JSON, without the quotes: ASCII, as in UCSD's files."""
     return [json.dumps(value)[1:-1] for value in values]
+
+
+def _subjects(genre: Mapping[str, Any]) -> list[str]:
+    """What libraries file books of a kind under: headings of several makes, and its name in other languages."""
+    name = genre["name"]
+    words = [shelf.replace("-", " ").capitalize() for shelf in genre["shelves"]]
+    headings = [name.capitalize(), f"Fiction, {name}", f"Fiction, {name}, general", f"{name.capitalize()} stories"]
+    return [*words, *headings, *(language[0].capitalize() for language in genre["in"].values())]
 
 
 def _weighted(shares: Mapping[str, int]) -> list[str]:

@@ -1,4 +1,6 @@
-"""The synthetic catalogue written as gz files: DuckDB makes the lines, ISA-L packs them, in as many threads as given.
+"""The synthetic catalogue written as gz files, UCSD's or Open Library's.
+
+DuckDB makes the lines, ISA-L packs them, in as many threads as given.
 
 Each thread has a DuckDB cursor of its own and makes whole ranges of records: the query of a range runs in that
 thread alone, so the order of its lines is certain. Ranges are written in their order.
@@ -13,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from threading import local
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import duckdb
 import pyarrow as pa
@@ -23,7 +25,7 @@ from viberary_pipeline.duck import DuckLimits, connect, sql
 from viberary_pipeline.errors import SettingsError
 from viberary_pipeline.machine import process_lives
 from viberary_pipeline.synth.gz import HEAD, GzFile, Piece, deflate
-from viberary_pipeline.synth.plan import MAX_RECORDS, Plan
+from viberary_pipeline.synth.plan import MAX_RECORDS, OpenLibraryPlan, Plan
 from viberary_pipeline.synth.vocabulary import Vocabulary, load_vocabulary
 
 
@@ -34,6 +36,13 @@ class _Table(NamedTuple):
     """Records per piece: some 60 MB of JSON at most, and long enough that setting up the query does not count."""
 
 
+class _Source(NamedTuple):
+    tables: dict[str, _Table]
+    macros: tuple[str, ...]
+    prefix: str
+    """What the names of the SQL files of its tables begin with."""
+
+
 TABLES = {
     "books": _Table("goodreads_books.json.gz", "book_id", 16_384),
     "authors": _Table("goodreads_book_authors.json.gz", "author_id", 131_072),
@@ -42,6 +51,20 @@ TABLES = {
     "series": _Table("goodreads_book_series.json.gz", "series_id", 131_072),
     "reviews": _Table("goodreads_reviews_dedup.json.gz", "review_id", 32_768),
 }
+DUMP_DATE = "2026-10-31"
+DUMPS = {
+    table: _Table(f"ol_dump_{table}_{DUMP_DATE}.txt.gz", "key", range_)
+    for table, range_ in {
+        "works": 65_536,
+        "editions": 32_768,
+        "authors": 131_072,
+        "ratings": 131_072,
+        "reading-log": 131_072,
+        "redirects": 65_536,
+    }.items()
+}
+_UCSD = _Source(TABLES, ("macros",), "")
+_OPEN_LIBRARY = _Source(DUMPS, ("macros", "openlibrary_macros"), "openlibrary_")
 _BATCH = 8_192
 
 
@@ -75,12 +98,45 @@ def write_synthetic(
         SettingsError: a count out of range, reviews without books, a folder that cannot be made or written, or one
             that holds a file of that name that was not written here.
     """
-    _check_counts(books, reviews, damage)
-    plan = Plan(books, reviews, seed)
+    _check_counts({"books": books, "reviews": reviews}, damage)
+    return _write_files(folder, _UCSD, Plan(books, reviews, seed), limits or DuckLimits(), damage)
+
+
+def write_dumps(
+    folder: Path,
+    *,
+    works: int,
+    readings: int | None = None,
+    seed: int = 0,
+    limits: DuckLimits | None = None,
+    damage: float = 0.0,
+) -> dict[str, Written]:
+    """Write six of Open Library's dumps into `folder`, as `write_synthetic` does UCSD's files.
+
+    Args:
+        works: Lines of the works; editions, authors and redirects follow from it. (One line in 20,000 is there twice.)
+        readings: Lines of the reading log, by default a fifth of the works; there are 6 ratings per 100 of them.
+        seed: Another one gives another catalogue of the same size.
+        limits: Threads, and the memory that DuckDB may use. By default DuckLimits().
+        damage: Share of lines, from 0 to 1, that are damaged (`sql/openlibrary_damaged.sql` has the kinds).
+
+    Returns:
+        'works', 'editions', 'authors', 'ratings', 'reading-log' and 'redirects' to what was written.
+
+    Raises:
+        SettingsError: as `write_synthetic`.
+    """
+    plan = OpenLibraryPlan.of(works, readings, seed)
+    _check_counts({"works": works, "readings": plan.reviews}, damage)
+    return _write_files(folder, _OPEN_LIBRARY, plan, limits or DuckLimits(), damage)
+
+
+def _write_files(folder: Path, source: _Source, plan: Plan, limits: DuckLimits, damage: float) -> dict[str, Written]:
+    paths = {name: folder / table.file for name, table in source.tables.items()}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _refuse_foreign([folder / table.file for table in TABLES.values()])
-        lines = _write_files(folder, plan, limits or DuckLimits(), damage)
+        _refuse_foreign([*paths.values()])
+        lines = _replace_files(folder, source, plan, limits, damage)
     except OSError as error:
         raise SettingsError(
             "The synthetic catalogue cannot be written",
@@ -88,11 +144,10 @@ def write_synthetic(
             found=f"{type(error).__name__}: {error.strerror or error}",
             todo="name another folder, free some space, or mend the permissions",
         ) from error
-    paths = {name: folder / table.file for name, table in TABLES.items()}
     return {name: Written(path, lines[name], path.stat().st_size) for name, path in paths.items()}
 
 
-def _write_files(folder: Path, plan: Plan, limits: DuckLimits, damage: float) -> dict[str, int]:
+def _replace_files(folder: Path, source: _Source, plan: Plan, limits: DuckLimits, damage: float) -> dict[str, int]:
     _sweep(folder)
     owner = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
     lines: dict[str, int] = {}
@@ -106,29 +161,29 @@ def _write_files(folder: Path, plan: Plan, limits: DuckLimits, damage: float) ->
             connection.register("loaded", loaded)
             connection.execute(f"CREATE TABLE {name} AS FROM loaded")
             connection.unregister("loaded")
-        made = _ranges(connection, plan, vocabulary, damage)
-        for name, table in TABLES.items():
+        made = _ranges(connection, source, plan, vocabulary, damage)
+        for name, table in source.tables.items():
             with (Path(scratch) / table.file).open("wb") as file:
-                lines[name] = _write_table(name, made, plan, file, limits)
+                lines[name] = _write_table(name, made, range(0, plan.rows[name], table.range), file, limits)
                 file.flush()
                 os.fsync(file.fileno())
-        for table in TABLES.values():
+        for table in source.tables.values():
             (Path(scratch) / table.file).replace(folder / table.file)
     return lines
 
 
-def _write_table(name: str, made: Callable[[str, int], Piece], plan: Plan, file: IO[bytes], limits: DuckLimits) -> int:
-    rows = plan.rows[name]
+def _write_table(
+    name: str, made: Callable[[str, int], Piece], starts: range, file: IO[bytes], limits: DuckLimits
+) -> int:
     out = GzFile(file)
     with (
         ThreadPoolExecutor(limits.threads) as pool,
-        tqdm(total=rows, desc=name, unit=" rows", unit_scale=True) as bar,
+        tqdm(total=starts.stop, desc=name, unit=" rows", unit_scale=True) as bar,
     ):
-        starts = range(0, rows, TABLES[name].range)
         futures = (pool.submit(made, name, first) for first in starts)
         for first, piece in zip(starts, _in_order(futures, ahead=limits.threads + 1), strict=True):
             out.write(piece)
-            bar.update(min(TABLES[name].range, rows - first))
+            bar.update(min(starts.step, starts.stop - first))
     out.close()
     return out.lines
 
@@ -149,7 +204,7 @@ def _in_order(futures: Iterable[Future[Piece]], ahead: int) -> Iterator[Piece]:
 
 
 def _ranges(
-    connection: duckdb.DuckDBPyConnection, plan: Plan, vocabulary: Vocabulary, damage: float
+    connection: duckdb.DuckDBPyConnection, source: _Source, plan: Plan, vocabulary: Vocabulary, damage: float
 ) -> Callable[[str, int], Piece]:
     """What makes the range of a table that begins at a record, with one cursor per thread."""
     state = local()
@@ -160,17 +215,19 @@ def _ranges(
             state.cursor = connection.cursor()
             for name, value in {**plan.variables(), **vocabulary.variables}.items():
                 state.cursor.execute(f"SET VARIABLE {name} = $value", {"value": value})
-            state.cursor.execute(sql("synth", "macros"))
+            for name in source.macros:
+                state.cursor.execute(sql("synth", name))
         return state.cursor
 
     def piece(name: str, first: int) -> Piece:
-        last = min(first + TABLES[name].range, plan.rows[name])
-        query, bounds = sql("synth", name), {"first": first, "last": last}
-        if not damage:
-            batches = cursor().execute(query, bounds).to_arrow_reader(_BATCH)
-            return deflate([_characters(batch.column(0)) for batch in batches], last - first)
-        query = f"WITH lines AS ({query}) SELECT * FROM ({sql('synth', 'damaged')})"
-        batches = cursor().execute(query, {**bounds, "id": TABLES[name].id, "damage": damage}).to_arrow_reader(_BATCH)
+        table = source.tables[name]
+        query = sql("synth", source.prefix + name.replace("-", "_"))
+        given: dict[str, Any] = {"first": first, "last": min(first + table.range, plan.rows[name])}
+        if damage:
+            damaged = sql("synth", f"{source.prefix}damaged")
+            query = f"WITH lines AS ({query}) SELECT * FROM ({damaged})"
+            given |= {"damage": damage} | ({"id": table.id} if "$id" in damaged else {})
+        batches = cursor().execute(query, given).to_arrow_reader(_BATCH)
         parts = [_characters(batch.column(0)) for batch in batches]
         return deflate(parts, sum(bytes(part).count(b"\n") for part in parts))
 
@@ -185,14 +242,14 @@ def _characters(lines: pa.Array) -> memoryview:
     return memoryview(data)[bounds[lines.offset] : bounds[lines.offset + len(lines)]]
 
 
-def _check_counts(books: int, reviews: int, damage: float) -> None:
-    in_range = 0 <= books <= MAX_RECORDS and 0 <= reviews <= MAX_RECORDS and 0 <= damage <= 1
-    if not in_range or (reviews and not books):
+def _check_counts(counts: dict[str, int], damage: float) -> None:
+    (of, first), (by, second) = counts.items()
+    if not (0 <= first <= MAX_RECORDS and 0 <= second <= MAX_RECORDS and 0 <= damage <= 1) or (second and not first):
         raise SettingsError(
             "No catalogue has such counts",
-            expected=f"from 0 to {MAX_RECORDS:,} books and reviews, no reviews without books, and damage from 0 to 1",
-            found=f"{books} books, {reviews} reviews, damage {damage}",
-            todo="name other counts, for example --books 20000 --reviews 60000",
+            expected=f"from 0 to {MAX_RECORDS:,} {of} and {by}, no {by} without {of}, and damage from 0 to 1",
+            found=f"{first} {of}, {second} {by}, damage {damage}",
+            todo=f"name other counts, for example --{of} 20000 --{by} 60000",
         )
 
 
@@ -212,7 +269,7 @@ def _refuse_foreign(paths: list[Path]) -> None:
     if foreign:
         raise SettingsError(
             "The synthetic catalogue would overwrite files of other origin",
-            expected=f"a folder without files of other origin named {', '.join(t.file for t in TABLES.values())}",
+            expected=f"a folder without files of other origin named {', '.join(path.name for path in paths)}",
             found=", ".join(f"{path} ({path.stat().st_size:,} bytes)" for path in foreign),
             todo="name another folder, or move these files away",
         )
