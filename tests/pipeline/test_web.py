@@ -19,6 +19,7 @@ from flask.testing import FlaskClient
 
 from viberary_pipeline.errors import EncoderError, SearchError, SettingsError
 from viberary_pipeline.redis_server.probe import open_client
+from viberary_pipeline.search.facets import Facets
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.searcher import Hit, Readiness, Searcher, SearchResponse
 from viberary_pipeline.settings import WebSettings, load_settings
@@ -351,6 +352,21 @@ def test_a_search_is_narrowed_by_what_the_build_has(client: FlaskClient, searche
         ("/search?query=love&genre=classics", "English"),
         ("/search?query=love&language=en", "classics"),
     ]
+
+
+def test_a_reader_switches_the_language_of_the_books_and_keeps_the_rest() -> None:
+    ready = Readiness(True, "b1", 20, "ready", facets=Facets(languages={"en": 12, "fr": 8}))
+    client = create_app(Shelf(a_hit(), ready=ready), query_log=None).test_client()
+    client.get("/")  # knows the library from then on
+    page = client.get("/search?query=x&years=1990-&language=french").text
+    (switch,) = re.findall(r'<nav class="languages" aria-label="Language of the books">(.*?)</nav>', page, re.S)
+    links = re.findall(r'<a href="([^"]*)"( aria-current="true")?>([^<]*)</a>', html.unescape(switch))
+    assert links == [
+        ("/search?query=x&years=1990-", "", "Any language"),
+        ("/search?query=x&language=en&years=1990-", "", "English"),
+        ("/search?query=x&language=fr&years=1990-", ' aria-current="true"', "French"),
+    ]
+    assert re.findall('aria-label="([^"]*): take away"', page) == ["from 1990"]  # the switch takes the language away
 
 
 def test_the_filter_that_leaves_no_book_is_named(client: FlaskClient) -> None:

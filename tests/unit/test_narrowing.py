@@ -5,7 +5,30 @@ import pytest
 from viberary_pipeline.errors import QueryError
 from viberary_pipeline.search.facets import FacetCounts, Facets
 from viberary_pipeline.search.filters import Filters
-from viberary_pipeline.web.narrowing import Chip, chips, reason_for_nothing, reviews_label, set_fields, years_label
+from viberary_pipeline.web.narrowing import (
+    Chip,
+    chips,
+    language_choices,
+    reason_for_nothing,
+    reviews_label,
+    set_fields,
+    years_label,
+)
+
+
+@pytest.mark.parametrize(
+    ("languages", "choices"),
+    [
+        ({}, []),
+        ({"en": 9}, []),
+        ({"en": 9, "und": 9}, []),
+        ({"en": 990, "fr": 9, "und": 9_000}, []),
+        ({"en": 990, "fr": 10}, ["en", "fr"]),
+        ({"en": 50, "und": 40, "fr": 30, "de": 20, "es": 10}, ["en", "fr", "de"]),
+    ],
+)
+def test_a_reader_may_switch_between_the_languages_of_many_books(languages, choices):
+    assert language_choices(languages) == choices
 
 
 def test_a_build_counts_its_languages_decades_and_genres():

@@ -4,9 +4,12 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from viberary_pipeline.redis_contract import UNKNOWN_LANGUAGE
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.language_names import language_name
 
+_MOST_CHOICES = 3  # fit in a line of a phone
+_RARE_SHARE = 100  # a language of fewer than one work in so many is in the list of the form alone
 _YEARS = re.compile(r"(\d*)(-?)(\d*)")
 
 
@@ -43,6 +46,17 @@ def chips(fields: Mapping[str, str]) -> list[Chip]:
         else:
             found.append(Chip(LABELS[name](value), rest))
     return found
+
+
+def language_choices(languages: Mapping[str, int]) -> list[str]:
+    """The languages between which a reader may switch, the most frequent first; none where all books have one.
+
+    Args:
+        languages: Works by BCP 47 primary subtag, the most frequent first.
+    """
+    known = {language: works for language, works in languages.items() if language != UNKNOWN_LANGUAGE}
+    common = [language for language, works in known.items() if works * _RARE_SHARE >= sum(known.values())]
+    return common[:_MOST_CHOICES] if len(common) > 1 else []
 
 
 def reason_for_nothing(narrowing: list[Chip], finds: Callable[[Mapping[str, str]], bool]) -> Chip | None:

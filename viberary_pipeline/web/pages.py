@@ -14,7 +14,7 @@ from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.query import MOST_CHARACTERS, clean_query
 from viberary_pipeline.search.searcher import MOST_RESULTS, Readiness, SearchResponse
 from viberary_pipeline.web.cached import RenderedPages
-from viberary_pipeline.web.narrowing import chips, reason_for_nothing, set_fields
+from viberary_pipeline.web.narrowing import chips, language_choices, language_label, reason_for_nothing, set_fields
 from viberary_pipeline.web.parameters import (
     DEFAULT_K,
     FILTER_FIELDS,
@@ -64,7 +64,9 @@ def add_pages(app: Flask, service: Service, rendered: RenderedPages) -> None:
 
     def page_of(query: str, k: int, filters: Filters, exact: bool, response: SearchResponse, library: Readiness) -> str:
         narrowed = set_fields(typed_filters(), filters)
-        narrowing = chips(narrowed)
+        narrowing, languages = chips(narrowed), language_choices(service.facets.languages)
+        # The switch says it already.
+        said = language_label(narrowed["language"]) if narrowed.get("language") in languages else None
 
         def finds(fields: Mapping[str, str]) -> bool:
             without = filters_of({**dict.fromkeys(FILTER_FIELDS, ""), **fields})
@@ -78,7 +80,8 @@ def add_pages(app: Flask, service: Service, rendered: RenderedPages) -> None:
             response=response,
             more=more_of(response, k),
             narrowed=narrowed,
-            chips=narrowing,
+            languages=languages,
+            chips=[chip for chip in narrowing if not response.results or chip.label != said],
             reason=reason,
             exact=exact,
             # Each book's link carries the search: not a text of pages.
