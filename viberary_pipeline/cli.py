@@ -4,6 +4,7 @@ Results go to standard output; progress, logs and errors to standard error. Exit
 2 wrong usage, 3 refused by a gate (the live index is untouched).
 """
 
+import functools
 import json
 import logging
 import sys
@@ -127,29 +128,39 @@ def _build_summary(outcome: dict[str, Any]) -> Iterator[str]:
 
 
 def _narrowing(command: Any) -> Any:
-    """The options that narrow a search; they reach the command as `languages`, `min_reviews`, `years`."""
+    """The options that narrow a search; they reach the command as `filters`."""
+
+    @functools.wraps(command)
+    def narrowed(*, languages: tuple[str, ...], min_reviews: int, years: str | None, genre: str, **others: Any) -> None:
+        from viberary_pipeline.search.filters import Filters
+
+        try:
+            filters = Filters.of(languages, min_reviews, years, genre)
+        except QueryError as error:
+            raise click.UsageError(f"{error.what}: expected {error.expected}, found {error.found}") from error
+        command(filters=filters, **others)
+
     for option in (
+        click.option("--genre", default="", help="Only this genre, as the page lists them: fantasy."),
         click.option("--years", metavar="FROM-TO", help="Years of publication: 1990-1999, 1990- or -1999."),
         click.option("--min-reviews", default=0, type=click.IntRange(0), help="Least number of reviews."),
         click.option("--language", "languages", multiple=True, help="Only this language: en, English, und (unknown)."),
     ):
-        command = option(command)
-    return command
+        narrowed = option(narrowed)
+    return narrowed
 
 
 @main.command()
 @click.argument("query", nargs=-1, required=True)
 @click.option("-k", default=10, show_default=True, type=click.IntRange(1, 100), help="Results per query.")
 @_narrowing
+@click.option("--exact", is_flag=True, help="Take each word as it is typed: correct no typos.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per query.")
-def search(
-    query: tuple[str, ...], k: int, languages: tuple[str, ...], min_reviews: int, years: str | None, as_json: bool
-) -> None:
+def search(query: tuple[str, ...], k: int, filters: Any, exact: bool, as_json: bool) -> None:
     """Search the live index. The words of QUERY are one query; '-' reads one query per line."""
-    filters = _filters(languages, min_reviews, years)
     searcher = _searcher(load_settings())
     if query != ("-",):
-        _print_response(searcher.search(" ".join(query), k, filters), as_json)
+        _print_response(searcher.search(" ".join(query), k, filters, exact=exact), as_json)
         return
     failures: list[Exception] = []
 
@@ -158,7 +169,7 @@ def search(
         if not isinstance(error, QueryError):  # that one says something of the line, not of the search
             failures.append(error)
 
-    for response in searcher.search_each(_lines(sys.stdin), k, filters, report=report):
+    for response in searcher.search_each(_lines(sys.stdin), k, filters, exact=exact, report=report):
         _print_response(response, as_json)
     if failures:
         raise SystemExit(1)
@@ -169,21 +180,9 @@ def search(
 @click.option("-k", default=10, show_default=True, type=click.IntRange(1, 100), help="How many.")
 @_narrowing
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, as `search --json` does.")
-def similar(
-    book_id: str, k: int, languages: tuple[str, ...], min_reviews: int, years: str | None, as_json: bool
-) -> None:
+def similar(book_id: str, k: int, filters: Any, as_json: bool) -> None:
     """Show the books that are nearest to a book, by its BOOK_ID (or work_id)."""
-    filters = _filters(languages, min_reviews, years)
     _print_response(_searcher(load_settings()).similar(book_id, k, filters), as_json)
-
-
-def _filters(languages: tuple[str, ...], min_reviews: int, years: str | None) -> Any:
-    from viberary_pipeline.search.filters import Filters
-
-    try:
-        return Filters.of(languages, min_reviews, years)
-    except QueryError as error:
-        raise click.UsageError(f"{error.what}: expected {error.expected}, found {error.found}") from error
 
 
 def _print_response(response: Any, as_json: bool) -> None:
@@ -191,6 +190,8 @@ def _print_response(response: Any, as_json: bool) -> None:
         click.echo(json.dumps(response.to_json()))
         return
     click.echo(f"{response.query}")
+    if response.corrected:
+        click.echo(f"  (searched for: {response.corrected}; --exact takes each word as it is typed)")
     for note in response.notes:
         click.echo(f"  ({note})")
     for hit in response.results:

@@ -149,6 +149,21 @@ def test_a_language_is_taken_as_people_spell_it_or_refused_by_name(published):
     assert (empty["results"], empty["notes"]) == ([], ["no book is left by the filter: language sw"])
 
 
+def test_a_genre_and_words_as_they_are_typed(published):
+    genre = json.loads(published.cli("search", "love", "--json", "--genre", "Classics").stdout)
+    assert genre["results"]
+    assert all("classics" in hit["genres"] for hit in genre["results"])
+    known = genre["results"][0]["book_id"]
+    nearest = json.loads(published.cli("similar", known, "--json", "--genre", "classics").stdout)
+    assert nearest["results"]
+    assert all("classics" in hit["genres"] for hit in nearest["results"])
+    corrected = published.cli("search", "jane austne", "-k", "1").stdout.splitlines()
+    assert corrected[:2] == ["jane austne", "  (searched for: jane austen; --exact takes each word as it is typed)"]
+    assert not published.cli("search", "jane austne", "-k", "1", "--exact").stdout.splitlines()[1].startswith("  (")
+    batch = published.cli("search", "-", "--json", "-k", "1", "--exact", stdin="jane austne\n")
+    assert "corrected" not in json.loads(batch.stdout)
+
+
 def test_one_bad_line_ends_no_batch(published):
     queries = ["love", "gollum frodo gollum", " ", "ein Krimi frodo, ein Krimi", "war"]
     done = published.cli("search", "-", "--json", "-k", "3", stdin="\n".join(queries) + "\n")

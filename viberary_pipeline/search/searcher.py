@@ -181,6 +181,7 @@ class Searcher:
         k: int = 10,
         filters: Filters | None = None,
         *,
+        exact: bool = False,
         report: Callable[[Exception], None],
     ) -> Iterator[SearchResponse]:
         """One response for each query, in their order.
@@ -192,7 +193,7 @@ class Searcher:
         """
         for query in queries:
             try:
-                yield self.search(query, k, filters)
+                yield self.search(query, k, filters, exact=exact)
             except SearchUnavailable:
                 raise
             except Exception as error:  # one bad line must not cost the others their answers
