@@ -32,6 +32,7 @@ from viberary_pipeline.errors import SettingsError
 from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.redis_contract import HnswSettings
 from viberary_pipeline.search.weights import SearchSettings
+from viberary_pipeline.sources.openlibrary.rules import OpenLibraryRules
 from viberary_pipeline.words import Words
 
 log = logging.getLogger(__name__)
@@ -226,6 +227,7 @@ class Settings(BaseSettings):
     redis: RedisSettings = RedisSettings()
     reject: RejectRules = RejectRules()
     duckdb: DuckLimits = Field(default_factory=DuckLimits)
+    openlibrary: OpenLibraryRules = OpenLibraryRules()
     documents: DocumentRules = DocumentRules()
     quality: QualitySettings = QualitySettings()
     embedding: EmbeddingSettings = EmbeddingSettings()

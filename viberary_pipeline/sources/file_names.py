@@ -1,4 +1,4 @@
-"""What the raw files are called, and which of those present are read.
+"""What UCSD's raw files are called, and which of those present are read.
 
 Names: UCSD Book Graph (Wan & McAuley, RecSys 2018, doi 10.1145/3240323.3240369), and what people make of them:
 genre subsets (goodreads_books_poetry.json.gz), parts (goodreads_books-00000-of-00004.json.gz), unpacked files.
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from viberary_pipeline.sources import table_specs
 
-TABLES = tuple(name for name, table in table_specs.TABLES.items() if not table.optional)
-"""The tables that every build needs."""
+TABLES = tuple(table.name for table in table_specs.UCSD if not table.optional)
+"""The tables that every build of UCSD's files needs."""
 
-OPTIONAL = tuple(name for name, table in table_specs.TABLES.items() if table.optional)
+OPTIONAL = tuple(table.name for table in table_specs.UCSD if table.optional)
 """The tables that enrich a build where their files are present."""
 
 # The whole file's name without its ending; then other stems that its parts and subsets begin with, in order.
@@ -85,7 +85,7 @@ def missing_parts(names: Iterable[str]) -> list[str]:
 
 def is_file_name(name: str) -> bool:
     """Whether a location that ends in `name` means one file rather than a folder."""
-    return name.endswith((*_ENDINGS, ".gz"))
+    return name.endswith((*_ENDINGS, ".gz", ".txt"))
 
 
 def subset_of(table: str, name: str) -> str | None:

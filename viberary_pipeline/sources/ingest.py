@@ -20,11 +20,12 @@ import pyarrow as pa
 from viberary_pipeline.duck import DuckLimits, connect, copy_to_parquet, duckdb_errors, parquet_glob, sql
 from viberary_pipeline.errors import RawDataError
 from viberary_pipeline.sources.blocks import Block, blocks
+from viberary_pipeline.sources.columns import Table
 from viberary_pipeline.sources.file_formats import HEAD_BYTES, Format, advice, certain, likely
 from viberary_pipeline.sources.load import Job, Loaded, Reject, readable
 from viberary_pipeline.sources.raw_files import RawInput, RawPart
 from viberary_pipeline.sources.reader import PartReader, open_part
-from viberary_pipeline.sources.table_specs import TABLES, Table
+from viberary_pipeline.sources.table_specs import TABLES
 from viberary_pipeline.sources.workers import do, processes_within, workers
 
 ALWAYS_ALLOWED = 10
@@ -49,7 +50,7 @@ _DENSER = 20
 """How many times as many lines per stored byte as so far the rest of a file is taken to have at most."""
 
 _IN_ANOTHER_FILE = "_in_another_file"
-_REJECTS = pa.schema(
+REJECTS = pa.schema(
     [
         ("file", pa.string()),
         ("line", pa.int64()),
@@ -120,7 +121,7 @@ def ingest(table: str, raw: RawInput | None, out: Path, limits: DuckLimits, *, r
     folder = out / f"{table}.parquet"
     folder.mkdir()
     with duckdb_errors(f"The table {table} cannot be made"), connect(limits, out) as connection:
-        connection.register("no_rejects", _REJECTS.empty_table())
+        connection.register("no_rejects", REJECTS.empty_table())
         connection.execute("CREATE TABLE rejects AS FROM no_rejects")
         with workers(sum(part.bytes for part in parts), limits, out) as pool:
             loader = _Loader(
@@ -129,7 +130,9 @@ def ingest(table: str, raw: RawInput | None, out: Path, limits: DuckLimits, *, r
             tallies = [loader.load(part) for part in parts]
             if not loader.parts:
                 loader.load_nothing()
-        _drop_duplicates(connection, spec, folder, tallies)
+        _view_parts(connection, folder)
+        if spec.keyed:
+            _drop_duplicates(connection, spec, tallies)
         _check(connection, spec, tallies, reject_ceiling)
         nulled = dict(connection.execute(_NULLED).fetchall())
         copy_to_parquet(connection, "FROM rejects ORDER BY file, line", out / f"{table}_rejects.parquet")
@@ -168,7 +171,7 @@ class _Loader:
         try:
             with open_part(part) as reader:
                 tally.packed = reader.packed
-                for block in blocks(_checked(reader, self._spec, tally)):
+                for block in blocks(_checked(reader, self._spec, tally), self._spec.layout):
                     self._submit(block, tally)
                     # As many blocks wait as are worked on: enough to keep all busy, and memory stays bounded.
                     while len(self._running) >= self._at_once or any(job.done() for job in self._running):
@@ -243,7 +246,7 @@ class _Loader:
         if rejects:
             tally.rejected += Counter(reject.reason for reject in rejects)
             self._connection.register(
-                "more", pa.Table.from_pylist([asdict(reject) for reject in rejects], schema=_REJECTS)
+                "more", pa.Table.from_pylist([asdict(reject) for reject in rejects], schema=REJECTS)
             )
             self._connection.execute("INSERT INTO rejects FROM more")
 
@@ -280,16 +283,17 @@ def _sum(counters: Iterable[Counter[str]]) -> dict[str, int]:
     return dict(sorted(sum(counters, Counter[str]()).items()))
 
 
-def _drop_duplicates(
-    connection: duckdb.DuckDBPyConnection, spec: Table, folder: Path, tallies: list[FileTally]
-) -> None:
+def _view_parts(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    parts = parquet_glob(folder).replace("'", "''")
+    connection.execute(f"CREATE TEMP VIEW parts AS SELECT *, filename, file_row_number FROM read_parquet('{parts}')")
+
+
+def _drop_duplicates(connection: duckdb.DuckDBPyConnection, spec: Table, tallies: list[FileTally]) -> None:
     """Move all rows of an id but the preferred one to the rejects; only the parts that hold one are rewritten."""
 
     def of_this_table(name: str) -> str:
         return sql("sources", name).replace("KEY", spec.key).replace("PREFERENCE", spec.preference)
 
-    parts = parquet_glob(folder).replace("'", "''")
-    connection.execute(f"CREATE TEMP VIEW parts AS SELECT *, filename, file_row_number FROM read_parquet('{parts}')")
     connection.execute(f"CREATE TEMP TABLE duplicates AS {of_this_table('duplicates')}")
     hit = [name for (name,) in connection.execute("SELECT DISTINCT filename FROM duplicates ORDER BY 1").fetchall()]
     by_file = {tally.file: tally for tally in tallies}

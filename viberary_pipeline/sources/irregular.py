@@ -16,8 +16,8 @@ import re
 from collections import Counter
 from typing import Any
 
+from viberary_pipeline.sources.columns import Column, Table
 from viberary_pipeline.sources.statements import NULLED
-from viberary_pipeline.sources.table_specs import Column, Table
 
 _NUMBER = re.compile(r"\s*[+-]?[0-9.]+([eE][+-]?[0-9]+)?\s*")
 _MOST_LITERAL = 1 << 20

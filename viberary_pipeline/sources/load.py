@@ -10,11 +10,12 @@ import duckdb
 
 from viberary_pipeline.duck import copy_to_parquet, sql
 from viberary_pipeline.sources.cleaning import register_text
+from viberary_pipeline.sources.columns import Table
 from viberary_pipeline.sources.ids import register_ids
 from viberary_pipeline.sources.irregular import regular
 from viberary_pipeline.sources.languages import register_languages
 from viberary_pipeline.sources.statements import statement
-from viberary_pipeline.sources.table_specs import TABLES, Table
+from viberary_pipeline.sources.table_specs import TABLES
 
 REJECT_CHARACTERS = 500
 """How much of a rejected line is kept."""
@@ -26,7 +27,7 @@ class Job:
 
     Attributes:
         table: A name of `TABLES`.
-        lines: The file with the block's lines, each from '{' to '}'. Removed by whoever does the job.
+        lines: The file with the block's lines, sound by their looks. Removed by whoever does the job.
         file: Name of the raw file that they come from.
         rows: How many lines those are.
         first_line: The number, from 1, of the first one in the raw file.
@@ -69,6 +70,7 @@ def prepared(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection
     register_languages(connection)
     register_ids(connection)
     connection.execute(sql("sources", "macros"))
+    connection.execute(sql("sources/openlibrary", "macros"))
     return connection
 
 
@@ -83,14 +85,17 @@ def load_block(connection: duckdb.DuckDBPyConnection, job: Job) -> Loaded:
         "numbers": job.numbers,
         "present": _list_fields(job.lines, table),
     }
+    given = job.lines.read_bytes() if table.layout.columns else None
     try:
+        if given is not None:
+            job.lines.write_bytes(b"\n".join(map(table.layout.to_json, given.split(b"\n")[:-1])) + b"\n")
         for name, value in variables.items():
             connection.execute(f"SET VARIABLE {name} = $value", {"value": value})
         rows = _write(connection, select, job.part, "reason IS NULL AND NOT irregular")
         if rows == job.rows:
             return Loaded(rows, [], Counter())
         # Nearly always every line is a row; only where one is not, the block is read again.
-        lines = job.lines.read_bytes().split(b"\n")
+        lines = (given or job.lines.read_bytes()).split(b"\n")
         repaired = _rewrite_irregular(connection, select, table, lines, job.lines)
         if repaired is not None:
             rows = _write(connection, select, job.part, "reason IS NULL")
@@ -132,15 +137,16 @@ def _rewrite_irregular(
 
 
 def _rejects(connection: duckdb.DuckDBPyConnection, select: str, job: Job, lines: list[bytes]) -> list[Reject]:
+    table = TABLES[job.table]
     found = connection.execute(
-        f"SELECT line, block_line, reason, {TABLES[job.table].key} FROM ({select}) "
+        f"SELECT line, block_line, reason, {table.key} FROM ({select}) "
         "WHERE reason IS NOT NULL ORDER BY block_line"
     ).fetchall()
     return [
         Reject(
             job.file,
             line,
-            _fault(lines[number - 1]) if reason == "malformed_json" else reason,
+            _fault(lines[number - 1], table) if reason == "malformed_json" else reason,
             record_id,
             readable(lines[number - 1]),
         )
@@ -148,10 +154,12 @@ def _rejects(connection: duckdb.DuckDBPyConnection, select: str, job: Job, lines
     ]
 
 
-def _fault(line: bytes) -> str:
-    """Why DuckDB found no record in a line from '{' to '}'."""
+def _fault(line: bytes, table: Table) -> str:
+    """Why DuckDB found no record in a line that looked sound."""
+    if (seen := table.layout.fault(line)) is not None:
+        return seen
     try:
-        text = line.decode()
+        text = table.layout.to_json(line).decode()
     except UnicodeDecodeError:
         return "invalid_utf8"
     if "\0" in text:

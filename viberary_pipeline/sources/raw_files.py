@@ -2,7 +2,7 @@
 
 import hashlib
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from viberary_pipeline.sources.file_names import (
     missing_parts,
     subset_of,
 )
+from viberary_pipeline.sources.openlibrary import dumps
+from viberary_pipeline.sources.table_specs import TABLES as SPECS
 from viberary_pipeline.storage import Bucket, file_signature, is_s3
 
 __all__ = ["FILES", "OPTIONAL", "TABLES", "RawInput", "RawPart", "find"]
@@ -28,7 +30,7 @@ __all__ = ["FILES", "OPTIONAL", "TABLES", "RawInput", "RawPart", "find"]
 _TODO = (
     "point VIBERARY_RAW (or --raw) at a folder or an s3://bucket/prefix with "
     + ", ".join(FILES.values())
-    + ", or at one books file of them"
+    + ", or at one books file of them; or at one with the files of Open Library's dump (ol_dump_works_DATE.txt.gz, ...)"
 )
 _SHOWN = 8
 
@@ -107,22 +109,29 @@ def changed(part: RawPart, found: str) -> RawDataError:
     )
 
 
-def find(table: str, location: str, *, known: RawInput | None = None) -> RawInput | None:
+def find(table: str, location: str, *, known: RawInput | None = None, mixed_dates: bool = False) -> RawInput | None:
     """Find the files of `table` at `location` and fingerprint them.
 
     Args:
-        table: One of `TABLES` or `OPTIONAL`.
-        location: A folder, s3://bucket/prefix, or one books file in either: then that file, and the rest beside it.
+        table: A table of any source (`table_specs.TABLES`).
+        location: A folder, s3://bucket/prefix, or one books file in either: then that file, and the rest beside it;
+            or one file of Open Library's: then those of its date.
         known: What was found before. A local file of the same path and signature is not read again.
+        mixed_dates: Of Open Library: whether files of different dates are read together.
 
     Returns:
-        What to read; None if `table` is optional and there is none.
+        What to read; None if `table` is optional and there is none, or the files are of another source.
 
     Raises:
         RawDataError: the location or a required table is missing, or a file is empty or not the gzip it is named.
         StorageError: S3 cannot be reached, or refuses.
     """
     folder, sizes, unreadable, books = _list_location(location)
+    dump = _dump_at(folder, sizes, unreadable, books, mixed=mixed_dates)
+    if (SPECS[table].source == "openlibrary") != (dump is not None):
+        return None
+    if dump is not None:
+        return _find_dump(table, dump, folder, sizes, known)
     subset = subset_of("books", books) if books else None
     chosen = (books,) if books and table == "books" else choose(table, sizes, subset).names
     if needed := _needed(table, sizes, unreadable, subset, books):
@@ -148,15 +157,69 @@ def find(table: str, location: str, *, known: RawInput | None = None) -> RawInpu
             found=f"no {_some(missing)}",
             todo="put them there or, to read without them, rename those that are there",
         )
+    parts = _parts(table, folder, {name: sizes[name] for name in chosen}, known)
+    skipped = [f"{name} is passed over: {why}" for name, why in sorted(unreadable.items()) if table == "books"]
+    return RawInput(table, parts, (*_notes(table, chosen, sizes, books), *skipped))
+
+
+def _dump_at(
+    folder: str, sizes: Iterable[str], unreadable: Mapping[str, str], named: str | None, *, mixed: bool
+) -> dumps.Dump | None:
+    """What is read of the dump of Open Library that lies there; None where none does.
+
+    Raises:
+        RawDataError: the files are of both sources, or of dates that are not to be mixed.
+    """
+    names = [*sizes, *unreadable]
+    theirs = [name for name in names if dumps.table_of(name)]
+    if not theirs or (named and not dumps.table_of(named)):
+        return None
+    ucsd = [name for table in (*TABLES, *OPTIONAL) for name in choose(table, names).names]
+    if ucsd and not named:
+        raise RawDataError(
+            "The raw files are of two sources",
+            expected=f"in {folder}: UCSD's files or those of Open Library",
+            found=_some([*ucsd, *theirs]),
+            todo="put the files of one source into a folder of their own, and name that; or name one file "
+            f"({theirs[0]})",
+        )
+    dump = dumps.choose_dump(theirs, named=named, mixed=mixed)
+    for name in dump.names.values():
+        if name in unreadable:
+            raise RawDataError(
+                "A raw file of Open Library cannot be looked at",
+                expected=f"{folder}/{name} to be a file that this user may read",
+                found=unreadable[name],
+                todo="mend or remove it: a link must lead to a file (`ls -lL FILE`)",
+            )
+    return dump
+
+
+def _find_dump(
+    table: str, dump: dumps.Dump, folder: str, sizes: Mapping[str, int], known: RawInput | None
+) -> RawInput | None:
+    name = dump.names.get(table)
+    if name is None:
+        if table not in dumps.REQUIRED:
+            return None
+        raise RawDataError(
+            f"The raw file of {table} is missing",
+            expected=f"in {folder}: {dumps.accepted(table)}, of the same date as the others",
+            found=_some(sorted(dump.names.values())),
+            todo="download it from https://openlibrary.org/data into the same folder",
+        )
+    notes = dump.notes if table == dumps.REQUIRED[0] else ()
+    return RawInput(table, _parts(table, folder, {name: sizes[name]}, known), notes)
+
+
+def _parts(table: str, folder: str, sizes: Mapping[str, int], known: RawInput | None) -> tuple[RawPart, ...]:
+    """The files of those names and stored sizes, fingerprinted."""
     if is_s3(folder):
         bucket = Bucket(folder)
-        parts = [_s3_part(table, bucket, name, sizes[name]) for name in chosen]
-    else:
-        before = {part.uri: part for part in known.parts} if known else {}
-        uris = {f"{folder.rstrip('/')}/{name}": sizes[name] for name in chosen}
-        parts = [_local_part(table, uri, size, before.get(uri)) for uri, size in uris.items()]
-    skipped = [f"{name} is passed over: {why}" for name, why in sorted(unreadable.items()) if table == "books"]
-    return RawInput(table, tuple(parts), (*_notes(table, chosen, sizes, books), *skipped))
+        return tuple(_s3_part(table, bucket, name, size) for name, size in sizes.items())
+    before = {part.uri: part for part in known.parts} if known else {}
+    uris = {f"{folder.rstrip('/')}/{name}": size for name, size in sizes.items()}
+    return tuple(_local_part(table, uri, size, before.get(uri)) for uri, size in uris.items())
 
 
 def _needed(
@@ -202,7 +265,7 @@ def _list_location(location: str) -> tuple[str, dict[str, int], dict[str, str], 
     sizes, unreadable = (_s3_sizes(folder), {}) if in_s3 else _local_sizes(Path(folder))
     if in_s3 and not sizes:
         raise RawDataError("The raw files are missing", expected=f"objects under {folder}/", found="none", todo=_TODO)
-    if books is not None and not (books in sizes and is_of("books", books)):
+    if books is not None and not (books in sizes and (is_of("books", books) or dumps.table_of(books))):
         raise RawDataError(
             "The raw file that was named is no books file" if books in sizes else "The books file is missing",
             expected=f"in {folder}: {accepted('books')}",

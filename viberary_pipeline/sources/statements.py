@@ -7,7 +7,7 @@ rejected, `nulled` names the columns that lost what their field said, `irregular
 """
 
 from viberary_pipeline.duck import sql
-from viberary_pipeline.sources.table_specs import Column, Table
+from viberary_pipeline.sources.columns import Column, Table
 
 NULLED = "viberary_nulled"
 """The field in which `irregular.py` names what it nulled."""
@@ -37,6 +37,7 @@ FROM (SELECT row_number() OVER () AS block_line, * FROM derived)
 def statement(table: Table) -> str:
     """The SELECT for `table`."""
     fields = table.fields
+    columns = {column.name: column for column in fields.values()}
     lists_and_texts = [column for column in fields.values() if column.is_list or column.is_text]
     return _READ.format(
         nulled=NULLED,
@@ -51,8 +52,8 @@ def statement(table: Table) -> str:
         ),
         lost=", ".join(f"CASE WHEN {_lost(column)} THEN '{column.name}' END" for column in fields.values()),
         irregular=" OR ".join(_irregular(column) for column in lists_and_texts) or "false",
-        unknown=" AND ".join(f"raw_{name} IS NULL" for name in table.known_by),
-        missing=" ".join(_missing(fields[name]) for name in table.required),
+        unknown=" AND ".join(f'"raw_{name}" IS NULL' for name in table.known_by),
+        missing=" ".join(_missing(columns[name]) for name in table.required),
     )
 
 

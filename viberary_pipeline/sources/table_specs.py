@@ -1,50 +1,9 @@
-"""The tables of the catalogue: each column declared once, and which row is kept of several with one id.
+"""The tables of UCSD's catalogue, and those of every source by name."""
 
-`statements.py` turns a declaration into the SQL that reads and types a block of lines. The macros that the
-expressions name are in `sql/macros.sql` and `sql/text.sql`.
-"""
+from dataclasses import replace
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-
-UNREADABLE = "unreadable({raw}, {column})"
-"""A field that says something while its column is null: no id, number or date, or one out of range."""
-
-IS_NAN, IS_MISSING = "is_nan({raw})", "is_missing({raw})"
-"""A text that is a program's word for "no value". Text of which cleaning leaves nothing is no such loss."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column.
-
-    Attributes:
-        name: Its name.
-        sql: Its value. `{raw}` is the JSON field. Without a field: an expression over the other columns.
-        field: The JSON field, None for a derived column.
-        read_as: The type that DuckDB reads the field as.
-        lost: The condition on `{raw}` and `{column}` under which a value was lost; `nulled` then names the column.
-        item: Of a list: the key under which each element has its value ('author_id').
-        bare: Of a list: its elements are the values themselves, not objects that hold them.
-    """
-
-    name: str
-    sql: str
-    field: str | None = None
-    read_as: str = "VARCHAR"
-    lost: str = UNREADABLE
-    item: str = ""
-    bare: bool = False
-
-    @property
-    def is_text(self) -> bool:
-        """Whether every string is a value, so that only JSON itself tells a string from an object."""
-        return self.lost in (IS_NAN, IS_MISSING)
-
-    @property
-    def is_list(self) -> bool:
-        """Whether the field holds several values."""
-        return self.read_as != "VARCHAR"
+from viberary_pipeline.sources.columns import IS_MISSING, IS_NAN, UNREADABLE, Column, Table
+from viberary_pipeline.sources.openlibrary.tables import OPENLIBRARY
 
 
 def _column(name: str, sql: str, lost: str = UNREADABLE) -> Column:
@@ -84,41 +43,6 @@ def _list(name: str, item: str, sql: str, read_as: str, *, bare: bool = False, m
     )
     typed = f"coalesce({sql.replace('{raw}', first)}, [])"
     return Column(name, typed, name, read_as, f"{number} > len({{column}})", item, bare)
-
-
-@dataclass(frozen=True)
-class Table:
-    """One table, its raw file and its Parquet.
-
-    Attributes:
-        name: 'books': the asset, `books.parquet`, `contracts/books.json`.
-        row: What one row is.
-        columns: Its columns, in order, between `file`, `line` and `nulled`.
-        required: The columns without which a line is rejected. The first identifies a row.
-        known_by: The fields of which a record of this table has at least one.
-        preference: Of several rows with one key, the first in this order is kept (then the earliest).
-        step: A statement in `sql/` over the typed columns that adds what derived columns need.
-        optional: Whether a catalogue may do without its file.
-    """
-
-    name: str
-    row: str
-    columns: tuple[Column, ...]
-    required: tuple[str, ...]
-    known_by: tuple[str, ...]
-    preference: str = "filename"
-    step: str | None = None
-    optional: bool = False
-
-    @property
-    def key(self) -> str:
-        """The column that identifies a row."""
-        return self.required[0]
-
-    @property
-    def fields(self) -> Mapping[str, Column]:
-        """The JSON fields that are read, and the columns that they become."""
-        return {column.field: column for column in self.columns if column.field}
 
 
 _MOST_RATINGS = "ratings_count DESC NULLS LAST"
@@ -274,4 +198,6 @@ _SERIES = Table(
     optional=True,
 )
 
-TABLES = {table.name: table for table in (_BOOKS, _AUTHORS, _REVIEWS, _WORKS, _GENRES, _SERIES)}
+UCSD = (_BOOKS, _AUTHORS, _REVIEWS, _WORKS, _GENRES, _SERIES)
+
+TABLES = {table.name: table for table in (*UCSD, *OPENLIBRARY)}

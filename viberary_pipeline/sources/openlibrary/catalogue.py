@@ -1,0 +1,163 @@
+"""Open Library's tables joined into those that documents read: books (editions), works and authors.
+
+The statements in `sql/` run in the order below; each makes one temporary table, and every choice is made on narrow
+ones. Only the editions of works that are worth indexing (`OpenLibraryRules`) become books.
+"""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow.parquet as pq
+
+from viberary_pipeline.duck import DuckLimits, connect, copy_to_parquet, duckdb_errors, parquet_glob, sql
+from viberary_pipeline.errors import RawDataError
+from viberary_pipeline.sources.ingest import REJECTS
+from viberary_pipeline.sources.load import prepared
+from viberary_pipeline.sources.openlibrary.rules import OpenLibraryRules
+from viberary_pipeline.sources.openlibrary.subjects import subject_rules
+from viberary_pipeline.sources.openlibrary.tables import OPENLIBRARY
+
+MADE = ("books", "authors", "works")
+"""The tables that are made."""
+
+_MOST_DOUBLINGS = 8
+"""Of the steps that are followed in a chain of redirects: 2^8 of them, and what is left leads in a circle."""
+
+_LINKS = ("live_works", "edition_links", "readers", "units", "unit_editions")
+_CHOICES = ("subject_names", "shelves", "worthy", "author_links")
+
+
+def join_dump(tables: Mapping[str, Path], out: Path, limits: DuckLimits, rules: OpenLibraryRules) -> dict[str, Any]:
+    """Write `books.parquet`, `authors.parquet` and `works.parquet` into `out`.
+
+    Args:
+        tables: Each of `OPENLIBRARY` by name to its Parquet file, or folder of them.
+        out: An empty folder.
+        limits: Memory and threads for DuckDB.
+        rules: Which works are worth indexing.
+
+    Returns:
+        `rows` ({table: rows}); `works_left_out` ({reason: works}); `works` (those looked at); `redirects` and
+        `redirects_in_a_circle`; `deleted` ({table: records}); `edition_links` ({kind: editions}); `subjects` ({kind:
+        subjects as written}); `described` (works kept that have a description).
+
+    Raises:
+        RawDataError: no work is worth indexing.
+    """
+    with duckdb_errors("The tables of Open Library cannot be joined"), connect(limits, out) as connection:
+        prepared(connection)
+        for table in OPENLIBRARY:
+            pattern = parquet_glob(tables[table.name]).replace("'", "''")
+            connection.execute(f"CREATE TEMP VIEW {table.name} AS FROM read_parquet('{pattern}')")
+        facts: dict[str, Any] = {"redirects": _follow_redirects(connection), **_circles(connection)}
+        subjects = dict(subject_rules())
+        _set_variables(
+            connection,
+            {
+                **subjects,
+                "least_subjects": rules.least_subjects,
+                "least_readers": rules.least_readers,
+                "has_readers": bool(_count(connection, "ol_ratings") + _count(connection, "ol_reading_log")),
+            },
+        )
+        for step in _LINKS:
+            connection.execute(sql("sources/openlibrary", step))
+        connection.execute(sql("sources/openlibrary", "subject_uses"))
+        connection.execute("CREATE TEMP TABLE subjects_used AS SELECT DISTINCT written FROM subject_uses")
+        connection.execute(
+            "CREATE TEMP TABLE subject_spellings AS SELECT unnest(getvariable('subject_spellings')) AS part, "
+            "unnest(getvariable('subject_spellings_shown')) AS shown"
+        )
+        for step in _CHOICES:
+            connection.execute(sql("sources/openlibrary", step))
+        rows = {
+            name: copy_to_parquet(connection, sql("sources/openlibrary", name), out / f"{name}.parquet") for name in MADE
+        }
+        facts |= _facts(connection)
+    if not rows["books"]:
+        raise RawDataError(
+            "No work of Open Library is worth indexing",
+            expected="works that VIBERARY_OPENLIBRARY_LEAST_READERS readers have shelved or rated, with a description, a "
+            f"first sentence or {rules.least_subjects} telling subjects",
+            found=f"{facts['works']:,} works; left out: {facts['works_left_out']}",
+            todo="check that the files are whole, and of one dump; or lower VIBERARY_OPENLIBRARY_LEAST_READERS or "
+            "VIBERARY_OPENLIBRARY_LEAST_SUBJECTS",
+        )
+    return {"rows": rows, **facts}
+
+
+def take_table(table: str, joined: Path, out: Path) -> dict[str, Any]:
+    """Put one of the tables that `join_dump` made into a folder of its own, as `ingest` leaves a table.
+
+    Args:
+        table: One of `MADE`.
+        joined: The folder that `join_dump` filled.
+        out: An empty folder.
+
+    Returns:
+        The facts of `ingest`. A row is a line: what was left out is told by `join_dump`, and by the tables of the dump.
+    """
+    shutil.copyfile(joined / f"{table}.parquet", out / f"{table}.parquet")
+    pq.write_table(REJECTS.empty_table(), out / f"{table}_rejects.parquet")
+    rows = pq.ParquetFile(out / f"{table}.parquet").metadata.num_rows
+    empty: dict[str, Any] = {"rejected": {}, "nulled": {}, "repaired": {}, "files": [], "notes": []}
+    return {"lines": rows, "rows": rows, **empty, "source": "openlibrary"}
+
+
+def _follow_redirects(connection: duckdb.DuckDBPyConnection) -> int:
+    """Make `moved`, each redirect followed to its end; how many there are."""
+    connection.execute(sql("sources/openlibrary", "moved"))
+    for _ in range(_MOST_DOUBLINGS):
+        if not _count(connection, "moved SEMI JOIN (SELECT id AS next_id FROM moved) AS ends USING (next_id)"):
+            break
+        connection.execute(sql("sources/openlibrary", "moved_on"))
+        connection.execute("DROP TABLE moved")
+        connection.execute("ALTER TABLE moved_on RENAME TO moved")
+    return _count(connection, "moved")
+
+
+def _circles(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """Count what is merged in a circle: it ends at what was merged itself, so that its work is not found."""
+    return {
+        "redirects_in_a_circle": _count(
+            connection, "moved SEMI JOIN (SELECT id AS next_id FROM moved) AS ends USING (next_id)"
+        )
+    }
+
+
+def _facts(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+    units = _count(connection, "(SELECT DISTINCT unit FROM edition_links)")
+    few = {"few_readers": units - _count(connection, "units")}
+    left_out = _counts(connection, "SELECT left_out, count(*) FROM worthy WHERE left_out IS NOT NULL GROUP BY 1 ORDER BY 1")
+    deleted = {
+        table: _count(connection, f"{table} WHERE kind = 'delete'") for table in ("ol_works", "ol_editions", "ol_authors")
+    }
+    return {
+        "works": units,
+        "works_left_out": {name: count for name, count in {**few, **left_out}.items() if count},
+        "deleted": {table: count for table, count in deleted.items() if count},
+        "edition_links": _counts(connection, "SELECT link, count(*) FROM edition_links GROUP BY 1 ORDER BY 1"),
+        "subjects": _counts(
+            connection, "SELECT kind, count(DISTINCT written) FROM subject_names GROUP BY 1 ORDER BY 1"
+        ),
+        "described": _count(connection, "worthy WHERE left_out IS NULL AND described"),
+    }
+
+
+def _set_variables(connection: duckdb.DuckDBPyConnection, values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        if isinstance(value, tuple):
+            connection.execute(f"SET VARIABLE {name} = CAST($value AS VARCHAR[])", {"value": list(value)})
+        else:
+            connection.execute(f"SET VARIABLE {name} = $value", {"value": value})
+
+
+def _count(connection: duckdb.DuckDBPyConnection, source: str) -> int:
+    return int((connection.execute(f"SELECT count(*) FROM {source}").fetchone() or (0,))[0])
+
+
+def _counts(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, int]:
+    return dict(connection.execute(query).fetchall())

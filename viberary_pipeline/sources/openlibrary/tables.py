@@ -1,0 +1,168 @@
+"""The tables of Open Library's dumps, as the files have them: what is merged, deleted or of no interest is still there.
+
+Every field is read as JSON, because most have come in several shapes: a description is a text or an object with one,
+an author's key stands in an object, in an object in an object, or alone. The macros are in `sql/macros.sql`.
+"""
+
+from viberary_pipeline.sources.columns import Column, Table
+from viberary_pipeline.sources.layouts import Layout
+
+_RECORD = Layout((b"dump_type", b"dump_key", b"dump_revision", b"dump_modified"))
+
+_LOST = "json_is_lost({raw}, {column})"
+_LOST_TEXT = "json_text_is_lost({raw})"
+
+
+def _text(name: str, field: str | None = None) -> Column:
+    return Column(name, "blank_to_null(json_text({raw}))", field or name, "JSON", _LOST_TEXT)
+
+
+def _clean(name: str, field: str | None = None) -> Column:
+    """A cleaned text that stays as it is where it is nothing but markup."""
+    sql = "coalesce(clean_text(json_text({raw})), blank_to_null(json_text({raw})))"
+    return Column(name, sql, field or name, "JSON", _LOST_TEXT)
+
+
+def _prose(name: str) -> Column:
+    return Column(name, "clean_text(prose(json_text({raw})))", name, "JSON", _LOST_TEXT)
+
+
+def _key(name: str, letter: str, field: str) -> Column:
+    return Column(name, f"ol_id({{raw}}, '{letter}')", field)
+
+
+def _list(name: str, sql: str, field: str | None = None, lost: str = _LOST) -> Column:
+    return Column(name, sql, field or name, "JSON", lost)
+
+
+def _keys(name: str, letter: str, field: str) -> Column:
+    return _list(name, f"ol_ids(json_keys({{raw}}), '{letter}')", field)
+
+
+def _texts(name: str, field: str | None = None) -> Column:
+    return _list(name, "json_texts({raw})", field)
+
+
+_KIND = Column("kind", "nullif(regexp_extract({raw}, '^/type/(\\w+)$', 1), '')", "dump_type")
+"""'work', 'edition', 'author'; 'redirect' of what was merged into another, 'delete' of what was removed."""
+
+_REDIRECTED_TO = Column("redirected_to", "ol_id(json_text({raw}), 'AMW')", "location", "JSON", _LOST)
+_TITLES = (_clean("title"), _clean("subtitle"))
+_PROSE = (_prose("description"), _prose("first_sentence"))
+_COVERS = Column("covers", "cover_ids({raw})", "covers", "JSON", "false")  # -1 stands for none
+
+
+_WORKS = Table(
+    "ol_works",
+    "one work of Open Library",
+    (
+        _key("work_id", "W", "dump_key"),
+        _KIND,
+        _REDIRECTED_TO,
+        *_TITLES,
+        *_PROSE,
+        _text("first_publish_date"),
+        Column("first_publish_year", "year_in(first_publish_date)"),
+        Column("year_is_uncertain", "year_is_uncertain(first_publish_date)"),
+        _keys("author_ids", "A", "authors"),
+        _texts("subjects"),
+        _texts("subject_places"),
+        _texts("subject_people"),
+        _texts("subject_times"),
+        _COVERS,
+    ),
+    required=("work_id",),
+    known_by=("dump_key",),
+    optional=True,
+    source="openlibrary",
+    layout=_RECORD,
+)
+
+_EDITIONS = Table(
+    "ol_editions",
+    "one edition of Open Library",
+    (
+        _key("edition_id", "M", "dump_key"),
+        _KIND,
+        _REDIRECTED_TO,
+        _list("work_ids", "ol_ids(json_keys({raw}), 'W')", "works"),
+        *_TITLES,
+        *_PROSE,
+        _text("publish_date"),
+        Column("publish_year", "year_in(publish_date)"),
+        Column("year_is_uncertain", "year_is_uncertain(publish_date)"),
+        _list("languages", "language_codes(json_keys({raw}))"),
+        _texts("isbn10s", "isbn_10"),
+        _texts("isbn13s", "isbn_13"),
+        _texts("publishers"),
+        _text("physical_format"),
+        Column("num_pages", "whole_number(json_text({raw}), 1, 20000)::INTEGER", "number_of_pages", "JSON", _LOST),
+        _keys("author_ids", "A", "authors"),
+        _texts("subjects"),
+        _COVERS,
+        Column("goodreads_ids", "json_texts(json_extract({raw}, '$.goodreads'))", "identifiers", "JSON", "false"),
+        Column("asins", "json_texts(json_extract(raw_identifiers, '$.amazon'))"),
+    ),
+    required=("edition_id",),
+    known_by=("dump_key",),
+    optional=True,
+    source="openlibrary",
+    layout=_RECORD,
+)
+
+_AUTHORS = Table(
+    "ol_authors",
+    "one author of Open Library",
+    (
+        _key("author_id", "A", "dump_key"),
+        _KIND,
+        _REDIRECTED_TO,
+        _clean("name"),
+        _clean("personal_name"),
+    ),
+    required=("author_id",),
+    known_by=("dump_key",),
+    optional=True,
+    source="openlibrary",
+    layout=_RECORD,
+)
+
+_REDIRECTS = Table(
+    "ol_redirects",
+    "one work, edition or author that was merged into another",
+    (_key("merged_id", "AMW", "dump_key"), _REDIRECTED_TO),
+    required=("merged_id",),
+    known_by=("dump_key",),
+    optional=True,
+    source="openlibrary",
+    layout=_RECORD,
+)
+
+
+def _of_readers(name: str, row: str, value: Column) -> Table:
+    return Table(
+        name,
+        row,
+        (
+            _key("work_id", "W", "work"),
+            _key("edition_id", "M", "edition"),
+            value,
+            Column("added", "try_cast({raw} AS DATE)", "date"),
+        ),
+        required=("work_id",),
+        known_by=("work", "date"),
+        optional=True,
+        source="openlibrary",
+        layout=Layout((b"work", b"edition", b"value", b"date"), has_object=False),
+        keyed=False,
+    )
+
+
+_RATINGS = _of_readers(
+    "ol_ratings", "one rating by one reader", Column("rating", "whole_number({raw}, 1, 5)::INTEGER", "value")
+)
+_READING_LOG = _of_readers(
+    "ol_reading_log", "one work that one reader has shelved", Column("shelf", "blank_to_null({raw})", "value")
+)
+
+OPENLIBRARY = (_WORKS, _EDITIONS, _AUTHORS, _REDIRECTS, _RATINGS, _READING_LOG)
