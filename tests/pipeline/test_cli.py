@@ -13,6 +13,7 @@ import pytest
 from homes import Built, Published, built_once, published_copy, write_gz
 
 from viberary_pipeline.quality.bounds import BOUNDS
+from viberary_pipeline.sources.openlibrary.tables import OPENLIBRARY
 from viberary_pipeline.sources.raw_files import FILES
 
 VIBES = ["funny sci-fi", "cold-blooded revenge", "sprawling multi-generational epic about trees and people"]
@@ -21,6 +22,8 @@ STAGES = {
     *("books", "authors", "reviews", "documents"),
     *("books_quality", "authors_quality", "reviews_quality", "documents_quality"),
     *("raw_works", "raw_genres", "raw_series", "works", "genres", "series"),
+    *(f"{prefix}{table.name}" for prefix in ("raw_", "") for table in OPENLIBRARY),
+    "openlibrary",
     *("data_quality_report", "embeddings", "query_encoder", "search_index", "evaluation_report", "published_index"),
 }
 

@@ -12,12 +12,12 @@ import pytest
 
 from viberary_pipeline.artifacts import ArtifactStore
 from viberary_pipeline.duck import parquet_glob
-from viberary_pipeline.sources.table_specs import TABLES
+from viberary_pipeline.sources.table_specs import TABLES, UCSD
 
 CONTRACTS = Path(__file__).parents[2] / "contracts"
 FILES = {
-    **{table: (table, f"{table}.parquet") for table in TABLES},
-    **{f"{table}_rejects": (table, f"{table}_rejects.parquet") for table in TABLES},
+    **{table.name: (table.name, f"{table.name}.parquet") for table in UCSD},
+    **{f"{table.name}_rejects": (table.name, f"{table.name}_rejects.parquet") for table in UCSD},
     "documents": ("documents", "documents.parquet"),
     "same_title_author": ("documents", "same_title_author.parquet"),
 }

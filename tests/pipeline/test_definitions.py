@@ -8,6 +8,7 @@ from viberary_pipeline.errors import SettingsError
 from viberary_pipeline.index.gate_result import EVALUATION, INDEX_GATES
 from viberary_pipeline.quality.bounds import TABLES, expectation_specs
 from viberary_pipeline.settings import load_settings
+from viberary_pipeline.sources.openlibrary.tables import OPENLIBRARY
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +33,15 @@ def test_the_graph_is_the_flow(definitions):
         "raw_works": [],
         "raw_genres": [],
         "raw_series": [],
-        "books": ["raw_books"],
-        "authors": ["raw_authors"],
+        **{f"raw_{table.name}": [] for table in OPENLIBRARY},
+        **{table.name: [f"raw_{table.name}"] for table in OPENLIBRARY},
+        "openlibrary": [
+            *("ol_authors", "ol_editions", "ol_ratings", "ol_reading_log", "ol_redirects", "ol_works", "raw_ol_works"),
+        ],
+        "books": ["openlibrary", "raw_books"],
+        "authors": ["openlibrary", "raw_authors"],
         "reviews": ["raw_reviews"],
-        "works": ["raw_works"],
+        "works": ["openlibrary", "raw_works"],
         "genres": ["raw_genres"],
         "series": ["raw_series"],
         "documents": ["authors", "books", "genres", "reviews", "series", "works"],
@@ -66,7 +72,7 @@ def test_jobs_and_the_weekly_schedule(definitions):
     repository = definitions.get_repository_def()
     jobs = {job.name: sorted(job.asset_layer.executable_asset_keys) for job in repository.get_all_jobs()}
     assert {"rebuild", "catalogue", "reindex", "tune"} <= set(jobs)
-    assert len(jobs["rebuild"]) == 19
+    assert len(jobs["rebuild"]) == 32
     assert [key.to_user_string() for key in jobs["tune"]] == ["tuned_encoder"]
     (schedule,) = repository.schedule_defs
     assert (schedule.name, schedule.cron_schedule, schedule.job_name) == (

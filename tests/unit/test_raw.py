@@ -17,13 +17,15 @@ from viberary_pipeline.resources import Pipeline, home_lock
 from viberary_pipeline.sample.write import write_sample
 from viberary_pipeline.settings import load_settings
 from viberary_pipeline.sources.file_names import choose, subset_of
+from viberary_pipeline.sources.openlibrary.tables import OPENLIBRARY
 from viberary_pipeline.sources.raw_files import FILES, OPTIONAL, TABLES, RawInput, RawPart, find
 from viberary_pipeline.storage import file_signature
 
 BOOKS = "goodreads_books.json.gz"
 PLACES = (
     "point VIBERARY_RAW (or --raw) at a folder or an s3://bucket/prefix with goodreads_books.json.gz, "
-    "goodreads_book_authors.json.gz, goodreads_reviews_dedup.json.gz, or at one books file of them"
+    "goodreads_book_authors.json.gz, goodreads_reviews_dedup.json.gz, or at one books file of them, "
+    "or at one with a dump of Open Library (ol_dump_works_DATE.txt.gz, ...)"
 )
 
 
@@ -443,17 +445,23 @@ def test_the_raw_assets_keep_what_was_found_and_an_absent_table_is_no_error(tmp_
         "raw_works": False,
         "raw_genres": True,
         "raw_series": True,
+        **{f"raw_{table.name}": True for table in OPENLIBRARY},
     }
     books = find("books", str(raw))
     assert books is not None
     noted = pipeline.store.current("raw_books")
-    assert noted.facts == {**json.loads(json.dumps(books.to_json())), "absent": False, "bytes": books.bytes}
+    assert noted.facts == {
+        **json.loads(json.dumps(books.to_json())),
+        "absent": False,
+        "bytes": books.bytes,
+        "source": "ucsd",
+    }
     assert noted.key == books.digest
     assert shown["raw_books"]["notes"] == "- goodreads_books.json.gz is read, and not goodreads_books.json"
     assert [record.data for record in shown["raw_books"]["files"].records] == [
         {"file": str(raw / BOOKS), "bytes": books.bytes, "version": books.parts[0].version}
     ]
-    nothing = {"table": "genres", "parts": [], "notes": [], "absent": True, "bytes": 0}
+    nothing = {"table": "genres", "parts": [], "notes": [], "absent": True, "bytes": 0, "source": "ucsd"}
     assert pipeline.store.current("raw_genres").facts == nothing
     assert RawInput.from_json(nothing) == RawInput("genres", ())
 

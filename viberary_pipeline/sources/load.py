@@ -139,8 +139,7 @@ def _rewrite_irregular(
 def _rejects(connection: duckdb.DuckDBPyConnection, select: str, job: Job, lines: list[bytes]) -> list[Reject]:
     table = TABLES[job.table]
     found = connection.execute(
-        f"SELECT line, block_line, reason, {table.key} FROM ({select}) "
-        "WHERE reason IS NOT NULL ORDER BY block_line"
+        f"SELECT line, block_line, reason, {table.key} FROM ({select}) WHERE reason IS NOT NULL ORDER BY block_line"
     ).fetchall()
     return [
         Reject(

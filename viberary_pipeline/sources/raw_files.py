@@ -9,6 +9,7 @@ from typing import Any
 
 from viberary_pipeline.artifacts import digest
 from viberary_pipeline.errors import RawDataError
+from viberary_pipeline.sources.columns import Source
 from viberary_pipeline.sources.file_formats import GZIP_MAGIC, HEAD_BYTES, advice, likely
 from viberary_pipeline.sources.file_names import (
     FILES,
@@ -30,7 +31,7 @@ __all__ = ["FILES", "OPTIONAL", "TABLES", "RawInput", "RawPart", "find"]
 _TODO = (
     "point VIBERARY_RAW (or --raw) at a folder or an s3://bucket/prefix with "
     + ", ".join(FILES.values())
-    + ", or at one books file of them; or at one with the files of Open Library's dump (ol_dump_works_DATE.txt.gz, ...)"
+    + ", or at one books file of them, or at one with a dump of Open Library (ol_dump_works_DATE.txt.gz, ...)"
 )
 _SHOWN = 8
 
@@ -162,6 +163,22 @@ def find(table: str, location: str, *, known: RawInput | None = None, mixed_date
     return RawInput(table, parts, (*_notes(table, chosen, sizes, books), *skipped))
 
 
+def source_at(location: str) -> Source:
+    """Of which source the files at `location` are, by their names; 'ucsd' where there are none of either.
+
+    Raises:
+        RawDataError: the location cannot be listed.
+        StorageError: S3 cannot be reached, or refuses.
+    """
+    _, sizes, unreadable, named = _list_location(location)
+    return "openlibrary" if _theirs([*sizes, *unreadable], named) else "ucsd"
+
+
+def _theirs(names: Iterable[str], named: str | None) -> list[str]:
+    """The files of Open Library; none where the file that was named is not."""
+    return [name for name in names if dumps.table_of(name)] if not named or dumps.table_of(named) else []
+
+
 def _dump_at(
     folder: str, sizes: Iterable[str], unreadable: Mapping[str, str], named: str | None, *, mixed: bool
 ) -> dumps.Dump | None:
@@ -171,8 +188,8 @@ def _dump_at(
         RawDataError: the files are of both sources, or of dates that are not to be mixed.
     """
     names = [*sizes, *unreadable]
-    theirs = [name for name in names if dumps.table_of(name)]
-    if not theirs or (named and not dumps.table_of(named)):
+    theirs = _theirs(names, named)
+    if not theirs:
         return None
     ucsd = [name for table in (*TABLES, *OPTIONAL) for name in choose(table, names).names]
     if ucsd and not named:

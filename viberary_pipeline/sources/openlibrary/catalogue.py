@@ -54,7 +54,7 @@ def join_dump(tables: Mapping[str, Path], out: Path, limits: DuckLimits, rules: 
             connection.execute(f"CREATE TEMP VIEW {table.name} AS FROM read_parquet('{pattern}')")
         facts: dict[str, Any] = {"redirects": _follow_redirects(connection), **_circles(connection)}
         subjects = dict(subject_rules())
-        _set_variables(
+        set_variables(
             connection,
             {
                 **subjects,
@@ -67,21 +67,19 @@ def join_dump(tables: Mapping[str, Path], out: Path, limits: DuckLimits, rules: 
             connection.execute(sql("sources/openlibrary", step))
         connection.execute(sql("sources/openlibrary", "subject_uses"))
         connection.execute("CREATE TEMP TABLE subjects_used AS SELECT DISTINCT written FROM subject_uses")
-        connection.execute(
-            "CREATE TEMP TABLE subject_spellings AS SELECT unnest(getvariable('subject_spellings')) AS part, "
-            "unnest(getvariable('subject_spellings_shown')) AS shown"
-        )
+        make_spellings(connection)
         for step in _CHOICES:
             connection.execute(sql("sources/openlibrary", step))
         rows = {
-            name: copy_to_parquet(connection, sql("sources/openlibrary", name), out / f"{name}.parquet") for name in MADE
+            name: copy_to_parquet(connection, sql("sources/openlibrary", name), out / f"{name}.parquet")
+            for name in MADE
         }
         facts |= _facts(connection)
     if not rows["books"]:
         raise RawDataError(
             "No work of Open Library is worth indexing",
-            expected="works that VIBERARY_OPENLIBRARY_LEAST_READERS readers have shelved or rated, with a description, a "
-            f"first sentence or {rules.least_subjects} telling subjects",
+            expected=f"works that {rules.least_readers} readers have shelved or rated, with a description, a first "
+            f"sentence or {rules.least_subjects} telling subjects",
             found=f"{facts['works']:,} works; left out: {facts['works_left_out']}",
             todo="check that the files are whole, and of one dump; or lower VIBERARY_OPENLIBRARY_LEAST_READERS or "
             "VIBERARY_OPENLIBRARY_LEAST_SUBJECTS",
@@ -131,9 +129,12 @@ def _circles(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
 def _facts(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     units = _count(connection, "(SELECT DISTINCT unit FROM edition_links)")
     few = {"few_readers": units - _count(connection, "units")}
-    left_out = _counts(connection, "SELECT left_out, count(*) FROM worthy WHERE left_out IS NOT NULL GROUP BY 1 ORDER BY 1")
+    left_out = _counts(
+        connection, "SELECT left_out, count(*) FROM worthy WHERE left_out IS NOT NULL GROUP BY 1 ORDER BY 1"
+    )
     deleted = {
-        table: _count(connection, f"{table} WHERE kind = 'delete'") for table in ("ol_works", "ol_editions", "ol_authors")
+        table: _count(connection, f"{table} WHERE kind = 'delete'")
+        for table in ("ol_works", "ol_editions", "ol_authors")
     }
     return {
         "works": units,
@@ -147,7 +148,16 @@ def _facts(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     }
 
 
-def _set_variables(connection: duckdb.DuckDBPyConnection, values: Mapping[str, Any]) -> None:
+def make_spellings(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make `subject_spellings`, the table of the spellings of `subject_rules`, which are variables by now."""
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE subject_spellings AS SELECT unnest(getvariable('subject_spellings')) AS part, "
+        "unnest(getvariable('subject_spellings_shown')) AS shown"
+    )
+
+
+def set_variables(connection: duckdb.DuckDBPyConnection, values: Mapping[str, Any]) -> None:
+    """Give a connection variables: CREATE TABLE AS cannot take a prepared parameter."""
     for name, value in values.items():
         if isinstance(value, tuple):
             connection.execute(f"SET VARIABLE {name} = CAST($value AS VARCHAR[])", {"value": list(value)})

@@ -50,25 +50,27 @@ def choose_dump(present: Iterable[str], *, named: str | None = None, mixed: bool
         RawDataError: only files of several dates together are a dump.
     """
     dates: dict[str, dict[str, str]] = {}
-    for name in sorted(present):  # 'x.txt' before 'x.txt.gz', which is the one that is read
+    ours = sorted(name for name in present if table_of(name))
+    for name in ours:  # 'x.txt' before 'x.txt.gz', which is the one that is read
         if match := _NAME.fullmatch(name):
             dates.setdefault(match["date"] or "", {})[str(table_of(name))] = name
     newest_first = sorted(dates, reverse=True)
     newest = {table: name for date in reversed(newest_first) for table, name in dates[date].items()}
     if mixed and not named:
-        return Dump(newest, _passed_over(dates, newest.values()))
+        return Dump(newest, _passed_over(ours, newest.values()))
     wanted = _date(named) if named else next((d for d in newest_first if dates[d].keys() >= {*REQUIRED}), None)
     chosen = dates.get(wanted, {}) if wanted is not None else {}
     elsewhere = sorted(newest.keys() - chosen.keys())
     if elsewhere and not named and (chosen or newest.keys() >= {*REQUIRED}):
         raise RawDataError(
             "The files of Open Library are of different dates",
-            expected=f"all of one date: {', '.join(accepted(table.name) for table in OPENLIBRARY if table.name in newest)}",
-            found=", ".join(sorted(name for files in dates.values() for name in files.values())),
+            expected="all of one date: "
+            + ", ".join(accepted(table.name) for table in OPENLIBRARY if table.name in newest),
+            found=", ".join(ours),
             todo=f"download what is missing of the newest date, or remove what is of another one; {MIXED}=1 reads the "
             "newest file of each kind, whatever its date",
         )
-    return Dump(chosen or newest, _passed_over(dates, (chosen or newest).values()))
+    return Dump(chosen or newest, _passed_over(ours, (chosen or newest).values()))
 
 
 def _date(name: str) -> str:
@@ -76,6 +78,6 @@ def _date(name: str) -> str:
     return (match["date"] or "") if match else ""
 
 
-def _passed_over(dates: Mapping[str, Mapping[str, str]], read: Iterable[str]) -> tuple[str, ...]:
-    other = sorted({name for files in dates.values() for name in files.values()} - {*read})
+def _passed_over(ours: Iterable[str], read: Iterable[str]) -> tuple[str, ...]:
+    other = sorted({*ours} - {*read})
     return (f"{', '.join(sorted(read))} are read, and not {', '.join(other)}",) if other else ()

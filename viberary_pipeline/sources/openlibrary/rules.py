@@ -17,8 +17,8 @@ class OpenLibraryRules:
     least_readers: int = Field(
         default=1,
         ge=0,
-        description="Readers who have shelved or rated a work, below which it is left out. Not asked where the dump has "
-        "neither a reading log nor ratings.",
+        description="Readers who have shelved or rated a work, below which it is left out. Not asked where the dump "
+        "has neither a reading log nor ratings.",
     )
     mixed_dates: bool = Field(
         default=False, description="Whether files of different dates are read together: of each table the newest."

@@ -103,7 +103,7 @@ CREATE OR REPLACE TEMP MACRO year_in(date) AS
         -CAST(nullif(regexp_extract(plain_date(date), '(?:^|[^0-9])([1-9][0-9]{0,3})\s*b\.?\s*c', 1), '') AS INTEGER),
         CAST(
             coalesce(
-                nullif(regexp_extract(plain_date(date), '\[(?:[^\]]*[^0-9\]])?((?:1[0-9]|20)[0-9]{2})(?:[^0-9]|$)', 1), ''),
+                nullif(regexp_extract(plain_date(date), '\[(?:[^\]]*?[^0-9\]])??((?:1[0-9]|20)[0-9]{2})(?:[^0-9]|$)', 1), ''),
                 nullif(regexp_extract(plain_date(date), '(?:^|[^0-9])((?:1[0-9]|20)[0-9]{2})(?:[^0-9]|$)', 1), ''),
                 nullif(regexp_extract(plain_date(date), '(?:^|[^0-9])((?:1[0-9]|20)[0-9])[-–?_xu]', 1), '') || '0',
                 nullif(regexp_extract(plain_date(date), '^\W*(?:ca?\.?\s*)?([1-9][0-9]{2})(?:\s*a\.?\s*d\.?)?\W*$', 1), '')

@@ -7,7 +7,13 @@
 -- nothing, no longer than the longest, and holds no comma ("Austen, Jane") but before an adjective ("Novelists, American").
 CREATE TEMP TABLE subject_names AS
 WITH plain AS (
-    SELECT written, regexp_replace(fold_space(lower(nfc_normalize(written))), '\.$', '') AS subject
+    SELECT
+        written,
+        -- "holmes, sherlock (fictitious character)" is sherlock holmes.
+        regexp_replace(
+            regexp_replace(fold_space(lower(nfc_normalize(written))), '\.$', ''),
+            '([^,/]+), ([^,()/]+) \(fictitious characters?\)', '\2 \1', 'g'
+        ) AS subject
     FROM subjects_used
 ),
 split AS (
