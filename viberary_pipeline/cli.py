@@ -10,6 +10,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -599,6 +600,7 @@ def _executor() -> Any:
     return executor_for(settings)
 
 
+_DUMPS = ("works", "editions", "authors", "ratings", "reading-log", "redirects")
 _SOURCE = click.option(
     "--source",
     type=click.Choice(["ucsd", "openlibrary"]),
@@ -645,6 +647,49 @@ def synth(folder: Path, source: str, seed: int, damage: float, **counts: int | N
     write: Any = write_synthetic if source == "ucsd" else write_dumps
     for file in write(folder, **given, seed=seed, limits=settings.duckdb, damage=damage).values():
         click.echo(f"{file.path} ({file.lines:,} lines, {file.bytes:,} bytes)")
+
+
+@main.group()
+def fetch() -> None:
+    """Download a public source."""
+
+
+@fetch.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--date", "of", type=click.DateTime(["%Y-%m-%d"]), help="Of the dump.  [default: the latest]")
+@click.option("--only", multiple=True, type=click.Choice(_DUMPS), help="These files alone; may be repeated.")
+@click.option("--replace", is_flag=True, help="Remove dumps of other dates from DIR once this one is whole.")
+@click.option("--from", "url", metavar="URL", help="The server.  [VIBERARY_FETCH_URL]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def openlibrary(
+    folder: Path, of: datetime | None, only: tuple[str, ...], replace: bool, url: str | None, as_json: bool
+) -> None:
+    """Download Open Library's monthly dump to DIR (some 17 GB), or go on with a download that broke off.
+
+    Every file is verified by its published checksum; none gets its name before all are whole.
+    """
+    settings = load_settings(fetch_url=url)
+    from viberary_pipeline.fetch.openlibrary import fetch_dump
+
+    dump = fetch_dump(
+        folder,
+        settings.fetch,
+        of=of.date() if of else None,
+        tables=only or _DUMPS,
+        replace=replace,
+        say=lambda line: click.echo(line, err=True),
+    )
+    if as_json:
+        files = [{**asdict(file), "path": str(file.path)} for file in dump.files]
+        click.echo(json.dumps({"date": dump.date, "files": files, "removed": [str(path) for path in dump.removed]}))
+        return
+    for file in dump.files:
+        verified = (
+            f"{file.verified} verified" if file.verified != "gzip" else "no published checksum; gzip's own verified"
+        )
+        click.echo(f"{file.path} ({file.bytes:,} bytes, {verified}{'' if file.downloaded else ', was there'})")
+    for path in dump.removed:
+        click.echo(f"removed {path}")
 
 
 if __name__ == "__main__":

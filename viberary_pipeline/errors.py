@@ -45,6 +45,10 @@ class RawDataError(ViberaryError):
     """An input file that is missing, is not gzip, or is damaged."""
 
 
+class FetchError(ViberaryError):
+    """A download that cannot be had, or is not what was published."""
+
+
 class HomeBusyError(ViberaryError):
     """Another build is under way in the same VIBERARY_HOME."""
 

@@ -29,6 +29,7 @@ from viberary_pipeline.documents.rules import DocumentRules
 from viberary_pipeline.duck import DuckLimits
 from viberary_pipeline.embedding.settings import BatchSettings, Ec2Settings, EmbeddingSettings
 from viberary_pipeline.errors import SettingsError
+from viberary_pipeline.fetch.settings import FetchSettings
 from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.redis_contract import HnswSettings
 from viberary_pipeline.search.weights import SearchSettings
@@ -239,6 +240,7 @@ class Settings(BaseSettings):
     evaluation: EvaluationSettings = EvaluationSettings()
     search: SearchSettings = SearchSettings()
     web: WebSettings = WebSettings()
+    fetch: FetchSettings = FetchSettings()
 
     @field_validator("home", mode="before")
     @classmethod
