@@ -1,19 +1,24 @@
 """Open Library's dumps: what becomes of each shape of a line, and which books, works and authors are made of them."""
 
+import json
+from pathlib import Path
+
 import duckdb
 import pytest
 from openlibrary import DATE, LIMITS, by, joined, of, record, rows_of, said, shelved, typed, write_dump
 
-from viberary_pipeline.duck import open_in_memory, sql
+from viberary_pipeline.duck import open_in_memory, parquet_glob, sql
 from viberary_pipeline.errors import RawDataError
 from viberary_pipeline.sources.load import prepared
-from viberary_pipeline.sources.openlibrary.catalogue import make_spellings, set_variables
+from viberary_pipeline.sources.openlibrary.catalogue import MADE, make_spellings, set_variables
 from viberary_pipeline.sources.openlibrary.subjects import subject_rules
+from viberary_pipeline.sources.openlibrary.tables import OPENLIBRARY
 from viberary_pipeline.sources.raw_files import find, source_at
 from viberary_pipeline.sources.table_specs import TABLES
 
 WORKS = f"ol_dump_works_{DATE}.txt.gz"
 EDITIONS = f"ol_dump_editions_{DATE}.txt.gz"
+CONTRACTS = Path(__file__).parents[2] / "contracts"
 WHALE = "A captain hunts the white whale that took his leg, and takes his ship and crew with him."
 
 
@@ -403,6 +408,7 @@ def test_books_works_and_authors_are_made_of_a_dump(tmp_path):
             subjects=["Whaling -- Fiction", "Sea stories"],
             subject_places=["Nantucket (Mass.)"],
             first_publish_date="1851",
+            covers=[-1, 12],
         )
     ]
     editions = [
@@ -419,6 +425,7 @@ def test_books_works_and_authors_are_made_of_a_dump(tmp_path):
             publish_date="December 31, 2002",
             number_of_pages=720,
             subjects=["Sea stories"],
+            covers=[34],
             identifiers={"amazon": ["B000FC1PJI"]},
         ),
         record("OL2M", works=of("OL2W"), title="Der Wal", languages=[{"key": "/languages/ger"}]),
@@ -469,6 +476,7 @@ def test_books_works_and_authors_are_made_of_a_dump(tmp_path):
             "average_rating": 4.0,
             "ratings_count": 3,
             "text_reviews_count": 7,
+            "image_url": "https://covers.openlibrary.org/b/id/34-M.jpg?default=false",
             "popular_shelves": ["sea stories", "whaling", "nantucket"],
             "shelf_counts": [7, 6, 2],
             **of_the_work,
@@ -489,6 +497,7 @@ def test_books_works_and_authors_are_made_of_a_dump(tmp_path):
             "average_rating": None,
             "ratings_count": 0,
             "text_reviews_count": 2,
+            "image_url": "https://covers.openlibrary.org/b/id/12-M.jpg?default=false",
             "popular_shelves": [],
             "shelf_counts": [],
             **of_the_work,
@@ -731,3 +740,14 @@ def test_files_of_different_dates_are_read_where_that_is_meant_and_one_file_name
     assert [part.name for part in older.parts] == names("editions", date="2026-09-30")
     assert find("ol_works", f"{tmp_path}/goodreads_books.json.gz") is None
     assert source_at(f"{tmp_path}/goodreads_books.json.gz") == "ucsd"
+
+
+def test_every_table_has_the_columns_of_its_contract(tmp_path):
+    joined(write_dump(tmp_path / "raw", works=[record("OL1W", title="T", description=WHALE)]), tmp_path / "out")
+    folders = {table.name: tmp_path / "out" / table.name / f"{table.name}.parquet" for table in OPENLIBRARY}
+    for name, path in {**folders, **{name: tmp_path / "out" / "joined" / f"{name}.parquet" for name in MADE}}.items():
+        promised = json.loads((CONTRACTS / f"{name}.json").read_text(encoding="utf-8"))["columns"]
+        found = duckdb.execute("DESCRIBE FROM read_parquet($path)", {"path": parquet_glob(path)}).fetchall()
+        assert [(column, kind) for column, kind, *_ in found] == [(one["name"], one["type"]) for one in promised], name
+        never = [one["name"] for one in promised if not one["nullable"]]
+        assert all(row[column] is not None for row in rows_of(path) for column in never), name

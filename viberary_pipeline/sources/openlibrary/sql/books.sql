@@ -5,6 +5,7 @@
 -- rated the work by this edition; those who named no edition of it count for the main one.
 -- The language is that of the record; else the one that title and description are in, if they are clear enough. The
 -- work's description says so only where no edition of the work has a language: a translation shares it.
+-- A cover is the edition's, else the work's; of one that is gone its host says so, instead of sending an empty picture.
 WITH typed AS (
     SELECT
         coalesce(o.file, w.file) AS file,
@@ -16,6 +17,7 @@ WITH typed AS (
         coalesce(w.description, o.description, w.first_sentence, o.first_sentence) AS description,
         coalesce(o.description, o.first_sentence, CASE WHEN NOT y.in_a_language THEN coalesce(w.description, w.first_sentence) END) AS own_text,
         nullif(o.languages[1], '') AS language_code,
+        coalesce(o.covers[1], w.covers[1]) AS cover_id,
         o.isbn10s, o.isbn13s, o.asins, o.physical_format, o.publishers, o.publish_year, o.num_pages,
         u.unit, e.is_main, u.readers AS unit_readers, u.ratings AS unit_ratings, u.stars AS unit_stars,
         concat_ws(' ', o.nulled, CASE WHEN o.file IS NULL THEN w.nulled END) AS nulled
@@ -91,6 +93,7 @@ SELECT
     r.ratings::BIGINT AS ratings_count,
     r.readers::BIGINT AS text_reviews_count,
     'https://openlibrary.org/' || CASE WHEN r.work_id IS NULL THEN 'books/' || r.book_id ELSE 'works/' || r.work_id END AS link,
+    'https://covers.openlibrary.org/b/id/' || r.cover_id || '-M.jpg?default=false' AS image_url,
     coalesce(a.authors, [])::STRUCT(author_id VARCHAR, "role" VARCHAR)[] AS authors,
     []::VARCHAR[] AS series,
     []::VARCHAR[] AS similar_books,
