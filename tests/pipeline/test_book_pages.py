@@ -67,7 +67,7 @@ class OneBook:
         return Pick(self._book, self._telling)
 
     def search(self, query: str, *_: object) -> SearchResponse:
-        return SearchResponse(query, "b1", ())
+        return SearchResponse(query, self._book.build, ())
 
     similar = search
 
@@ -147,6 +147,20 @@ def test_what_is_not_known_leaves_no_gap() -> None:
 )
 def test_a_year_says_of_what_it_is(year: int, of: str, told: str) -> None:
     assert told in page_of(replace(BOOK, year=year, year_of=of))
+
+
+class Switched(OneBook):
+    """Another build is published after the book was looked up."""
+
+    def book(self, book_id: str) -> Book:
+        found, self._book = self._book, replace(self._book, build="b2", title="T, newly told")
+        return found
+
+
+@pytest.mark.parametrize("path", ["/book/1", "/similar?book_id=1", "/lucky"])
+def test_a_book_and_what_is_beside_it_are_of_one_build(path: str) -> None:
+    page = create_app(Switched(BOOK), query_log=None).test_client().get(path).text  # type: ignore[arg-type]
+    assert "T, newly told" in page
 
 
 def test_editions_volumes_and_isbns_are_told() -> None:

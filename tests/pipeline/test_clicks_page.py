@@ -14,7 +14,14 @@ from test_book_pages import BOOK, OneBook
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.searcher import Searcher
 from viberary_pipeline.settings import WebSettings
+from viberary_pipeline.web import popular
 from viberary_pipeline.web.app import create_app
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for the counts, however busy the machine is."""
+    monkeypatch.setattr(popular, "PATIENCE_SECONDS", 120.0)
 
 
 @pytest.fixture

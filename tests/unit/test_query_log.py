@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,21 @@ def test_a_log_that_nobody_writes_grows_too_old_as_well(path: Path) -> None:
     os.utime(path, (then, then))
     log.prune()
     assert log_files(path) == []
+
+
+def test_a_log_that_is_written_is_not_removed_meanwhile(path: Path) -> None:
+    log = QueryLog(path, days=7)
+    search(log, "long ago")
+    then = time.time() - 8 * DAY
+    os.utime(path, (then, then))
+    remover = threading.Thread(target=log.prune)
+    with log._locked() as descriptor:
+        remover.start()
+        remover.join(0.5)
+        os.write(descriptor, b"\n")  # as of today
+        assert path.exists()
+    remover.join()
+    assert log_files(path) == [path]
 
 
 def test_a_line_after_a_torn_one_begins_a_line_of_its_own(path: Path) -> None:

@@ -4,9 +4,10 @@ from flask import Flask, Response, jsonify, make_response, render_template, requ
 from flask.typing import ResponseReturnValue
 
 from viberary_pipeline.errors import BookNotFound, QueryError
-from viberary_pipeline.search.books import Book
+from viberary_pipeline.search.books import Book, Volume
+from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.query import MOST_CHARACTERS
-from viberary_pipeline.search.searcher import Hit
+from viberary_pipeline.search.searcher import Hit, SearchResponse
 from viberary_pipeline.web.clicks import record_click
 from viberary_pipeline.web.failures import status_of
 from viberary_pipeline.web.narrowing import set_fields
@@ -17,6 +18,7 @@ from viberary_pipeline.web.service import Service
 SIMILAR_BOOKS = 6
 NEAREST_BOOKS = 5
 """Offered in place of a book that is not in today's library."""
+_ATTEMPTS = 3
 
 
 def add_books(app: Flask, service: Service) -> None:
@@ -25,11 +27,15 @@ def add_books(app: Flask, service: Service) -> None:
     @app.get("/book/<book_id>")
     def book(book_id: str) -> ResponseReturnValue:
         try:
-            found = service.searcher.book(book_id)
-            record_click(service, found.work_id)
-            return jsonify(found.to_json()) if wants_json() else page_about(found, "book.html")
+            if wants_json():
+                found = service.searcher.book(book_id)
+                answer: ResponseReturnValue = jsonify(found.to_json())
+            else:
+                found, answer = page_about(book_id, "book.html")
         except BookNotFound as error:
             return not_in_library(error)
+        record_click(service, found.work_id)
+        return answer
 
     @app.get("/lucky")
     def lucky() -> ResponseReturnValue:
@@ -45,10 +51,10 @@ def add_books(app: Flask, service: Service) -> None:
         k = requested_k()
         try:
             filters = requested_filters()
-            response = service.searcher.similar(request.args.get("book_id", ""), k, filters)
+            book_id = request.args.get("book_id", "")
             if wants_json():
-                return jsonify(response.to_json())
-            found = service.searcher.book(response.query)
+                return jsonify(service.searcher.similar(book_id, k, filters).to_json())
+            found, _, response = with_similar(book_id, k, filters)
         except BookNotFound as error:
             return not_in_library(error)
         return render_template(
@@ -62,18 +68,32 @@ def add_books(app: Flask, service: Service) -> None:
 
     def page_of_a_pick() -> Response | str:
         pick = service.searcher.lucky()
-        return jsonify(pick.to_json()) if wants_json() else page_about(pick.book, "lucky.html", telling=pick.telling)
+        if wants_json():
+            return jsonify(pick.to_json())
+        return page_about(pick.book.book_id, "lucky.html", telling=pick.telling)[1]
 
-    def page_about(book: Book, template: str, **more: str) -> str:
-        return render_template(
+    def page_about(book_id: str, template: str, **more: str) -> tuple[Book, str]:
+        book, volumes, similar = with_similar(book_id, SIMILAR_BOOKS)
+        return book, render_template(
             template,
             book=book,
-            volumes=service.searcher.volumes(book),
-            similar=service.searcher.similar(book.book_id, SIMILAR_BOOKS).results,
+            volumes=volumes,
+            similar=similar.results,
             back=way_back(),
             library=service.library_of(book.build),
             **more,
         )
+
+    def with_similar(
+        book_id: str, k: int, filters: Filters | None = None
+    ) -> tuple[Book, tuple[Volume, ...], SearchResponse]:
+        """A book and its neighbours, of one build: asked again where another is published meanwhile."""
+        for _ in range(_ATTEMPTS):
+            book = service.searcher.book(book_id)
+            volumes, similar = service.searcher.volumes(book), service.searcher.similar(book_id, k, filters)
+            if similar.build == book.build:
+                break
+        return book, volumes, similar
 
     def not_in_library(error: BookNotFound) -> Response:
         """What a link to a book says that another build had: the nearest by the title that the link carries."""

@@ -9,6 +9,7 @@ from werkzeug.exceptions import BadRequest, HTTPException, ServiceUnavailable
 from viberary_pipeline.errors import BookNotFound, QueryError, SearchError, ViberaryError
 from viberary_pipeline.search.query import MOST_CHARACTERS
 from viberary_pipeline.web.parameters import FILTER_FIELDS, wants_json, wrong_filters
+from viberary_pipeline.web.seldom import Seldom
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ def status_of(error: ViberaryError) -> int:
 
 def add_error_pages(app: Flask) -> None:
     """Answer every failure by a page, or by JSON."""
+    seldom = Seldom(logger)
 
     @app.errorhandler(ViberaryError)
     def refused(error: ViberaryError) -> Response:
@@ -42,7 +44,7 @@ def add_error_pages(app: Flask) -> None:
         what = error.what if isinstance(error, QueryError | SearchError) else None
         response = _failure(status, heading, what, advice)
         if status == 503:
-            logger.warning("Cannot search: %s", error)
+            seldom.warn("Cannot search: %s", error)
             response.headers["Retry-After"] = "10"
         return response
 

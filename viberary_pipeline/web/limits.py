@@ -14,6 +14,7 @@ from werkzeug.exceptions import ServiceUnavailable, TooManyRequests
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from viberary_pipeline.settings import WebSettings
+from viberary_pipeline.web.seldom import Seldom
 from viberary_pipeline.web.service import Service
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ def add_limits(app: Flask, service: Service, web: WebSettings) -> None:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=web.proxies, x_proto=web.proxies, x_host=0, x_port=0, x_prefix=0
         )
+    seldom = Seldom(logger)
     rates = parse_many(web.rate) if web.rate else []
     limiter = MovingWindowRateLimiter(storage_from_string(web.rate_storage, **_IN_TIME)) if rates else None
 
@@ -53,7 +55,7 @@ def add_limits(app: Flask, service: Service, web: WebSettings) -> None:
             full = [rate for rate in rates if not limiter.hit(rate, client)]
             wait = max((limiter.get_window_stats(rate, client).reset_time - time.time() for rate in full), default=0)
         except Exception as error:  # each kind of storage has its own
-            logger.warning("Requests cannot be counted (they are answered): %s: %s", type(error).__name__, error)
+            seldom.warn("Requests cannot be counted (they are answered): %s: %s", type(error).__name__, error)
             return
         if full:
             service.metrics.refused.labels("rate").inc()

@@ -25,6 +25,7 @@ from typing import Any
 
 from viberary_pipeline.query_lines import found_files
 from viberary_pipeline.search.query import MOST_CHARACTERS
+from viberary_pipeline.web.seldom import Seldom
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class QueryLog:
         self.days = days
         self._max_bytes = min(max_bytes, total_bytes // 2)
         self._total_bytes = total_bytes
+        self._seldom = Seldom(logger)
 
     def append(
         self,
@@ -94,6 +96,11 @@ class QueryLog:
 
     def prune(self) -> None:
         """Remove what is older than `days` or too much."""
+        if self.path.exists():
+            with self._locked():  # else a line could be written into the file that is removed
+                self._prune()
+
+    def _prune(self) -> None:
         last = datetime.now(UTC) - timedelta(days=self.days)
         room = self._total_bytes - self._max_bytes  # which the live file may fill
         for file, found in reversed(found_files(self.path)):
@@ -108,7 +115,7 @@ class QueryLog:
         try:
             self._append(line)
         except OSError as error:
-            logger.warning("The query log cannot be written (the search goes on): %s", error)
+            self._seldom.warn("The query log cannot be written (the search goes on): %s", error)
 
     def _append(self, line: bytes) -> None:
         with self._locked() as descriptor:
@@ -134,7 +141,7 @@ class QueryLog:
         while (kept := self.path.with_suffix(f".{now.strftime(_STAMP)}{self.path.suffix}")).exists():
             now += timedelta(microseconds=1)
         self.path.rename(kept)
-        self.prune()
+        self._prune()
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[int]:
