@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from tiny_model import DIMENSIONS, edit_json, make_tiny_model
@@ -22,8 +23,10 @@ from viberary_pipeline.encoders import ModelSpec, ResolvedEncoder, onnx_export, 
 from viberary_pipeline.encoders.adapter import read_adapter, save_adapter, weights_sha256
 from viberary_pipeline.encoders.files import fingerprint, model_folder
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
+from viberary_pipeline.encoders.shortened import outer_layers
 from viberary_pipeline.encoders.torch_model import load_sentence_transformer
 from viberary_pipeline.errors import EncoderError
+from viberary_pipeline.tuning.trainable import keep_layers
 
 LAYERS = ("transformer.layer.0.attention.q_lin", "transformer.layer.1.ffn.lin1")
 TEXTS = ["Cold-blooded Revenge!", "a quiet winter garden by the sea", "", "robot of the sea " * 30]
@@ -365,3 +368,14 @@ def test_a_dense_module_that_is_no_plain_projection_is_refused(base, tmp_path, c
     with pytest.raises(EncoderError, match="cannot be used") as caught:
         resolve(str(folder))
     assert caught.value.found.startswith("no projection of 32 dimensions")
+
+
+def test_of_a_model_whose_layers_have_no_numbers_another_is_asked_for():
+    with pytest.raises(EncoderError, match="cannot be shortened") as caught:
+        outer_layers(0, 0)
+    assert "--base" in str(caught.value)
+    with pytest.raises(EncoderError, match="none in its Linear"):
+        keep_layers(torch.nn.Linear(2, 2), (0,))
+    with pytest.raises(EncoderError, match="so many of its layers"):
+        outer_layers(6, 7)
+    assert outer_layers(12, 5) == (0, 1, 2, 10, 11)

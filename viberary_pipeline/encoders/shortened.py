@@ -29,6 +29,8 @@ def outer_layers(layers: int, kept: int) -> Layers:
     What reads words and what makes the vector stay as they are; the middle, which refines, goes. Of six subsets of
     all-mpnet-base-v2's layers this one came nearest to the whole model's vectors without any training.
     """
+    if not layers:
+        raise no_layers("config.json")
     if not 1 <= kept <= layers:
         raise EncoderError(
             "An encoder cannot keep so many of its layers",
@@ -38,6 +40,16 @@ def outer_layers(layers: int, kept: int) -> Layers:
         )
     first = kept - kept // 2
     return (*range(first), *range(layers - kept // 2, layers))
+
+
+def no_layers(found: str) -> EncoderError:
+    """What is said of a model whose layers cannot be told apart."""
+    return EncoderError(
+        "This encoder cannot be shortened",
+        expected="a transformer that numbers its layers as BERT, MPNet and DistilBERT do (encoder.layer.0)",
+        found=f"none in its {found}",
+        todo="name a small encoder that is trained instead (--base)",
+    )
 
 
 def kept_shapes(layout: ModelLayout, kept: Sequence[int]) -> dict[str, tuple[int, ...]]:

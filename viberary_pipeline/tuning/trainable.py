@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from viberary_pipeline.encoders.shortened import no_layers
+
 if TYPE_CHECKING:
     from tokenizers import Tokenizer  # type: ignore[import-untyped]
     from transformers import PreTrainedModel
@@ -31,7 +33,7 @@ def keep_layers(backbone: "PreTrainedModel", kept: Sequence[int]) -> None:
             parent, _, attribute = name.rpartition(".")
             setattr(backbone.get_submodule(parent), attribute, nn.ModuleList(stack[number] for number in kept))
             return
-    raise ValueError(f"expected a stack of layers, found none in a {type(backbone).__name__}")
+    raise no_layers(type(backbone).__name__)
 
 
 class LowRank(nn.Module):
