@@ -600,6 +600,15 @@ def _executor() -> Any:
     return executor_for(settings)
 
 
+def _local_folder(_: click.Context, __: click.Parameter, folder: Path) -> Path:
+    if ":/" in str(folder):
+        raise click.BadParameter(f"expected a folder of this machine, not {folder}")
+    return folder
+
+
+_FOLDER = click.argument(
+    "folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False), callback=_local_folder
+)
 _DUMPS = ("works", "editions", "authors", "ratings", "reading-log", "redirects")
 _SOURCE = click.option(
     "--source",
@@ -611,7 +620,7 @@ _SOURCE = click.option(
 
 
 @main.command()
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@_FOLDER
 @_SOURCE
 def sample(folder: Path, source: str) -> None:
     """Write the bundled catalogue to DIR as the gz files of one source."""
@@ -622,7 +631,7 @@ def sample(folder: Path, source: str) -> None:
 
 
 @main.command()
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@_FOLDER
 @_SOURCE
 @click.option("--books", type=click.IntRange(0), help="Of ucsd: editions; UCSD has 2,360,655.")
 @click.option("--reviews", type=click.IntRange(0), help="Of ucsd: reviews; UCSD has 15,739,967.")
@@ -655,7 +664,7 @@ def fetch() -> None:
 
 
 @fetch.command()
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@_FOLDER
 @click.option("--date", "of", type=click.DateTime(["%Y-%m-%d"]), help="Of the dump.  [default: the latest]")
 @click.option("--only", multiple=True, type=click.Choice(_DUMPS), help="These files alone; may be repeated.")
 @click.option("--replace", is_flag=True, help="Remove dumps of other dates from DIR once this one is whole.")

@@ -39,7 +39,7 @@ _LONGEST_WAIT = 60.0
 _LONGEST_ASKED_WAIT = 600.0  # that a server may ask for by Retry-After
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
 _RANGE_NOT_SATISFIABLE = 416
-_CONTENT_RANGE = re.compile(r"bytes (?:(?P<first>[0-9]+)-[0-9]+|\*)/(?P<total>[0-9]+)")
+_CONTENT_RANGE = re.compile(r"bytes (?:(?P<first>[0-9]+)-[0-9]+|\*)/(?:(?P<total>[0-9]+)|\*)")
 _CHECK_THE_ADDRESS = "check the address, and whether a proxy answers in the server's place"
 
 
@@ -213,7 +213,7 @@ class Download:
             headers["If-Range"] = self._validator
         with _answer(session, self.url, settings, headers) as answer:
             part = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
-            if answer.status_code == _RANGE_NOT_SATISFIABLE and part and int(part["total"]) == self.size:
+            if answer.status_code == _RANGE_NOT_SATISFIABLE and part and part["total"] == str(self.size):
                 self.total = self.size  # all had arrived, of a file whose size nobody had said
                 return
             if answer.status_code in (206, _RANGE_NOT_SATISFIABLE):
@@ -228,18 +228,19 @@ class Download:
 
     def _check_range(self, answer: "requests.Response", part: "re.Match[str] | None") -> None:
         """Start over unless the answer goes on, in the same file, where the part ends."""
-        if not part or part["first"] is None or int(part["first"]) != self.size:
+        total = int(part["total"]) if part and part["total"] else self.total
+        if not part or part["first"] != str(self.size):
             changed = (
                 f"another part than was asked for ({answer.headers.get('Content-Range', 'it does not say which')})"
             )
-        elif self.total is not None and int(part["total"]) != self.total:
-            changed = f"a part of {int(part['total']):,} bytes instead of {self.total:,}"
+        elif self.total not in (None, total):
+            changed = f"a part of {total:,} bytes instead of {self.total:,}"
         elif self.published.checksum is None and _validator(answer) != self._validator:
             changed = "a part of another version"
         else:
             if self.size == 0:  # nobody asked for a part, but all of it is one
-                self._restart(int(part["total"]), _validator(answer))
-            self.total = int(part["total"])
+                self._restart(total, _validator(answer))
+            self.total = total
             return
         self._restart()
         raise _PassingError(f"the server sent {changed}")

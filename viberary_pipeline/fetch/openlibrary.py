@@ -106,7 +106,7 @@ def _fetch(
 ) -> Dump:
     with open_session() as session:
         when = of.isoformat() if of else _latest(session, settings)
-        names = [f"ol_dump_{table}_{when}.txt.gz" for table in tables]
+        names = [f"ol_dump_{table}_{when}.txt.gz" for table in dict.fromkeys(tables)]
         published = _published(session, settings, when, names, say)
         say(f"the dump of {when}: {len(names)} files" + _sum_of(published.values()))
         there = [name for name in names if (folder / name).exists()]
@@ -158,7 +158,7 @@ def _published(
         say(f"{url} is not there: sizes and checksums are unknown, gzip's own checksum has to do")
         return dict.fromkeys(names, Published())
     listed = metadata.get("files") if isinstance(metadata, dict) else None
-    entries = {entry["name"]: entry for entry in listed or () if isinstance(entry, dict) and "name" in entry}
+    entries = {str(entry.get("name")): entry for entry in listed or () if isinstance(entry, dict)}
     if missing := [name for name in names if name not in entries]:
         raise FetchError(
             f"There is no whole dump of {when}",
