@@ -234,6 +234,15 @@ def test_an_author_field_without_a_key_is_counted_as_lost(tmp_path):
     assert facts["nulled"] == {"author_ids": 1}
 
 
+def test_a_short_value_is_not_counted_as_lost(tmp_path):
+    pages = {"OL1M": 8, "OL2M": 96, "OL3M": "96 p.", "OL4M": 0}
+    lines = [record(key, title="T", number_of_pages=number) for key, number in pages.items()]
+    facts, rows = typed(write_dump(tmp_path / "raw", editions=lines), tmp_path / "out", "ol_editions")
+    assert [row["num_pages"] for row in rows] == [8, 96, None, None]
+    assert [row["nulled"] for row in rows] == [None, None, "num_pages", "num_pages"]
+    assert facts["nulled"] == {"num_pages": 2}
+
+
 def test_each_faulty_line_is_a_reject_under_its_reason(tmp_path):
     good = [record(f"OL{n}W", title="T") for n in range(1, 4)]
     columns = good[0].split("\t")

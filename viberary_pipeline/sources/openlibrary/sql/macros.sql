@@ -86,7 +86,7 @@ CREATE OR REPLACE TEMP MACRO prose(text) AS
 CREATE OR REPLACE TEMP MACRO json_text_is_lost(field) AS
     json_type(field) <> 'NULL' AND json_text(field) IS NULL AND CAST(field AS VARCHAR) NOT IN ('""', '[]', '{}');
 CREATE OR REPLACE TEMP MACRO json_is_lost(field, typed) AS
-    coalesce(len(CAST(typed AS VARCHAR)) <= 2, true) AND json_type(field) <> 'NULL'
+    coalesce(CAST(typed AS VARCHAR) = '[]', true) AND json_type(field) <> 'NULL'
     AND CAST(field AS VARCHAR) NOT IN ('""', '[]', '{}');
 
 -- Years in dates that people wrote. A date is text in any language and calendar.
