@@ -637,19 +637,25 @@ def sample(folder: Path, source: str) -> None:
 @click.option("--reviews", type=click.IntRange(0), help="Of ucsd: reviews; UCSD has 15,739,967.")
 @click.option("--works", type=click.IntRange(0), help="Of openlibrary: works; Open Library has 40 million.")
 @click.option("--readings", type=click.IntRange(0), help="Of openlibrary: reading log.  [default: a fifth of --works]")
+@click.option("--date", type=click.DateTime(["%Y-%m-%d"]), help="Of openlibrary: in the names of the files.")
+@click.option(
+    "--changed", type=click.FloatRange(0, 1), help="Of openlibrary: share of works changed since a month ago."
+)
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Another one, another catalogue.")
 @click.option("--damage", default=0.0, show_default=True, type=click.FloatRange(0, 1), help="Share of broken lines.")
-def synth(folder: Path, source: str, seed: int, damage: float, **counts: int | None) -> None:
+def synth(folder: Path, source: str, seed: int, damage: float, **options: Any) -> None:
     """Write a made-up catalogue of any size to DIR, with the shapes and the dirt of the real one.
 
     Of ucsd its --books and --reviews are needed, of openlibrary its --works.
     """
-    needed, other = (("books", "reviews"), ()) if source == "ucsd" else (("works",), ("readings",))
-    given = {name: count for name, count in counts.items() if count is not None}
+    needed, other = (("books", "reviews"), ()) if source == "ucsd" else (("works",), ("readings", "date", "changed"))
+    given = {name: value for name, value in options.items() if value is not None}
     if missing := [name for name in needed if name not in given]:
         raise click.UsageError(f"--source {source} needs --{' and --'.join(missing)}.")
     if foreign := [name for name in given if name not in (*needed, *other)]:
         raise click.UsageError(f"--source {source} has no --{' and no --'.join(foreign)}.")
+    if "date" in given:
+        given["of"] = given.pop("date").date()
     settings = load_settings()
     from viberary_pipeline.synth.write import write_dumps, write_synthetic
 

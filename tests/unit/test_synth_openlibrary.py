@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from collections import Counter
+from datetime import date
 from itertools import pairwise
 from pathlib import Path
 from statistics import mean
@@ -16,7 +17,7 @@ from click.testing import CliRunner
 from viberary_pipeline.cli import main
 from viberary_pipeline.duck import DuckLimits
 from viberary_pipeline.errors import SettingsError
-from viberary_pipeline.synth.write import DUMPS, Written, write_dumps
+from viberary_pipeline.synth.write import Written, write_dumps
 
 WORKS = 20_000
 RECORDS = ("works", "editions", "authors", "redirects")
@@ -67,7 +68,7 @@ def test_the_bytes_do_not_depend_on_threads_or_memory_but_on_the_seed(tmp_path: 
     other = write_dumps(tmp_path / "other", works=1_000, seed=8)
     again = write_dumps(tmp_path / "again", works=1_000, seed=9)
     assert digests(one) == digests(four)
-    assert {table for table in DUMPS if digests(other)[table] == digests(again)[table]} == set()
+    assert {table for table in other if digests(other)[table] == digests(again)[table]} == set()
 
 
 @pytest.mark.parametrize("table", RECORDS)
@@ -205,6 +206,23 @@ def test_ratings_and_log_are_heavy_tailed_and_rarely_odd(rows: Rows) -> None:
     assert all(stars[str(fewer)] < stars[str(more)] for fewer, more in pairwise(range(1, 6)))
 
 
+def test_in_a_later_month_a_share_of_the_works_has_changed(tmp_path: Path) -> None:
+    first = write_dumps(tmp_path, works=4_000)
+    later = write_dumps(tmp_path, works=4_000, of=date(2026, 11, 30), changed=0.05)
+    assert len([*tmp_path.iterdir()]) == 12
+    assert {table for table in first if digests(first)[table] != digests(later)[table]} == {"works"}
+    before, after = (
+        {row["key"]: row for row in (json.loads(line.split("\t")[4]) for line in lines_of(files["works"]))}
+        for files in (first, later)
+    )
+    changed = {key for key in before if before[key] != after[key]}
+    assert 80 < len(changed) < 160  # of the 200, those with subjects or a description
+    others = {"description", "subjects"}
+    assert [{k: v for k, v in row.items() if k not in others} for row in before.values()] == [
+        {k: v for k, v in after[key].items() if k not in others} for key in before
+    ]
+
+
 def test_damage_comes_in_twelve_kinds_at_its_share(tmp_path: Path) -> None:
     clean = write_dumps(tmp_path / "clean", works=4_000)
     damaged = write_dumps(tmp_path / "damaged", works=4_000, damage=0.1)
@@ -244,11 +262,11 @@ def test_counts_that_cannot_be_are_refused(tmp_path: Path, works: int, readings:
 
 
 def test_dumps_of_other_origin_stay(tmp_path: Path) -> None:
-    (tmp_path / DUMPS["works"].file).write_bytes(gzip.compress(b"mine\n"))
+    (tmp_path / "ol_dump_works_2026-10-31.txt.gz").write_bytes(gzip.compress(b"mine\n"))
     with pytest.raises(SettingsError, match="files of other origin") as error:
         write_dumps(tmp_path, works=5)
     assert "goodreads" not in error.value.expected
-    assert [path.name for path in tmp_path.iterdir()] == [DUMPS["works"].file]
+    assert [path.name for path in tmp_path.iterdir()] == ["ol_dump_works_2026-10-31.txt.gz"]
 
 
 @pytest.mark.parametrize(
@@ -259,6 +277,7 @@ def test_dumps_of_other_origin_stay(tmp_path: Path) -> None:
         (["--books", "5", "--reviews", "5", "--works", "5"], "--source ucsd has no --works."),
         (["--books", "5"], "--source ucsd needs --reviews."),
         ([], "--source ucsd needs --books and --reviews."),
+        (["--books", "5", "--reviews", "5", "--date", "2026-11-30"], "--source ucsd has no --date."),
         (["--source", "goodreads"], "'goodreads' is not one of 'ucsd', 'openlibrary'."),
     ],
 )

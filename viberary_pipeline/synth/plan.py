@@ -111,14 +111,15 @@ class OpenLibraryPlan(Plan):
     """The same for Open Library's dumps: `books` are its editions, `reviews` the entries of its reading log."""
 
     given_works: int
+    changed: float
 
     @classmethod
-    def of(cls, works: int, readings: int | None, seed: int) -> "OpenLibraryPlan":
-        """The plan of exactly so many works. Editions and authors follow as in UCSD's files, and readings as in Open
-        Library's where they are None."""
+    def of(cls, works: int, readings: int | None, seed: int, changed: float = 0.0) -> "OpenLibraryPlan":
+        """The plan of exactly so many works, of which a share has changed. Editions and authors follow as in UCSD's
+        files, and readings as in Open Library's where they are None."""
         several = _with_several_editions(works)
         editions = works - several + round(several * (1 - _SINGLE_WORKS) / _SEVERAL_WORKS)
-        return cls(editions, round(works * _READINGS) if readings is None else readings, seed, works)
+        return cls(editions, round(works * _READINGS) if readings is None else readings, seed, works, changed)
 
     @property
     def works(self) -> int:
@@ -161,6 +162,7 @@ class OpenLibraryPlan(Plan):
         """What the SQL reads by getvariable()."""
         return {
             **super().variables(),
+            "changed": self.changed,
             "moved_works": self.merged_works,
             "moved_authors": self.merged_authors,
         }

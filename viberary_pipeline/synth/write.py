@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from threading import local
 from typing import IO, Any, NamedTuple
@@ -51,20 +52,16 @@ TABLES = {
     "series": _Table("goodreads_book_series.json.gz", "series_id", 131_072),
     "reviews": _Table("goodreads_reviews_dedup.json.gz", "review_id", 32_768),
 }
-DUMP_DATE = "2026-10-31"
-DUMPS = {
-    table: _Table(f"ol_dump_{table}_{DUMP_DATE}.txt.gz", "key", range_)
-    for table, range_ in {
-        "works": 65_536,
-        "editions": 32_768,
-        "authors": 131_072,
-        "ratings": 131_072,
-        "reading-log": 131_072,
-        "redirects": 65_536,
-    }.items()
+_DUMPS = {
+    "works": 65_536,
+    "editions": 32_768,
+    "authors": 131_072,
+    "ratings": 131_072,
+    "reading-log": 131_072,
+    "redirects": 65_536,
 }
+FIRST_MONTH = date(2026, 10, 31)
 _UCSD = _Source(TABLES, ("macros",), "")
-_OPEN_LIBRARY = _Source(DUMPS, ("macros", "openlibrary_macros"), "openlibrary_")
 _BATCH = 8_192
 
 
@@ -110,6 +107,8 @@ def write_dumps(
     seed: int = 0,
     limits: DuckLimits | None = None,
     damage: float = 0.0,
+    of: date = FIRST_MONTH,
+    changed: float = 0.0,
 ) -> dict[str, Written]:
     """Write six of Open Library's dumps into `folder`, as `write_synthetic` does UCSD's files.
 
@@ -119,6 +118,8 @@ def write_dumps(
         seed: Another one gives another catalogue of the same size.
         limits: Threads, and the memory that DuckDB may use. By default DuckLimits().
         damage: Share of lines, from 0 to 1, that are damaged (`sql/openlibrary_damaged.sql` has the kinds).
+        of: The date in the names of the files.
+        changed: Share of works, from 0 to 1, that have other descriptions and subjects than without it: a later month.
 
     Returns:
         'works', 'editions', 'authors', 'ratings', 'reading-log' and 'redirects' to what was written.
@@ -126,9 +127,11 @@ def write_dumps(
     Raises:
         SettingsError: as `write_synthetic`.
     """
-    plan = OpenLibraryPlan.of(works, readings, seed)
+    plan = OpenLibraryPlan.of(works, readings, seed, changed)
     _check_counts({"works": works, "readings": plan.reviews}, damage)
-    return _write_files(folder, _OPEN_LIBRARY, plan, limits or DuckLimits(), damage)
+    tables = {table: _Table(f"ol_dump_{table}_{of}.txt.gz", "key", range_) for table, range_ in _DUMPS.items()}
+    source = _Source(tables, ("macros", "openlibrary_macros"), "openlibrary_")
+    return _write_files(folder, source, plan, limits or DuckLimits(), damage)
 
 
 def _write_files(folder: Path, source: _Source, plan: Plan, limits: DuckLimits, damage: float) -> dict[str, Written]:

@@ -2,6 +2,7 @@
 -- Inputs: texts, titles, kinds, variables. Shares are those that were counted in a dump of 10 million works: 95 % have
 -- authors, 59 % subjects, 32 % covers, 19 % a first date, 4.4 % a description (the best-known 2 % all have one), all
 -- but one in 10,000 a title. How often a form is met is an estimate.
+-- The variable changed is the share of works whose descriptions and subjects are others than in the first month.
 WITH placed AS (
     SELECT
         id AS work,
@@ -18,7 +19,8 @@ drawn AS (
         town_of(likeness) AS place,
         rank_of(book) < 0.02 * getvariable('books') OR chance(work, 'described', 0.0245) AS described,
         exp(5.9 + 0.7 * normal(work, 'length')) AS length,
-        below(work, 'start', getvariable('sentences')) AS start,
+        CASE WHEN chance(work, 'changed', getvariable('changed')) THEN work + getvariable('works') ELSE work END AS draft,
+        below(draft, 'start', getvariable('sentences')) AS start,
         1 + 2 * below(work, 'step', 32) AS step,
         CASE
             WHEN work = 12345 AND getvariable('works') > 100000 THEN 40000  -- there is such a work
@@ -85,7 +87,7 @@ SELECT now_and_then_twice(record('/type/work', work_key(work), work, concat(
     field(authors <> '', 'authors', concat('[', authors, ']')),
     field(described, 'description', text_value(work, description)),
     field(subject_count > 0, 'subjects',
-          concat('[', subjects(work, subject_count, own_subjects, person, place), ']')),
+          concat('[', subjects(draft, subject_count, own_subjects, person, place), ']')),
     field(chance(work, 'places', 0.1), 'subject_places', concat('["', place, '"]')),
     field(chance(work, 'people', 0.08), 'subject_people', concat('["', person, '"]')),
     field(chance(work, 'times', 0.06), 'subject_times', '["20th century"]'),
