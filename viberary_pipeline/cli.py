@@ -7,6 +7,7 @@ Results go to standard output; progress, logs and errors to standard error. Exit
 import functools
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -457,23 +458,39 @@ def status(as_json: bool) -> None:
 def rollback() -> None:
     """Go back to the previous build; the one that was live becomes the previous."""
     settings = load_settings()
-    from viberary_pipeline.index.publish import rollback as roll_back
-    from viberary_pipeline.index.publish import save
-    from viberary_pipeline.quality.baseline import restore_baseline
+    from viberary_pipeline.quality.rollback import go_back
     from viberary_pipeline.redis_server import connect
 
-    client = connect(settings)
-    # Without the build lock: a bad index must be retractable while the next one is being built.
-    record = roll_back(client, home=settings.home_dir)  # without its encoder the page could not answer from it
-    saved = "" if save(client, record.build) else "; Redis did not save: its restart would undo this"
-    try:
-        # What the next build's tables are compared with.
-        why = "" if restore_baseline(settings.home_dir, record.build) else "no profiles of this one are kept here"
-    except OSError as error:
-        why = str(error)
-    if why:
-        click.echo(f"viberary: the next build is still compared with the one gone back from: {why}", err=True)
-    click.echo(f"build {record.build} is live again ({record.documents:,} documents){saved}")
+    outcome, *warnings = go_back(connect(settings), settings.home_dir).lines()
+    for line in warnings:
+        click.echo(f"viberary: {line}", err=True)
+    click.echo(outcome)
+
+
+@main.command()
+def late() -> None:
+    """Send a message, and exit with 1, where no build was finished for VIBERARY_NOTIFY_LATE_HOURS.
+
+    For cron, where Dagster's daemon does not run.
+    """
+    settings = load_settings()
+    if not settings.notify.late_hours:
+        raise SettingsError(
+            "Nothing says when a build is late",
+            expected="VIBERARY_NOTIFY_LATE_HOURS, such as 192 for a weekly build",
+            found="it is not set",
+            todo="set it, for this command and for the Dagster UI's daemon alike",
+        )
+    from viberary_pipeline.jobs.sensors import late_message
+    from viberary_pipeline.resources.run_reporter import tell
+
+    message = late_message(settings)
+    if message is None:
+        click.echo("no build is late")
+        return
+    tell(settings, message)
+    click.echo(f"{message.title}. {message.text}", err=True)
+    raise click.exceptions.Exit(1)
 
 
 @main.command()
@@ -495,9 +512,10 @@ def gc(dry_run: bool, vectors: bool, as_json: bool) -> None:
             todo="leave --vectors out; a rule on the bucket may expire what is old",
         )
     garbage = collect_garbage(connect(settings), home, dry_run=dry_run, vectors=vectors)
+    runs = _old_runs(settings, dry_run)
     if as_json:
         folders = [str(folder) for folder in garbage.folders]
-        click.echo(json.dumps({**asdict(garbage), "folders": folders, "dry_run": dry_run}))
+        click.echo(json.dumps({**asdict(garbage), "folders": folders, "runs": runs, "dry_run": dry_run}))
         return
     verb = "would remove" if dry_run else "removed"
     for build in garbage.builds:
@@ -506,8 +524,19 @@ def gc(dry_run: bool, vectors: bool, as_json: bool) -> None:
         click.echo(f"{verb} {folder}")
     counted = f"{len(garbage.builds)} builds, {len(garbage.folders)} folders, {garbage.bytes / 1e6:,.1f} MB"
     click.echo(f"{counted}, {garbage.vectors:,} vectors" if vectors else counted)
+    if runs:
+        click.echo(f"{verb} {len(runs)} runs of Dagster: the newest {settings.runs.kept} stay (VIBERARY_RUNS_KEPT)")
     if garbage.left:
         click.echo(f"left: {garbage.left}")
+
+
+def _old_runs(settings: Settings, dry_run: bool) -> list[str]:
+    """Dagster's runs that are deleted, or would be; a machine that never built has no Dagster."""
+    if not (settings.home_dir / "dagster" / "dagster.yaml").exists() and not os.environ.get("DAGSTER_HOME"):
+        return []
+    from viberary_pipeline.resources.dagster_store import prune_home
+
+    return prune_home(settings.home_dir, settings.runs.kept, dry_run=dry_run)
 
 
 @main.command()

@@ -9,27 +9,30 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run
+from dagster._core.remote_origin import RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._core.workspace.load_target import ModuleTarget
 
 from viberary_pipeline import errors
 from viberary_pipeline.artifacts import ArtifactStore
 from viberary_pipeline.assets import BUILD_ASSETS
+from viberary_pipeline.assets.stages import way_on
 from viberary_pipeline.definitions import build_definitions
 from viberary_pipeline.errors import GateRefused, no_room, out_of_room, says_full
 from viberary_pipeline.home_lock import hold_home
 from viberary_pipeline.quality.bounds import TABLES
 from viberary_pipeline.quality.report.inputs import READ_TABLES
 from viberary_pipeline.quality.verdict import validation_stage
-from viberary_pipeline.resources.home_lock import check_ready
+from viberary_pipeline.resources.dagster_store import dagster_home, fail_dead_runs
+from viberary_pipeline.resources.run_reporter import first_tags
 from viberary_pipeline.settings import Settings
-from viberary_pipeline.storage import write_atomically
 
-_DAGSTER_YAML = """\
-# Written by viberary where it was missing; edit it freely.
-telemetry:
-  enabled: false
-nux:
-  enabled: false
-"""
+__all__ = ["BuildOutcome", "Failure", "dagster_home", "run_build"]
+
+LOCATION = "viberary_pipeline"
+"""The code location's name in workspace.yaml."""
+_JOB = "rebuild"
 
 
 @dataclass(frozen=True)
@@ -67,16 +70,6 @@ class BuildOutcome:
         }
 
 
-def dagster_home(home: Path) -> Path:
-    """DAGSTER_HOME, or a folder of VIBERARY_HOME, so that the UI shows what the command line ran and vice versa."""
-    folder = Path(os.environ.get("DAGSTER_HOME") or home / "dagster").expanduser().absolute()
-    os.environ["DAGSTER_HOME"] = str(folder)  # Dagster refuses a relative one
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / "dagster.yaml").exists():
-        write_atomically(folder / "dagster.yaml", _DAGSTER_YAML)
-    return folder
-
-
 def run_build(settings: Settings, *, force: bool, say: Callable[[str], object] = print) -> BuildOutcome:
     """Run the rebuild job, alone in its home; a failure comes back in the outcome, after Dagster has recorded it.
 
@@ -88,18 +81,26 @@ def run_build(settings: Settings, *, force: bool, say: Callable[[str], object] =
     Raises:
         ViberaryError: the build cannot begin.
     """
-    check_ready(settings)
     with hold_home(settings.writable_home(), say=say):
         try:
             dagster_home(settings.home_dir)
-            job = build_definitions(settings).resolve_job_def("rebuild")
+            job = build_definitions(settings).resolve_job_def(_JOB)
             stages = [*(asset.node_def.name for asset in BUILD_ASSETS), *(validation_stage(table) for table in TABLES)]
             config = {
                 "ops": {stage: {"config": {"force": force}} for stage in stages},
                 "loggers": {"console": {}},
             }
             with dg.DagsterInstance.get() as instance:
-                result = job.execute_in_process(run_config=config, instance=instance, raise_on_error=False)
+                fail_dead_runs(instance)
+                # As the UI and the daemon create runs: of the code location that workspace.yaml names. Without it a run
+                # is listed, but missing from Overview and from the page of its job.
+                run = instance.create_run_for_job(
+                    job,
+                    run_config=config,
+                    tags={**job.run_tags, **first_tags(settings)},
+                    remote_job_origin=_origin(_JOB),
+                )
+                result = execute_run(InMemoryJob(job), run, instance)
             return _outcome(ArtifactStore(settings.home_dir), result)
         except Exception as error:
             # Dagster's own database: no stage of ours that could have said so.
@@ -108,7 +109,13 @@ def run_build(settings: Settings, *, force: bool, say: Callable[[str], object] =
             raise
 
 
-def _outcome(store: ArtifactStore, result: dg.ExecuteInProcessResult) -> BuildOutcome:
+def _origin(job: str) -> RemoteJobOrigin:
+    """The job of the code location in workspace.yaml."""
+    (location,) = ModuleTarget("viberary_pipeline.definitions", None, str(Path.cwd()), LOCATION).create_origins()
+    return RemoteJobOrigin(RemoteRepositoryOrigin(location, "__repository__"), job)
+
+
+def _outcome(store: ArtifactStore, result: dg.JobExecutionResult) -> BuildOutcome:
     made: dict[str, dict[str, Any]] = {}
     seconds: dict[str, float] = {}
     for event in result.all_events:
@@ -143,28 +150,25 @@ def _rejected(store: ArtifactStore, made: Mapping[str, Any]) -> dict[str, int]:
     return rejected
 
 
-def _failure(result: dg.ExecuteInProcessResult) -> Failure:
+def _failure(result: dg.JobExecutionResult) -> Failure:
     """The first thing that went wrong. A gate that refused is told from a failure by its check's result."""
     for event in result.all_events:
         if event.event_type_value == "ASSET_CHECK_EVALUATION":
             check = event.asset_check_evaluation_data
             if not check.passed and check.blocking and check.severity == dg.AssetCheckSeverity.ERROR:
-                figures = ", ".join(f"{name} {value.value}" for name, value in check.metadata.items())
+                asset, pages = check.asset_key.to_user_string(), check.metadata
+                report = f"\n  report {pages['report'].value}" if "report" in pages else ""
                 return Failure(
-                    check.asset_key.to_user_string(),
-                    f"Refused by the gate {check.check_name} of {check.asset_key.to_user_string()}; "
-                    f"the live index is untouched\n  {figures}\n  what to do: {_way_on(check.check_name)}",
+                    asset,
+                    f"Refused by the gate {check.check_name} of {asset}; the live index is untouched\n"
+                    f"  {check.description}{report}\n  what to do: {way_on(check.check_name)}",
                     GateRefused.exit_code,
                 )
         if event.is_step_failure and (error := event.step_failure_data.error) is not None:
             return _failed_stage(event.step_key or "?", error.cause or error, result.run_id)
-    return Failure("rebuild", "the run failed before any stage; see the log above", 1)
-
-
-def _way_on(check: str) -> str:
-    if check.startswith("drift_") or check == "documents_kept":
-        return "look at what came in; if it is meant to be so, build once with VIBERARY_ACCEPT_DRIFT=1"
-    return "mend the input or, if it is right, the bound; then build again"
+        if event.is_job_failure and (error := event.job_failure_data.error) is not None:
+            return _failed_stage(_JOB, error.cause or error, result.run_id)
+    return Failure(_JOB, "the run failed before any stage; see the log above", 1)
 
 
 def _failed_stage(stage: str, error: Any, run: str) -> Failure:
@@ -172,7 +176,7 @@ def _failed_stage(stage: str, error: Any, run: str) -> Failure:
     name = error.cls_name or ""
     if name == "DagsterExecutionInterruptedError":
         return Failure(stage, "interrupted; nothing was published. Build again: finished stages are found again.", 1)
-    message = re.sub(r"^[\w.]+: ", "", error.message.strip())
+    message = re.sub(rf"^[\w.]*{name}: ", "", error.message.strip())
     if "what to do:" in message:  # one of ours
         known = getattr(errors, name, errors.ViberaryError)
         return Failure(stage, message, known.exit_code)

@@ -19,6 +19,7 @@ from dataclasses import MISSING, fields
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
+from zoneinfo import ZoneInfo
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic.dataclasses import dataclass
@@ -31,6 +32,7 @@ from viberary_pipeline.embedding.settings import BatchSettings, Ec2Settings, Emb
 from viberary_pipeline.errors import SettingsError
 from viberary_pipeline.fetch.settings import FetchSettings
 from viberary_pipeline.index.gate_rules import GateRules
+from viberary_pipeline.notifications import NotifySettings
 from viberary_pipeline.redis_contract import HnswSettings
 from viberary_pipeline.search.weights import SearchSettings
 from viberary_pipeline.sources.openlibrary.rules import OpenLibraryRules
@@ -189,6 +191,47 @@ class WebSettings:
         return value
 
 
+@dataclass(frozen=True)
+class ReportSettings:
+    """The server of the reports."""
+
+    url: str = Field(
+        default="http://127.0.0.1:8001",
+        pattern=r"^https?://",
+        description="Where `VIBERARY_HOME/quality` is served: links to reports, in the Dagster UI and in messages, "
+        "begin with it.",
+    )
+
+
+@dataclass(frozen=True)
+class ScheduleSettings:
+    """When builds begin by themselves; each is switched on in the Dagster UI."""
+
+    cron: str = Field(default="0 3 * * 0", description="When the schedule `weekly_rebuild` builds, as cron writes it.")
+    timezone: str = Field(default="UTC", description="The time zone of that, such as `Europe/Berlin`.")
+    files_seconds: int = Field(
+        default=300, ge=30, description="Seconds between two looks of the sensor `new_raw_files` at `VIBERARY_RAW`."
+    )
+
+    @field_validator("timezone")
+    @classmethod
+    def _timezone_is_one(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError(f"there is no time zone {value!r}") from error
+        return value
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """The runs that Dagster keeps."""
+
+    kept: int = Field(
+        default=50, ge=1, description="Runs that are over and stay with their events and logs; older ones are deleted."
+    )
+
+
 class Settings(BaseSettings):
     """The settings of one run."""
 
@@ -241,6 +284,10 @@ class Settings(BaseSettings):
     search: SearchSettings = SearchSettings()
     web: WebSettings = WebSettings()
     fetch: FetchSettings = FetchSettings()
+    report: ReportSettings = ReportSettings()
+    notify: NotifySettings = NotifySettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    runs: RunSettings = RunSettings()
 
     @field_validator("home", mode="before")
     @classmethod
@@ -310,7 +357,7 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**given)
     except ValidationError as error:
-        problems = [f"{_variable(e['loc'])}={e['input']!r}: {e['msg']}" for e in error.errors()]
+        problems = [f"{_variable(e['loc'])}={_named(e)}: {e['msg']}" for e in error.errors()]
         raise SettingsError(
             "A setting cannot be used",
             expected="values as docs/settings.md lists them",
@@ -375,6 +422,14 @@ def _shown(value: Any) -> str:
     if value in (None, (), ""):
         return ""
     return f"`{','.join(value) if isinstance(value, tuple) else value}`"
+
+
+_SECRET = ("VIBERARY_NOTIFY_WEBHOOK", "VIBERARY_NOTIFY_SMTP")
+"""Their values may hold a password, and are shown nowhere."""
+
+
+def _named(problem: Any) -> str:
+    return "(not shown)" if _variable(problem["loc"]) in _SECRET else repr(problem["input"])
 
 
 def _variable(location: tuple[int | str, ...]) -> str:

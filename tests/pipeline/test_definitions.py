@@ -1,7 +1,11 @@
 """The definitions load, and hold what the flow says."""
 
+from datetime import timedelta
+from importlib.resources import files
+
 import dagster as dg
 import pytest
+import yaml
 
 from viberary_pipeline.definitions import build_definitions
 from viberary_pipeline.errors import SettingsError
@@ -71,8 +75,15 @@ def test_every_expectation_and_gate_is_a_check_and_errors_block(definitions):
 def test_jobs_and_the_weekly_schedule(definitions):
     repository = definitions.get_repository_def()
     jobs = {job.name: sorted(job.asset_layer.executable_asset_keys) for job in repository.get_all_jobs()}
-    assert {"rebuild", "catalogue", "reindex", "tune"} <= set(jobs)
+    assert jobs.keys() - {"__ASSET_JOB"} == {
+        *("rebuild", "catalogue", "reembed", "reindex", "evaluate", "publish", "rollback", "tune")
+    }
     assert len(jobs["rebuild"]) == 32
+    assert [key.to_user_string() for key in jobs["reembed"]] == ["embeddings", "query_encoder"]
+    assert [key.to_user_string() for key in jobs["evaluate"] + jobs["publish"]] == [
+        "evaluation_report",
+        "published_index",
+    ]
     assert [key.to_user_string() for key in jobs["tune"]] == ["tuned_encoder"]
     (schedule,) = repository.schedule_defs
     assert (schedule.name, schedule.cron_schedule, schedule.job_name) == (
@@ -82,11 +93,47 @@ def test_jobs_and_the_weekly_schedule(definitions):
     )
 
 
-def test_no_failed_run_leaves_a_machine(definitions):
+def test_sensors_watch_runs_without_being_asked_and_files_only_when_asked(definitions):
     sensors = {sensor.name: sensor.default_status for sensor in definitions.get_repository_def().sensor_defs}
-    assert sensors == dict.fromkeys(
-        ["machines_of_failed_runs", "machines_of_cancelled_runs"], dg.DefaultSensorStatus.RUNNING
+    always = ("machines_of_failed_runs", "machines_of_cancelled_runs", "failed_runs_told", "runs_without_a_process")
+    assert sensors == {
+        **dict.fromkeys([*always, "late_build"], dg.DefaultSensorStatus.RUNNING),
+        "new_raw_files": dg.DefaultSensorStatus.STOPPED,
+    }
+
+
+def test_the_schedule_is_a_setting_and_a_wrong_one_is_refused(tmp_path):
+    defs = build_definitions(
+        load_settings(home=tmp_path, schedule_cron="30 4 * * 1", schedule_timezone="Europe/Berlin")
     )
+    (schedule,) = defs.get_repository_def().schedule_defs
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("30 4 * * 1", "Europe/Berlin")
+    with pytest.raises(SettingsError, match="VIBERARY_SCHEDULE_CRON as cron takes it"):
+        build_definitions(load_settings(home=tmp_path, schedule_cron="every monday"))
+    with pytest.raises(SettingsError, match="there is no time zone 'Mars/Base'"):
+        load_settings(schedule_timezone="Mars/Base")
+
+
+def test_every_asset_says_what_it_is_whose_and_of_what_kind(definitions):
+    specs = definitions.resolve_all_asset_specs()
+    assert len(specs) == 20
+    for spec in specs:
+        assert spec.description
+        assert spec.owners in (["team:catalogue"], ["team:search"])
+        assert spec.kinds
+    policies = {spec.key.to_user_string(): spec.freshness_policy for spec in specs if spec.freshness_policy}
+    assert policies.keys() == {"published_index"}
+    assert policies["published_index"].fail_window.to_timedelta() == timedelta(days=8)
+
+
+def test_runs_that_write_to_the_home_wait_for_each_other(definitions):
+    """The tag that dagster.yaml limits; a rollback waits for nobody."""
+    repository = definitions.get_repository_def()
+    writing = {job.name for job in repository.get_all_jobs() if job.tags.get("viberary/writes") == "home"}
+    assert writing == {"rebuild", "catalogue", "reembed", "reindex", "evaluate", "publish"}
+    yaml_file = files("viberary_pipeline").joinpath("dagster.yaml").read_text()
+    (limit,) = yaml.safe_load(yaml_file)["concurrency"]["runs"]["tag_concurrency_limits"]
+    assert limit == {"key": "viberary/writes", "value": "home", "limit": 1}
 
 
 def test_the_settings_are_shown_and_a_redis_password_is_in_no_resource(tmp_path, monkeypatch):

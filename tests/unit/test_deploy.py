@@ -1,5 +1,6 @@
 """What is deployed without being run here: schemas, linters, and that its parts name each other rightly."""
 
+import configparser
 import json
 import re
 import shutil
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from viberary_pipeline.run import LOCATION
 from viberary_pipeline.settings import reference
 from viberary_pipeline.web.prometheus import Metrics
 
@@ -67,6 +69,39 @@ def test_compose_sets_what_is_a_setting():
     for service in COMPOSE["services"].values():
         given = {name for name in service.get("environment", {}) if name.startswith("VIBERARY_")}
         assert given <= known
+
+
+def test_a_restart_of_webserver_or_daemon_ends_no_run():
+    """Runs are children of the code location's server, which both only know by its address."""
+    for workspace, where in (("workspace.compose.yaml", "code"), ("systemd/workspace.yaml", "127.0.0.1")):
+        (location,) = yaml.safe_load((ROOT / "deploy" / workspace).read_text())["load_from"]
+        assert location == {"grpc_server": {"host": where, "port": 4266, "location_name": LOCATION}}
+    mount = "./deploy/workspace.compose.yaml:/src/workspace.yaml:ro"
+    assert all(mount in COMPOSE["services"][service]["volumes"] for service in ("pipeline", "daemon", "code"))
+    assert COMPOSE["services"]["code"]["command"][-2:] == ["--port", "4266"]
+
+
+@pytest.mark.parametrize("unit", sorted((ROOT / "deploy" / "systemd").glob("*.service")), ids=lambda path: path.stem)
+def test_the_units_are_whole_and_start_what_is_installed(unit: Path):
+    parsed = configparser.ConfigParser(strict=False, interpolation=None)
+    parsed.optionxform = str  # type: ignore[assignment, method-assign]
+    parsed.read(unit)
+    assert parsed.sections() == ["Unit", "Service", "Install"]
+    service = parsed["Service"]
+    assert (service["Restart"], service["EnvironmentFile"]) == ("always", "/etc/viberary/viberary.env")
+    command, *arguments = service["ExecStart"].split()
+    assert tool(Path(command).name)
+    if "--workspace" in arguments:
+        assert (unit.parent / Path(arguments[arguments.index("--workspace") + 1]).name).is_file()
+    for other in re.findall(r"viberary-\w+\.service", unit.read_text()):
+        assert (unit.parent / other).is_file()
+
+
+def test_the_environment_of_the_units_sets_what_is_a_setting():
+    known = {setting.variable for _, settings in reference() for setting in settings}
+    lines = (ROOT / "deploy" / "systemd" / "viberary.env").read_text().splitlines()
+    given = {line.lstrip("#").partition("=")[0] for line in lines if re.match(r"#?[A-Z_]+=", line)}
+    assert given - {"DAGSTER_HOME"} <= known
 
 
 def test_nginx_and_prometheus_know_the_hosts_of_compose():

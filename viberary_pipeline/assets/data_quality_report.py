@@ -1,8 +1,12 @@
 """data_quality_report: one page on what came in, what was left out, and what the tables are like."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import dagster as dg
 
 from viberary_pipeline.artifacts import Produced
+from viberary_pipeline.assets.metadata import page_links
 from viberary_pipeline.assets.stages import Result, Work, stage
 from viberary_pipeline.quality.bounds import TABLES
 from viberary_pipeline.quality.report.make import make_report, table_plots
@@ -20,15 +24,17 @@ def data_quality_report(work: Work) -> Result:
         facts["verdict"],
         metadata={
             "verdict": facts["verdict"],
-            "report": dg.MetadataValue.path(facts["page"]),
+            **page_links(work.pipeline.settings.report.url, report=facts["page"]),
             "row_counts": dg.MetadataValue.json(facts["rows"]),
             **{f"plots_{table}": found["plots"] for table, found in plots.items() if found},
         },
     )
 
 
-def report_on(pipeline: Pipeline, *, tokens: bool = False, force: bool = False) -> Produced:
-    """The report on the tables as they are; `tokens`: with those that the encoder reads."""
+def report_on(
+    pipeline: Pipeline, *, tokens: bool = False, force: bool = False, failed: Mapping[str, str] | None = None
+) -> Produced:
+    """The report on the tables as they are; `tokens`: with those that the encoder reads; `failed`: but for these."""
     return make_report(
         pipeline.store,
         pipeline.home,
@@ -36,7 +42,17 @@ def report_on(pipeline: Pipeline, *, tokens: bool = False, force: bool = False) 
         pipeline.settings.duckdb,
         encoder=pipeline.encoder if tokens else None,
         force=force,
+        failed=failed,
     )
+
+
+def partial_report(log: Any, pipeline: Pipeline, failed: Mapping[str, str] | None = None) -> str | None:
+    """The page of the report on what there is after a failure; None, and a line in the log, where it cannot be made."""
+    try:
+        return str(report_on(pipeline, failed=failed).artifact.facts["page"])
+    except Exception:
+        log.exception("the report on what was refused could not be written")
+        return None  # the refusal itself must still be reported
 
 
 def plots_of(pipeline: Pipeline, table: str) -> dict[str, dg.MetadataValue]:

@@ -1,7 +1,7 @@
 """documents: one row per work, with the text that is embedded and what the page shows."""
 
 from viberary_pipeline.assets.data_quality_report import plots_of
-from viberary_pipeline.assets.metadata import counts_table, sample_table
+from viberary_pipeline.assets.metadata import column_schema, counts_table, sample_table
 from viberary_pipeline.assets.stages import Result, Work, stage
 from viberary_pipeline.documents.assemble import CODE, TABLES, build_documents
 
@@ -42,6 +42,7 @@ def documents(work: Work) -> Result:
             "same_title_author": facts["same_title_author"],
             "works_that_may_be_the_same": sample_table(made.artifact.file("same_title_author.parquet")),
             "sample": sample_table(made.artifact.file("documents.parquet")),
+            **column_schema("documents", made.artifact.file("documents.parquet")),
             **plots_of(pipeline, "documents"),
         },
     )

@@ -4,9 +4,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
-
 from viberary_pipeline.artifacts import digest
+from viberary_pipeline.assets.metadata import page_links
 from viberary_pipeline.assets.search_index import gate_check
 from viberary_pipeline.assets.stages import Result, Work, stage
 from viberary_pipeline.documents.assemble import TABLES
@@ -83,7 +82,7 @@ def evaluation_report(work: Work) -> Result:
         f"{'refused' if facts['gate']['outcome'] == 'failed' else 'fit to be published'}; nDCG@10: "
         + ", ".join(f"{name} {figure:.3f}" for name, figure in ndcg.items()),
         metadata={
-            "report": dg.MetadataValue.path(facts["page"]),
+            **page_links(settings.report.url, report=facts["page"]),
             **{f"ndcg_10_{name.replace(' ', '_')}": figure for name, figure in ndcg.items()},
         },
         checks=[gate_check(facts["gate"])],

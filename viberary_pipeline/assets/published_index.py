@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from viberary_pipeline.assets.metadata import page_links
 from viberary_pipeline.assets.stages import Result, Work, stage
 from viberary_pipeline.errors import GateRefused
 from viberary_pipeline.index.clean import remove_unneeded
@@ -13,6 +14,7 @@ from viberary_pipeline.quality.profile import profiled
 from viberary_pipeline.quality.report.inputs import consistent_tables
 from viberary_pipeline.quality.verdict import require_passed
 from viberary_pipeline.redis_contract import read_pointer, read_record
+from viberary_pipeline.resources.home_lock import check_source
 
 
 # The reports first: a build that nobody can read about does not go live.
@@ -25,6 +27,7 @@ from viberary_pipeline.redis_contract import read_pointer, read_record
 def published_index(work: Work) -> Result:
     """viberary:live and viberary:pointer on the gated build; builds older than the previous one are removed."""
     client = work.pipeline.redis
+    check_source(work.pipeline.settings, client)
     build = str(work.inputs["search_index"].facts["build"])
     with build_lock(client):
         switched = read_pointer(client).live != build
@@ -48,7 +51,14 @@ def published_index(work: Work) -> Result:
         "removed": ", ".join(removed) or "none",
         "saved": saved,
     }
-    return Result(work.note(build, facts), f"build {build} is live" + ("" if switched else " already"), metadata=facts)
+    pages = {"report": "report/latest.html", "evaluation": "evaluation/latest.html"}
+    home, url = work.pipeline.home, work.pipeline.settings.report.url
+    return Result(
+        work.note(build, facts),
+        f"build {build} is live" + ("" if switched else " already"),
+        rows=work.inputs["search_index"].facts["documents"],
+        metadata={**facts, **page_links(url, **{name: home / "quality" / page for name, page in pages.items()})},
+    )
 
 
 def _remember(work: Work, build: str) -> None:

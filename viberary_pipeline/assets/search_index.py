@@ -17,6 +17,7 @@ from viberary_pipeline.index.lock import build_lock
 from viberary_pipeline.index.publish import mend_names, standing_build
 from viberary_pipeline.quality.verdict import require_passed
 from viberary_pipeline.query_lines import LIVE, LOGS
+from viberary_pipeline.resources.home_lock import check_source
 from viberary_pipeline.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ def search_index(work: Work) -> Result:
     wanted = digest([work.input_keys, repr(settings.hnsw), work.code])
     require_passed(pipeline.store)
     client = pipeline.redis
+    check_source(settings, client)  # here too: a stage alone may be run from the UI
     with build_lock(client) as check_lock:
         mend_names(client)
         record = None if work.force else standing_build(client, wanted, settings.gate.recall)
@@ -101,6 +103,7 @@ def search_index(work: Work) -> Result:
         rows=record.documents,
         metadata={
             "build": record.build,
+            "documents": record.documents,
             "unchanged": unchanged,
             "recall_at_10": record.recall,
             "works_per_second": round(record.documents / max(record.feed_seconds, 1e-3), 1),
@@ -129,9 +132,10 @@ def queries_to_suggest(settings: Settings) -> dict[str, int]:
 
 def gate_check(gate: Mapping[str, Any]) -> dg.AssetCheckResult:
     """A gate's verdict (`GateResult.to_json`) as the asset check of its name."""
+    figures = "not compared" if gate["figure"] is None else f"{gate['figure']:g}, bound {gate['bound']:g}"
     return dg.AssetCheckResult(
         check_name=gate["name"],
         **check_outcome(gate["outcome"]),
-        description=f"{gate['outcome']}: {gate['means']}",
+        description=f"{figures}: {gate['means']}",
         metadata={name: gate[name] for name in ("outcome", "figure", "bound", "means") if gate[name] is not None},
     )

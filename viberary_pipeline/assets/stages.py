@@ -10,16 +10,29 @@ the keys of these artifacts, the settings that it is given, and a digest of the 
 (`code_digest`). `work.note` writes down what a run did where nothing is to be found again.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import redis
 
 from viberary_pipeline.artifacts import Artifact, Produced
 from viberary_pipeline.code_digest import code_digest
-from viberary_pipeline.resources import Pipeline
+from viberary_pipeline.errors import GateRefused, StorageError
+from viberary_pipeline.resources import Pipeline, RunReporter
+from viberary_pipeline.resources.run_reporter import in_its_words
+
+_OWNERS = {
+    **dict.fromkeys(("raw", "catalogue", "documents", "quality"), "team:catalogue"),
+    **dict.fromkeys(("vectors", "index", "tuning"), "team:search"),
+}
+"""Who is asked about an asset, by its group."""
+_RETRIES = 2
+_RETRY_SECONDS = 5
 
 
 class StageConfig(dg.Config):
@@ -130,6 +143,8 @@ def stage(
             deps=[*reads, *after],
             group_name=group,
             kinds=kinds,
+            owners=[_OWNERS[group]],
+            code_version=digest if code or packages else None,
             description=description or body.__doc__,
             check_specs=[dg.AssetCheckSpec(check, asset=asset, blocking=True) for check in checks],
         )
@@ -137,23 +152,33 @@ def stage(
             context: dg.AssetExecutionContext,
             config: StageConfig,
             pipeline: dg.ResourceParam[Pipeline],
-            home_lock: dg.ResourceParam[object],
-        ) -> dg.MaterializeResult:
-            result = body(
-                Work(
-                    stage=asset,
-                    pipeline=pipeline,
-                    inputs={read: pipeline.store.current(read) for read in reads},
-                    force=config.force,
-                    log=context.log,
-                    run_id=context.run.run_id,
-                    code=digest,
-                    links=links,
+            home_lock: dg.ResourceParam[RunReporter],
+        ) -> Iterator[dg.MaterializeResult]:
+            started = time.monotonic()
+            with in_words(home_lock, asset, context.retry_number):
+                result = body(
+                    Work(
+                        stage=asset,
+                        pipeline=pipeline,
+                        inputs={read: pipeline.store.current(read) for read in reads},
+                        force=config.force,
+                        log=context.log,
+                        run_id=context.run.run_id,
+                        code=digest,
+                        links=links,
+                    )
                 )
-            )
             reused = isinstance(result.made, Produced) and result.made.reused
             context.log.info(result.message + (" (unchanged)" if reused else ""))
-            return dg.MaterializeResult(metadata=_metadata(result, reused), check_results=list(result.checks))
+            home_lock.made(asset, result.metadata)
+            yield dg.MaterializeResult(
+                metadata=_metadata(result, reused, time.monotonic() - started),
+                check_results=list(result.checks),
+                # The UI calls what is downstream stale where it was made of another version.
+                data_version=dg.DataVersion(_artifact(result).key),
+            )
+            with in_words(home_lock, asset):
+                require_checks(asset, result.checks)
 
         return run
 
@@ -170,14 +195,83 @@ def check_outcome(outcome: str, *, blocks: bool = True) -> dict[str, Any]:
     return {"passed": outcome == "passed", "severity": severity}
 
 
-def _metadata(result: Result, reused: bool) -> dict[str, Any]:
-    artifact = result.made.artifact if isinstance(result.made, Produced) else result.made
+@contextmanager
+def in_words(reporter: RunReporter, stage: str, retried: int = _RETRIES) -> Iterator[None]:
+    """What goes wrong inside is noted with the run, and is raised to Dagster as its message alone.
+
+    Args:
+        reporter: Of the run.
+        stage: Which stage it is.
+        retried: How often it was tried before. An error that may pass by itself asks for another try; a refused gate
+            or a wrong input never does.
+    """
+    try:
+        yield
+    except Exception as error:
+        if retried < _RETRIES and _may_pass(error):
+            wait = _RETRY_SECONDS * 2**retried
+            raise dg.RetryRequested(max_retries=_RETRIES, seconds_to_wait=wait) from error
+        reporter.failed(stage, error)
+        raise in_its_words(error) from error.__cause__
+    except BaseException as interrupt:
+        reporter.failed(stage, interrupt)
+        raise
+
+
+def require_checks(asset: str, checks: Sequence[dg.AssetCheckResult]) -> None:
+    """Raise where a check failed that blocks. Dagster would do so by itself, in words that name no figure.
+
+    Raises:
+        GateRefused: its first line is what the checks found, and their bounds.
+    """
+    failed = [check for check in checks if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR]
+    if failed:
+        names = [str(check.check_name) for check in failed]
+        raise GateRefused(
+            "; ".join(finding(asset, check) for check in failed),
+            expected=f"every blocking check of {asset} to pass",
+            found=f"{', '.join(names)} failed; the live index is untouched",
+            todo=way_on(names[0]),
+        )
+
+
+def finding(asset: str, check: dg.AssetCheckResult) -> str:
+    """What a check found, with its name: "books.drift_rows: 120 rows, 240 in the live build; at least 90% ..."."""
+    name = f"{asset}.{check.check_name}: "
+    return name + (check.description or "failed").removeprefix(name).removeprefix(f"{asset}: ")
+
+
+def way_on(check: str) -> str:
+    """What to do about a refusal by this check."""
+    if check.startswith("drift_") or check == "documents_kept":
+        return "look at what came in; if it is meant to be so, build once with VIBERARY_ACCEPT_DRIFT=1"
+    return "mend the input or, if it is right, the bound; then build again"
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the same may go well a few seconds later: a Redis that starts anew, a network."""
+    if isinstance(error, StorageError):
+        return error.passing
+    return isinstance(error, redis.ConnectionError | redis.TimeoutError) and not isinstance(
+        error, redis.AuthenticationError
+    )
+
+
+def _artifact(result: Result) -> Artifact:
+    return result.made.artifact if isinstance(result.made, Produced) else result.made
+
+
+def _metadata(result: Result, reused: bool, seconds: float) -> dict[str, Any]:
+    artifact = _artifact(result)
     rows = {} if result.rows is None else {"dagster/row_count": result.rows}
+    size = sum((artifact.path / name).stat().st_size for name in artifact.files)
+    # In this order the UI lists them.
     return {
-        "path": dg.MetadataValue.path(artifact.path),
-        "key": artifact.key,
-        "reused": reused,
-        "seconds": artifact.seconds,
         **rows,
+        **({"bytes": size} if artifact.files else {}),
         **result.metadata,
+        "seconds": round(seconds, 3),
+        "reused": reused,
+        "key": artifact.key,
+        "path": dg.MetadataValue.path(artifact.path),
     }

@@ -6,6 +6,7 @@ import dagster as dg
 
 from viberary_pipeline.documents.assemble import TABLES
 from viberary_pipeline.resources import Pipeline
+from viberary_pipeline.resources.run_reporter import first_tags
 from viberary_pipeline.resources.tuning import document_vectors, trainer
 from viberary_pipeline.tuning.gate import DECIDES
 from viberary_pipeline.tuning.recipe import Progress
@@ -35,7 +36,8 @@ class TuneConfig(dg.Config):
 
 @dg.asset(
     group_name="tuning",
-    kinds={"torch"},
+    kinds={"pytorch"},
+    owners=["team:search"],
     deps=["documents", *TABLES],
     check_specs=[dg.AssetCheckSpec(GATE, asset="tuned_encoder")],
 )
@@ -43,6 +45,8 @@ def tuned_encoder(
     context: dg.AssetExecutionContext, config: TuneConfig, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.MaterializeResult:
     """An adapter in VIBERARY_HOME/encoders/, with its card and the verdict of its gate."""
+
+    context.instance.add_run_tags(context.run_id, first_tags(pipeline.settings))
 
     def pairs(queries: list[str], qrels: list[str]) -> tuple[tuple[Path, Path], ...]:
         return tuple((Path(one), Path(other)) for one, other in zip(queries, qrels, strict=True))

@@ -6,9 +6,10 @@ books, authors and works are made of UCSD's files or, where there is a dump of O
 import dagster as dg
 
 from viberary_pipeline.artifacts import Produced
-from viberary_pipeline.assets.data_quality_report import plots_of
-from viberary_pipeline.assets.metadata import counts_table, sample_table
+from viberary_pipeline.assets.data_quality_report import partial_report, plots_of
+from viberary_pipeline.assets.metadata import column_schema, counts_table, sample_table
 from viberary_pipeline.assets.stages import Result, Work, stage
+from viberary_pipeline.errors import RawDataError
 from viberary_pipeline.quality.bounds import TABLES as CHECKED
 from viberary_pipeline.sources.columns import Table
 from viberary_pipeline.sources.ingest import ingest
@@ -41,10 +42,13 @@ def _table_asset(spec: Table) -> dg.AssetsDefinition:
         joined = work.inputs.get("openlibrary")
         if joined is not None and not joined.facts["absent"]:
             return _described(work, spec, work.produce(lambda out: take_table(name, joined.path, out)))
-        made = work.produce(
-            lambda out: ingest(name, files, out, settings.duckdb, reject_ceiling=settings.reject.ceiling),
-            reject_ceiling=settings.reject.ceiling,
-        )
+        try:
+            made = work.produce(
+                lambda out: ingest(name, files, out, settings.duckdb, reject_ceiling=settings.reject.ceiling),
+                reject_ceiling=settings.reject.ceiling,
+            )
+        except RawDataError as error:
+            raise _reported(error, name, work) from None
         return _described(work, spec, made, absent=files is None)
 
     return typed
@@ -66,9 +70,17 @@ def _described(work: Work, spec: Table, made: Produced, *, absent: bool = False)
             "values_nulled_by_column": counts_table(facts["nulled"], "column"),
             "repaired": counts_table(facts["repaired"], "what"),
             "sample": sample_table(made.artifact.file(f"{name}.parquet")),
+            **column_schema(name, made.artifact.file(f"{name}.parquet")),
             **(plots_of(work.pipeline, name) if name in CHECKED else {}),
         },
     )
+
+
+def _reported(error: RawDataError, table: str, work: Work) -> RawDataError:
+    """The error with the page of the report on it, where one could be made."""
+    page = partial_report(work.log, work.pipeline, {table: f"{error.what}: {error.found}"})
+    todo = error.todo if page is None else f"{error.todo}; report {page}"
+    return RawDataError(error.what, expected=error.expected, found=error.found, todo=todo)
 
 
 table_assets = [_table_asset(spec) for spec in TABLES.values()]

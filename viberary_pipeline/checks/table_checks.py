@@ -6,13 +6,14 @@ from typing import Any
 
 import dagster as dg
 
-from viberary_pipeline.assets.data_quality_report import report_on
-from viberary_pipeline.assets.stages import StageConfig, check_outcome
+from viberary_pipeline.assets.data_quality_report import partial_report
+from viberary_pipeline.assets.metadata import page_links
+from viberary_pipeline.assets.stages import StageConfig, check_outcome, in_words, require_checks
 from viberary_pipeline.quality.bounds import TABLES, ExpectationSpec, expectation_specs
 from viberary_pipeline.quality.results import ExpectationResult
 from viberary_pipeline.quality.validation import validated
 from viberary_pipeline.quality.verdict import refused_tables, results_of, validation_stage
-from viberary_pipeline.resources import Pipeline
+from viberary_pipeline.resources import Pipeline, RunReporter
 
 
 def table_checks(bounds: Path, *, accept_drift: bool = False) -> list[dg.AssetChecksDefinition]:
@@ -36,50 +37,51 @@ def _checks_of(table: str, bounds: Path, accept_drift: bool) -> dg.AssetChecksDe
         context: dg.AssetCheckExecutionContext,
         config: StageConfig,
         pipeline: dg.ResourceParam[Pipeline],
-        home_lock: dg.ResourceParam[object],
+        home_lock: dg.ResourceParam[RunReporter],
     ) -> Iterator[dg.AssetCheckResult]:
-        validation = validated(
-            pipeline.store,
-            table,
-            home=pipeline.home,
-            source=pipeline.settings.source,
-            limits=pipeline.settings.duckdb,
-            bounds=bounds,
-            accept_drift=accept_drift,
-            run_name=context.run.run_id,
-            force=config.force,
-        )
+        stage = validation_stage(table)
+        with in_words(home_lock, stage):
+            validation = validated(
+                pipeline.store,
+                table,
+                home=pipeline.home,
+                source=pipeline.settings.source,
+                limits=pipeline.settings.duckdb,
+                bounds=bounds,
+                accept_drift=accept_drift,
+                run_name=context.run.run_id,
+                force=config.force,
+            )
         # What is downstream of a refused table does not run, the report's own asset included: it is written here, and
         # again after the check of each further table.
-        report = _partial_report(context, pipeline) if refused_tables(pipeline.store) else None
-        pages = {"data_docs": validation.facts["page"], **({"report": report} if report else {})}
+        report = partial_report(context.log, pipeline) if refused_tables(pipeline.store) else None
+        pages = page_links(
+            pipeline.settings.report.url,
+            data_docs=validation.facts["page"],
+            **({"report": report} if report else {}),
+        )
+        checks = [_check_result(table, result, pages) for result in results_of(validation)]
         for result in results_of(validation):
             if result.outcome == "failed":
                 context.log.warning(f"{result.severity} {result.sentence(table)}")
-            yield _check_result(table, result, pages)
+        yield from checks
+        with in_words(home_lock, stage):
+            require_checks(table, checks)
 
     return quality
-
-
-def _partial_report(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> str | None:
-    try:
-        return str(report_on(pipeline).artifact.facts["page"])
-    except Exception:
-        context.log.exception("the report on the refused tables could not be written")
-        return None  # the refusal itself must still be reported
 
 
 def _check_spec(spec: ExpectationSpec) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(spec.name, asset=spec.table, description=spec.reason, blocking=spec.severity == "ERROR")
 
 
-def _check_result(table: str, result: ExpectationResult, pages: dict[str, str]) -> dg.AssetCheckResult:
+def _check_result(table: str, result: ExpectationResult, pages: dict[str, dg.MetadataValue]) -> dg.AssetCheckResult:
     metadata: dict[str, Any] = {
         "outcome": result.outcome,
         "expected": result.expected,
         "observed": result.observed,
         "reason": result.reason,
-        **{name: dg.MetadataValue.path(page) for name, page in pages.items()},
+        **pages,
     }
     if result.unexpected_count is not None:
         metadata["unexpected_count"] = result.unexpected_count

@@ -2,5 +2,6 @@
 
 from viberary_pipeline.resources.home_lock import home_lock
 from viberary_pipeline.resources.pipeline import Pipeline, pipeline_resource
+from viberary_pipeline.resources.run_reporter import RunReporter
 
-__all__ = ["Pipeline", "home_lock", "pipeline_resource"]
+__all__ = ["Pipeline", "RunReporter", "home_lock", "pipeline_resource"]

@@ -3,13 +3,19 @@
 from collections.abc import Iterator
 
 import dagster as dg
+import redis
 
 from viberary_pipeline.embedding.executors.choice import check_executor
 from viberary_pipeline.encoders.files import check_encoder
+from viberary_pipeline.errors import SettingsError
 from viberary_pipeline.home_lock import hold_home
 from viberary_pipeline.index.preflight import check_usable
+from viberary_pipeline.quality.baseline import load_baseline
+from viberary_pipeline.redis_contract import read_pointer, read_record
 from viberary_pipeline.redis_server import connect
+from viberary_pipeline.resources.dagster_store import prune_runs
 from viberary_pipeline.resources.pipeline import Pipeline
+from viberary_pipeline.resources.run_reporter import RunReporter, in_its_words, untouched_is_no_error
 from viberary_pipeline.settings import Settings
 
 _TO_THE_INDEX = ("rebuild", "reindex")
@@ -28,14 +34,48 @@ def check_ready(settings: Settings) -> None:
     check_usable(connect(settings))
 
 
+def check_source(settings: Settings, client: redis.Redis) -> None:
+    """Raise where the bundled sample would replace a catalogue of somebody's own: VIBERARY_RAW was forgotten.
+
+    Raises:
+        SettingsError: the live build, or the last one of a home whose Redis is empty, is of files, and none are set.
+    """
+    if settings.source == "given":
+        return
+    live = read_record(client, read_pointer(client).live)
+    own = live if live is not None else load_baseline(settings.home_dir, "given").baseline
+    if own is not None and own.source == "given":
+        raise SettingsError(
+            "The bundled sample would replace a catalogue of your own",
+            expected=f"VIBERARY_RAW to be set, as the build {own.build} was made of files",
+            found="no VIBERARY_RAW, which means the bundled sample; the live index is untouched",
+            todo="set VIBERARY_RAW for this process (cron, the Dagster UI and its daemon know nothing of your shell's "
+            "settings), or build the sample in another VIBERARY_HOME, with a Redis of its own",
+        )
+
+
 def home_lock(settings: Settings) -> dg.ResourceDefinition:
-    """The resource `home_lock`: held while a run of any stage or check goes on in this process."""
+    """The resource `home_lock`: held while a run of any stage or check goes on in this process; the run's reporter."""
 
     @dg.resource(description="One home, one build at a time: a second run waits until the first has ended.")
-    def lock(context: dg.InitResourceContext) -> Iterator[None]:
-        if context.dagster_run is not None and context.dagster_run.job_name in _TO_THE_INDEX:
-            check_ready(settings)
-        with hold_home(settings.writable_home(), say=context.log.info if context.log else print):
-            yield
+    def lock(context: dg.InitResourceContext) -> Iterator[RunReporter]:
+        run = context.dagster_run
+        reporter = RunReporter(settings, context.instance, run.run_id if run is not None else "")
+        untouched_is_no_error(context.log)
+        try:
+            try:
+                if run is not None and run.job_name in _TO_THE_INDEX:
+                    check_ready(settings)
+                if run is not None and run.job_name == "rebuild":  # others read no files; the index's stages ask again
+                    check_source(settings, connect(settings))
+            except Exception as error:
+                reporter.failed("before the first stage", error)
+                raise in_its_words(error) from error.__cause__
+            with hold_home(settings.writable_home(), say=context.log.info if context.log else print):
+                if context.instance is not None:
+                    prune_runs(context.instance, settings.runs.kept)
+                yield reporter
+        finally:
+            reporter.close()
 
     return lock

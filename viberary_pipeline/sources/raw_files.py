@@ -26,7 +26,7 @@ from viberary_pipeline.sources.openlibrary import dumps
 from viberary_pipeline.sources.table_specs import TABLES as SPECS
 from viberary_pipeline.storage import Bucket, file_signature, is_s3
 
-__all__ = ["FILES", "OPTIONAL", "TABLES", "RawInput", "RawPart", "find"]
+__all__ = ["FILES", "OPTIONAL", "TABLES", "RawInput", "RawPart", "find", "listing_digest"]
 
 _TODO = (
     "point VIBERARY_RAW (or --raw) at a folder or an s3://bucket/prefix with "
@@ -237,6 +237,18 @@ def _parts(table: str, folder: str, sizes: Mapping[str, int], known: RawInput | 
     before = {part.uri: part for part in known.parts} if known else {}
     uris = {f"{folder.rstrip('/')}/{name}": size for name, size in sizes.items()}
     return tuple(_local_part(table, uri, size, before.get(uri)) for uri, size in uris.items())
+
+
+def listing_digest(location: str) -> str:
+    """Names what lies at `location` without reading it: names, sizes, and times (in S3: ETags) of its files.
+
+    Raises:
+        RawDataError, StorageError: it cannot be listed.
+    """
+    folder, sizes, _, _ = _list_location(location)
+    if is_s3(folder):
+        return digest(Bucket(folder).versions(deep=False))
+    return digest({name: file_signature(Path(folder) / name) for name in sizes})
 
 
 def _needed(

@@ -48,6 +48,7 @@ class ReportInputs:
         tokens: What `tokens.token_lengths` measured; None if it was not.
         encoder: The encoder whose tokens they are.
         made: When, as a text.
+        failed: {table: why} of those that could not be read; they are not among `tables`.
     """
 
     tables: Mapping[str, TableInput]
@@ -56,6 +57,7 @@ class ReportInputs:
     tokens: Mapping[str, Any] | None = None
     encoder: str = ""
     made: str = ""
+    failed: Mapping[str, str] = field(default_factory=dict)
 
     def baseline(self, table: str) -> Profile | None:
         """The table's profile in the live build."""

@@ -37,6 +37,7 @@ def make_report(
     *,
     encoder: "ResolvedEncoder | None" = None,
     force: bool = False,
+    failed: Mapping[str, str] | None = None,
 ) -> Produced:
     """The report on the current tables, as far as they were made: found again, or written.
 
@@ -50,8 +51,14 @@ def make_report(
         limits: DuckDB's memory and threads.
         encoder: Whose tokens are counted; None: they are left out.
         force: Write it anew.
+        failed: {table: why} of tables that could not be read: what is current of them is an earlier build's.
     """
-    artifacts = consistent_tables(store)
+    failed = failed or {}
+    artifacts = {
+        table: artifact
+        for table, artifact in consistent_tables(store).items()
+        if table not in failed and not (failed and table == "documents")
+    }
     keys = {table: artifact.key for table, artifact in artifacts.items()}
     checked = {table: key for table, key in keys.items() if table in TABLES}
     for table in checked:
@@ -60,7 +67,7 @@ def make_report(
     tokens = _tokens(store, encoder, limits) if encoder and "documents" in tables else None
     compared_with = load_baseline(home, source)
     shown = [keys, {table: [list(entry.results), str(entry.page)] for table, entry in tables.items()}, source, tokens]
-    inputs = {"tables": digest([*shown, encoder.spec.name if encoder else ""])}
+    inputs = {"tables": digest([*shown, encoder.spec.name if encoder else "", *sorted(failed.items())])}
     shaped_by = {"code": code_digest(*_MADE_BY)}
     if not force and checked and compared_with.holds(checked):
         standing = same_artifact(store, STAGE, inputs, shaped_by)
@@ -72,7 +79,8 @@ def make_report(
         from viberary_pipeline.quality.report.summary import verdict
 
         made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-        gathered = ReportInputs(tables, source, compared_with, tokens, encoder.spec.name if encoder else "", made)
+        name = encoder.spec.name if encoder else ""
+        gathered = ReportInputs(tables, source, compared_with, tokens, name, made, failed)
         page = publish_report(home, digest([inputs, compared_with.digest]), gathered)
         badge, sentence = verdict(gathered)
         rows = {table: entry.facts["rows"] for table, entry in tables.items() if table in TABLES}

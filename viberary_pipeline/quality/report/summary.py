@@ -29,7 +29,8 @@ def verdict(inputs: ReportInputs) -> tuple[Badge, str]:
 
 def _judged(inputs: ReportInputs) -> tuple[Badge, str]:
     results = [(table, result) for table, entry in inputs.tables.items() for result in entry.results]
-    errors = [result.sentence(table) for table, result in results if result.badge == "error"]
+    errors = [f"{table}: {why}" for table, why in inputs.failed.items()]
+    errors += [result.sentence(table) for table, result in results if result.badge == "error"]
     accepted = [f"{table}.{result.name}" for table, result in results if result.accepted]
     warnings = sum(result.badge == "warning" for _, result in results)
     unchecked = [table for table in TABLES if table not in inputs.tables or not inputs.tables[table].results]

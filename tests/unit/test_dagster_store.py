@@ -1,0 +1,141 @@
+"""Dagster's own store: bounded, free of runs whose process is gone, and with settings that Dagster takes."""
+
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from viberary_pipeline.artifacts import ArtifactStore
+from viberary_pipeline.jobs.sensors import late_message, new_raw_files
+from viberary_pipeline.resources.dagster_store import (
+    PROCESS,
+    dagster_home,
+    fail_dead_runs,
+    prune_runs,
+    this_process,
+)
+from viberary_pipeline.settings import load_settings
+
+
+@dg.asset
+def something() -> None: ...
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
+    return dagster_home(tmp_path)
+
+
+def size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def test_the_settings_of_the_instance_are_taken_by_dagster(folder: Path):
+    with dg.DagsterInstance.from_config(str(folder)) as instance:
+        assert not instance.telemetry_enabled
+        assert instance.run_monitoring_enabled
+        limits = instance.get_concurrency_config().run_queue_config.tag_concurrency_limits
+    assert limits == [{"key": "viberary/writes", "value": "home", "limit": 1}]
+
+
+def test_what_an_earlier_version_wrote_is_replaced_and_what_a_person_wrote_is_not(folder: Path, tmp_path: Path):
+    path = folder / "dagster.yaml"
+    written = path.read_text()
+    path.write_text(
+        "# Written by viberary where it was missing; edit it freely.\n"
+        "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
+    )
+    dagster_home(tmp_path)
+    assert path.read_text() == written
+    path.write_text("telemetry:\n  enabled: true\n")
+    dagster_home(tmp_path)
+    assert path.read_text() == "telemetry:\n  enabled: true\n"
+
+
+def test_only_the_newest_runs_stay_and_their_number_bounds_the_store(folder: Path):
+    with dg.DagsterInstance.from_config(str(folder)) as instance:
+        runs = []
+        sizes = []
+        for _ in range(6):
+            runs.append(dg.materialize([something], instance=instance).run_id)
+            deleted = prune_runs(instance, 2)
+            assert deleted == runs[-3:-2]
+            sizes.append(size(folder))
+        assert [run.run_id for run in instance.get_runs()] == [runs[5], runs[4]]
+        assert prune_runs(instance, 1, dry_run=True) == [runs[4]]
+        assert len(instance.get_runs()) == 2
+        assert instance.get_latest_materialization_event(dg.AssetKey("something")).run_id == runs[5]
+    assert sizes[5] - sizes[2] < (sizes[1] - sizes[0]) / 4
+    assert {path.stem for path in (folder / "history" / "runs").glob("*.db")} == {"index", runs[4], runs[5]}
+    assert {path.name for path in (folder / "storage").iterdir()} == {runs[4], runs[5]}
+
+
+def test_a_run_whose_process_is_gone_is_failed_and_one_that_goes_on_is_not(folder: Path):
+    dead = subprocess.run(
+        [sys.executable, "-c", "from viberary_pipeline.resources.dagster_store import this_process as p; print(p())"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    job = dg.Definitions(assets=[something], jobs=[dg.define_asset_job("job")]).resolve_job_def("job")
+    # The pid of this process, which began at another time: numbers come back.
+    other = this_process().partition("@")[0] + "@1"
+    with dg.DagsterInstance.from_config(str(folder)) as instance:
+        runs = {
+            name: instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags={PROCESS: process})
+            for name, process in {
+                "dead": dead,
+                "reused": other,
+                "going on": this_process(),
+                "elsewhere": f"another-host/{os.getpid()}@1",
+            }.items()
+        }
+        assert set(fail_dead_runs(instance)) == {runs["dead"].run_id, runs["reused"].run_id}
+        statuses = {name: instance.get_run_by_id(run.run_id).status.value for name, run in runs.items()}
+        assert instance.get_run_by_id(runs["dead"].run_id).tags["verdict"] == "failed"
+    assert statuses == {"dead": "FAILURE", "reused": "FAILURE", "going on": "STARTED", "elsewhere": "STARTED"}
+
+
+def test_a_build_is_late_by_its_last_end_whether_or_not_that_published(tmp_path: Path):
+    settings = load_settings(home=tmp_path, notify_late_hours=24)
+    assert late_message(settings) is None  # nothing was ever built
+    ArtifactStore(tmp_path).note("published_index", "b1", inputs={}, facts={"build": "b1", "switched": False})
+    now = datetime.now(UTC)
+    assert late_message(settings, now + timedelta(hours=23)) is None
+    message = late_message(settings, now + timedelta(hours=30))
+    assert message is not None
+    assert (message.event, message.title) == ("late", "viberary: no build was finished for 30 hours")
+    assert message.text == "At most 24 hours are allowed (VIBERARY_NOTIFY_LATE_HOURS). Build b1 stays live."
+    assert late_message(load_settings(home=tmp_path), now + timedelta(days=900)) is None  # not asked for
+
+
+def test_changed_files_start_one_rebuild_once_they_stay_as_they_are(tmp_path: Path):
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    (raw / "goodreads_books.json.gz").write_bytes(b"one")
+    sensor = new_raw_files(load_settings(home=tmp_path / "home", raw=str(raw)))
+    cursor = None
+
+    def look() -> str:
+        nonlocal cursor
+        context = dg.build_sensor_context(cursor=cursor)
+        found = sensor(context)
+        cursor = context.cursor
+        return "run" if isinstance(found, dg.RunRequest) else found.skip_message
+
+    assert look() == "these files are taken as built; the next change starts a run"
+    assert look() == "nothing has changed"
+    (raw / "goodreads_books.json.gz").write_bytes(b"one, two")
+    still = "something has changed, and may still be changing: the next look decides"
+    assert look() == still
+    (raw / "goodreads_books.json.gz").write_bytes(b"one, two, three")
+    assert look() == still
+    assert [look(), look()] == ["run", "nothing has changed"]
+    (raw / "goodreads_books.json.gz").unlink()
+    raw.rmdir()
+    assert look().startswith("The folder with the raw files is missing")

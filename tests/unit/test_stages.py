@@ -1,0 +1,81 @@
+"""How a stage of the flow behaves as an asset: what is tried again, and what its failure says."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import redis
+
+from viberary_pipeline.assets import stages
+from viberary_pipeline.assets.stages import Result, Work, stage
+from viberary_pipeline.errors import GateRefused, StorageError, ViberaryError
+from viberary_pipeline.resources import Pipeline, home_lock
+from viberary_pipeline.settings import load_settings
+
+ABOUT = {"expected": "this", "found": "that", "todo": "look"}
+
+
+@pytest.mark.parametrize(
+    ("error", "tries", "verdict"),
+    [
+        (redis.ConnectionError("away"), 3, "failed"),
+        (redis.AuthenticationError("wrong password"), 1, "failed"),
+        (StorageError("S3 is busy", **ABOUT, passing=True), 3, "failed"),
+        (StorageError("no such bucket", **ABOUT), 1, "failed"),
+        (GateRefused("books.drift_rows: 120 rows", **ABOUT), 1, "refused"),
+        (ViberaryError("a wrong setting", **ABOUT), 1, "failed"),
+        (ZeroDivisionError("a fault of ours"), 1, "failed"),
+    ],
+)
+def test_only_what_may_pass_by_itself_is_tried_again(
+    error: Exception, tries: int, verdict: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(stages, "_RETRY_SECONDS", 0)
+    tried = []
+
+    @stage(group="index", kinds={"redis"}, name="thing")
+    def thing(work: Work) -> Result:
+        """Something."""
+        tried.append(work.run_id)
+        raise error
+
+    pipeline = Pipeline(load_settings(home=tmp_path, raw="/data"))
+    resources = {"pipeline": pipeline, "home_lock": home_lock(pipeline.settings)}
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize([thing], resources=resources, instance=instance, raise_on_error=False)
+        run = instance.get_run_by_id(result.run_id)
+    assert run is not None
+    assert (len(tried), run.tags["verdict"]) == (tries, verdict)
+    (failed,) = [event for event in result.all_events if event.is_step_failure]
+    told = failed.step_failure_data.error
+    if isinstance(error, ViberaryError) and tries == 1:
+        assert (told.message, list(told.stack), told.cls_name) == (str(error), [], type(error).__name__)
+    else:
+        assert str(error) in (told.cause or told).message
+
+
+def test_a_redis_that_comes_back_loses_no_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(stages, "_RETRY_SECONDS", 0)
+    answers = [redis.ConnectionError("away"), None]
+
+    @stage(group="index", kinds={"redis"}, name="thing")
+    def thing(work: Work) -> Result:
+        """Something."""
+        if (error := answers.pop(0)) is not None:
+            raise error
+        return Result(work.note("key-1", {"answer": 42}), "done", rows=7, metadata={"answer": 42})
+
+    pipeline = Pipeline(load_settings(home=tmp_path, raw="/data"))
+    resources = {"pipeline": pipeline, "home_lock": home_lock(pipeline.settings)}
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize([thing], resources=resources, instance=instance)
+        run = instance.get_run_by_id(result.run_id)
+        event = instance.get_latest_materialization_event(dg.AssetKey("thing"))
+    assert result.success
+    assert run is not None
+    assert "verdict" not in run.tags
+    assert event is not None
+    made = event.asset_materialization
+    assert list(made.metadata)[:2] == ["dagster/row_count", "answer"]
+    assert made.metadata["key"].value == "key-1"
+    assert made.tags["dagster/data_version"] == "key-1"

@@ -1,0 +1,118 @@
+"""Dagster's own store under VIBERARY_HOME: where it lies, which runs it keeps, and runs whose process is gone."""
+
+import contextlib
+import os
+import shutil
+import socket
+import sqlite3
+from importlib.resources import files
+from pathlib import Path
+
+import dagster as dg
+import psutil
+
+from viberary_pipeline.storage import write_atomically
+
+PROCESS = ".dagster/viberary_process"
+"""The tag that says which process a run is: host, pid and the second of its start. The UI hides tags of this prefix."""
+
+_FIRST_YAML = """\
+# Written by viberary where it was missing; edit it freely.
+telemetry:
+  enabled: false
+nux:
+  enabled: false
+"""
+"""What version 0.1.0 wrote; where nobody edited it, it is replaced."""
+_GOING_ON = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+_OVER = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+_MOST_FREE = 0.25
+
+
+def dagster_home(home: Path) -> Path:
+    """DAGSTER_HOME, or a folder of VIBERARY_HOME, so that the UI shows what the command line ran and vice versa."""
+    folder = Path(os.environ.get("DAGSTER_HOME") or home / "dagster").expanduser().absolute()
+    os.environ["DAGSTER_HOME"] = str(folder)  # Dagster refuses a relative one
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "dagster.yaml"
+    if not path.exists() or path.read_text(encoding="utf-8") == _FIRST_YAML:
+        write_atomically(path, files("viberary_pipeline").joinpath("dagster.yaml").read_text(encoding="utf-8"))
+    return folder
+
+
+def this_process() -> str:
+    """What the tag `PROCESS` of a run of this process says."""
+    return _process(os.getpid())
+
+
+def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Mark runs of this machine as failed whose process is gone without a word: killed, or lost with a restart.
+
+    They would be shown as going on for ever, and others would wait for them. Returns their ids.
+    """
+    dead = []
+    for run in instance.get_runs(filters=dg.RunsFilter(statuses=_GOING_ON)):
+        told = run.tags.get(PROCESS, "")
+        host, _, rest = told.rpartition("/")
+        pid = rest.partition("@")[0]
+        if host == socket.gethostname() and pid.isdigit() and _process(int(pid)) != told:
+            instance.add_run_tags(run.run_id, {"verdict": "failed"})
+            instance.report_run_failed(
+                run,
+                f"Its process {pid} is gone: it was killed, or the machine was restarted. Build again: finished "
+                "stages are found again.",
+            )
+            dead.append(run.run_id)
+    return dead
+
+
+def prune_runs(instance: dg.DagsterInstance, kept: int, *, dry_run: bool = False) -> list[str]:
+    """Delete all but the newest runs that are over, with their events and logs; returns their ids, oldest last.
+
+    Args:
+        instance: The instance.
+        kept: How many stay; runs that go on are not counted.
+        dry_run: Delete nothing.
+    """
+    records = instance.get_run_records(filters=dg.RunsFilter(statuses=_OVER))
+    old = [record.dagster_run.run_id for record in records[kept:]]
+    if dry_run or not old:
+        return old
+    for run_id in old:
+        instance.delete_run(run_id)
+    with contextlib.suppress(Exception):  # another store than SQLite in this folder keeps nothing there
+        folder = Path(instance.root_directory)
+        for run_id in old:
+            for path in (folder / "history" / "runs").glob(f"{run_id}.db*"):
+                path.unlink(missing_ok=True)
+            shutil.rmtree(folder / "storage" / run_id, ignore_errors=True)
+        for path in (folder / "history" / "runs.db", folder / "history" / "runs" / "index.db"):
+            _compact(path)
+    return old
+
+
+def prune_home(home: Path, kept: int, *, dry_run: bool = False) -> list[str]:
+    """`prune_runs` for the instance of a home."""
+    with dg.DagsterInstance.from_config(str(dagster_home(home))) as instance:
+        return prune_runs(instance, kept, dry_run=dry_run)
+
+
+def _compact(database: Path) -> None:
+    """Give back what deleted rows left free, where it is much and nobody is writing."""
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(database, timeout=5)) as connection:
+        (free,), (pages,) = (
+            connection.execute(f"PRAGMA {name}").fetchone() for name in ("freelist_count", "page_count")
+        )
+        if free > _MOST_FREE * pages:
+            connection.execute("VACUUM")
+
+
+def _process(pid: int) -> str:
+    """`host/pid@start`, or '' where there is no such process: another may have the same number later."""
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return ""
+        return f"{socket.gethostname()}/{pid}@{process.create_time():.0f}"
+    except psutil.NoSuchProcess:
+        return ""
