@@ -116,7 +116,7 @@ def test_the_schedule_is_a_setting_and_a_wrong_one_is_refused(tmp_path):
 
 def test_every_asset_says_what_it_is_whose_and_of_what_kind(definitions):
     specs = definitions.resolve_all_asset_specs()
-    assert len(specs) == 20
+    assert len(specs) == 33
     for spec in specs:
         assert spec.description
         assert spec.owners in (["team:catalogue"], ["team:search"])
