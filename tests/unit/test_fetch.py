@@ -5,7 +5,9 @@ import hashlib
 import json
 import random
 import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -44,6 +46,7 @@ class Archive(ThreadingHTTPServer):
         self.ranges = self.etags = True
         self.metadata: Any = {"files": [self.published(name) for name in self.files]}
         self.faults: list[str] = []
+        self.stalled = threading.Event()
         self.asked: list[tuple[str, str]] = []  # the file and the Range of every request
 
     @property
@@ -110,6 +113,11 @@ class _Answer(BaseHTTPRequestHandler):
             self.answer(206, data[5:], **{"Content-Range": f"bytes 5-{len(data) - 1}/{len(data)}"})
         elif first >= len(data):
             self.answer(416, b"", **{"Content-Range": f"bytes */{len(data)}"})
+        elif fault == "stall":
+            self.answer(200, data, 150_000, **marks)
+            self.wfile.flush()
+            self.server.stalled.set()
+            time.sleep(2)
         else:
             cut = int(fault.removeprefix("cut ")) if fault.startswith("cut") else None
             self.answer(206 if first else 200, data[first:], cut, **marks)
@@ -134,8 +142,10 @@ def archive() -> Iterator[Archive]:
     server.server_close()
 
 
-def fetch(archive: Archive, folder: Path, *, tables: tuple[str, ...] = ("ratings",), **options: Any) -> Any:
-    settings = FetchSettings(url=archive.url, latest=f"{archive.url}/latest", tries=3, wait=0, timeout=5)
+def fetch(
+    archive: Archive, folder: Path, *, tables: tuple[str, ...] = ("ratings",), timeout: float = 5, **options: Any
+) -> Any:
+    settings = FetchSettings(url=archive.url, latest=f"{archive.url}/latest", tries=3, wait=0, timeout=timeout)
     return fetch_dump(folder, settings, tables=tables, **options)
 
 
@@ -215,6 +225,32 @@ def test_a_download_goes_on_where_it_broke_off(archive: Archive, tmp_path: Path,
     assert [asked for _, asked in archive.asked] == ["", "bytes=50000-", f"bytes={more}-"]
     assert (tmp_path / name_of("ratings")).read_bytes() == archive.files[name_of("ratings")]
     assert shown(tmp_path) == [name_of("ratings")]
+
+
+def test_a_server_that_falls_silent_is_asked_again_for_what_it_did_not_send(archive: Archive, tmp_path: Path) -> None:
+    archive.faults = ["stall"]
+    fetch(archive, tmp_path, timeout=0.5)
+    assert archive.asked == [(name_of("ratings"), ""), (name_of("ratings"), "bytes=150000-")]
+    assert (tmp_path / name_of("ratings")).read_bytes() == archive.files[name_of("ratings")]
+
+
+def test_a_download_whose_process_was_killed_goes_on(archive: Archive, tmp_path: Path) -> None:
+    archive.faults = ["stall"]
+    options = ["fetch", "openlibrary", str(tmp_path), "--date", DATE, "--only", "ratings", "--from", archive.url]
+    process = subprocess.Popen([sys.executable, "-m", "viberary_pipeline.cli", *options], stderr=subprocess.DEVNULL)
+    assert archive.stalled.wait(60)
+    part = tmp_path / f"{name_of('ratings')}.part"
+    deadline = time.monotonic() + 10
+    while not (part.exists() and part.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    there = part.stat().st_size
+    assert there > 0
+    archive.asked.clear()
+    fetch(archive, tmp_path)
+    assert archive.asked == [(name_of("ratings"), f"bytes={there}-")]
+    assert (tmp_path / name_of("ratings")).read_bytes() == archive.files[name_of("ratings")]
 
 
 def test_tries_are_counted_from_the_last_byte_that_arrived(archive: Archive, tmp_path: Path) -> None:

@@ -224,7 +224,8 @@ class Download:
                     tqdm.write(f"{self.path.name}: the server sends it from the beginning", file=sys.stderr)
                 length = answer.headers.get("Content-Length", "")
                 self._restart(int(length) if length.isdecimal() else None, _validator(answer))
-            self._append(answer.raw.stream(_PIECE, decode_content=False))
+            # read1 gives what has arrived: a read that waits for a whole piece would lose it when it times out.
+            self._append(iter(lambda: answer.raw.read1(_PIECE, decode_content=False), b""))
 
     def _check_range(self, answer: "requests.Response", part: "re.Match[str] | None") -> None:
         """Start over unless the answer goes on, in the same file, where the part ends."""
