@@ -9,6 +9,9 @@ _DASHES = re.compile(r"[-‐-―−]")
 _GROUPED = re.compile(r"[0-9Xx\s\-‐-―−]+")
 _ISBN = re.compile(r"[0-9]{9}[0-9X]|[0-9]{13}")
 _ASIN = re.compile(r"B0[0-9][0-9A-Z]{7}")
+_OF_OPEN_LIBRARY = re.compile(
+    r"(?:(?:https?://)?(?:www\.)?openlibrary\.org)?/?(?:(?:works|books)/)?(OL[0-9]+[MW])(?:[/?#.].*)?", re.IGNORECASE
+)
 _ONE_NUMBER = re.compile(r"[0-9A-Z]*[0-9][0-9A-Z]*", re.ASCII)
 
 
@@ -34,6 +37,9 @@ class Identifier:
         """
         label = _LABEL.match(text)
         number = (text[label.end() :] if label else text).strip()
+        if of_open_library := _OF_OPEN_LIBRARY.fullmatch(number):  # or the address of its page
+            text = of_open_library[1].upper()
+            return cls(text, identifier_key(text), certain=True)
         if _GROUPED.fullmatch(number):
             undashed = _DASHES.sub("", number).upper()
             compact = "".join(undashed.split())

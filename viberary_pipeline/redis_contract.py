@@ -301,7 +301,8 @@ class BuildRecord:
         search_fields: `SEARCH_FIELDS` of the version that made it.
         fit: By what a query fits well or not (`viberary_pipeline.search.fit`), JSON; '' where it was not calibrated.
         facets: What a search can be narrowed to (`viberary_pipeline.search.facets`), JSON; '' where it was not counted.
-        source: 'sample' for the bundled catalogue, 'given' for any other, '' where a version did not write it.
+        source: 'sample' for the bundled catalogue, 'openlibrary' for Open Library's dump, whose `review_count` counts
+            readers who shelved or rated a work, 'given' for any other, '' where a version did not write it.
     """
 
     build: str

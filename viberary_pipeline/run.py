@@ -144,6 +144,9 @@ def _rejected(store: ArtifactStore, made: Mapping[str, Any]) -> dict[str, int]:
     for stage, fact in (*((table, "rejected") for table in READ_TABLES), ("documents", "excluded")):
         if stage in made:
             rejected |= {f"{stage}.{reason}": count for reason, count in store.current(stage).facts[fact].items()}
+    if "openlibrary" in made:
+        left_out = store.current("openlibrary").facts.get("works_left_out", {})
+        rejected |= {f"openlibrary.filtered_by_{name}": count for name, count in left_out.items()}
     if "documents" in made:
         filtered = store.current("documents").facts["filtered"]
         rejected |= {f"documents.filtered_by_{name}": count for name, count in filtered.items()}

@@ -43,6 +43,29 @@ def test_an_ordinary_number_may_be_a_title(typed):
     assert Identifier.read(typed) == Identifier(typed, typed, certain=False)
 
 
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "OL45804W",
+        " ol45804w ",
+        "work id OL45804W",
+        "/works/OL45804W",
+        "works/OL45804W/Fantastic_Mr_Fox",
+        "https://openlibrary.org/works/OL45804W",
+        "openlibrary.org/works/OL45804W.json",
+        "http://www.openlibrary.org/works/OL45804W/Fantastic_Mr._Fox?edition=key%3A/books/OL1M#top",
+    ],
+)
+def test_a_key_of_open_library_is_one_however_it_is_typed(typed):
+    assert Identifier.read(typed) == Identifier("OL45804W", "ol45804w", certain=True)
+
+
+@pytest.mark.parametrize("typed", ["OL1A", "OLW", "OL 45804 W", "xOL45804W", "https://example.org/works/OL45804W"])
+def test_what_only_looks_like_a_key_of_open_library_is_none(typed):
+    number = Identifier.read(typed)
+    assert number is None or not number.certain
+
+
 def test_a_number_that_is_called_an_id_is_one():
     assert (
         Identifier.read("book_id 372536") == Identifier.read("Book ID: 372536") == Identifier("372536", "372536", True)

@@ -17,13 +17,16 @@ def documents(work: Work) -> Result:
     """documents.parquet: one row is one work, all its editions joined."""
     pipeline = work.pipeline
     made = work.produce(
-        lambda out: build_documents(
-            {table: artifact.file(f"{table}.parquet") for table, artifact in work.inputs.items()},
-            out,
-            pipeline.settings.duckdb,
-            pipeline.recipe,
-            pipeline.rules,
-        ),
+        lambda out: {
+            **build_documents(
+                {table: artifact.file(f"{table}.parquet") for table, artifact in work.inputs.items()},
+                out,
+                pipeline.settings.duckdb,
+                pipeline.recipe,
+                pipeline.rules,
+            ),
+            "source": work.inputs["books"].facts["source"],
+        },
         recipe=pipeline.recipe.name,
         rules=pipeline.rules.to_json(),
     )

@@ -76,4 +76,4 @@ def _remember(work: Work, build: str) -> None:
         return
     profiles = {table: dict(profiled(store, table, work.pipeline.settings.duckdb).facts) for table in TABLES}
     keys = {table: tables[table].key for table in TABLES}
-    save_baseline(work.pipeline.home, Baseline(build, work.pipeline.settings.source, profiles, keys))
+    save_baseline(work.pipeline.home, Baseline(build, work.pipeline.source_of(documents), profiles, keys))

@@ -73,7 +73,7 @@ def search_index(work: Work) -> Result:
                     encoder=pipeline.encoder.spec.name,
                     fingerprint=pipeline.encoder.fingerprint,
                     query_encoder=onnx.key,
-                    source=settings.source,
+                    source=work.pipeline.source_of(work.inputs["documents"]),
                     documents_key=documents.key,
                     query_encoder_name=pipeline.query_encoder.spec.name,
                     queries=queries_to_suggest(settings),

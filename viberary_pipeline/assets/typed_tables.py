@@ -44,8 +44,13 @@ def _table_asset(spec: Table) -> dg.AssetsDefinition:
             return _described(work, spec, work.produce(lambda out: take_table(name, joined.path, out)))
         try:
             made = work.produce(
-                lambda out: ingest(name, files, out, settings.duckdb, reject_ceiling=settings.reject.ceiling),
+                lambda out: {
+                    **ingest(name, files, out, settings.duckdb, reject_ceiling=settings.reject.ceiling),
+                    "source": raw.facts["source"],
+                },
                 reject_ceiling=settings.reject.ceiling,
+                # An empty table of one source is not that of the other.
+                source=raw.facts["source"],
             )
         except RawDataError as error:
             raise _reported(error, name, work) from None

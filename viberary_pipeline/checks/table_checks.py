@@ -45,7 +45,7 @@ def _checks_of(table: str, bounds: Path, accept_drift: bool) -> dg.AssetChecksDe
                 pipeline.store,
                 table,
                 home=pipeline.home,
-                source=pipeline.settings.source,
+                source=pipeline.source_of(pipeline.store.current(table)),
                 limits=pipeline.settings.duckdb,
                 bounds=bounds,
                 accept_drift=accept_drift,

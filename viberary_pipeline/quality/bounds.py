@@ -21,7 +21,10 @@ Severity = Literal["ERROR", "WARN"]
 
 
 class ExpectationSpec(BaseModel):
-    """One expectation: a Great Expectations type and its arguments, on a table, its columns or its figures."""
+    """One expectation: a Great Expectations type and its arguments, on a table, its columns or its figures.
+
+    Of a table from another source than `source` it is not asked; None: of every one.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,6 +33,7 @@ class ExpectationSpec(BaseModel):
     severity: Severity
     expectation: Annotated[str, StringConstraints(pattern=r"^expect_(column|table)_[a-z_]+$")]
     arguments: dict[str, Any]
+    source: Literal["ucsd", "openlibrary"] | None = None
     reason: Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)] = Field(repr=False)
 
     @model_validator(mode="after")

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from viberary_pipeline.index.gate_result import Outcome
-from viberary_pipeline.quality.bounds import Severity
+from viberary_pipeline.quality.bounds import ExpectationSpec, Severity
 
 Badge = Literal["error", "warning", "passed", "not compared"]
 
 BADGES: tuple[Badge, ...] = ("error", "warning", "not compared", "passed")
 """From what must be seen first."""
+
+NAMES_OF_SOURCES = {"ucsd": "UCSD's files", "openlibrary": "Open Library"}
 
 EXAMPLES = 5
 """Failing rows that a result names."""
@@ -106,6 +108,21 @@ def result_of(result: Any) -> ExpectationResult:
         examples=tuple(examples),
         reason=configuration.notes,
         accepted=meta["accepted"] and compared and not result.success,
+    )
+
+
+def not_asked(spec: ExpectationSpec, source: str) -> ExpectationResult:
+    """The result of an expectation of another source than the table's."""
+    return ExpectationResult(
+        name=spec.name,
+        severity=spec.severity,
+        outcome="not compared",
+        expected=expected_text(spec.expectation, spec.arguments),
+        observed=f"not asked of {NAMES_OF_SOURCES[source]}",
+        unexpected_count=None,
+        unexpected_percent=None,
+        examples=(),
+        reason=spec.reason,
     )
 
 

@@ -12,7 +12,7 @@ from viberary_pipeline.code_digest import code_digest
 from viberary_pipeline.errors import QualityError
 from viberary_pipeline.quality.baseline import NO_EARLIER_BUILD, Source, load_baseline
 from viberary_pipeline.quality.bounds import BOUNDS, ExpectationSpec, expectation_specs
-from viberary_pipeline.quality.results import ExpectationResult
+from viberary_pipeline.quality.results import ExpectationResult, not_asked
 from viberary_pipeline.quality.verdict import same_artifact, validation_stage
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ def validated(
             related={name: artifacts[name].file(f"{name}.parquet") for name in artifacts if name != table},
             works_left_out=sum(artifacts[table].facts.get("filtered", {}).values()),
             drift=drift_metrics(table, profile.facts, compared_with),
+            of_source=artifacts[table].facts.get("source", "ucsd"),
             accept_drift=accept_drift,
             bounds=bounds,
             limits=limits,
@@ -115,6 +116,7 @@ def validate(
     related: Mapping[str, Path] | None = None,
     works_left_out: int = 0,
     drift: "Mapping[str, Metric] | None" = None,
+    of_source: str = "ucsd",
     accept_drift: bool = False,
     keep_runs: int = 10,
     bounds: Path = BOUNDS,
@@ -131,6 +133,7 @@ def validate(
         related: For documents: the Parquet files of books, authors and reviews (`metrics.RELATED`).
         works_left_out: For documents: how many works its filters left out on purpose.
         drift: How far the table is from the live build (`drift.drift_metrics`); None: there is no live build.
+        of_source: The source of the table: expectations of another one are not asked.
         accept_drift: Failed expectations of drift warn instead of blocking.
         keep_runs: How many results of each suite are kept, this one included; older ones are removed.
         bounds: The bounds file.
@@ -150,6 +153,7 @@ def validate(
     specs = expectation_specs(table, bounds)
     accepted = frozenset(s.name for s in specs if accept_drift and s.severity == "ERROR" and is_drift(s))
     specs = [spec.model_copy(update={"severity": "WARN"}) if spec.name in accepted else spec for spec in specs]
+    asked = [spec for spec in specs if spec.source in (None, of_source)]
     docs, limits = docs.absolute(), limits or DuckLimits()
     stored = docs.parent / "gx"
     stored.mkdir(parents=True, exist_ok=True)
@@ -170,7 +174,7 @@ def validate(
             with FileLock(stored / "lock", timeout=LOCK_SECONDS):
                 results, page = run_suites(
                     table,
-                    specs,
+                    asked,
                     database,
                     measured,
                     accepted=accepted,
@@ -186,7 +190,7 @@ def validate(
                 found="another process still holds it",
                 todo="wait for it, or end it; the lock goes with the process",
             ) from error
-    ordered = tuple(results[spec.name] for spec in specs)
+    ordered = tuple(results.get(spec.name) or not_asked(spec, of_source) for spec in specs)
     return ValidationReport(table, run_name, measured.rows, ordered, page, docs / "index.html")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import redis
 
-from viberary_pipeline.artifacts import ArtifactStore
+from viberary_pipeline.artifacts import Artifact, ArtifactStore
 from viberary_pipeline.documents.recipes import Recipe, recipe_named
 from viberary_pipeline.documents.rules import DocumentRules
 from viberary_pipeline.embedding.executors.base import Executor, Limits
@@ -18,6 +18,7 @@ from viberary_pipeline.encoders.files import ResolvedEncoder, resolve
 from viberary_pipeline.encoders.space import query_encoder_for
 from viberary_pipeline.evaluation.queries import QuerySet, judged_files, judged_set, trec_set
 from viberary_pipeline.index.canaries import Canary, load_canaries
+from viberary_pipeline.quality.baseline import Source
 from viberary_pipeline.quality.bounds import BOUNDS
 from viberary_pipeline.redis_server import connect
 from viberary_pipeline.settings import Settings, reference
@@ -52,6 +53,10 @@ class Pipeline:
     def raw_location(self) -> str:
         """Where the raw files lie; the bundled sample is written out first where nothing is set."""
         return self.settings.raw if self.sample is None else self.sample.write()  # type: ignore[return-value]
+
+    def source_of(self, table: Artifact) -> Source:
+        """Which builds one of a table, or of documents, is compared with: those of its own source."""
+        return "openlibrary" if table.facts.get("source") == "openlibrary" else self.settings.source
 
     @property
     def bounds(self) -> Path:

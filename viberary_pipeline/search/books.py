@@ -170,8 +170,7 @@ def book_commands(record: BuildRecord, book_id: str, names: Sequence[str]) -> di
 
     A build of an older version knows the representative editions alone.
     """
-    number = Identifier.read(book_id)
-    text = number.text if number else book_id
+    text = _text_of(book_id)
     by_number: Command | None = None
     returned: Command = ("RETURN", len(names), *names)
     if record.search_fields and text.isascii() and text.isalnum() and len(text) <= LONGEST_KEY:
@@ -181,7 +180,7 @@ def book_commands(record: BuildRecord, book_id: str, names: Sequence[str]) -> di
             *returned,
             *("SORTBY", "review_count", "DESC", "LIMIT", 0, _MOST_WITH_A_NUMBER),
         )
-    return {"by_number": by_number, "by_work_id": ("HMGET", _key(record, book_id), *names)}
+    return {"by_number": by_number, "by_work_id": ("HMGET", _key(record, text), *names)}
 
 
 def read_book(by_number: Any, by_work_id: Any, record: BuildRecord, book_id: str, names: Sequence[str]) -> Row | None:
@@ -191,8 +190,14 @@ def read_book(by_number: Any, by_work_id: Any, record: BuildRecord, book_id: str
     """
     rows, by_key = read_rows(by_number), _read_hash(by_work_id, names)
     if rows:
-        return next((row for row in rows if row.text("book_id") == book_id.strip()), rows[0])
-    return Row(_key(record, book_id), 0.0, by_key) if by_key else None
+        return next((row for row in rows if row.text("book_id") == _text_of(book_id)), rows[0])
+    return Row(_key(record, _text_of(book_id)), 0.0, by_key) if by_key else None
+
+
+def _text_of(book_id: str) -> str:
+    """An id as documents have it."""
+    number = Identifier.read(book_id)
+    return number.text if number else book_id.strip()
 
 
 @checked

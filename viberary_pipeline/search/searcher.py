@@ -94,6 +94,11 @@ class Readiness:
     source: str = ""
     facets: Facets = field(default_factory=Facets)
 
+    @property
+    def counted(self) -> str:
+        """What `review_count` counts, in the singular: Open Library has readers, and no reviews."""
+        return "reader" if self.source == "openlibrary" else "review"
+
     def to_json(self) -> dict[str, Any]:
         """What `viberary status --json` and `/readyz` say of it."""
         return {"ready": self.ready, "build": self.build, "documents": self.documents, "reason": self.reason}
