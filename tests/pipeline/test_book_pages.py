@@ -54,8 +54,10 @@ def overstory(searcher: Searcher) -> Hit:
 class OneBook:
     """A library of one chosen book."""
 
-    def __init__(self, book: Book, *, volumes: tuple[Volume, ...] = (), telling: str = "") -> None:
-        self._book, self._volumes, self._telling = book, volumes, telling
+    def __init__(
+        self, book: Book, *, volumes: tuple[Volume, ...] = (), telling: str = "", source: str = "given"
+    ) -> None:
+        self._book, self._volumes, self._telling, self._source = book, volumes, telling, source
 
     def book(self, book_id: str) -> Book:
         return self._book
@@ -72,7 +74,7 @@ class OneBook:
     similar = search
 
     def readiness(self) -> Readiness:
-        return Readiness(True, "b1", 1, "ready")
+        return Readiness(True, "b1", 1, "ready", source=self._source)
 
 
 def page_of(book: Book, path: str = "/book/1", **beside: Any) -> str:
@@ -339,6 +341,13 @@ def test_a_pick_has_its_vibe_in_words(client: FlaskClient) -> None:
     )
     assert "Readers shelve it under quiet lives, campus and classics." in page
     assert '<blockquote class="telling">A life.</blockquote>' in page
+
+
+def test_a_book_of_open_library_has_subjects_and_readers() -> None:
+    for path in ("/book/1", "/lucky"):
+        page = page_of(replace(BOOK, genres=("gothic",), review_count=7), path, source="openlibrary")
+        assert "Its subjects are gothic." in page
+        assert "<div><dt>Readers</dt><dd>7</dd></div>" in page
 
 
 # About

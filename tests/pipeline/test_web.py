@@ -369,6 +369,26 @@ def test_a_reader_switches_the_language_of_the_books_and_keeps_the_rest() -> Non
     assert re.findall('aria-label="([^"]*): take away"', page) == ["from 1990"]  # the switch takes the language away
 
 
+def test_readers_are_counted_where_the_source_has_no_reviews() -> None:
+    hit = a_hit(review_count=1234)
+    for source, noun in (("openlibrary", "readers"), ("given", "reviews")):
+        ready = Readiness(True, "b1", 20, "ready", source=source)
+        page = page_of(Shelf(hit, ready=ready), "/search?query=x&min_reviews=10")
+        assert f"<span>1,234 {noun}</span>" in page
+        assert f">{noun.capitalize()}, at least</label>" in page
+        assert re.findall('aria-label="([^"]*): take away"', page) == [f"at least 10 {noun}"]
+
+
+def test_the_page_names_the_source_of_its_books() -> None:
+    for source, named in (("openlibrary", ["openlibrary.org"]), ("given", ["doi.org", "cseweb.ucsd.edu"])):
+        shelf = Shelf(a_hit(), ready=Readiness(True, "b1", 20, "ready", source=source))
+        links = {
+            urllib.parse.urlsplit(link).netloc
+            for link in re.findall('href="(https://[^"]+)"', page_of(shelf, "/about"))
+        }
+        assert links == {*named}
+
+
 def test_the_filter_that_leaves_no_book_is_named(client: FlaskClient) -> None:
     page = client.get("/search", query_string={"query": "love", "language": "sw", "years": "1900-"}).text
     assert '<a class="btn btn-primary" href="/search?query=love&amp;years=1900-">Search without Swahili</a>' in page

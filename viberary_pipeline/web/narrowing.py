@@ -33,8 +33,11 @@ def set_fields(typed: Mapping[str, str], filters: Filters) -> dict[str, str]:
     return {name: value for name, value in fields.items() if narrows[name]}
 
 
-def chips(fields: Mapping[str, str]) -> list[Chip]:
-    """The chips of `set_fields`: one for each language, one for each other field."""
+def chips(fields: Mapping[str, str], counted: str = "review") -> list[Chip]:
+    """The chips of `set_fields`: one for each language, one for each other field.
+
+    `counted` is what the library counts (`Readiness.counted`).
+    """
     languages = fields.get("language", "").split(",")
     found = []
     for name, value in fields.items():
@@ -44,7 +47,8 @@ def chips(fields: Mapping[str, str]) -> list[Chip]:
                 others = ",".join(other for other in languages if other != language)
                 found.append(Chip(language_label(language), {**rest, **({"language": others} if others else {})}))
         else:
-            found.append(Chip(LABELS[name](value), rest))
+            label = reviews_label(value, counted) if name == "min_reviews" else LABELS[name](value)
+            found.append(Chip(label, rest))
     return found
 
 
@@ -86,9 +90,9 @@ def years_label(value: str) -> str:
     return first
 
 
-def reviews_label(value: str) -> str:
+def reviews_label(value: str, counted: str = "review") -> str:
     """ "at least 1,000 reviews" for "1000"."""
-    return f"at least {int(value):,} reviews" if value.isdecimal() else value
+    return f"at least {int(value):,} {counted}s" if value.isdecimal() else value
 
 
 LABELS: Mapping[str, Callable[[str], str]] = {

@@ -64,7 +64,7 @@ def add_pages(app: Flask, service: Service, rendered: RenderedPages) -> None:
 
     def page_of(query: str, k: int, filters: Filters, exact: bool, response: SearchResponse, library: Readiness) -> str:
         narrowed = set_fields(typed_filters(), filters)
-        narrowing, languages = chips(narrowed), language_choices(service.facets.languages)
+        narrowing, languages = chips(narrowed, library.counted), language_choices(service.facets.languages)
         # The switch says it already.
         said = language_label(narrowed["language"]) if narrowed.get("language") in languages else None
 
