@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -114,11 +115,9 @@ def test_a_build_is_late_by_its_last_end_whether_or_not_that_published(tmp_path:
     assert late_message(load_settings(home=tmp_path), now + timedelta(days=900)) is None  # not asked for
 
 
-def test_changed_files_start_one_rebuild_once_they_stay_as_they_are(tmp_path: Path):
-    raw = tmp_path / "raw"
-    raw.mkdir()
-    (raw / "goodreads_books.json.gz").write_bytes(b"one")
-    sensor = new_raw_files(load_settings(home=tmp_path / "home", raw=str(raw)))
+def looks_at(raw: Path) -> Callable[[], str]:
+    """One look of the sensor after the other: 'run', or why it starts none."""
+    sensor = new_raw_files(load_settings(home=raw.parent / "home", raw=str(raw)))
     cursor = None
 
     def look() -> str:
@@ -128,6 +127,14 @@ def test_changed_files_start_one_rebuild_once_they_stay_as_they_are(tmp_path: Pa
         cursor = context.cursor
         return "run" if isinstance(found, dg.RunRequest) else found.skip_message
 
+    return look
+
+
+def test_changed_files_start_one_rebuild_once_they_stay_as_they_are(tmp_path: Path):
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    (raw / "goodreads_books.json.gz").write_bytes(b"one")
+    look = looks_at(raw)
     assert look() == "these files are taken as built; the next change starts a run"
     assert look() == "nothing has changed"
     (raw / "goodreads_books.json.gz").write_bytes(b"one, two")
@@ -139,3 +146,41 @@ def test_changed_files_start_one_rebuild_once_they_stay_as_they_are(tmp_path: Pa
     (raw / "goodreads_books.json.gz").unlink()
     raw.rmdir()
     assert look().startswith("The folder with the raw files is missing")
+
+
+def test_a_new_month_of_open_library_starts_one_rebuild_once_it_is_whole(tmp_path: Path):
+    raw = tmp_path / "raw"
+
+    def arrive(date: str, *tables: str, ending: str = "") -> None:
+        for table in tables:
+            (raw / f"ol_dump_{table}_{date}.txt.gz{ending}").write_bytes(f"{table} of {date}".encode())
+
+    raw.mkdir()
+    arrive("2026-09-30", "works", "editions", "authors")
+    look = looks_at(raw)
+    assert [look(), look()] == ["these files are taken as built; the next change starts a run", "nothing has changed"]
+    arrive("2026-10-31", "works", "editions", "authors", ending=".part")
+    (raw / ".fetch.lock").touch()
+    assert look() == "nothing has changed"
+    arrive("2026-10-31", "works", "editions")
+    assert look() == "nothing has changed"
+    arrive("2026-10-31", "authors", "ratings")
+    assert look() == "something has changed, and may still be changing: the next look decides"
+    assert [look(), look()] == ["run", "nothing has changed"]
+    for path in raw.glob("*2026-09-30*"):
+        path.unlink()
+    assert look() == "nothing has changed"
+    arrive("2026-11-30", "works", "editions", "authors")  # the ratings are of another date
+    assert look().startswith("The files of Open Library are of different dates")
+
+
+def test_an_empty_folder_waits_for_its_first_dump(tmp_path: Path):
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    look = looks_at(raw)
+    assert look() == "these files are taken as built; the next change starts a run"
+    (raw / "ol_dump_works_2026-10-31.txt.gz").write_bytes(b"works")
+    assert [look(), look()] == ["nothing has changed"] * 2
+    for table in ("editions", "authors"):
+        (raw / f"ol_dump_{table}_2026-10-31.txt.gz").write_bytes(b"x")
+    assert [look(), look()] == ["something has changed, and may still be changing: the next look decides", "run"]

@@ -120,7 +120,7 @@ def _fetch(
         _check_room(folder, downloads)
         for download in downloads:
             download.run(session, settings)
-    for download in downloads:
+    for download in reversed(downloads):  # the three without which there is no month come last
         download.publish()
     removed = _remove_others(folder, when) if replace else []
     files = tuple(

@@ -123,15 +123,15 @@ def new_raw_files(settings: Settings) -> dg.SensorDefinition:
     @dg.sensor(
         name="new_raw_files",
         job=rebuild,
-        description="Rebuilds when files in VIBERARY_RAW are new or changed, once they have stayed as they are between "
-        "two looks. Off until it is switched on here.",
+        description="Rebuilds when what a build reads in VIBERARY_RAW has changed (of Open Library: a whole month), "
+        "and has stayed as it is between two looks. Off until it is switched on here.",
         minimum_interval_seconds=settings.schedule.files_seconds,
     )
     def look(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         if settings.raw is None:
             return dg.SkipReason("VIBERARY_RAW is not set: the bundled sample does not change")
         try:
-            now = listing_digest(settings.raw)
+            now = listing_digest(settings.raw, mixed_dates=settings.openlibrary.mixed_dates)
         except ViberaryError as error:
             return dg.SkipReason(str(error))
         built, _, seen = (context.cursor or "").partition(" ")

@@ -239,16 +239,25 @@ def _parts(table: str, folder: str, sizes: Mapping[str, int], known: RawInput | 
     return tuple(_local_part(table, uri, size, before.get(uri)) for uri, size in uris.items())
 
 
-def listing_digest(location: str) -> str:
-    """Names what lies at `location` without reading it: names, sizes, and times (in S3: ETags) of its files.
+def listing_digest(location: str, *, mixed_dates: bool = False) -> str:
+    """Names what a build would read at `location`, without reading it: names, sizes, and times (in S3: ETags).
+
+    Other files there (half-downloaded ones, a month of Open Library's that is not whole yet) change nothing.
 
     Raises:
-        RawDataError, StorageError: it cannot be listed.
+        RawDataError, StorageError: it cannot be listed, or no build would take it.
     """
-    folder, sizes, _, _ = _list_location(location)
+    folder, sizes, unreadable, books = _list_location(location)
+    dump = _dump_at(folder, sizes, unreadable, books, mixed=mixed_dates)
+    if dump is None:
+        subset = subset_of("books", books) if books else None
+        tables = {table: choose(table, sizes, subset).names for table in (*TABLES, *OPTIONAL)}
+        names = {name for table in (tables | ({"books": (books,)} if books else {})).values() for name in table}
+    else:
+        names = {*dump.names.values()} if dump.names.keys() >= {*dumps.REQUIRED} else set()
     if is_s3(folder):
-        return digest(Bucket(folder).versions(deep=False))
-    return digest({name: file_signature(Path(folder) / name) for name in sizes})
+        return digest({name: at for name, at in Bucket(folder).versions(deep=False).items() if name in names})
+    return digest({name: file_signature(Path(folder) / name) for name in sorted(names)})
 
 
 def _needed(
