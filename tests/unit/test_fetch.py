@@ -101,8 +101,8 @@ class _Answer(BaseHTTPRequestHandler):
         if asked and self.headers.get("If-Range", etag) == etag:
             first = int(asked.removeprefix("bytes=").removesuffix("-"))
             marks["Content-Range"] = f"bytes {first}-{len(data) - 1}/{len(data)}"
-        if fault == "busy":
-            self.answer(503, b"later", **{"Retry-After": "0"})
+        if fault.startswith("busy"):
+            self.answer(503, b"later", **{"Retry-After": fault.removeprefix("busy").strip() or "0"})
         elif fault == "forbidden":
             self.answer(403, b"no")
         elif fault == "html":
@@ -120,15 +120,15 @@ class _Answer(BaseHTTPRequestHandler):
             time.sleep(2)
         else:
             cut = int(fault.removeprefix("cut ")) if fault.startswith("cut") else None
-            self.answer(206 if first else 200, data[first:], cut, **marks)
+            self.answer(206 if first else 200, data[first:], cut, length=fault != "no length", **marks)
 
-    def answer(self, status: int, body: bytes, cut: int | None = None, **headers: str) -> None:
+    def answer(self, status: int, body: bytes, cut: int | None = None, *, length: bool = True, **headers: str) -> None:
         self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+        for name, value in {**({"Content-Length": str(len(body))} if length else {}), **headers}.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body[:cut])
-        self.close_connection = cut is not None
+        self.close_connection = cut is not None or not length
 
 
 @pytest.fixture
@@ -217,7 +217,7 @@ def test_dumps_of_other_dates_give_way_only_when_told_to_and_once_the_new_one_is
 # ---- interruptions
 
 
-@pytest.mark.parametrize("fault", ["cut 100000", "cut 0", "busy"])
+@pytest.mark.parametrize("fault", ["cut 100000", "cut 0", "busy", "busy Wed, 21 Oct 2015 07:28:00 GMT", "busy soon"])
 def test_a_download_goes_on_where_it_broke_off(archive: Archive, tmp_path: Path, fault: str) -> None:
     archive.faults = ["cut 50000", fault]
     fetch(archive, tmp_path)
@@ -318,6 +318,20 @@ def test_a_file_that_arrives_damaged_twice_is_refused_and_removed(archive: Archi
         fetch(archive, tmp_path)
     assert hashlib.sha1(archive.files[name_of("ratings")]).hexdigest() in error.value.expected
     assert (tmp_path / f"{name_of('ratings')}.part").read_bytes() == b""
+
+
+def test_a_file_whose_size_nobody_says_is_known_to_be_whole_by_gzip(archive: Archive, tmp_path: Path) -> None:
+    archive.metadata = None
+    archive.faults = ["no length", "forbidden"]
+    with pytest.raises(FetchError, match="The server refuses the file"):
+        fetch(archive, tmp_path, tables=("ratings", "authors"))
+    archive.asked.clear()
+    fetch(archive, tmp_path, tables=("ratings", "authors"))
+    whole = len(archive.files[name_of("ratings")])
+    assert archive.asked == [(name_of("ratings"), f"bytes={whole}-"), (name_of("authors"), "")]  # the answer was 416
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("ol_*")} == {
+        name_of(table): archive.files[name_of(table)] for table in ("ratings", "authors")
+    }
 
 
 # ---- files that change
