@@ -197,7 +197,7 @@ def _print_response(response: Any, as_json: bool) -> None:
     for note in response.notes:
         click.echo(f"  ({note})")
     for hit in response.results:
-        click.echo(f"  {hit.rank:>3}. {hit.score:.3f}  {hit.title} — {hit.author or 'unknown author'}")
+        click.echo(f"  {hit.rank:>3}. {hit.score:.3f}  {hit}")
 
 
 def _file_option(name: str, about: str) -> Any:

@@ -115,6 +115,20 @@ class GateRefused(ViberaryError):
     exit_code = 3
 
 
+class BuildStopped(ViberaryError):
+    """A build that ended without an outcome; what is live stays. `exit_code` is 3 where a gate refused, else 1."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message, expected="", found="", todo="")
+        self.exit_code = exit_code
+
+    def __str__(self) -> str:
+        return self.what  # the message of a stage says the rest
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (BuildStopped, (self.what, self.exit_code))
+
+
 _OUT_OF_ROOM = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota of this user is used up"}
 _FULL_WORDS = ("disk is full", "No space left on device")
 _NEXT_TO_NOTHING = 1 << 20

@@ -68,6 +68,9 @@ class Hit:
     match: Match = ""
     why: str = field(default="", compare=False)
 
+    def __str__(self) -> str:
+        return f"{self.title} — {self.author or 'unknown author'}"
+
     def to_json(self) -> dict[str, Any]:
         """The book in the object of `viberary search --json`."""
         return {**{name: getattr(self, name) for name in _JSON_FIELDS}, "genres": list(self.genres)}

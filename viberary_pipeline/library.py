@@ -1,0 +1,287 @@
+"""The pipeline from Python: `open` a published library and search it, `build` one.
+
+The examples run against the bundled sample.
+"""
+
+import html
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import redis
+
+from viberary_pipeline.errors import BuildStopped, SearchUnavailable
+from viberary_pipeline.redis_contract import BuildRecord, read_pointer, read_record
+from viberary_pipeline.redis_server import connect
+from viberary_pipeline.search.books import Book
+from viberary_pipeline.search.filters import Filters
+from viberary_pipeline.search.hits import Hit
+from viberary_pipeline.search.searcher import Searcher, SearchResponse
+from viberary_pipeline.settings import load_settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from viberary_pipeline.run import BuildOutcome
+
+_REDIS = ("redis://", "rediss://", "unix://")
+
+
+class Results(Sequence[Hit]):
+    """The books that a search found, best first: a sequence of `Hit`, which prints as a list and shows as a table.
+
+    Attributes:
+        query: What was searched, as it was given.
+        build: The build that answered.
+        notes: What was understood of the query beside plain words, in words.
+        corrected: The query without its typos; "" where it has none.
+        fits: False where no book fits the query well.
+    """
+
+    def __init__(self, response: SearchResponse) -> None:
+        self._hits = response.results
+        self.query, self.build = response.query, response.build
+        self.notes, self.corrected, self.fits = response.notes, response.corrected, response.fits
+
+    @overload
+    def __getitem__(self, number: int) -> Hit: ...
+    @overload
+    def __getitem__(self, number: slice) -> tuple[Hit, ...]: ...
+    def __getitem__(self, number: int | slice) -> Hit | tuple[Hit, ...]:
+        return self._hits[number]
+
+    def __len__(self) -> int:
+        return len(self._hits)
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self._hits)
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """One object for each book, as in `results` of `viberary search --json`."""
+        return [hit.to_json() for hit in self._hits]
+
+    def to_arrow(self) -> "pa.Table":
+        """A row for each book, with the columns of `to_dicts`."""
+        import pyarrow as pa
+
+        return pa.Table.from_pylist(self.to_dicts())
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """A row for each book, with the columns of `to_dicts`."""
+        import pandas as pd
+
+        return pd.DataFrame(self.to_dicts())
+
+    def __repr__(self) -> str:
+        books = [f"{hit.rank:>3}. {hit.score:.3f}  {hit}" for hit in self._hits]
+        return "\n".join([self.query, *(f"  ({note})" for note in self._said()), *(books or ["  no book was found"])])
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr>{''.join(f'<td>{html.escape(str(value))}</td>' for value in row)}</tr>"
+            for row in (
+                (hit.rank, hit.title, hit.author, hit.year or "", hit.match or f"its {hit.named}", hit.why)
+                for hit in self._hits
+            )
+        )
+        said = "".join(f"<p>{html.escape(note)}</p>" for note in self._said())
+        heads = "".join(f"<th>{head}</th>" for head in ("", "Title", "Author", "Year", "Match", "Why"))
+        return f"<p><b>{html.escape(self.query)}</b></p>{said}<table><tr>{heads}</tr>{rows}</table>"
+
+    def _said(self) -> list[str]:
+        corrected = [f"searched for: {self.corrected}"] if self.corrected else []
+        return [*corrected, *self.notes, *([] if self.fits or not self._hits else ["nothing fits well"])]
+
+
+class Library:
+    """A published library. Safe to share between threads; a publish or a rollback shows at the next call.
+
+    Args:
+        client: The Redis that holds it.
+        home: The VIBERARY_HOME with its query encoder, and with its documents where it was built there.
+        searcher: Answers.
+    """
+
+    def __init__(self, client: redis.Redis, home: Path, searcher: Searcher) -> None:
+        self._client, self._home, self._searcher = client, home, searcher
+
+    def search(
+        self,
+        text: str,
+        k: int = 10,
+        *,
+        language: str | Sequence[str] = (),
+        years: str = "",
+        min_reviews: int = 0,
+        genre: str = "",
+        exact: bool = False,
+    ) -> Results:
+        """The k works that fit a text best.
+
+        Args:
+            text: A vibe in words; titles, authors, series and ISBNs work as well.
+            k: How many, 1 to 100.
+            language: Of the books, as people spell it: "en", "English", or several.
+            years: Of publication: "1990-1999", "1990-", "-1999".
+            min_reviews: Least number of reviews.
+            genre: One of theirs.
+            exact: Take each word as it is typed: correct no typos.
+
+        Raises:
+            QueryError: the text says nothing, or a filter is none of its kind.
+            SearchError: this text cannot be searched.
+            SearchUnavailable: nothing is published, or Redis is away.
+
+        Example:
+            >>> found = library.search("cold-blooded revenge", k=3, language="en")
+            >>> [hit.rank for hit in found], found.fits
+            ([1, 2, 3], True)
+            >>> found.to_pandas().columns.tolist()[:6]
+            ['rank', 'score', 'book_id', 'work_id', 'title', 'author']
+        """
+        filters = _filters(language, years, min_reviews, genre)
+        return Results(self._searcher.search(text, k, filters, exact=exact))
+
+    def similar(
+        self,
+        book_id: str,
+        k: int = 10,
+        *,
+        language: str | Sequence[str] = (),
+        years: str = "",
+        min_reviews: int = 0,
+        genre: str = "",
+    ) -> Results:
+        """The k works that are nearest to a book, without the book itself.
+
+        Args:
+            book_id: The id of an edition or of a work, an ISBN or an ASIN.
+            k: How many, 1 to 100.
+            language, years, min_reviews, genre: As in `search`.
+
+        Raises:
+            BookNotFound: no work has that id.
+            QueryError, SearchError, SearchUnavailable: as `search`.
+
+        Example:
+            >>> book = library.search("pride and prejudice", k=1)[0]
+            >>> book.named, len(library.similar(book.book_id, k=5))
+            ('title', 5)
+        """
+        return Results(self._searcher.similar(book_id, k, _filters(language, years, min_reviews, genre)))
+
+    def book(self, book_id: str) -> Book:
+        """All that is known of a book, by the id of an edition or of a work, an ISBN or an ASIN.
+
+        Raises:
+            BookNotFound: no work has that id.
+            SearchError, SearchUnavailable: as `search`.
+
+        Example:
+            >>> book = library.book(library.search("pride and prejudice", k=1)[0].work_id)
+            >>> book.title, book.language
+            ('Pride and Prejudice', 'en')
+        """
+        return self._searcher.book(book_id)
+
+    def documents(self, columns: Sequence[str] | None = None) -> "pa.Table":
+        """The documents that the published build was made from: one row per work (contracts/documents.json).
+
+        Args:
+            columns: Those that are read; all if none are named. The texts of a million works take gigabytes.
+
+        Raises:
+            EvaluationError: they are not in this home: it did not build what is published.
+            SearchUnavailable: nothing is published, or Redis is away.
+
+        Example:
+            >>> library.documents(["work_id", "title"]).num_rows == len(library)
+            True
+        """
+        import pyarrow.parquet as pq
+
+        from viberary_pipeline.evaluation.inputs import documents_of
+
+        return pq.read_table(documents_of(self._home, self._record()).file("documents.parquet"), columns=columns)
+
+    def __len__(self) -> int:
+        return self._record().documents
+
+    def __repr__(self) -> str:
+        try:
+            record = self._record()
+        except SearchUnavailable as error:
+            return f"<Library: {error.what}>"
+        return f"<Library: {record.documents:,} works, build {record.build}, encoder {record.encoder}>"
+
+    def _record(self) -> BuildRecord:
+        try:
+            build = read_pointer(self._client).live
+            record = read_record(self._client, build) if build else None
+        except redis.RedisError as error:
+            raise SearchUnavailable(
+                "Redis does not answer",
+                expected="the Redis that holds the library",
+                found=f"{type(error).__name__}: {error}",
+                todo="start it, or open another library",
+            ) from error
+        if record is None:
+            raise SearchUnavailable(
+                "Nothing is published yet",
+                expected="a live build in Redis (viberary:pointer)",
+                found="none",
+                todo="build one: viberary_pipeline.build(), or `viberary build`",
+            )
+        return record
+
+
+def open(place: str | Path | None = None) -> Library:
+    """A published library, to be searched.
+
+    Args:
+        place: A VIBERARY_HOME, or the URL of a Redis (`redis://`, `rediss://`, `unix://`); the query encoder is then
+            that of VIBERARY_HOME. None: what the environment says. The embedded Redis of a home is started if need be.
+
+    Raises:
+        SettingsError: a setting, or the home, cannot be used.
+        RedisServerError: no usable Redis.
+
+    Example:
+        >>> library = open()
+        >>> library
+        <Library: ... works, build ..., encoder viberary-minilm-v1>
+    """
+    at_redis = str(place).startswith(_REDIS)
+    given = {"redis_url" if at_redis else "home": place} if place is not None else {}
+    settings = load_settings(**given)
+    client = connect(settings)
+    return Library(client, settings.home_dir, Searcher(client, settings.home_dir, settings.search))
+
+
+def build(raw: str | Path | None = None, *, force: bool = False, **settings: Any) -> "BuildOutcome":
+    """Build, gate and publish an index: the job that `viberary build`, the Dagster UI and its schedule run.
+
+    Args:
+        raw: A folder of input files, or `s3://bucket/prefix`. None: VIBERARY_RAW, or else the bundled sample.
+        force: Make everything but known embeddings anew.
+        settings: Any of docs/settings.md, by its name without the prefix, in lower case: `home`, `encoder`,
+            `redis_url`, `embedding_device`.
+
+    Returns:
+        What was built and published; the same build, where nothing has changed.
+
+    Raises:
+        BuildStopped: a gate refused the data or the index (`exit_code` 3), or a stage failed (1); what is live stays.
+        ViberaryError: the build cannot begin.
+    """
+    from viberary_pipeline.run import run_build
+
+    outcome = run_build(load_settings(raw=None if raw is None else str(raw), **settings), force=force)
+    if failure := outcome.failure:
+        raise BuildStopped(f"{failure.stage}: {failure.message}", failure.exit_code)
+    return outcome
+
+
+def _filters(language: str | Sequence[str], years: str, min_reviews: int, genre: str) -> Filters:
+    return Filters.of([language] if isinstance(language, str) else language, min_reviews, years, genre)
