@@ -370,6 +370,14 @@ def test_without_published_checksums_the_etag_tells_versions_apart(
     assert dump.files[0].verified == "gzip"
 
 
+def test_without_checksum_and_etag_a_broken_download_begins_anew(archive: Archive, tmp_path: Path) -> None:
+    archive.metadata, archive.etags = None, False
+    archive.faults = ["cut 70000"]
+    fetch(archive, tmp_path)
+    assert [asked for _, asked in archive.asked] == ["", ""]
+    assert (tmp_path / name_of("ratings")).read_bytes() == archive.files[name_of("ratings")]
+
+
 def test_without_published_checksums_a_cut_gzip_is_noticed(archive: Archive, tmp_path: Path) -> None:
     archive.metadata = None
     archive.files[name_of("ratings")] = dump_of("ratings")[:-100]

@@ -208,9 +208,11 @@ class Download:
             self._bar.reset(self.total)
 
     def _receive(self, session: "requests.Session", settings: FetchSettings) -> None:
-        headers = {"Range": f"bytes={self.size}-"} if self.size else {}
-        if self.size and self.published.checksum is None:
-            headers["If-Range"] = self._validator
+        headers = {}
+        if self.size and (self.published.checksum or self._validator):
+            headers["Range"] = f"bytes={self.size}-"
+            if not self.published.checksum:
+                headers["If-Range"] = self._validator
         with _answer(session, self.url, settings, headers) as answer:
             part = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
             if answer.status_code == _RANGE_NOT_SATISFIABLE and part and part["total"] == str(self.size):
