@@ -410,7 +410,7 @@ def _searcher(settings: Settings) -> Any:
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(as_json: bool) -> None:
-    """Show the live build, its gates, and the builds before it."""
+    """Show the live build: from what, how old, how good, what was refused since, its reports and its gates."""
     settings = load_settings()
     from viberary_pipeline.index.clean import known_builds
     from viberary_pipeline.redis_contract import read_pointer, read_record
@@ -425,43 +425,72 @@ def status(as_json: bool) -> None:
         builds = [{**asdict(record), "gates": record.gate_results} for record in records]
         click.echo(json.dumps({**asdict(pointer), "readiness": readiness.to_json(), "builds": builds}))
         return
+    from viberary_pipeline.history.words import status_lines
+
     click.echo(f"live      {pointer.live or 'nothing is published yet: run `viberary build`'}")
     click.echo(f"previous  {pointer.previous or 'none'}")
     click.echo(f"ready     {'yes' if readiness.ready else 'no: ' + readiness.reason}")
-    for record in records:
-        click.echo(f"\nbuild {record.build} ({record.state})")
-        click.echo(f"  documents  {record.documents:,}")
-        queries = record.query_encoder_name
-        click.echo(
-            f"  encoder    {record.encoder} ({record.fingerprint})"
-            + (f", queries by {queries}" if queries not in ("", record.encoder) else "")
-        )
-        click.echo(
-            f"  index      HNSW {record.type} x {record.dim}, M {record.m}, EF_CONSTRUCTION {record.ef_construction}, "
-            f"EF_RUNTIME {record.ef_runtime}"
-        )
-        click.echo(
-            f"  times      created {record.created}, published {record.published or 'never'}, "
-            f"saved {record.saved or 'no'}"
-        )
-        rate = f", {record.documents / record.feed_seconds:,.0f} works/s" if record.feed_seconds else ""
-        click.echo(f"  built in   {record.seconds} s{rate}")
-        for gate in record.gate_results:
-            if gate["outcome"] == "not compared":
-                click.echo(f"  gate       {gate['name']} not compared: {gate['means']}")
-                continue
-            verdict = "passed" if gate["passed"] else "FAILED"
-            click.echo(f"  gate       {gate['name']} {verdict}: {gate['figure']} (bound {gate['bound']})")
+    for line in status_lines(settings.home_dir, pointer.live, records):
+        click.echo(line)
+
+
+@main.command()
+@click.option("--last", default=20, show_default=True, type=click.IntRange(1), help="How many the table shows.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with every one that is kept.")
+def builds(last: int, as_json: bool) -> None:
+    """List every build there was, the newest first: what it was made of, how good it was, what became of it."""
+    home = load_settings().home_dir
+    from viberary_pipeline.history.records import History
+    from viberary_pipeline.history.words import builds_table
+
+    records = History(home).all()
+    if as_json:
+        click.echo(json.dumps({"builds": [record.to_json() for record in records]}))
+        return
+    if not records:
+        click.echo("no build has run in this VIBERARY_HOME: run `viberary build`")
+        return
+    for line in builds_table(records, last):
+        click.echo(line)
+    if len(records) > last:
+        click.echo(f"{len(records) - last:,} earlier ones: --last {len(records)}")
+
+
+@main.command()
+@click.argument("a", metavar="A")
+@click.argument("b", metavar="B")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def diff(a: str, b: str, as_json: bool) -> None:
+    """Say what changed from build A to build B: by number or name (`viberary builds`), or `live` and `previous`."""
+    settings = load_settings()
+    from viberary_pipeline.history import diff as differences
+    from viberary_pipeline.history.records import History
+    from viberary_pipeline.history.words import diff_lines
+
+    pointer = {}
+    if {"live", "previous"} & {a, b}:
+        from viberary_pipeline.redis_contract import read_pointer
+        from viberary_pipeline.redis_server import connect
+
+        pointer = asdict(read_pointer(connect(settings)))
+    history = History(settings.home_dir)
+    first, second = (history.find(name, pointer) for name in (a, b))
+    found = differences.diff(settings.home_dir, first, second, settings.duckdb)
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    for line in diff_lines(found):
+        click.echo(line)
 
 
 @main.command()
 def rollback() -> None:
     """Go back to the previous build; the one that was live becomes the previous."""
     settings = load_settings()
-    from viberary_pipeline.quality.rollback import go_back
+    from viberary_pipeline.history.rollback import go_back
     from viberary_pipeline.redis_server import connect
 
-    outcome, *warnings = go_back(connect(settings), settings.home_dir).lines()
+    outcome, *warnings = go_back(connect(settings), settings.home_dir, keep_records=settings.keep.records).lines()
     for line in warnings:
         click.echo(f"viberary: {line}", err=True)
     click.echo(outcome)
@@ -511,19 +540,30 @@ def gc(dry_run: bool, vectors: bool, as_json: bool) -> None:
             found=f"VIBERARY_EMBEDDING_VECTORS={settings.embedding.vectors}, which other homes may share",
             todo="leave --vectors out; a rule on the bucket may expire what is old",
         )
-    garbage = collect_garbage(connect(settings), home, dry_run=dry_run, vectors=vectors)
+    from viberary_pipeline.history.records import History
+
+    keep = History(home).document_keys(settings.keep.documents)
+    garbage = collect_garbage(connect(settings), home, dry_run=dry_run, vectors=vectors, keep_documents=keep)
     runs = _old_runs(settings, dry_run)
     if as_json:
-        folders = [str(folder) for folder in garbage.folders]
-        click.echo(json.dumps({**asdict(garbage), "folders": folders, "runs": runs, "dry_run": dry_run}))
+        named = [str(folder) for folder in garbage.folders]
+        click.echo(json.dumps({**asdict(garbage), "folders": named, "runs": runs, "dry_run": dry_run}))
         return
     verb = "would remove" if dry_run else "removed"
+    counted = f"{len(garbage.builds)} builds, {len(garbage.folders)} folders, {garbage.bytes / 1e6:,.1f} MB"
+    counted += f", {garbage.vectors:,} vectors" if vectors else ""
+    if dry_run:
+        click.echo(f"{verb} {counted}")
+        for kind, folders, size in garbage.by_kind(home):
+            click.echo(
+                f"  {kind:<28} {folders:>6,} {'folder' if folders == 1 else 'folders':<7} {size / 1e6:>10,.1f} MB"
+            )
     for build in garbage.builds:
         click.echo(f"{verb} build {build}")
     for folder in garbage.folders:
         click.echo(f"{verb} {folder}")
-    counted = f"{len(garbage.builds)} builds, {len(garbage.folders)} folders, {garbage.bytes / 1e6:,.1f} MB"
-    click.echo(f"{counted}, {garbage.vectors:,} vectors" if vectors else counted)
+    if not dry_run:
+        click.echo(counted)
     if runs:
         click.echo(f"{verb} {len(runs)} runs of Dagster: the newest {settings.runs.kept} stay (VIBERARY_RUNS_KEPT)")
     if garbage.left:

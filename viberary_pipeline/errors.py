@@ -93,6 +93,10 @@ class SearchUnavailable(SearchError):
     """No query can be answered at present: Redis is away, or nothing is published."""
 
 
+class HistoryError(ViberaryError):
+    """A build that no record tells of."""
+
+
 class EvaluationError(ViberaryError):
     """Judgements that cannot be read, or nothing to evaluate."""
 

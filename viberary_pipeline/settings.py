@@ -43,6 +43,7 @@ log = logging.getLogger(__name__)
 PREFIX = "VIBERARY_"
 _HOST = re.compile(r"(?i)([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]*[a-z0-9])?(:[0-9]{1,5})?")
 _PATTERN_LETTERS = set("[]*?")
+_LOGIN = re.compile(r"://[^/@]*@")
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,24 @@ class EvaluationSettings:
         default=(),
         description="Judged queries of your own, beside the standing sets: folders with `NAME.queries.tsv` and "
         "`NAME.qrels.txt`, or such files of queries ([how search is judged](judging.md)).",
+    )
+
+
+@dataclass(frozen=True)
+class KeepSettings:
+    """What is kept of earlier builds."""
+
+    records: int = Field(
+        default=1000,
+        ge=10,
+        description="Runs whose records are kept, for `viberary builds` and the page of trends "
+        "([what is kept](operations.md#what-is-kept-and-for-how-long)).",
+    )
+    documents: int = Field(
+        default=4,
+        ge=0,
+        description="Of the last published builds, so many keep their documents through `viberary gc`, so that "
+        "`viberary diff` can compare them; the live build's and the previous one's always stay.",
     )
 
 
@@ -281,6 +300,7 @@ class Settings(BaseSettings):
     hnsw: HnswSettings = HnswSettings()
     gate: GateRules = GateRules()
     evaluation: EvaluationSettings = EvaluationSettings()
+    keep: KeepSettings = KeepSettings()
     search: SearchSettings = SearchSettings()
     web: WebSettings = WebSettings()
     fetch: FetchSettings = FetchSettings()
@@ -391,6 +411,17 @@ def reference() -> Iterator[tuple[str, list[Setting]]]:
             flat.append(_setting(info, "", name))
     yield "", flat
     yield from groups
+
+
+def changed_settings(settings: Settings) -> dict[str, str]:
+    """{variable: value} of the settings that differ from the defaults, for people: what may be a secret is `***`."""
+    changed = {}
+    for setting in (setting for _, group in reference() for setting in group):
+        value = setting.value_in(settings)
+        if value not in ("", setting.default) and setting.default != "all cores":
+            secret = setting.variable in (*_SECRET, "VIBERARY_REDIS_URL") or _LOGIN.search(value)
+            changed[setting.variable] = "***" if secret else value.strip("`")
+    return changed
 
 
 def reference_markdown() -> str:

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from viberary_pipeline import redis_server
+from viberary_pipeline.history.records import History
 from viberary_pipeline.index.clean import known_builds
 from viberary_pipeline.redis_contract import read_pointer, read_record
 from viberary_pipeline.search.searcher import Searcher
@@ -132,6 +133,14 @@ def test_kill_9_in_a_stage(warm_cli, tiny, write_gz, stages):
     assert {build for build, _ in answers} >= {live}
     pointer = read_pointer(client)
     assert pointer.live == outcome["build"]
+    # Each killed run has its record, completed by the run after it; the one that had switched was published.
+    runs = [(run.verdict, run.why) for run in reversed(History(warm_cli.home).all())]
+    assert [verdict for verdict, _ in runs] == [
+        "published",
+        *("published" if stage == "after the switch" else "killed" for stage in stages),
+        *("killed", "published"),
+    ]
+    assert runs[-2] == ("killed", "in embeddings")
     assert read_record(client, pointer.live).saved, "a restart of Redis would lose the publish"
     # Nothing of the killed builds is left. A build has its documents, its record, suggestions, words of sentences.
     assert sorted(known_builds(client)) == sorted([pointer.live, pointer.previous])

@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 from homes import Built, Published, built_once, published_copy, write_gz
 
+from viberary_pipeline.index.canaries import load_canaries
+from viberary_pipeline.index.gate_result import REQUIRED_GATES
 from viberary_pipeline.quality.bounds import BOUNDS
+from viberary_pipeline.sample import CANARIES
 from viberary_pipeline.sources.openlibrary.tables import OPENLIBRARY
 from viberary_pipeline.sources.raw_files import FILES
 
@@ -207,15 +210,66 @@ def test_status_shows_the_live_build_and_its_gates(published):
     }
 
 
+def test_the_history_tells_of_a_build_and_its_pages_link_to_each_other(published):
+    *_, record = last_json(published.cli("builds", "--json"))["builds"]
+    assert (record["number"], record["verdict"], record["build"], record["made"]) == (
+        *(1, "published", published.build, True),
+    )
+    assert record["rows"]["documents"] == published.outcome["documents"]
+    assert record["rejected"] == published.outcome["rejected"]
+    assert record["seconds"] == published.outcome["seconds"]
+    assert {gate["name"] for gate in record["gates"]} == set(REQUIRED_GATES)
+    assert set(record["inputs"]) == {"raw_books", "raw_authors", "raw_reviews"}
+    assert set(record["quality"]) == {"golden", "known items", "similar books"}
+    assert {"python", "dagster", "duckdb", "torch"} <= set(record["versions"])
+    assert all(len(works) <= 10 for works in record["answers"].values())
+    assert {canary.query for canary in load_canaries(CANARIES)} <= set(record["answers"])
+    assert published.cli("builds").stdout.splitlines()[-1].split()[:2] == ["1", "published"]
+
+    quality = published.home / "quality"
+    pages = [quality / page for page in (*record["pages"].values(), "trends.html")]
+    for page in (*pages, quality / "report" / "latest.html", quality / "evaluation" / "latest.html"):
+        links = re.findall(r'href="([^"#:]+)(?:#([^"]*))?"', page.read_text(encoding="utf-8"))
+        for target, anchor in links:
+            linked = page.parent / target
+            assert linked.is_file(), f"{page} links to {target}"
+            assert not anchor or f'id="{anchor}"' in linked.read_text(encoding="utf-8"), f"{page}: {target}#{anchor}"
+        linked_pages = {(page.parent / target).resolve() for target, _ in links}
+        assert page.name == "trends.html" or (quality / "trends.html").resolve() in linked_pages
+
+
+def test_builds_that_are_not_there_are_named(published):
+    done = published.cli("diff", "live", "20200101T000000-0000")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "The history has no build '20200101T000000-0000'" in done.stderr
+    # Of the first build there is no previous one.
+    done = published.cli("diff", "previous", "live")
+    assert done.returncode == 1
+    assert "There is no previous build" in done.stderr
+
+
 def test_a_new_build_keeps_the_old_one_and_rollback_goes_back(of_tiny, tiny):
     cli, first = of_tiny.cli, of_tiny.build
+    alone = cli("rollback")
+    assert alone.returncode == 1
+    assert "`viberary build --force`, publishes another build" in alone.stderr
     second = last_json(cli("build", "--raw", str(tiny), "--json", "--force"))
     assert (second["embedded"], second["reused"], second["published"]) == (0, 3, True)
     assert second["build"] != first
+    changed = last_json(cli("diff", "previous", "live", "--json"))
+    assert (changed["a"]["build"], changed["b"]["build"]) == (first, second["build"])
+    assert (changed["documents"]["same"], changed["inputs"], changed["rows"]) == (3, {}, {})
+    assert changed["answers"]["overlap"] == 1.0
     back = cli("rollback")
     assert (back.returncode, back.stdout) == (0, f"build {first} is live again (3 documents)\n")
     status = json.loads(cli("status", "--json").stdout)
     assert (status["live"], status["previous"]) == (first, second["build"])
+    records = last_json(cli("builds", "--json"))["builds"]
+    assert [(record["verdict"], record["build"]) for record in records] == [
+        ("rolled back", first),
+        ("published", second["build"]),
+        ("published", first),
+    ]
     found = json.loads(cli("search", "dragons", "--json").stdout)
     assert (found["build"], found["results"][0]["title"], len(found["results"])) == (
         first,
@@ -250,6 +304,13 @@ def test_a_failing_expectation_stops_the_build_with_3_and_the_live_index_stays(o
     )
     assert reindex.returncode == 1
     assert "The table books was refused by its checks" in reindex.stderr
+    records = last_json(cli("builds", "--json"))["builds"]
+    assert [(r["verdict"], r["job"], r["build"]) for r in records[:2]] == [
+        ("refused", "reindex", ""),
+        ("refused", "rebuild", ""),
+    ]
+    assert "books.has_rows: 3" in records[1]["why"]
+    assert "books.has_rows: 3" in cli("status").stdout
     assert json.loads(cli("status", "--json").stdout)["live"] == live
 
 
@@ -342,6 +403,8 @@ def test_bad_raw_files_fail_with_one_clear_message_and_the_live_index_stays(publ
 def test_an_unknown_encoder_is_refused_by_name(published):
     done = published.cli("build", "--encoder", "all-MegaLM")
     assert done.returncode == 1
+    newest = last_json(published.cli("builds", "--json"))["builds"][0]
+    assert (newest["verdict"], newest["why"]) == ("failed", "The encoder is unknown: 'all-MegaLM'")
     assert "all-MegaLM" in done.stderr
     assert "viberary-minilm-v1" in done.stderr
     assert "Traceback" not in done.stderr

@@ -11,7 +11,7 @@ from viberary_pipeline.assets.stages import Result, Work, stage
 from viberary_pipeline.documents.assemble import TABLES
 from viberary_pipeline.errors import IndexBuildError
 from viberary_pipeline.evaluation.build_evaluation import evaluate_build, query_sets
-from viberary_pipeline.evaluation.inputs import documents_of
+from viberary_pipeline.evaluation.inputs import documents_of, report_on
 from viberary_pipeline.evaluation.page import write_report
 from viberary_pipeline.evaluation.seed_baseline import seed_vectors
 from viberary_pipeline.evaluation.systems import THIS
@@ -61,8 +61,9 @@ def evaluation_report(work: Work) -> Result:
                 pipeline.home, record, documents, settings.encoder, pipeline.rules, settings.duckdb, embed=None
             ),
             given=given,
+            canaries=[canary.query for canary in pipeline.canaries],
         )
-        page = write_report(pipeline.home, evaluated.result)
+        page = write_report(pipeline.home, evaluated.result, report_on(pipeline.home, record.documents_key))
         return {**{k: v for k, v in evaluated.result.items() if k != "queries"}, "page": str(page)}
 
     made = work.produce(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,13 @@ from viberary_pipeline.evaluation.systems import (
 )
 from viberary_pipeline.evaluation.weak_labels import weak_sets
 from viberary_pipeline.index.gate_result import GateResult
+from viberary_pipeline.ranking_metrics import DEPTH
 from viberary_pipeline.redis_contract import BuildRecord, lost_because
 from viberary_pipeline.search.searcher import encoder_folder
 from viberary_pipeline.search.weights import SearchSettings
 
 _SWEEP_QUERIES = 100
+_ANSWERS_KEPT = 150
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ def evaluate_build(
     baselines: Sequence[System] = (),
     rules: Mapping[str, SearchSettings] | None = None,
     not_measured: Mapping[str, str] | None = None,
+    canaries: Sequence[str] = (),
 ) -> Evaluated:
     """Evaluate a build, published or not, beside BM25, its vectors alone, the seed's recipe and `before`, the build
     that is compared with.
@@ -101,6 +105,7 @@ def evaluate_build(
         baselines: More systems.
         rules: Other settings of the search, by name, for the same build.
         not_measured: Systems that are missing, and why.
+        canaries: More queries whose first ten are kept (`answers`).
 
     Raises:
         EncoderError: the query encoder of the build is not in this home.
@@ -158,10 +163,21 @@ def evaluate_build(
             "not_measured": missing,
             "gate": gate.to_json(),
             "ef_runtime": [asdict(point) for point in sweep(client, record, np.array(asked, dtype=np.float32))],
+            "answers": _answers(systems[0], canaries, scored),
             "queries": by_query(scored),
         },
         gate,
     )
+
+
+def _answers(build: System, canaries: Sequence[str], scored: Sequence[Scored]) -> dict[str, list[str]]:
+    """{query: the first ten work_ids}, so that a later build can be compared after this one is gone."""
+    ours = [one for one in scored if one.system == build.name]
+    by_set = [[one for one in ours if one.set == name] for name in dict.fromkeys(one.set for one in ours)]
+    # The sets in turns, so that a large one leaves room for the others.
+    turns = [one for turn in zip_longest(*by_set) for one in turn if one is not None]
+    asked = {query: (build.answer(JudgedQuery(query, "canary", {})) or [])[:DEPTH] for query in canaries}
+    return {**{one.asked: list(one.found) for one in turns[:_ANSWERS_KEPT]}, **asked}
 
 
 def _within(

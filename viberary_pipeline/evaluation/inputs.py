@@ -4,6 +4,8 @@ from pathlib import Path
 
 from viberary_pipeline.artifacts import Artifact, ArtifactStore
 from viberary_pipeline.errors import EvaluationError
+from viberary_pipeline.quality.report.make import STAGE
+from viberary_pipeline.quality.verdict import current_artifact
 from viberary_pipeline.redis_contract import BuildRecord
 
 
@@ -26,6 +28,15 @@ def documents_of(home: Path, record: BuildRecord) -> Artifact:
         todo="set VIBERARY_HOME to the home that built it, or evaluate on judgements of your own (--queries, --qrels); "
         "`viberary build` publishes a build whose documents are here",
     )
+
+
+def report_on(home: Path, documents_key: str) -> Path | None:
+    """The page on the data that the documents of this key are made of; None where it is of others, or gone."""
+    report = current_artifact(ArtifactStore(home), STAGE)
+    if report is None or report.facts.get("documents", "") != documents_key:
+        return None
+    page = Path(report.facts["page"])
+    return page if page.is_file() else None
 
 
 def table_of(home: Path, documents: Artifact, table: str) -> Artifact:

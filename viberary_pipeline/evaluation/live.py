@@ -11,7 +11,7 @@ import redis
 from viberary_pipeline.artifacts import Artifact
 from viberary_pipeline.errors import EvaluationError
 from viberary_pipeline.evaluation.build_evaluation import evaluate_build, query_sets
-from viberary_pipeline.evaluation.inputs import documents_of
+from viberary_pipeline.evaluation.inputs import documents_of, report_on
 from viberary_pipeline.evaluation.page import write_report
 from viberary_pipeline.evaluation.queries import QuerySet
 from viberary_pipeline.evaluation.seed_baseline import SeedVectors
@@ -101,7 +101,7 @@ def evaluate_live(
         rules=rules,
         not_measured=not_measured,
     )
-    return evaluated.result, write_report(home, evaluated.result)
+    return evaluated.result, write_report(home, evaluated.result, report_on(home, record.documents_key))
 
 
 def _word2vec(documents: Artifact) -> System | str:

@@ -12,8 +12,9 @@ _KEEP = 10
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 460, 220, 46, 34
 
 
-def write_report(home: Path, result: Mapping[str, Any]) -> Path:
-    """Write `quality/evaluation/{build}.html`, make it the latest, keep the last ten; returns its path."""
+def write_report(home: Path, result: Mapping[str, Any], data: Path | None = None) -> Path:
+    """Write `quality/evaluation/{build}.html`, make it the latest, keep the last ten; returns its path. `data` is the
+    page on the data that the build is made of."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     quality = Path(__file__).parents[1] / "quality"
@@ -41,6 +42,7 @@ def write_report(home: Path, result: Mapping[str, Any]) -> Path:
         left_out=left_out(result),
         worst=_worst(result["queries"]),
         verdict=_verdict(result["gate"]),
+        data=f"../{data.parent.name}/{data.name}" if data else "",
     )
     out = home / "quality" / "evaluation" / f"{result['build']}.html"
     write_atomically(out, page)

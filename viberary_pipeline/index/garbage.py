@@ -1,14 +1,15 @@
 """`viberary gc`: what nothing needs any more, in Redis and under VIBERARY_HOME.
 
 Kept are the live build and the previous one, builds that await their publish, and the current artifact of each stage;
-of all these the query encoders, the documents, and what they were made from. Vectors are touched only where that is
+of all these the query encoders, the documents, and what they were made from; and the documents alone of some builds
+before, for comparison. Vectors are touched only where that is
 asked for, since texts come back; those of texts in kept documents stay then, whoever encoded them.
 """
 
 import contextlib
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -46,8 +47,24 @@ class Garbage:
     left: str
     vectors: int = 0
 
+    def by_kind(self, home: Path) -> list[tuple[str, int, int]]:
+        """(what, folders, bytes) of the folders, by the stage that left them or the place that they lie in; the largest
+        first."""
+        kinds: dict[str, list[int]] = {}
+        for folder in self.folders:
+            kind = " ".join(folder.relative_to(home).parts[:-1])
+            kinds.setdefault(kind, []).append(_size(folder))
+        return sorted(((kind, len(sizes), sum(sizes)) for kind, sizes in kinds.items()), key=lambda row: -row[2])
 
-def collect_garbage(client: redis.Redis, home: Path, *, dry_run: bool = False, vectors: bool = False) -> Garbage:
+
+def collect_garbage(
+    client: redis.Redis,
+    home: Path,
+    *,
+    dry_run: bool = False,
+    vectors: bool = False,
+    keep_documents: Collection[str] = (),
+) -> Garbage:
     """Remove what nothing needs, or only say what that is. Waits for no build.
 
     Args:
@@ -55,6 +72,7 @@ def collect_garbage(client: redis.Redis, home: Path, *, dry_run: bool = False, v
         home: VIBERARY_HOME.
         dry_run: Remove nothing.
         vectors: Those of texts that no kept documents have, too.
+        keep_documents: Keys of documents that are kept for comparison, without what they were made from.
 
     Raises:
         HomeBusyError: a build is under way in this home.
@@ -65,7 +83,7 @@ def collect_garbage(client: redis.Redis, home: Path, *, dry_run: bool = False, v
         kept = [
             record for build in known_builds(client) if build not in builds and (record := read_record(client, build))
         ]
-        folders = _folders(home, kept)
+        folders = [f for f in _folders(home, kept) if not _is_kept(home, f, keep_documents)]
         garbage = Garbage(tuple(builds), tuple(folders), sum(map(_size, folders)), "")
         if vectors:
             garbage = _with_vectors(garbage, home, dry_run=dry_run)
@@ -90,6 +108,11 @@ def _folders(home: Path, kept: Sequence[BuildRecord]) -> list[Path]:
     }
     graphs, jobs = _unneeded_graphs(home, fingerprints), _dead_jobs(home / "jobs", fingerprints)
     return [*store.unneeded(needed), *graphs, *store.half_made(), *jobs]
+
+
+def _is_kept(home: Path, folder: Path, documents: Collection[str]) -> bool:
+    key = folder.name.partition(".")[0]
+    return folder.parent == home / "artifacts" / "documents" and key in documents
 
 
 def _unneeded_graphs(home: Path, fingerprints: set[str]) -> Iterator[Path]:

@@ -84,3 +84,31 @@ def unmet_gates(
     outcomes = {str(gate["name"]): gate.get("outcome") for gate in gates}
     failed = [name for name, outcome in outcomes.items() if outcome == "failed"]
     return failed, [name for name in required if outcomes.get(name) not in ("passed", "not compared", "failed")]
+
+
+def in_words(gate: Mapping[str, Any]) -> str:
+    """What a gate (`GateResult.to_json`) says, for people: "recall_at_10 passed: 99.2% of ...; at least 97.0% must"."""
+    name, outcome, figure, bound = (gate[key] for key in ("name", "outcome", "figure", "bound"))
+    if outcome == "not compared":
+        return f"{name} not compared: {gate['means']}"
+    words = _WORDS.get(name, "{figure:g} (bound {bound:g}), {means}")
+    if name == EVALUATION and figure <= 0:
+        words = "search quality is no worse than the live build's (nDCG@10 {gain:+.3f})"
+    said = words.format(figure=figure, bound=bound, means=gate["means"], gain=0 - figure)
+    # Which canary, which set: what is wrong has to be named.
+    named = f" [{gate['means']}]" if outcome == "failed" and name in _WORDS else ""
+    return f"{name} {'passed' if outcome == 'passed' else 'FAILED'}: {said}{named}"
+
+
+_WORDS = {
+    "encoder_match": "queries and documents go through encoders of one space",
+    "document_count": "{figure:,} of {bound:,} documents are in the index with their vectors",
+    "indexing_failures": "{figure:,} documents were left out by Redis; none may",
+    "documents_kept": "{figure:.1%} of the live build's documents; at least {bound:.1%} must remain",
+    "vectors_match_texts": "stored vectors match their texts by {figure:.3f}; at least {bound:g} is asked",
+    "recall_at_10": "{figure:.2%} of the true ten nearest are found; at least {bound:.2%} is asked",
+    "full_results": "{figure:.1%} of queries get a full list; all must",
+    "latency_p95_ms": "95 of 100 queries take at most {figure:.1f} ms in Redis; {bound:g} ms are allowed",
+    "canaries": "{figure:g} known queries do not find their title; none may",
+    EVALUATION: "nDCG@10 is {figure:.3f} below the live build's; {bound:g} is allowed",
+}

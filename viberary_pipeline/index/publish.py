@@ -145,7 +145,10 @@ def rollback(client: redis.Redis, *, home: Path | None = None) -> BuildRecord:
             "There is no build to go back to",
             expected="a previous build in viberary:pointer",
             found="none" + (f", and the live build {pointer.live} is lost: {lost}" if lost and pointer.live else ""),
-            todo="run `viberary build`" + ("" if lost else " to replace the live build"),
+            todo="run `viberary build`"
+            if lost
+            else "get one: `viberary build` from other raw files or settings, or `viberary build --force`, publishes "
+            "another build, and the live one becomes the previous. To undo bad data, build from the files as they were",
         )
     return publish(client, pointer.previous, home=home)
 

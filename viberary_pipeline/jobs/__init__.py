@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from viberary_pipeline.history.rollback import go_back
 from viberary_pipeline.notifications import Message
-from viberary_pipeline.quality.rollback import go_back
 from viberary_pipeline.resources import Pipeline
 from viberary_pipeline.resources.run_reporter import in_its_words, tell
 from viberary_pipeline.settings import ScheduleSettings
@@ -62,7 +62,7 @@ tune = dg.define_asset_job(
 def go_back_to_previous(context: dg.OpExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> None:
     """See the description."""
     try:
-        back = go_back(pipeline.redis, pipeline.home)
+        back = go_back(pipeline.redis, pipeline.home, keep_records=pipeline.settings.keep.records)
     except Exception as error:
         raise in_its_words(error) from error.__cause__
     outcome, *warnings = back.lines()

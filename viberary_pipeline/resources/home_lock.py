@@ -15,6 +15,7 @@ from viberary_pipeline.redis_contract import read_pointer, read_record
 from viberary_pipeline.redis_server import connect
 from viberary_pipeline.resources.dagster_store import prune_runs
 from viberary_pipeline.resources.pipeline import Pipeline
+from viberary_pipeline.resources.run_record import recorded, recording_failure
 from viberary_pipeline.resources.run_reporter import RunReporter, in_its_words, untouched_is_no_error
 from viberary_pipeline.settings import Settings
 
@@ -64,14 +65,17 @@ def home_lock(settings: Settings) -> dg.ResourceDefinition:
         untouched_is_no_error(context.log)
         try:
             try:
-                if run is not None and run.job_name in _TO_THE_INDEX:
-                    check_ready(settings)
-                if run is not None and run.job_name == "rebuild":  # others read no files; the index's stages ask again
-                    check_source(settings, connect(settings))
+                with recording_failure(settings, run):
+                    if run is not None and run.job_name in _TO_THE_INDEX:
+                        check_ready(settings)
+                    # Others read no files; the stages of the index ask again.
+                    if run is not None and run.job_name == "rebuild":
+                        check_source(settings, connect(settings))
             except Exception as error:
                 reporter.failed("before the first stage", error)
                 raise in_its_words(error) from error.__cause__
-            with hold_home(settings.writable_home(), say=context.log.info if context.log else print):
+            say = context.log.info if context.log else print
+            with hold_home(settings.writable_home(), say=say), recorded(run, context.instance, settings):
                 if context.instance is not None:
                     prune_runs(context.instance, settings.runs.kept)
                 yield reporter

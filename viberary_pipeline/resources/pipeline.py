@@ -21,7 +21,7 @@ from viberary_pipeline.index.canaries import Canary, load_canaries
 from viberary_pipeline.quality.baseline import Source
 from viberary_pipeline.quality.bounds import BOUNDS
 from viberary_pipeline.redis_server import connect
-from viberary_pipeline.settings import Settings, reference
+from viberary_pipeline.settings import Settings, changed_settings
 from viberary_pipeline.storage import Place, open_place
 from viberary_pipeline.vectors.store import EmbeddingStore
 
@@ -148,19 +148,14 @@ def _bundled_sample(folder: Path) -> "BundledSample":
 def pipeline_resource(settings: Settings) -> dg.ResourceDefinition:
     """The resource `pipeline`. Its description, which the UI shows, lists the settings that are not the defaults."""
     opened = Pipeline(settings)
+    changed = [
+        f"- `{variable}` = {value if value == '***' else f'`{value}`'}"
+        for variable, value in changed_settings(settings).items()
+    ]
+    about = "\n".join(["The settings of this process that differ from docs/settings.md:", "", *(changed or ["none"])])
 
-    @dg.resource(description=f"The settings of this process that differ from docs/settings.md:\n\n{_changed(settings)}")
+    @dg.resource(description=about)
     def pipeline(_: dg.InitResourceContext) -> Pipeline:
         return opened
 
     return pipeline
-
-
-def _changed(settings: Settings) -> str:
-    lines = []
-    for setting in (setting for _, group in reference() for setting in group):
-        value = setting.value_in(settings)
-        if value not in ("", setting.default) and setting.default != "all cores":
-            # A URL may hold a password.
-            lines.append(f"- `{setting.variable}` = {'***' if setting.variable.endswith('_URL') else value}")
-    return "\n".join(lines) or "none"

@@ -42,7 +42,8 @@ def make_report(
     """The report on the current tables, as far as they were made: found again, or written.
 
     It stands where neither the tables nor their results have changed, and either the baseline has not or it was made of
-    these very tables. Its `facts` hold `page`, `badge`, `verdict` and `rows` (by table).
+    these very tables. Its `facts` hold `page`, `badge`, `verdict`, `rows` (by table) and `documents`,
+    the key of those that it is on ('' where there are none).
 
     Args:
         store: The artifacts.
@@ -84,7 +85,8 @@ def make_report(
         page = publish_report(home, digest([inputs, compared_with.digest]), gathered)
         badge, sentence = verdict(gathered)
         rows = {table: entry.facts["rows"] for table, entry in tables.items() if table in TABLES}
-        return {"page": str(page), "badge": badge, "verdict": sentence, "rows": rows}
+        documents = keys.get("documents", "")
+        return {"page": str(page), "badge": badge, "verdict": sentence, "rows": rows, "documents": documents}
 
     settings = {**shaped_by, "compared_with": compared_with.digest}
     produced = store.produce(STAGE, inputs=inputs, settings=settings, build=build, force=force)

@@ -6,6 +6,7 @@ from viberary_pipeline.quality import data_docs
 from viberary_pipeline.quality.report import text
 from viberary_pipeline.quality.report.inputs import ReportInputs
 from viberary_pipeline.quality.report.sections import page_values
+from viberary_pipeline.quality.report.summary import verdict
 from viberary_pipeline.storage import write_atomically
 
 KEEP_REPORTS = 10
@@ -17,7 +18,10 @@ def write_report(out: Path, inputs: ReportInputs) -> Path:
     # Data Docs' style sheet and badges are ours too.
     environment = data_docs.environment(Path(__file__).with_name("templates"), data_docs.TEMPLATES)
     environment.filters |= {name: getattr(text, name) for name in ("visible", "number", "short", "percent", "size")}
-    page = environment.get_template("report.html").render(page_values(inputs, out.absolute().parent))
+    # Of a first build that a check refused there is no evaluation, and none will follow.
+    evaluated = verdict(inputs)[0] != "error" or (out.parents[1] / "evaluation" / LATEST).is_file()
+    values = {**page_values(inputs, out.absolute().parent), "name": out.stem, "evaluated": evaluated}
+    page = environment.get_template("report.html").render(values)
     write_atomically(out, page)
     return out
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import redis
 
+from viberary_pipeline.history.trends import record_rollback
 from viberary_pipeline.index.publish import rollback, save
 from viberary_pipeline.quality.baseline import restore_baseline
 from viberary_pipeline.redis_contract import BuildRecord
@@ -33,10 +34,11 @@ class WentBack:
         return lines
 
 
-def go_back(client: redis.Redis, home: Path) -> WentBack:
+def go_back(client: redis.Redis, home: Path, *, keep_records: int) -> WentBack:
     """Back to the previous build; the live one becomes the previous.
 
-    It takes no lock: a bad index must be retractable while the next one is being built.
+    It takes no lock: a bad index must be retractable while the next one is being built. The history tells of it, of
+    whose records the last `keep_records` are kept.
 
     Raises:
         IndexBuildError: there is no previous build.
@@ -48,4 +50,5 @@ def go_back(client: redis.Redis, home: Path) -> WentBack:
         why = "" if restore_baseline(home, record.build) else "no profiles of this one are kept here"
     except OSError as error:
         why = str(error)
+    record_rollback(home, record, keep=keep_records)
     return WentBack(record, saved, why)

@@ -1,0 +1,207 @@
+"""The record of a run (`history`), from what Dagster knows of it: begun before the first stage, whole after the last.
+
+Keeping records stops no build: what goes wrong here is a warning.
+"""
+
+import logging
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+
+from viberary_pipeline.artifacts import ArtifactStore
+from viberary_pipeline.errors import GateRefused, ViberaryError
+from viberary_pipeline.history.gather import gathered, versions
+from viberary_pipeline.history.records import FAILED, History, RunRecord, Verdict
+from viberary_pipeline.history.trends import write_trends
+from viberary_pipeline.redis_contract import read_pointer
+from viberary_pipeline.redis_server import connect
+from viberary_pipeline.settings import Settings, changed_settings
+
+log = logging.getLogger(__name__)
+
+_CLASS = r"^[\w.]+: "  # of an exception, which Dagster writes before its message
+_RECORDED = {"search_index", "published_index"}
+_COST = ("instance_type", "market", "zone", "machine_seconds", "estimated_usd")
+
+
+@contextmanager
+def recorded(run: dg.DagsterRun | None, instance: dg.DagsterInstance | None, settings: Settings) -> Iterator[None]:
+    """Record a run that is to make or publish an index, and complete what killed ones left. Call it holding the home.
+
+    Args:
+        run, instance: Dagster's; None where there is none.
+        settings: Those of the run.
+    """
+    record = _begun(run, instance, settings) if run is not None and instance is not None else None
+    try:
+        yield
+    except ViberaryError as error:
+        if record is not None:
+            record = replace(record, verdict="failed", why=_first_line(error))
+        raise
+    finally:
+        if record is not None and instance is not None:
+            _finish(record, instance, settings)
+
+
+@contextmanager
+def recording_failure(settings: Settings, run: dg.DagsterRun | None) -> Iterator[None]:
+    """Record a build that cannot begin, for want of an encoder or of a Redis: what the block raises."""
+    try:
+        yield
+    except ViberaryError as error:
+        _record_failure(settings, run, error)
+        raise
+
+
+def _record_failure(settings: Settings, run: dg.DagsterRun | None, error: ViberaryError) -> None:
+    try:
+        history, now = History(settings.home_dir), _now()
+        values = _settings_of(settings) | {"started": now, "ended": now}
+        if run is not None:
+            values |= {"run": run.run_id, "job": run.job_name}
+        record = history.begin(**values, verdict=_refusal(type(error).__name__), why=_first_line(error))
+        history.finish(record, keep=settings.keep.records)
+        write_trends(settings.home_dir, history.all())
+    except Exception as problem:
+        log.warning("the build that failed has no record: %s", problem)
+
+
+def _begun(run: dg.DagsterRun, instance: dg.DagsterInstance, settings: Settings) -> RunRecord | None:
+    try:
+        stored = instance.get_run_by_id(run.run_id)
+        if stored is not None and stored.is_finished:  # `dagster job execute` opens the resources again at its end
+            return None
+        history = History(settings.home_dir)
+        for left in history.unfinished():
+            _finish(left, instance, settings, killed=True)
+        planned = {
+            event.asset_key.to_python_identifier()
+            for event in _events(instance, run.run_id)
+            if event.event_type_value == "ASSET_MATERIALIZATION_PLANNED" and event.asset_key is not None
+        }
+        if not planned & _RECORDED:
+            return None
+        return history.begin(
+            **_settings_of(settings), run=run.run_id, job=run.job_name, started=_now(), parent=_live(settings)
+        )
+    except Exception as error:
+        log.warning("this run will have no record in the history: %s", error)
+        return None
+
+
+def _finish(record: RunRecord, instance: dg.DagsterInstance, settings: Settings, *, killed: bool = False) -> None:
+    try:
+        events = list(_events(instance, record.run))
+        made = _materialized(events)
+        verdict, why = _verdict(events, made)
+        if record.verdict != "under way":
+            verdict, why = record.verdict, record.why
+        elif killed and verdict in ("interrupted", "not published"):
+            verdict, why = "killed", why or _last_stage(events)
+        record = replace(
+            record,
+            verdict=verdict,
+            why=why,
+            ended="" if killed else _now(),
+            seconds=_seconds(events),
+            cost={name: made["embeddings"][name] for name in _COST if made.get("embeddings", {}).get(name)},
+        )
+        history = History(settings.home_dir)
+        # First what needs no artifact: a damaged one must not cost the verdict.
+        history.write(record)
+        record = replace(record, **gathered(ArtifactStore(settings.home_dir), made))
+        if record.verdict in FAILED and record.made and record.build == _live(settings):
+            record = replace(record, verdict="published", why=f"{record.verdict} after the switch {record.why}".strip())
+        history.finish(record, keep=settings.keep.records)
+        write_trends(settings.home_dir, history.all())
+    except Exception as error:
+        log.warning("the record of run %s is not whole: %s", record.name, error)
+
+
+def _settings_of(settings: Settings) -> dict[str, Any]:
+    changed = {name: value for name, value in changed_settings(settings).items() if name != "VIBERARY_HOME"}
+    encoder = {
+        "name": settings.encoder,
+        **({"query_encoder": settings.query.encoder} if settings.query.encoder else {}),
+    }
+    values = {"settings": changed, "versions": versions(), "encoder": encoder, "source": settings.source}
+    return values | {"raw": settings.raw or ""}
+
+
+def _live(settings: Settings) -> str:
+    try:
+        return read_pointer(connect(settings)).live
+    except Exception:  # the check of what a build needs says so, in its own words
+        return ""
+
+
+def _events(instance: dg.DagsterInstance, run_id: str) -> Iterator[dg.DagsterEvent]:
+    return (entry.dagster_event for entry in instance.all_logs(run_id) if entry.dagster_event is not None)
+
+
+def _materialized(events: Iterable[dg.DagsterEvent]) -> dict[str, dict[str, Any]]:
+    """{stage: what its run said} of the stages that ended well."""
+    made = {}
+    for event in events:
+        if event.event_type_value == "ASSET_MATERIALIZATION":
+            materialization = event.step_materialization_data.materialization
+            made[materialization.asset_key.to_python_identifier()] = {
+                name: value.value for name, value in materialization.metadata.items()
+            }
+    return made
+
+
+def _seconds(events: Iterable[dg.DagsterEvent]) -> dict[str, float]:
+    return {
+        event.step_key: round(event.step_success_data.duration_ms / 1000, 3)
+        for event in events
+        if event.is_step_success and event.step_key
+    }
+
+
+def _verdict(events: Iterable[dg.DagsterEvent], made: Mapping[str, Mapping[str, Any]]) -> tuple[Verdict, str]:
+    for event in events:
+        if event.event_type_value == "ASSET_CHECK_EVALUATION":
+            check = event.asset_check_evaluation_data
+            if not check.passed and check.blocking and check.severity == dg.AssetCheckSeverity.ERROR:
+                said = {name: value.value for name, value in check.metadata.items()}
+                figures = f"{said['figure']:g} (bound {said['bound']:g}); " if "figure" in said else ""
+                why = str(check.description or "").removeprefix("failed: ")
+                named = (
+                    why if why.startswith(check.asset_key.to_user_string()) else f"{check.check_name}: {figures}{why}"
+                )
+                return "refused", named
+        if event.is_step_failure and (error := event.step_failure_data.error) is not None:
+            error = error.cause or error
+            name = str(error.cls_name or "")
+            message = error.message.strip().splitlines() or [name]
+            return _refusal(name), f"{event.step_key}: {re.sub(_CLASS, '', message[0])}"
+    if "published_index" not in made:
+        return "not published", ""
+    return ("published" if made["published_index"].get("switched") else "unchanged"), ""
+
+
+def _refusal(error: str) -> Verdict:
+    if error == "DagsterExecutionInterruptedError":
+        return "interrupted"
+    return "refused" if error == GateRefused.__name__ else "failed"
+
+
+def _last_stage(events: Iterable[dg.DagsterEvent]) -> str:
+    """Where a killed run was: the stage that started last."""
+    started = [event.step_key for event in events if event.event_type_value == "STEP_START"]
+    return f"in {started[-1]}" if started else "before its first stage"
+
+
+def _first_line(error: ViberaryError) -> str:
+    return f"{error.what}: {error.found}".splitlines()[0]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
