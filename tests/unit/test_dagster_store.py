@@ -22,8 +22,11 @@ from viberary_pipeline.resources.dagster_store import (
 from viberary_pipeline.settings import load_settings
 
 
-@dg.asset
-def something() -> None: ...
+@dg.asset(check_specs=[dg.AssetCheckSpec("good", asset="something")])
+def something() -> dg.MaterializeResult:
+    return dg.MaterializeResult(
+        check_results=[dg.AssetCheckResult(passed=True, check_name="good", metadata={"text": "x" * 20_000})]
+    )
 
 
 @pytest.fixture
