@@ -3,6 +3,7 @@
 import os
 import re
 import tempfile
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +22,12 @@ from viberary_pipeline.assets.stages import way_on
 from viberary_pipeline.definitions import build_definitions
 from viberary_pipeline.errors import GateRefused, no_room, out_of_room, says_full
 from viberary_pipeline.home_lock import hold_home
+from viberary_pipeline.notifications import Message
 from viberary_pipeline.quality.bounds import TABLES
 from viberary_pipeline.quality.report.inputs import READ_TABLES
 from viberary_pipeline.quality.verdict import validation_stage
 from viberary_pipeline.resources.dagster_store import dagster_home, fail_dead_runs
-from viberary_pipeline.resources.run_reporter import first_tags
+from viberary_pipeline.resources.run_reporter import first_tags, tell
 from viberary_pipeline.settings import Settings
 
 __all__ = ["BuildOutcome", "Failure", "dagster_home", "run_build"]
@@ -73,6 +75,8 @@ class BuildOutcome:
 def run_build(settings: Settings, *, force: bool, say: Callable[[str], object] = print) -> BuildOutcome:
     """Run the rebuild job, alone in its home; a failure comes back in the outcome, after Dagster has recorded it.
 
+    What stops it before there is a run is told here; a run tells by itself how it ended.
+
     Args:
         settings: Those of the run.
         force: Make everything but known embeddings anew.
@@ -81,32 +85,36 @@ def run_build(settings: Settings, *, force: bool, say: Callable[[str], object] =
     Raises:
         ViberaryError: the build cannot begin.
     """
-    with hold_home(settings.writable_home(), say=say):
-        try:
-            dagster_home(settings.home_dir)
-            job = build_definitions(settings).resolve_job_def(_JOB)
-            stages = [*(asset.node_def.name for asset in BUILD_ASSETS), *(validation_stage(table) for table in TABLES)]
-            config = {
-                "ops": {stage: {"config": {"force": force}} for stage in stages},
-                "loggers": {"console": {}},
-            }
-            with dg.DagsterInstance.get() as instance:
-                fail_dead_runs(instance)
-                # As the UI and the daemon create runs: of the code location that workspace.yaml names. Without it a run
-                # is listed, but missing from Overview and from the page of its job.
-                run = instance.create_run_for_job(
-                    job,
-                    run_config=config,
-                    tags={**job.run_tags, **first_tags(settings)},
-                    remote_job_origin=_origin(_JOB),
-                )
-                result = execute_run(InMemoryJob(job), run, instance)
-            return _outcome(ArtifactStore(settings.home_dir), result)
-        except Exception as error:
-            # Dagster's own database: no stage of ours that could have said so.
-            if (full := out_of_room(error, settings.home_dir, Path(tempfile.gettempdir()))) is not None:
-                raise full from error
-            raise
+    try:
+        with hold_home(settings.writable_home(), say=say):
+            return _run(settings, force=force)
+    except Exception as error:
+        # Dagster's own database: no stage of ours that could have said so.
+        full = out_of_room(error, settings.home_dir, Path(tempfile.gettempdir()))
+        first, _, rest = str(full or error).partition("\n")
+        tell(settings, Message("failure", uuid.uuid4().hex, f"viberary: the build could not run: {first}", rest))
+        if full is not None:
+            raise full from error
+        raise
+
+
+def _run(settings: Settings, *, force: bool) -> BuildOutcome:
+    dagster_home(settings.home_dir)
+    job = build_definitions(settings).resolve_job_def(_JOB)
+    stages = [*(asset.node_def.name for asset in BUILD_ASSETS), *(validation_stage(table) for table in TABLES)]
+    config = {"ops": {stage: {"config": {"force": force}} for stage in stages}, "loggers": {"console": {}}}
+    with dg.DagsterInstance.get() as instance:
+        fail_dead_runs(instance)
+        # As the UI and the daemon create runs: of the code location that workspace.yaml names. Without it a run is
+        # listed, but missing from Overview and from the page of its job.
+        run = instance.create_run_for_job(
+            job,
+            run_config=config,
+            tags={**job.run_tags, **first_tags(settings)},
+            remote_job_origin=_origin(_JOB),
+        )
+        result = execute_run(InMemoryJob(job), run, instance)
+    return _outcome(ArtifactStore(settings.home_dir), result)
 
 
 def _origin(job: str) -> RemoteJobOrigin:

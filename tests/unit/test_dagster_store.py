@@ -9,8 +9,10 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from click.testing import CliRunner
 
 from viberary_pipeline.artifacts import ArtifactStore
+from viberary_pipeline.cli import main
 from viberary_pipeline.jobs.sensors import late_message, new_raw_files
 from viberary_pipeline.resources.dagster_store import (
     PROCESS,
@@ -116,6 +118,19 @@ def test_a_build_is_late_by_its_last_end_whether_or_not_that_published(tmp_path:
     assert (message.event, message.title) == ("late", "viberary: no build was finished for 30 hours")
     assert message.text == "At most 24 hours are allowed (VIBERARY_NOTIFY_LATE_HOURS). Build b1 stays live."
     assert late_message(load_settings(home=tmp_path), now + timedelta(days=900)) is None  # not asked for
+
+
+def test_cron_asks_whether_a_build_is_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("VIBERARY_HOME", str(tmp_path))
+    refused = CliRunner().invoke(main, ["late"])
+    assert (refused.exit_code, "VIBERARY_NOTIFY_LATE_HOURS, such as 192" in refused.output) == (1, True)
+    monkeypatch.setenv("VIBERARY_NOTIFY_LATE_HOURS", "24")
+    ArtifactStore(tmp_path).note("published_index", "b1", inputs={}, facts={"build": "b1", "switched": True})
+    fresh = CliRunner().invoke(main, ["late"])
+    assert (fresh.exit_code, fresh.output) == (0, "no build is late\n")
+    monkeypatch.setenv("VIBERARY_NOTIFY_LATE_HOURS", "0.0000001")
+    late = CliRunner().invoke(main, ["late"])
+    assert (late.exit_code, "no build was finished for 0 hours" in late.output) == (1, True)
 
 
 def looks_at(raw: Path) -> Callable[[], str]:

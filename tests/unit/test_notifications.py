@@ -178,7 +178,7 @@ def test_only_the_events_that_are_asked_for_are_told(hook: Hook, tmp_path: Path)
     [
         ("published", "viberary: build b1 is live, 1,234 works"),
         ("unchanged", None),
-        ("refused", "viberary: a gate refused the build: books_quality: books.drift_rows: 120 rows"),
+        ("refused", "viberary: a gate refused the build: books.drift_rows: 120 rows"),
         ("failed", "viberary: the build failed: embeddings: no room"),
         ("interrupted", None),
     ],

@@ -76,10 +76,19 @@ def home_lock(settings: Settings) -> dg.ResourceDefinition:
                 raise in_its_words(error) from error.__cause__
             say = context.log.info if context.log else print
             with hold_home(settings.writable_home(), say=say), recorded(run, context.instance, settings):
-                if context.instance is not None:
-                    prune_runs(context.instance, settings.runs.kept)
+                _prune(context, settings.runs.kept)
                 yield reporter
         finally:
             reporter.close()
 
     return lock
+
+
+def _prune(context: dg.InitResourceContext, kept: int) -> None:
+    """Delete old runs; no build fails for it."""
+    if context.instance is not None and context.dagster_run is not None:
+        try:
+            prune_runs(context.instance, kept)
+        except Exception as error:
+            if context.log is not None:
+                context.log.warning(f"old runs cannot be deleted: {str(error).splitlines()[0]}")

@@ -50,16 +50,11 @@ class RunReporter:
 
     def failed(self, stage: str, error: BaseException) -> None:
         """A stage was stopped by that. Where several are, the first counts."""
-        if "verdict" in self.tags and self.failure:
+        if self.failure:
             return
-        if isinstance(error, GateRefused):
-            verdict = "refused"
-        elif isinstance(error, Exception):
-            verdict = "failed"
-        else:
-            verdict = "interrupted"
-        self.failure = f"{stage}: {error}"
-        self._tag({"verdict": verdict})
+        refused = isinstance(error, GateRefused)  # its message names the check
+        self.failure = str(error) if refused else f"{stage}: {error}"
+        self._tag({"verdict": "refused" if refused else "failed" if isinstance(error, Exception) else "interrupted"})
 
     def close(self) -> None:
         """Send what people are to be told of the run, now that it is over."""
@@ -69,8 +64,13 @@ class RunReporter:
 
     def _tag(self, tags: Mapping[str, str]) -> None:
         self.tags |= tags
-        if self._instance is not None and self._instance.has_run(self._run_id):
-            self._instance.add_run_tags(self._run_id, tags)
+        if self._instance is None:
+            return
+        try:
+            if self._instance.has_run(self._run_id):
+                self._instance.add_run_tags(self._run_id, tags)
+        except Exception as error:  # a full disk: what stopped the stage must still be told
+            log.warning("The run cannot be tagged: %s", str(error).partition("\n")[0])
 
 
 def run_message(run_id: str, tags: Mapping[str, str], failure: str, documents: str = "") -> Message | None:
