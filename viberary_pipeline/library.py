@@ -4,10 +4,12 @@ The examples run against the bundled sample.
 """
 
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+import numpy as np
+import numpy.typing as npt
 import redis
 
 from viberary_pipeline.errors import BuildStopped, SearchUnavailable
@@ -204,6 +206,19 @@ class Library:
         from viberary_pipeline.evaluation.inputs import documents_of
 
         return pq.read_table(documents_of(self._home, self._record()).file("documents.parquet"), columns=columns)
+
+    def vectors(self, work_ids: Iterable[str]) -> npt.NDArray[np.float32]:
+        """The vectors of works, float32 (works, dimensions), norm 1, in the order of their ids.
+
+        Raises:
+            BookNotFound: no work has one of these ids.
+            SearchUnavailable: nothing is published, or Redis is away.
+
+        Example:
+            >>> library.vectors(library.documents(["work_id"])["work_id"].to_pylist()[:3]).shape
+            (3, 384)
+        """
+        return self._searcher.vectors(list(work_ids))
 
     def __len__(self) -> int:
         return self._record().documents

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from homes import Published
 
@@ -65,6 +66,20 @@ def test_results_turn_into_tables(library: viberary.Library) -> None:
     assert found.to_arrow().to_pylist() == rows
     assert found.to_pandas()["book_id"].tolist() == [row["book_id"] for row in rows]
     assert library.search("9780000000002").to_pandas().empty
+
+
+def test_vectors_are_in_the_order_of_their_ids(library: viberary.Library) -> None:
+    works = library.documents(["work_id"])["work_id"].to_pylist()[:4]
+    vectors = library.vectors(works)
+    assert (vectors.shape, vectors.dtype) == ((4, 384), np.float32)
+    np.testing.assert_array_equal(library.vectors(works[::-1]), vectors[::-1])
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    (nearest,) = library.similar(works[0], k=1)
+    score = vectors[0] @ library.vectors([nearest.work_id])[0]
+    assert nearest.score == pytest.approx(score, abs=1e-5)
+    assert library.vectors([]).shape == (0, 384)
+    with pytest.raises(BookNotFound, match="no work"):
+        library.vectors([works[0], "no work"])
 
 
 def test_a_library_at_the_address_of_a_redis(

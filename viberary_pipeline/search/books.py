@@ -31,6 +31,7 @@ from viberary_pipeline.search.round_trips import ask
 _FIELDS = (*PAGE_FIELDS, DETAILS, IDENTIFIERS, VOLUME_KEYS)
 _MOST_WITH_A_NUMBER = 5  # works of which an edition has one number: in a catalogue without faults, one
 _MOST_VOLUMES = 200
+_VECTORS_AT_ONCE = 1000
 _NUMBERS = [f"{n}{half}" for n in range(61) for half in ("", "p5")] + [f"1to{n}" for n in range(2, 13)]
 """Of the volumes that are looked for: "2", "2.5", and all from the first ("1-3")."""
 _VOLUME_KEY = re.compile(r"(\d+(?:p\d+)?)(?:to(\d+(?:p\d+)?))?v(.+)")
@@ -163,6 +164,23 @@ def find_works(client: redis.Redis, record: BuildRecord, work_ids: Sequence[str]
     replies = ask(client, {key: ("HMGET", key, *_FIELDS) for key in keys})
     found = ((key, _read_hash(replies[key], _FIELDS)) for key in keys)
     return tuple(Book.read(Row(key, 0.0, values), record) for key, values in found if values)
+
+
+def find_vectors(
+    client: redis.Redis, record: BuildRecord, work_ids: Sequence[str]
+) -> tuple[npt.NDArray[np.float32], str]:
+    """Vectors of works, float32 (works, dim), in the order of their ids; and the first id that no work has, or ""."""
+    found = np.empty((len(work_ids), record.dim), np.float32)
+    for start in range(0, len(work_ids), _VECTORS_AT_ONCE):
+        portion = work_ids[start : start + _VECTORS_AT_ONCE]
+        replies = client.pipeline(transaction=False)
+        for work_id in portion:
+            replies.hget(_key(record, work_id), VECTOR)
+        blobs = replies.execute()
+        if None in blobs:
+            return found, portion[blobs.index(None)]
+        found[start : start + len(blobs)] = record.hnsw.from_bytes(blobs, record.dim)
+    return found, ""
 
 
 def book_commands(record: BuildRecord, book_id: str, names: Sequence[str]) -> dict[str, Command | None]:

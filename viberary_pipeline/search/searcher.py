@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import redis
 
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
@@ -24,7 +26,7 @@ from viberary_pipeline.redis_contract import (
     read_pointer,
     read_record,
 )
-from viberary_pipeline.search.books import Book, Volume, find_book, find_volumes, find_work, find_works
+from viberary_pipeline.search.books import Book, Volume, find_book, find_vectors, find_volumes, find_work, find_works
 from viberary_pipeline.search.facets import Facets
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.fit import Fit, fit_of, known_share
@@ -265,6 +267,22 @@ class Searcher:
     def works(self, work_ids: Sequence[str]) -> tuple[Book, ...]:
         """Those of these works that the live build has, in their order. Raises as `similar` does."""
         return self._of_live(lambda record, *_: find_works(self._client, record, work_ids))[1]
+
+    def vectors(self, work_ids: Sequence[str]) -> npt.NDArray[np.float32]:
+        """The vectors of works, float32 (works, dim), in the order of their ids.
+
+        Raises:
+            BookNotFound: no work of the live build has one of these ids.
+            SearchUnavailable: nothing is published, or Redis is away.
+        """
+
+        def ask(record: BuildRecord, *_: object) -> npt.NDArray[np.float32]:
+            found, missing = find_vectors(self._client, record, work_ids)
+            if missing:
+                raise _no_such_book(missing)
+            return found
+
+        return self._of_live(ask)[1]
 
     def volumes(self, book: Book) -> tuple[Volume, ...]:
         """The other volumes of a book's series, by their numbers. Raises as `similar` does."""
