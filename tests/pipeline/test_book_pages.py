@@ -122,10 +122,17 @@ def test_programs_get_the_book_as_json(client: FlaskClient, searcher: Searcher, 
     assert told == searcher.book(overstory.book_id).to_json()
 
 
+def test_a_review_that_is_the_blurb_is_not_what_readers_say() -> None:
+    told = replace(BOOK, description="A whale. A ship.", reviews=("A ship.",))
+    assert "What readers say" not in page_of(told)
+    page = page_of(replace(told, reviews=("A ship.", "Wet.")))
+    assert re.findall("<blockquote>(.*?)</blockquote>", page) == ["Wet."]
+
+
 def test_people_stand_by_their_parts() -> None:
     people = (("Ann", ""), ("Bob", ""), ("Cy", ""), ("Di", "Translator"), ("Ed", "Illustrator"), ("Flo", "Cover Art"))
     lines = re.findall(r'<p class="author">(.*?)</p>', page_of(replace(BOOK, contributors=people)))
-    assert lines == ["by Ann", "with Bob, Cy", "translated by Di", "illustrated by Ed", "Cover Art: Flo"]
+    assert lines == ["by Ann", "with Bob and Cy", "translated by Di", "illustrated by Ed", "Cover Art: Flo"]
 
 
 def test_what_is_not_known_leaves_no_gap() -> None:

@@ -42,9 +42,16 @@ def test_a_cover_says_title_and_author_and_shows_the_genre():
 def test_a_cover_keeps_within_its_lines():
     long = "The Curious and Altogether Extraordinary Adventures of a Very Small Mouse: A Tale in Several Parts"
     lines = written_on(cover(long, "Somebody with a Very Long Name of Many Words"))
-    assert lines == ["The Curious", "and", "Altogether", "Extraordinary", "Adventures of…", lines[-1]]
-    assert lines[-1] == "Somebody with a Very"
+    title, author = lines[:5], lines[5:]
+    assert title == ["The Curious", "and", "Altogether", "Extraordinary", "Adventures of…"]
+    assert author == ["Somebody with a", "Very Long Name of…"]
+    assert written_on(cover("Plays", "Marshall Kirk McKusick")) == ["Plays", "Marshall Kirk", "McKusick"]
     assert written_on(cover("吾輩は猫であるという題の本", "")) == ["吾輩は猫であ", "るという題の", "本"]
+
+
+def test_a_cover_breaks_no_word_that_smaller_letters_keep_whole():
+    assert written_on(cover("Object-Oriented Implementation", "")) == ["Object-Oriented", "Implementation"]
+    assert written_on(cover("Donaudampfschifffahrtsgesellschaft", ""))[0] == "Donaudampfsch"
 
 
 @given(st.text(), st.text(), st.lists(st.text(), max_size=3))

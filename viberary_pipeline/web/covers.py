@@ -38,7 +38,7 @@ def _rings(ink: str) -> str:
 
 
 def _hills(ink: str) -> str:
-    return f'<path d="M0 150 34 102l22 30 20-24 44 42v30H0z" fill="{ink}"/>'
+    return f'<path d="M0 150 34 102l22 30 20-24 44 42H0z" fill="{ink}"/>'
 
 
 def _moon(ink: str) -> str:
@@ -98,6 +98,8 @@ _SERIES = re.compile(r"\s*\([^()]*#[^()]*\)\s*$")
 _SUBTITLE = re.compile(r"\s*(?::|;|\s[-–—]\s).*$", re.DOTALL)
 _SIZES = ((17, 8, 3), (14, 10, 4), (11, 13, 5))
 """Size of the title's letters, ens to a line, most lines: the largest that holds the whole title and breaks no word."""
+_FOR_LONG_WORDS = (9, 16, 6)
+_ENS_OF_AUTHOR, _LINES_OF_AUTHOR = 18, 2
 
 
 def covers_from(hosts: Collection[str]) -> Callable[..., Markup]:
@@ -133,35 +135,38 @@ def cover(title: str, author: str, genres: tuple[str, ...] = ()) -> Markup:
     named = (draw for genre in genres for words, draw in _ORNAMENTS if re.search(words, genre, re.IGNORECASE))
     ornament = next(named, _ORNAMENTS[mark // len(_PALETTES) % len(_ORNAMENTS)][1])
     whole = _SERIES.sub("", title) or title
-    size, lines = _fitted(whole)
-    if len(lines) > _SIZES[-1][2]:
-        size, lines = _fitted(_SUBTITLE.sub("", whole) or whole)
-    most = _SIZES[-1][2]
+    size, most, lines = _fitted(whole)
     if len(lines) > most:
-        lines = [*lines[: most - 1], f"{lines[most - 1]}…"]
+        size, most, lines = _fitted(_SUBTITLE.sub("", whole) or whole)
     written = "".join(
         f'<tspan x="12" y="{20 + size * 1.2 * (number + 0.5):.0f}">{escape(line)}</tspan>'
-        for number, line in enumerate(lines)
+        for number, line in enumerate(_cut(lines, most))
     )
-    by = _broken(author, 20)[:1]
+    by = _cut(_broken(author, _ENS_OF_AUTHOR), _LINES_OF_AUTHOR)
     return Markup(  # every text in it is escaped
         f'<svg class="cover" viewBox="0 0 {WIDTH} {HEIGHT}" aria-hidden="true">'
         f'<path d="M0 0h{WIDTH}v{HEIGHT}H0z" fill="{ground}"/>{ornament(accent)}'
         f'<text font-size="{size}" fill="{ink}">{written}</text>'
-        + "".join(f'<text class="by" x="12" y="170" fill="{ink}">{escape(line)}</text>' for line in by)
+        + "".join(
+            f'<text class="by" x="12" y="{170 - 11 * (len(by) - 1 - number)}" fill="{ink}">{escape(line)}</text>'
+            for number, line in enumerate(by)
+        )
         + "</svg>"
     )
 
 
-def _fitted(text: str) -> tuple[int, list[str]]:
-    tried = [(size, most, _broken(text, ens)) for size, ens, most in _SIZES]
+def _fitted(text: str) -> tuple[int, int, list[str]]:
+    """Size of the letters, most lines, the text in lines, of which there may be more."""
     longest = max(map(_ens, text.split()), default=0)
-    fitting = (
-        (size, lines)
-        for (size, most, lines), (_, ens, _) in zip(tried, _SIZES, strict=True)
-        if len(lines) <= most and longest <= ens
-    )
-    return next(fitting, (tried[-1][0], tried[-1][2]))
+    sizes = (_FOR_LONG_WORDS,) if _SIZES[-1][1] < longest <= _FOR_LONG_WORDS[1] else _SIZES
+    tried = [(size, most, ens, _broken(text, ens)) for size, ens, most in sizes]
+    fitting = (one for one in tried if len(one[3]) <= one[1] and longest <= one[2])
+    size, most, _, lines = next(fitting, tried[-1])
+    return size, most, lines
+
+
+def _cut(lines: list[str], most: int) -> list[str]:
+    return lines if len(lines) <= most else [*lines[: most - 1], f"{lines[most - 1]}…"]
 
 
 def _broken(text: str, ens: int) -> list[str]:

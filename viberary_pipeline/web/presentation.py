@@ -17,6 +17,9 @@ from viberary_pipeline.search.sentences import whole_sentences
 from viberary_pipeline.web.narrowing import LABELS
 
 INTERFACE_LANGUAGE = "en"
+LONGEST_NAME = 40
+"""Characters of a title in the names of links."""
+_LONG_HEADING = 60
 _WORDS = re.compile(r"([^\W_](?:[\w'’]*[^\W_])?)")
 
 
@@ -62,6 +65,22 @@ def marked(text: str, telling: Collection[str]) -> Markup:
 
 def _is_telling(part: str, telling: Collection[str]) -> bool:
     return any(stem(word) in telling for word in words_of(part))
+
+
+def long(text: str) -> str:
+    """The class by which a heading of many words is set smaller, "" for others."""
+    return " long" if len(text) > _LONG_HEADING else ""
+
+
+def told_apart(hits: Sequence[Hit]) -> list[str]:
+    """Of each book of a list what tells its links from those of another book of the same title; "" for most."""
+    names = [shorten(hit.title, LONGEST_NAME).casefold() for hit in hits]
+    leads = [f"by {lead(hit)}" for hit in hits]
+    both = list(zip(names, leads, strict=True))
+    return [
+        "" if names.count(name) == 1 else by if both.count((name, by)) == 1 else f"{by}, number {hit.rank}"
+        for hit, (name, by) in zip(hits, both, strict=True)
+    ]
 
 
 def safe_link(link: str) -> str | None:
@@ -173,10 +192,12 @@ FILTERS = {
     "in_words": in_words,
     "language_name": language_name,
     "lead": lead,
+    "long": long,
     "marked": marked,
     "safe_link": safe_link,
     "shorten": shorten,
     "said": said,
+    "told_apart": told_apart,
     "year": shown_year,
     "year_of": year_of,
 }
