@@ -394,7 +394,7 @@ def test_readers_are_counted_where_the_source_has_no_reviews() -> None:
         ready = Readiness(True, "b1", 20, "ready", source=source)
         page = page_of(Shelf(hit, ready=ready), "/search?query=x&min_reviews=10")
         assert f"<span>1,234 {noun}</span>" in page
-        assert f">{noun.capitalize()}, at least</label>" in page
+        assert f">Minimum {noun}</label>" in page
         assert re.findall('aria-label="([^"]*): take away"', page) == [f"at least 10 {noun}"]
 
 
