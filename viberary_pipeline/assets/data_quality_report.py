@@ -38,7 +38,7 @@ def report_on(
     return make_report(
         pipeline.store,
         pipeline.home,
-        pipeline.source_of(pipeline.store.current("books")),
+        pipeline.settings.source if "books" in (failed or ()) else pipeline.source_of(pipeline.store.current("books")),
         pipeline.settings.duckdb,
         encoder=pipeline.encoder if tokens else None,
         force=force,

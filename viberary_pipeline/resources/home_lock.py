@@ -10,7 +10,7 @@ from viberary_pipeline.encoders.files import check_encoder
 from viberary_pipeline.errors import SettingsError
 from viberary_pipeline.home_lock import hold_home
 from viberary_pipeline.index.preflight import check_usable
-from viberary_pipeline.quality.baseline import load_baseline
+from viberary_pipeline.quality.baseline import Source, load_baseline
 from viberary_pipeline.redis_contract import read_pointer, read_record
 from viberary_pipeline.redis_server import connect
 from viberary_pipeline.resources.dagster_store import prune_runs
@@ -20,6 +20,8 @@ from viberary_pipeline.resources.run_reporter import RunReporter, in_its_words, 
 from viberary_pipeline.settings import Settings
 
 _TO_THE_INDEX = ("rebuild", "reindex")
+_OWN: tuple[Source, ...] = ("given", "openlibrary")
+"""The sources of builds that the bundled sample never replaces."""
 
 
 def check_ready(settings: Settings) -> None:
@@ -41,11 +43,12 @@ def check_source(settings: Settings, client: redis.Redis) -> None:
     Raises:
         SettingsError: the live build, or the last one of a home whose Redis is empty, is of files, and none are set.
     """
-    if settings.source == "given":
+    if settings.source != "sample":
         return
     live = read_record(client, read_pointer(client).live)
-    own = live if live is not None else load_baseline(settings.home_dir, "given").baseline
-    if own is not None and own.source == "given":
+    kept = (load_baseline(settings.home_dir, source).baseline for source in _OWN) if live is None else ()
+    own = next((build for build in (live, *kept) if build is not None and build.source in _OWN), None)
+    if own is not None:
         raise SettingsError(
             "The bundled sample would replace a catalogue of your own",
             expected=f"VIBERARY_RAW to be set, as the build {own.build} was made of files",
