@@ -170,12 +170,8 @@ def _verdict(events: Iterable[dg.DagsterEvent], made: Mapping[str, Mapping[str, 
         if event.event_type_value == "ASSET_CHECK_EVALUATION":
             check = event.asset_check_evaluation_data
             if not check.passed and check.blocking and check.severity == dg.AssetCheckSeverity.ERROR:
-                said = {name: value.value for name, value in check.metadata.items()}
-                figures = f"{said['figure']:g} (bound {said['bound']:g}); " if "figure" in said else ""
-                why = str(check.description or "").removeprefix("failed: ")
-                named = (
-                    why if why.startswith(check.asset_key.to_user_string()) else f"{check.check_name}: {figures}{why}"
-                )
+                why = str(check.description or "")
+                named = why if why.startswith(check.asset_key.to_user_string()) else f"{check.check_name}: {why}"
                 return "refused", named
         if event.is_step_failure and (error := event.step_failure_data.error) is not None:
             error = error.cause or error
