@@ -479,6 +479,22 @@ print([name for name in ("great_expectations", "matplotlib", "pandas", "PIL", "j
     assert done.stdout == "True {'books': 3}\n8\n[]\n"
 
 
+def test_one_check_can_be_run_alone(pipeline: Pipeline, make: Callable[..., None]) -> None:
+    make("books")
+
+    @dg.asset
+    def books() -> None: ...
+
+    checks = [check for check in table_checks(BOUNDS) if check.node_def.name == "books_quality"]
+    result = dg.materialize(
+        [books, *checks],
+        selection=dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey("books"), "has_rows")),
+        resources={"pipeline": pipeline_resource(pipeline.settings), "home_lock": home_lock(pipeline.settings)},
+    )
+    evaluated = [(check.check_name, check.passed) for check in result.get_asset_check_evaluations()]
+    assert evaluated == [("has_rows", True)]
+
+
 @pytest.mark.parametrize("accept_drift", [False, True])
 def test_a_refused_table_still_gets_its_report(
     pipeline: Pipeline, make: Callable[..., None], tmp_path: Path, accept_drift: bool
