@@ -408,6 +408,25 @@ def test_the_page_names_the_source_of_its_books() -> None:
         assert links == {*named}
 
 
+@pytest.mark.parametrize("path", ["/popular", "/nowhere", "/search?query="])
+def test_pages_that_ask_no_index_name_the_source_of_its_books(path: str) -> None:
+    ready = Readiness(True, "b1", 20, "ready", source="openlibrary")
+    client = create_app(Shelf(ready=ready), query_log=None).test_client()
+    client.get("/")  # knows the library from then on
+    page = client.get(path).text
+    assert re.findall('href="https://([^/"]+)', page) == ["openlibrary.org"]
+    assert "20 works in build" in page
+
+
+def test_a_library_without_genres_offers_none() -> None:
+    for genres, offered in (({}, False), ({"poetry": 2}, True)):
+        ready = Readiness(True, "b1", 20, "ready", facets=Facets(languages={"en": 20}, genres=genres))
+        client = create_app(Shelf(a_hit(), ready=ready), query_log=None).test_client()
+        client.get("/")
+        assert ('name="genre"' in client.get("/search?query=x").text) == offered
+        assert 'name="genre"' in client.get("/search?query=x&genre=poetry").text
+
+
 def test_the_filter_that_leaves_no_book_is_named(client: FlaskClient) -> None:
     page = client.get("/search", query_string={"query": "love", "language": "sw", "years": "1900-"}).text
     assert '<a class="btn btn-primary" href="/search?query=love&amp;years=1900-">Search without Swahili</a>' in page

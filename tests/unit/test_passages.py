@@ -42,6 +42,7 @@ def test_a_sentence_that_is_long_or_was_cut_is_quoted_where_there_is_no_other(wo
 
 def test_common_words_of_a_query_say_nothing(words):
     assert words.telling("But the whale, the unheard-of") == {"whal": 3.0, "unheard": 8.0}
+    assert words.telling("I want books like that whale, please") == {"whal": 3.0}
 
 
 def test_the_forms_of_a_word_have_one_stem():

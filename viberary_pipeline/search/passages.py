@@ -29,6 +29,9 @@ _TELLING = 1.7  # rarity from which on a word tells something: it is in one text
 _TEXTS_KEPT = 2048  # with the vectors of their sentences: 7 kB for 500 characters, so 15 to 30 MB in all
 _LONGEST = 320  # characters of a sentence that is pleasant to read
 _AWKWARD = 2.0  # less than any other: a longer one, or one that was cut
+# What readers ask with, not what they ask for.
+_ASKING_WORDS = "i me my we us our you your like want look looking read reading book books please"
+_ASKING = frozenset(_ASKING_WORDS.split())
 _ENDINGS = re.compile(r"(?<=\w{3})(?:ings?|edly|ed|ness|ies|ly|es|s|y|e)$")
 
 
@@ -82,7 +85,7 @@ class SentenceWords:
 
     def telling(self, query: str) -> dict[str, float]:
         """{stem: rarity} of the words of a query that say something, most of them to be marked in a sentence."""
-        stems = {stem(word): self.rarity_of(word) for word in words_of(query) if word not in STOP_WORDS}
+        stems = {stem(word): self.rarity_of(word) for word in words_of(query) if word not in STOP_WORDS | _ASKING}
         return {word: rarity for word, rarity in stems.items() if rarity >= _TELLING}
 
     def best(self, query: str, vector: Matrix, texts: Sequence[Sequence[str]]) -> list[str]:

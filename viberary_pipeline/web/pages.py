@@ -33,11 +33,11 @@ LONGEST_CARRIED = 1000
 
 
 def add_pages(app: Flask, service: Service, rendered: RenderedPages) -> None:
-    """The routes `/` and `/search`; every page has the form, whose lists are those of the build."""
+    """The routes `/` and `/search`; every page has the form and the footer, which tell of the build."""
 
     @app.context_processor
-    def lists() -> dict[str, Facets]:
-        return {"facets": service.facets}
+    def of_every_page() -> dict[str, Facets | Readiness | None]:
+        return {"facets": service.facets, "library": service.last_library}
 
     @app.get("/")
     def start() -> ResponseReturnValue:

@@ -99,6 +99,11 @@ class Service:
         return now
 
     @property
+    def last_library(self) -> Readiness | None:
+        """The footer's facts of the last build that answered; Redis is not asked for them."""
+        return self._library
+
+    @property
     def facets(self) -> Facets:
         """What a search can be narrowed to, as of the last build that answered; Redis is not asked for it."""
         return self._library.facets if self._library else Facets()
