@@ -32,7 +32,7 @@ demo: setup ## Build and publish the bundled sample, then search it by three vib
 	@echo "Next:"
 	@echo "  make serve    the search page"
 	@echo "  make ui       the Dagster UI: the graph, its runs, any stage rerun"
-	@echo "  make report   the data-quality report; search quality at /evaluation/latest.html"
+	@echo "  make report   the data-quality report; search quality at /evaluation/latest.html, trends at /trends.html"
 
 .PHONY: serve
 serve: setup ## Serve the search page (VIBERARY_WEB_PORT, default 8000)

@@ -135,21 +135,30 @@ class ArtifactStore:
         Args:
             keep: Stage to keys that are needed whatever `current.json` says.
         """
-        known = list(self._all())
-        needed: set[Path] = set()
-        wanted = [artifact for artifact in known if artifact.key in keep.get(artifact.stage, ())]
-        for stage in {artifact.stage for artifact in known}:
-            with contextlib.suppress(ArtifactError):
-                wanted.append(self.current(stage))
-        while wanted:
-            artifact = wanted.pop()
-            if artifact.path in needed:
-                continue
-            needed.add(artifact.path)
-            found = (self.find(stage, key) for stage, key in artifact.inputs.items())
-            wanted += [upstream for upstream in found if upstream is not None]
+        needs = self.needs({stage: dict.fromkeys(keys, "kept") for stage, keys in keep.items()})
         damaged = sorted(self.root.glob(f"*/{_DAMAGED}*"))
-        return sorted(artifact.path for artifact in known if artifact.path not in needed) + damaged
+        return sorted(artifact.path for artifact, by in needs if not by) + damaged
+
+    def needs(self, keep: Mapping[str, Mapping[str, str]]) -> list[tuple[Artifact, list[str]]]:
+        """Every artifact with what needs it: "current" where the next stage reads it, the stages whose needed artifacts
+        were made from it, and what `keep` says; nothing at all for garbage.
+
+        Args:
+            keep: {stage: {key: what needs it}}.
+        """
+        known = {artifact.path: artifact for artifact in self._all()}
+        needed: dict[Path, set[str]] = {}
+        waiting = [(one, keep[one.stage][one.key]) for one in known.values() if one.key in keep.get(one.stage, ())]
+        for stage in {artifact.stage for artifact in known.values()}:
+            with contextlib.suppress(ArtifactError):
+                waiting.append((self.current(stage), "current"))
+        while waiting:
+            artifact, by = waiting.pop()
+            if artifact.path not in needed:
+                found = (self.find(stage, key) for stage, key in artifact.inputs.items())
+                waiting += [(upstream, artifact.stage) for upstream in found if upstream is not None]
+            needed.setdefault(artifact.path, set()).add(by)
+        return [(artifact, sorted(needed.get(path, ()))) for path, artifact in known.items()]
 
     def half_made(self) -> list[Path]:
         """What killed processes left, for whoever holds the home: nobody fills these folders any more."""

@@ -580,6 +580,38 @@ def _old_runs(settings: Settings, dry_run: bool) -> list[str]:
 
 
 @main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def artifacts(as_json: bool) -> None:
+    """List what the stages left under VIBERARY_HOME: where, how large, and what needs it; `gc` removes the rest."""
+    settings = load_settings()
+    from viberary_pipeline.history.records import History
+    from viberary_pipeline.index.garbage import artifacts_needed
+    from viberary_pipeline.redis_server import connect
+
+    home = settings.home_dir
+    found = artifacts_needed(connect(settings), home, History(home).document_keys(settings.keep.documents))
+    if as_json:
+        rows = [
+            {
+                **{name: getattr(artifact, name) for name in ("stage", "key", "created", "seconds")},
+                "path": str(artifact.path),
+                "bytes": size,
+                "needed_by": by,
+            }
+            for artifact, size, by in found
+        ]
+        click.echo(json.dumps({"home": str(home), "artifacts": rows}))
+        return
+    for artifact, size, by in found:
+        needed = ", ".join(by) or "nothing"
+        click.echo(
+            f"{artifact.stage:<20} {artifact.path.name:<26} {size / 1e6:>10,.2f} MB  {artifact.created[:16]}  {needed}"
+        )
+    total, unneeded = (sum(size for _, size, by in found if every or not by) for every in (True, False))
+    click.echo(f"{len(found):,} artifacts, {total / 1e6:,.1f} MB; {unneeded / 1e6:,.1f} MB of it is needed by nothing")
+
+
+@main.command()
 @click.option("--host", help="Address to listen on.  [VIBERARY_WEB_HOST]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port; 0 takes a free one.  [VIBERARY_WEB_PORT]")
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes that answer.  [VIBERARY_WEB_WORKERS]")

@@ -14,7 +14,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +56,14 @@ def write_atomically(path: Path, content: str | bytes, *, durable: bool = True) 
     """Write `content` (text as UTF-8) so that a reader sees the old file or the new one, never a part."""
     with replacing(path, durable=durable) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def keep_newest(paths: Iterable[Path], count: int, written: Path) -> None:
+    """Remove all but the newest `count` of these files. The one just `written` counts as the newest: its time does not
+    say so where the clock was set back."""
+    newest_first = sorted(paths, key=lambda path: (path == written, path.stat().st_mtime_ns), reverse=True)
+    for path in newest_first[count:]:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """A disk without room: the command says so, whoever of Dagster, SQLite, DuckDB and ourselves meets it first."""
 
 import errno
+import json
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -41,6 +42,11 @@ def test_a_full_disk_is_named_and_what_to_do(client, small_disk, free_kb):
     assert "Traceback" not in last
     assert "what to do: " in last
     assert "make room" in last
+    # No record is half-written; one that could not be completed says that its process is gone.
+    (small_disk / "fill").unlink()
+    listed = Cli(home)("builds", "--json")
+    assert (listed.returncode, listed.stderr) == (0, "")
+    assert {record["verdict"] for record in json.loads(listed.stdout)["builds"]} <= {"failed", "killed"}
 
 
 def test_an_error_that_means_a_full_disk_is_told_from_others(tmp_path):

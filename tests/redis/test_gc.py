@@ -20,7 +20,7 @@ from viberary_pipeline.encoders.quantize import int8_name
 from viberary_pipeline.errors import HomeBusyError, IndexBuildError
 from viberary_pipeline.index.build import IndexSource
 from viberary_pipeline.index.clean import known_builds
-from viberary_pipeline.index.garbage import collect_garbage
+from viberary_pipeline.index.garbage import artifacts_needed, collect_garbage
 from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.index.lock import build_lock
 from viberary_pipeline.index.publish import publish
@@ -130,6 +130,43 @@ def test_documents_of_live_and_previous_builds_stay_with_what_they_were_made_fro
         publish(client, build(documents=documents.key))
     assert collect_garbage(client, home).folders == tuple(sorted(artifact.path for artifact in made[0]))
     assert all(artifact.path.exists() for pair in made[1:] for artifact in pair)
+
+
+def test_documents_that_are_kept_for_comparison_stay_without_what_they_were_made_from(client, home):
+    made = []
+    for name in ("old", "compared", "now"):
+        books = produce(home, "books", name)
+        made.append((books, produce(home, "documents", name, {"books": books.key})))
+    planned = collect_garbage(client, home, dry_run=True, keep_documents={made[1][1].key})
+    assert planned.folders == tuple(sorted([*(artifact.path for artifact in made[0]), made[1][0].path]))
+    assert [row[:2] for row in planned.by_kind(home)] == [("artifacts books", 2), ("artifacts documents", 1)]
+    assert sum(size for _, _, size in planned.by_kind(home)) == planned.bytes
+
+
+def test_each_artifact_says_what_needs_it_and_gc_removes_those_of_which_nothing_does(client, build, home):
+    made = {}
+    for name in ("unneeded", "compared", "previous", "live", "last"):
+        books = produce(home, "books", name)
+        made |= {("books", name): books, ("documents", name): produce(home, "documents", name, {"books": books.key})}
+    for name in ("previous", "live"):
+        publish(client, build(documents=made["documents", name].key))
+    compared = {made["documents", "compared"].key}
+    found = {artifact.path: (size, by) for artifact, size, by in artifacts_needed(client, home, compared)}
+    assert {where: found[artifact.path][1] for where, artifact in made.items()} == {
+        ("books", "unneeded"): [],
+        ("documents", "unneeded"): [],
+        ("books", "compared"): [],
+        ("documents", "compared"): ["comparison"],
+        ("books", "previous"): ["documents"],
+        ("documents", "previous"): ["previous build"],
+        ("books", "live"): ["documents"],
+        ("documents", "live"): ["live build"],
+        ("books", "last"): ["current", "documents"],
+        ("documents", "last"): ["current"],
+    }
+    assert all(size >= 1000 for size, _ in found.values())
+    removed = collect_garbage(client, home, keep_documents=compared).folders
+    assert set(removed) == {path for path, (_, by) in found.items() if not by}
 
 
 def test_what_a_killed_stage_left_goes(client, home):

@@ -14,14 +14,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from browsing import PHONE, requested_addresses
 
 from viberary_pipeline.artifacts import ArtifactStore
 from viberary_pipeline.duck import DuckLimits
 from viberary_pipeline.errors import HistoryError
+from viberary_pipeline.evaluation.page import write_report
 from viberary_pipeline.history.diff import diff
 from viberary_pipeline.history.records import FORMAT, History, RunRecord, since
 from viberary_pipeline.history.trends import MOST_RUNS, line_plot, record_rollback, write_trends
 from viberary_pipeline.history.words import age, builds_table, diff_lines, status_lines
+from viberary_pipeline.index.gate_result import REQUIRED_GATES, in_words
+from viberary_pipeline.quality.baseline import Baseline, save_baseline
 from viberary_pipeline.redis_contract import BuildRecord
 
 LIMITS = DuckLimits(memory_limit="512MB", threads=1)
@@ -43,6 +47,18 @@ def add(history: History, verdict: str, build: str = "", **values: Any) -> RunRe
 
 def numbers(history: History) -> list[int]:
     return [record.number for record in history.all()]
+
+
+def save_profiles(home: Path, build: str) -> Path:
+    save_baseline(home, Baseline(build, "given", {}))
+    return home / "quality" / "profiles" / f"{build}.json"
+
+
+def save_evaluation(home: Path, build: str) -> Path:
+    gate = {**GATE, "name": "evaluation", "figure": None, "outcome": "not compared"}
+    empty: dict[str, Any] = {"sets": {}, "files": {}, "not_measured": {}, "ef_runtime": [], "queries": []}
+    named = {"build": build, "documents": 0, "encoder": "mini", "made": "", "compared_with": ""}
+    return write_report(home, {**named, **empty, "gate": gate})
 
 
 # --------------------------------------------------------------------------------------------- records
@@ -160,6 +176,15 @@ def test_what_failed_since_the_live_build_was_published(history: History) -> Non
         add(history, verdict, build)
     assert [record.number for record in since(history.all(), "b1")] == [4, 3]
     assert [record.number for record in since(history.all(), "")] == [4, 3, 2, 1]
+
+
+@pytest.mark.parametrize("keep", [save_profiles, save_evaluation])
+def test_what_was_just_written_is_kept_where_the_clock_was_set_back(tmp_path: Path, keep: Any) -> None:
+    written = [keep(tmp_path, f"b{number:02}") for number in range(10)]
+    for path in written:  # in times to come
+        os.utime(path, ns=(4 * 10**18, 4 * 10**18 + int(path.stem[1:])))
+    newest = keep(tmp_path, "b10")
+    assert [path.name for path in (*written, newest) if not path.exists()] == [written[0].name]
 
 
 # --------------------------------------------------------------------------------------------- diff
@@ -391,6 +416,24 @@ def test_the_page_of_trends_holds_every_run_and_links_to_the_pages_that_are_ther
     assert "raw files: books" in html
 
 
+@pytest.mark.slow
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_of_trends_fits_a_phone_and_asks_for_nothing(
+    two: tuple[RunRecord, RunRecord], browser: Any, history: History, tmp_path: Path, scheme: str
+) -> None:
+    page = write_trends(tmp_path, history.all())
+    metrics = {"width": PHONE[0], "height": PHONE[1], "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    preferred = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", preferred)
+    browser.get(page.as_uri())
+    assert browser.execute_script("return document.documentElement.scrollWidth") == PHONE[0]
+    line = browser.execute_script("return getComputedStyle(document.querySelector('svg circle')).fill")
+    assert line == {"light": "rgb(59, 110, 168)", "dark": "rgb(91, 155, 216)"}[scheme]
+    assert {address for address in requested_addresses(browser) if not address.startswith("data:")} == {page.as_uri()}
+
+
 def test_a_page_of_a_long_history_shows_the_last_runs(history: History, tmp_path: Path) -> None:
     for number in range(MOST_RUNS + 3):
         add(history, "published", f"b{number}", rows={"documents": number})
@@ -414,3 +457,35 @@ def test_a_rollback_is_in_the_history(history: History, tmp_path: Path) -> None:
     (record,) = history.all()
     assert (record.verdict, record.build, record.job) == ("rolled back", "b1", "rollback")
     assert 'id="b1"' in (tmp_path / "quality" / "trends.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("gate", "words"),
+    [
+        (GATE, "recall_at_10 passed: 99.10% of the true ten nearest are found; at least 97.00% is asked"),
+        (
+            {**GATE, "outcome": "failed", "figure": 0.5, "means": "200 queries"},
+            "recall_at_10 FAILED: 50.00% of the true ten nearest are found; at least 97.00% is asked [200 queries]",
+        ),
+        (
+            {**GATE, "outcome": "not compared", "figure": None, "means": "no build is live"},
+            "recall_at_10 not compared: no build is live",
+        ),
+        (
+            {**GATE, "name": "evaluation", "figure": -0.02, "bound": 0.03},
+            "evaluation passed: search quality is no worse than the live build's (nDCG@10 +0.020)",
+        ),
+        (
+            {**GATE, "name": "evaluation", "figure": 0.012, "bound": 0.03},
+            "evaluation passed: nDCG@10 is 0.012 below the live build's; 0.03 is allowed",
+        ),
+        ({**GATE, "name": "a_new_one", "figure": 3, "bound": 4}, "a_new_one passed: 3 (bound 4), m"),
+    ],
+)
+def test_a_gate_is_told_in_words(gate: dict[str, Any], words: str) -> None:
+    assert in_words(gate) == words
+
+
+@pytest.mark.parametrize("name", REQUIRED_GATES)
+def test_every_gate_has_words_of_its_own(name: str) -> None:
+    assert "(bound" not in in_words({**GATE, "name": name, "figure": 1, "bound": 1})

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from viberary_pipeline.evaluation.systems import THIS
-from viberary_pipeline.storage import write_atomically
+from viberary_pipeline.storage import keep_newest, write_atomically
 
 LATEST = "latest.html"
 _KEEP = 10
@@ -47,9 +47,7 @@ def write_report(home: Path, result: Mapping[str, Any], data: Path | None = None
     out = home / "quality" / "evaluation" / f"{result['build']}.html"
     write_atomically(out, page)
     write_atomically(out.with_name(LATEST), page)
-    pages = [path for path in out.parent.glob("*.html") if path.name != LATEST]
-    for path in sorted(pages, key=lambda path: path.stat().st_mtime_ns, reverse=True)[_KEEP:]:
-        path.unlink(missing_ok=True)
+    keep_newest((path for path in out.parent.glob("*.html") if path.name != LATEST), _KEEP, out)
     return out
 
 

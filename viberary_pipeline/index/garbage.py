@@ -16,7 +16,7 @@ from pathlib import Path
 import redis
 from filelock import FileLock, Timeout
 
-from viberary_pipeline.artifacts import ArtifactStore
+from viberary_pipeline.artifacts import Artifact, ArtifactStore
 from viberary_pipeline.encoders.files import float32_graphs, int8_graphs
 from viberary_pipeline.encoders.quantize import int8_name
 from viberary_pipeline.errors import ArtifactError
@@ -98,6 +98,30 @@ def collect_garbage(
             shutil.rmtree(folder, ignore_errors=True)
             folder.with_name(f"{folder.name}.lock").unlink(missing_ok=True)
     return garbage
+
+
+def artifacts_needed(
+    client: redis.Redis, home: Path, keep_documents: Collection[str] = ()
+) -> list[tuple[Artifact, int, list[str]]]:
+    """Every artifact of a home, its bytes, and what needs it (`ArtifactStore.needs`): nothing for what `gc` removes.
+
+    Args:
+        client: The server, whose builds need their encoders and documents.
+        home: VIBERARY_HOME.
+        keep_documents: As for `collect_garbage`.
+    """
+    pointer, keep = read_pointer(client), {"query_encoder": dict[str, str](), "documents": dict[str, str]()}
+    unneeded = unneeded_builds(client)
+    for build in known_builds(client):
+        record = read_record(client, build)
+        if record is not None and build not in unneeded:
+            named = {pointer.live: "live build", pointer.previous: "previous build"}.get(build, f"build {build}")
+            keep["query_encoder"][record.query_encoder] = keep["documents"][record.documents_key] = named
+    needs = ArtifactStore(home).needs(keep)
+    return [
+        (artifact, _size(artifact.path), by or ["comparison"] * _is_kept(home, artifact.path, keep_documents))
+        for artifact, by in sorted(needs, key=lambda need: (need[0].stage, need[0].created))
+    ]
 
 
 def _folders(home: Path, kept: Sequence[BuildRecord]) -> list[Path]:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from viberary_pipeline.artifacts import digest
 from viberary_pipeline.errors import QualityError
-from viberary_pipeline.storage import write_atomically
+from viberary_pipeline.storage import keep_newest, write_atomically
 
 Source = Literal["sample", "given", "openlibrary"]
 Profile = Mapping[str, Any]
@@ -105,9 +105,7 @@ def save_baseline(home: Path, baseline: Baseline) -> None:
     kept = _profile_file(home, baseline.build)
     write_atomically(kept, text)
     write_atomically(_baseline_file(home, baseline.source), text)
-    newest_first = sorted(kept.parent.glob("*.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    for path in newest_first[KEEP_PROFILES:]:
-        path.unlink(missing_ok=True)
+    keep_newest(kept.parent.glob("*.json"), KEEP_PROFILES, kept)
 
 
 def restore_baseline(home: Path, build: str) -> bool:

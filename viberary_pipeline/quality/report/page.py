@@ -7,7 +7,7 @@ from viberary_pipeline.quality.report import text
 from viberary_pipeline.quality.report.inputs import ReportInputs
 from viberary_pipeline.quality.report.sections import page_values
 from viberary_pipeline.quality.report.summary import verdict
-from viberary_pipeline.storage import write_atomically
+from viberary_pipeline.storage import keep_newest, write_atomically
 
 KEEP_REPORTS = 10
 LATEST = "latest.html"
@@ -30,9 +30,7 @@ def publish_report(home: Path, name: str, inputs: ReportInputs) -> Path:
     """Write `quality/report/{name}.html`, make it the latest, and remove all but the last reports."""
     page = write_report(home / "quality" / "report" / f"{name}.html", inputs)
     make_latest(page)
-    reports = [path for path in page.parent.glob("*.html") if path.name != LATEST]
-    for path in sorted(reports, key=lambda path: path.stat().st_mtime_ns, reverse=True)[KEEP_REPORTS:]:
-        path.unlink(missing_ok=True)
+    keep_newest((path for path in page.parent.glob("*.html") if path.name != LATEST), KEEP_REPORTS, page)
     return page
 
 
