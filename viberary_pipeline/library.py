@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
-import redis
 
-from viberary_pipeline.errors import BuildStopped, SearchUnavailable
-from viberary_pipeline.redis_contract import BuildRecord, read_pointer, read_record
+from viberary_pipeline.errors import BuildStopped, EncoderError, SearchError
 from viberary_pipeline.redis_server import connect
 from viberary_pipeline.search.books import Book
 from viberary_pipeline.search.filters import Filters
@@ -100,13 +98,12 @@ class Library:
     """A published library. Safe to share between threads; a publish or a rollback shows at the next call.
 
     Args:
-        client: The Redis that holds it.
         home: The VIBERARY_HOME with its query encoder, and with its documents where it was built there.
         searcher: Answers.
     """
 
-    def __init__(self, client: redis.Redis, home: Path, searcher: Searcher) -> None:
-        self._client, self._home, self._searcher = client, home, searcher
+    def __init__(self, home: Path, searcher: Searcher) -> None:
+        self._home, self._searcher = home, searcher
 
     def search(
         self,
@@ -205,7 +202,7 @@ class Library:
 
         from viberary_pipeline.evaluation.inputs import documents_of
 
-        return pq.read_table(documents_of(self._home, self._record()).file("documents.parquet"), columns=columns)
+        return pq.read_table(documents_of(self._home, self._searcher.live()).file("documents.parquet"), columns=columns)
 
     def vectors(self, work_ids: Iterable[str]) -> npt.NDArray[np.float32]:
         """The vectors of works, float32 (works, dimensions), norm 1, in the order of their ids.
@@ -221,34 +218,14 @@ class Library:
         return self._searcher.vectors(list(work_ids))
 
     def __len__(self) -> int:
-        return self._record().documents
+        return self._searcher.live().documents
 
     def __repr__(self) -> str:
         try:
-            record = self._record()
-        except SearchUnavailable as error:
+            record = self._searcher.live()
+        except (SearchError, EncoderError) as error:
             return f"<Library: {error.what}>"
         return f"<Library: {record.documents:,} works, build {record.build}, encoder {record.encoder}>"
-
-    def _record(self) -> BuildRecord:
-        try:
-            build = read_pointer(self._client).live
-            record = read_record(self._client, build) if build else None
-        except redis.RedisError as error:
-            raise SearchUnavailable(
-                "Redis does not answer",
-                expected="the Redis that holds the library",
-                found=f"{type(error).__name__}: {error}",
-                todo="start it, or open another library",
-            ) from error
-        if record is None:
-            raise SearchUnavailable(
-                "Nothing is published yet",
-                expected="a live build in Redis (viberary:pointer)",
-                found="none",
-                todo="build one: viberary_pipeline.build(), or `viberary build`",
-            )
-        return record
 
 
 def open(place: str | Path | None = None) -> Library:
@@ -270,8 +247,7 @@ def open(place: str | Path | None = None) -> Library:
     at_redis = str(place).startswith(_REDIS)
     given = {"redis_url" if at_redis else "home": place} if place is not None else {}
     settings = load_settings(**given)
-    client = connect(settings)
-    return Library(client, settings.home_dir, Searcher(client, settings.home_dir, settings.search))
+    return Library(settings.home_dir, Searcher(connect(settings), settings.home_dir, settings.search))
 
 
 def build(raw: str | Path | None = None, *, force: bool = False, **settings: Any) -> "BuildOutcome":

@@ -245,6 +245,10 @@ class Searcher:
         record, found = self._of_live(ask)
         return Suggestions(typed, record.build, found)
 
+    def live(self) -> BuildRecord:
+        """What is known of the live build. Raises `SearchError`, `SearchUnavailable` and `EncoderError` as a search."""
+        return self._of_live(lambda *_: None)[0]
+
     def book(self, book_id: str) -> Book:
         """All that is known of a book, in one round trip.
 
