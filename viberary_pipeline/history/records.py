@@ -166,7 +166,7 @@ class History:
             record = replace(record, times=last.times + record.times)
             self._file(last.number).unlink(missing_ok=True)
         self.write(record)
-        published = [one.number for one in self.all() if one.verdict == "published"][:_LEAST_KEPT]
+        published = [one.number for one in (record, *earlier) if one.verdict == "published"][:_LEAST_KEPT]
         for path in self._files()[: -max(keep, _LEAST_KEPT)]:
             if int(path.stem) not in published:
                 path.unlink(missing_ok=True)
