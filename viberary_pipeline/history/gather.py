@@ -40,7 +40,12 @@ def gathered(store: ArtifactStore, made: Collection[str]) -> dict[str, Any]:
             the rows of the tables that its documents were made of.
     """
     artifacts = _lineage(store, made)
-    tables = {name: a for name, a in artifacts.items() if "rows" in a.facts and f"raw_{name}" in artifacts}
+    # Of optional files that are not there nothing is said.
+    tables = {
+        name: artifact
+        for name, artifact in artifacts.items()
+        if (raw := artifacts.get(f"raw_{name}")) and (artifact.facts["lines"] or not raw.facts["absent"])
+    }
     rejected = {f"{name}.{reason}": n for name, a in tables.items() for reason, n in a.facts["rejected"].items() if n}
     fields: dict[str, Any] = {
         "keys": {name: artifact.key for name, artifact in sorted(artifacts.items())},
@@ -53,6 +58,9 @@ def gathered(store: ArtifactStore, made: Collection[str]) -> dict[str, Any]:
         fields["rows"]["documents"] = documents.facts["rows"]
         rejected |= {f"documents.{reason}": n for reason, n in documents.facts["excluded"].items() if n}
         rejected |= {f"documents.filtered_by_{name}": n for name, n in documents.facts["filtered"].items() if n}
+    if (openlibrary := artifacts.get("openlibrary")) is not None:
+        left_out = openlibrary.facts.get("works_left_out", {})
+        rejected |= {f"openlibrary.filtered_by_{name}": n for name, n in left_out.items() if n}
     fields["fill"] = {
         table: {column: round(share, _DIGITS) for column, share in fill_rates(profile.facts).items()}
         for table in TABLES
