@@ -334,6 +334,12 @@ def test_a_work_has_the_picture_of_its_representative_edition_or_of_the_one_that
     assert (document["book_id"], document["image_url"]) == ("1", shown)
 
 
+def test_books_of_an_older_version_have_no_pictures(tmp_path, monkeypatch):
+    monkeypatch.setitem(COLUMNS, "books", COLUMNS["books"].replace("image_url VARCHAR, ", ""))
+    _, (document,) = build(tmp_path, [{"book_id": "1", "work_id": "1", "title": "T"}])
+    assert document["image_url"] == ""
+
+
 @pytest.mark.parametrize(
     ("works", "years", "expected"),
     [

@@ -69,7 +69,9 @@ CODE = (
 )
 """What of this package shapes documents (`code_digest`)."""
 
-_NO_SHELVES = "SELECT NULL::VARCHAR[] AS popular_shelves, NULL::INTEGER[] AS shelf_counts LIMIT 0"
+_MAY_LACK = (
+    "SELECT NULL::VARCHAR[] AS popular_shelves, NULL::INTEGER[] AS shelf_counts, NULL::VARCHAR AS image_url LIMIT 0"
+)
 
 # Of about 3 kB each: what DuckDB holds as lists, which cannot spill, and what is sorted at a time.
 _WORKS_AT_ONCE = 100_000
@@ -171,8 +173,8 @@ def _create_view(connection: duckdb.DuckDBPyConnection, name: str, path: Path) -
     pattern = parquet_glob(path).replace("'", "''")
     # `review_row` finds a review's text again: the file in the folder, and the row in the file.
     review_row = ", (file_index::BIGINT << 40) | file_row_number AS review_row" if name == "reviews" else ""
-    # Books of a source without shelves lack their columns.
-    lacking = f"FROM ({_NO_SHELVES}) UNION ALL BY NAME" if name == "books" else ""
+    # Books of a source without shelves lack these columns, and tables that an older version left, which are evaluated.
+    lacking = f"FROM ({_MAY_LACK}) UNION ALL BY NAME" if name == "books" else ""
     connection.execute(f"CREATE TEMP VIEW {name} AS {lacking} SELECT *{review_row} FROM read_parquet('{pattern}')")
 
 
