@@ -335,6 +335,20 @@ def test_a_list_that_fits_badly_says_so(client: FlaskClient) -> None:
     assert '<h1 class="asked">asdf jkl <span class="count">Nothing fits well; the closest are</span></h1>' in page
 
 
+@pytest.mark.parametrize(
+    ("title", "said"),
+    [
+        ("Dune (Dune Chronicles, #1)", "Dune"),
+        ("(#1)", "(#1)"),
+        ("The Fellowship of the Ring: Being the First Part (#1)", "The Fellowship of the Ring: Being the…"),
+    ],
+)
+def test_a_link_says_a_title_short_and_without_its_series(title: str, said: str) -> None:
+    page = page_of(Shelf(a_hit(title=title)))
+    assert re.findall(">(More like [^<]*)<", page) == [f"More like {said}"]
+    assert f">{title}</a></h2>" in page
+
+
 def test_books_of_one_title_have_links_of_different_names() -> None:
     authors = ("Sophocles", "Jean Anouilh", "Jean Anouilh")
     hits = [a_hit(rank=n, book_id=str(n), title="Antigone", author=author) for n, author in enumerate(authors, 1)]

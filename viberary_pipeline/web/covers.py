@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 from markupsafe import Markup, escape
 
+from viberary_pipeline.web.presentation import without_series
+
 WIDTH, HEIGHT = 120, 180
 
 # Ground, ink, ornament. Ink reads on its ground at 7:1 at least.
@@ -94,7 +96,6 @@ _ORNAMENTS: tuple[tuple[str, Callable[[str], str]], ...] = (
     (r"adventure|western|survival", _hills),
 )
 
-_SERIES = re.compile(r"\s*\([^()]*#[^()]*\)\s*$")
 _SUBTITLE = re.compile(r"\s*(?::|;|\s[-–—]\s).*$", re.DOTALL)
 _SIZES = ((17, 8, 3), (14, 10, 4), (11, 13, 5))
 """Size of the title's letters, ens to a line, most lines: the largest that holds the whole title and breaks no word."""
@@ -134,7 +135,7 @@ def cover(title: str, author: str, genres: tuple[str, ...] = ()) -> Markup:
     ground, ink, accent = _PALETTES[mark % len(_PALETTES)]
     named = (draw for genre in genres for words, draw in _ORNAMENTS if re.search(words, genre, re.IGNORECASE))
     ornament = next(named, _ORNAMENTS[mark // len(_PALETTES) % len(_ORNAMENTS)][1])
-    whole = _SERIES.sub("", title) or title
+    whole = without_series(title)
     size, most, lines = _fitted(whole)
     if len(lines) > most:
         size, most, lines = _fitted(_SUBTITLE.sub("", whole) or whole)

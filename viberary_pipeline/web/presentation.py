@@ -17,9 +17,9 @@ from viberary_pipeline.search.sentences import whole_sentences
 from viberary_pipeline.web.narrowing import LABELS
 
 INTERFACE_LANGUAGE = "en"
-LONGEST_NAME = 40
-"""Characters of a title in the names of links."""
+_LONGEST_NAME = 40
 _LONG_HEADING = 60
+_SERIES = re.compile(r"\s*\([^()]*#[^()]*\)\s*$")
 _WORDS = re.compile(r"([^\W_](?:[\w'’]*[^\W_])?)")
 
 
@@ -72,9 +72,19 @@ def long(text: str) -> str:
     return " long" if len(text) > _LONG_HEADING else ""
 
 
+def without_series(title: str) -> str:
+    """The title without the series behind it: "Dune" of "Dune (Dune Chronicles, #1)"."""
+    return _SERIES.sub("", title) or title
+
+
+def link_name(title: str) -> str:
+    """A title in the name of a link, which says more than it."""
+    return shorten(without_series(title), _LONGEST_NAME)
+
+
 def told_apart(hits: Sequence[Hit]) -> list[str]:
     """Of each book of a list what tells its links from those of another book of the same title; "" for most."""
-    names = [shorten(hit.title, LONGEST_NAME).casefold() for hit in hits]
+    names = [link_name(hit.title).casefold() for hit in hits]
     leads = [f"by {lead(hit)}" for hit in hits]
     both = list(zip(names, leads, strict=True))
     return [
@@ -193,6 +203,7 @@ FILTERS = {
     "language_name": language_name,
     "lead": lead,
     "long": long,
+    "link_name": link_name,
     "marked": marked,
     "safe_link": safe_link,
     "shorten": shorten,
