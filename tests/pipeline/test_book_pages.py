@@ -150,6 +150,7 @@ def test_what_is_not_known_leaves_no_gap() -> None:
         (1965, "work", "<dt>First published</dt><dd>1965</dd>"),
         (1993, "edition", "<dt>This edition</dt><dd>1993</dd>"),
         (1993, "earliest edition", "<dt>Earliest edition known</dt><dd>1993</dd>"),
+        (1900, "work, uncertain", "<dt>First published about</dt><dd>1900</dd>"),
         (1993, "", "<dt>Published</dt><dd>1993</dd>"),
         (-720, "work", "<dt>First published</dt><dd>720 BC</dd>"),
     ],

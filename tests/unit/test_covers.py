@@ -131,6 +131,7 @@ def test_those_who_made_a_book_are_named_by_what_they_did():
         (-720, "work", "720 BC"),
         (1993, "edition", "this edition 1993"),
         (1980, "earliest edition", "earliest edition 1980"),
+        (1900, "work, uncertain", "about 1900"),
         (1999, "", "1999"),
         (None, "", ""),
     ],

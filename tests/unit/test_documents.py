@@ -25,7 +25,7 @@ COLUMNS = {
     "authors": 'author_id VARCHAR, "name" VARCHAR',
     "reviews": """review_id VARCHAR, book_id VARCHAR, rating INTEGER, review_text VARCHAR, text_length INTEGER,
         text_hash UBIGINT, n_votes INTEGER""",
-    "works": "work_id VARCHAR, original_title VARCHAR, original_publication_year INTEGER",
+    "works": "work_id VARCHAR, original_title VARCHAR, original_publication_year INTEGER, year_is_uncertain BOOLEAN",
     "genres": 'book_id VARCHAR, genres STRUCT("name" VARCHAR, "count" BIGINT)[]',
     "series": "series_id VARCHAR, title VARCHAR",
 }
@@ -344,7 +344,13 @@ def test_books_of_an_older_version_have_no_pictures(tmp_path, monkeypatch):
     ("works", "years", "expected"),
     [
         ([{"work_id": "1", "original_publication_year": -720}], [1993, 1950], (-720, "work")),
-        ([{"work_id": "1"}], [1950, 1993], (1950, "edition")),
+        (
+            [{"work_id": "1", "original_publication_year": 1900, "year_is_uncertain": True}],
+            [1],
+            (1900, "work, uncertain"),
+        ),
+        ([{"work_id": "1", "original_publication_year": 1900, "year_is_uncertain": False}], [1], (1900, "work")),
+        ([{"work_id": "1", "year_is_uncertain": None}], [1950, 1993], (1950, "edition")),
         ([], [1993, 1950], (1950, "earliest edition")),
         ([], [None, 1950], (1950, "earliest edition")),
         ([], [None, None], (None, None)),

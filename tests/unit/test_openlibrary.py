@@ -521,6 +521,7 @@ def test_books_works_and_authors_are_made_of_a_dump(tmp_path):
             "best_book_id": "OL1M",
             "original_title": "Moby Dick",
             "original_publication_year": 1851,
+            "year_is_uncertain": False,
             "books_count": 2,
             "ratings_count": 3,
             "reviews_count": 9,

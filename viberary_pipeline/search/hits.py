@@ -34,7 +34,8 @@ class Hit:
         score: The cosine similarity, in [-1, 1].
         author: All contributors, with their roles in brackets.
         named: What of it the query names: "title", "author", "number" (an ISBN, an id) or "" for nothing.
-        year_of: Whose the year is: "work", "edition" (the one that is shown), "earliest edition" or "" for unknown.
+        year_of: Whose the year is: "work", "work, uncertain", "edition" (the one that is shown), "earliest edition" or
+            "" for unknown.
         language: BCP 47 primary subtag; None for unknown.
         rating: Mean over the ratings of all editions, from 1 to 5.
         review_count, ratings_count: Summed over editions.

@@ -31,6 +31,8 @@ class Column:
         lost: The condition on `{raw}` and `{column}` under which a value was lost; `nulled` then names the column.
         item: Of a list: the key under which each element has its value ('author_id').
         bare: Of a list: its elements are the values themselves, not objects that hold them.
+        first: What is made of the field beforehand, on a level below, because a macro repeats its argument wherever it
+            names it: an expression over `{raw}`, which is the `{raw}` of `sql`.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Column:
     lost: str = UNREADABLE
     item: str = ""
     bare: bool = False
+    first: str = ""
 
     @property
     def is_text(self) -> bool:

@@ -45,7 +45,7 @@ def statement(table: Table) -> str:
         typed=", ".join(
             f'{_typed(column)} AS "{column.name}", "{name}" AS "raw_{name}"' for name, column in fields.items()
         ),
-        said="".join(_said(column) for column in fields.values() if column.is_text),
+        said="".join(_said(column) for column in fields.values() if column.is_text or column.first),
         step=sql("sources", table.step) if table.step else "FROM typed",
         columns=", ".join(
             f'"{column.name}"' if column.field else f'{column.sql} AS "{column.name}"' for column in table.columns
@@ -62,12 +62,14 @@ def _quoted(name: str | None) -> str:
 
 
 def _typed(column: Column) -> str:
-    return column.sql.format(raw=_quoted(f"said_{column.field}" if column.is_text else column.field))
+    return column.sql.format(raw=_quoted(f"said_{column.field}" if column.is_text or column.first else column.field))
 
 
 def _said(column: Column) -> str:
     # On a level below the macros, which repeat their argument wherever they name it.
     field = _quoted(column.field)
+    if column.first:
+        return f', {column.first.format(raw=field)} AS "said_{column.field}"'
     return f', CASE WHEN NOT {column.lost.format(raw=field)} THEN {field} END AS "said_{column.field}"'
 
 

@@ -153,6 +153,8 @@ _WORKS = Table(
         _column("original_title", "clean_text({raw})", IS_NAN),
         # The Odyssey's is -720; there is no year 0.
         _column("original_publication_year", "nullif(whole_number({raw}, -3000, 2100), 0)::INTEGER"),
+        # UCSD's files do not say so.
+        Column("year_is_uncertain", "NULL::BOOLEAN"),
         _count("books_count"),
         _count("ratings_count"),
         _count("reviews_count"),

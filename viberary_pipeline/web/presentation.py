@@ -146,10 +146,13 @@ def lead(book: Book | Hit) -> str:
 
 
 def year_of(book: Book | Hit) -> str:
-    """The year of the work: "1851", "720 BC"; where only editions say theirs, "this edition 1993"; "" for unknown."""
+    """The year of the work: "1851", "720 BC"; where only editions say theirs, "this edition 1993"; where the source
+    doubts it, "about 1900"; "" for unknown."""
     if book.year is None:
         return ""
-    whose = {"edition": "this edition ", "earliest edition": "earliest edition "}.get(book.year_of, "")
+    whose = {"edition": "this edition ", "earliest edition": "earliest edition ", "work, uncertain": "about "}.get(
+        book.year_of, ""
+    )
     return f"{whose}{shown_year(book.year)}"
 
 

@@ -9,6 +9,7 @@ SELECT
     e.*,
     coalesce(w.original_publication_year, e.first_year) AS publication_year,
     CASE
+        WHEN w.original_publication_year IS NOT NULL AND w.year_is_uncertain THEN 'work, uncertain'
         WHEN w.original_publication_year IS NOT NULL THEN 'work'
         WHEN e.shown_year = e.first_year THEN 'edition'
         WHEN e.first_year IS NOT NULL THEN 'earliest edition'

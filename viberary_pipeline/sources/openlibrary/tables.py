@@ -9,34 +9,33 @@ from viberary_pipeline.sources.layouts import Layout
 
 _RECORD = Layout((b"dump_type", b"dump_key", b"dump_revision", b"dump_modified"))
 
-_LOST = "json_is_lost({raw}, {column})"
-_LOST_TEXT = "json_text_is_lost({raw})"
+_LOST, _LOST_LIST = "json_is_lost({raw}, {column} IS NULL)", "json_is_lost({raw}, len({column}) = 0)"
+_LOST_TEXT = "json_text_is_lost({raw}, {column})"
 
 
-def _text(name: str, field: str | None = None) -> Column:
-    return Column(name, "blank_to_null(json_text({raw}))", field or name, "JSON", _LOST_TEXT)
+def _text(name: str, sql: str = "blank_to_null({raw})", first: str = "json_text({raw})") -> Column:
+    return Column(name, sql, name, "JSON", _LOST_TEXT, first=first)
 
 
-def _clean(name: str, field: str | None = None) -> Column:
+def _clean(name: str) -> Column:
     """A cleaned text that stays as it is where it is nothing but markup."""
-    sql = "coalesce(clean_text(json_text({raw})), blank_to_null(json_text({raw})))"
-    return Column(name, sql, field or name, "JSON", _LOST_TEXT)
+    return _text(name, "coalesce(clean_text({raw}), blank_to_null({raw}))")
 
 
 def _prose(name: str) -> Column:
-    return Column(name, "clean_text(prose(json_text({raw})))", name, "JSON", _LOST_TEXT)
+    return _text(name, "clean_text({raw})", "prose(json_text({raw}))")
 
 
 def _key(name: str, letter: str, field: str) -> Column:
     return Column(name, f"ol_id({{raw}}, '{letter}')", field)
 
 
-def _list(name: str, sql: str, field: str | None = None, lost: str = _LOST) -> Column:
-    return Column(name, sql, field or name, "JSON", lost)
+def _list(name: str, sql: str, field: str | None = None) -> Column:
+    return Column(name, sql, field or name, "JSON", _LOST_LIST)
 
 
 def _keys(name: str, letter: str, field: str) -> Column:
-    return _list(name, f"ol_ids(json_keys({{raw}}), '{letter}')", field)
+    return _list(name, f"json_ids({{raw}}, '{letter}')", field)
 
 
 def _texts(name: str, field: str | None = None) -> Column:
@@ -85,7 +84,7 @@ _EDITIONS = Table(
         _key("edition_id", "M", "dump_key"),
         _KIND,
         _REDIRECTED_TO,
-        _list("work_ids", "ol_ids(json_keys({raw}), 'W')", "works"),
+        _keys("work_ids", "W", "works"),
         *_TITLES,
         *_PROSE,
         _text("publish_date"),
@@ -96,7 +95,10 @@ _EDITIONS = Table(
         _texts("isbn13s", "isbn_13"),
         _texts("publishers"),
         _text("physical_format"),
-        Column("num_pages", "whole_number(json_text({raw}), 1, 20000)::INTEGER", "number_of_pages", "JSON", _LOST),
+        Column(
+            *("num_pages", "whole_number({raw}, 1, 20000)::INTEGER", "number_of_pages", "JSON", _LOST),
+            first="json_text({raw})",
+        ),
         _keys("author_ids", "A", "authors"),
         _texts("subjects"),
         _COVERS,

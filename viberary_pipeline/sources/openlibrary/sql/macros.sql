@@ -6,7 +6,7 @@ CREATE OR REPLACE TEMP MACRO json_items(field) AS
     CASE WHEN json_type(field) = 'ARRAY' THEN CAST(field AS JSON[]) WHEN field IS NOT NULL THEN [field] ELSE [] END;
 
 -- The texts of a list: strings, numbers, and objects with a text. One alone is a list of one.
-CREATE OR REPLACE TEMP MACRO json_texts(field) AS
+CREATE OR REPLACE TEMP MACRO json_texts_of_any_shape(field) AS
     list_filter(
         [
             blank_to_null(
@@ -25,6 +25,15 @@ CREATE OR REPLACE TEMP MACRO json_texts(field) AS
         ],
         lambda one: one IS NOT NULL
     );
+
+-- The same. Nearly every list is one of strings, which are had at once; one with a bracket in it may hold objects.
+CREATE OR REPLACE TEMP MACRO json_texts(field) AS
+    CASE
+        WHEN field IS NULL THEN []
+        WHEN regexp_full_match(CAST(field AS VARCHAR), '\["[^{}\[]*')
+            THEN list_filter([blank_to_null(item) FOR item IN CAST(field AS VARCHAR[])], lambda one: one IS NOT NULL)
+        ELSE json_texts_of_any_shape(field)
+    END;
 
 -- The text of a string, a number or an object with a text; of a list all its texts, with blanks between.
 CREATE OR REPLACE TEMP MACRO json_text(field) AS
@@ -60,6 +69,15 @@ CREATE OR REPLACE TEMP MACRO each_once(items) AS
     list_filter(items, lambda item, place: item IS NOT NULL AND list_position(items, item) = place);
 CREATE OR REPLACE TEMP MACRO ol_ids(keys, letters) AS each_once([ol_id(key, letters) FOR key IN keys]);
 
+-- The same of a field. Nearly always every element has one key as it is written today, which one pattern finds.
+CREATE OR REPLACE TEMP MACRO json_ids(field, letters) AS
+    CASE
+        WHEN field IS NULL THEN []
+        WHEN json_array_length(field) = len(regexp_extract_all(CAST(field AS VARCHAR), '"/[a-z]+/(OL[0-9]+[' || letters || '])"', 1))
+            THEN each_once(regexp_extract_all(CAST(field AS VARCHAR), '"/[a-z]+/(OL[0-9]+[' || letters || '])"', 1))
+        ELSE ol_ids(json_keys(field), letters)
+    END;
+
 -- 'eng' in '/languages/eng'.
 CREATE OR REPLACE TEMP MACRO language_codes(keys) AS
     list_filter([nullif(regexp_extract(key, '([^/]+)/?$', 1), '') FOR key IN keys], lambda one: one IS NOT NULL);
@@ -83,11 +101,15 @@ CREATE OR REPLACE TEMP MACRO prose(text) AS
     );
 
 -- Whether a field said something of which nothing is left.
-CREATE OR REPLACE TEMP MACRO json_text_is_lost(field) AS
-    json_type(field) <> 'NULL' AND json_text(field) IS NULL AND CAST(field AS VARCHAR) NOT IN ('""', '[]', '{}');
-CREATE OR REPLACE TEMP MACRO json_is_lost(field, typed) AS
-    coalesce(CAST(typed AS VARCHAR) = '[]', true) AND json_type(field) <> 'NULL'
-    AND CAST(field AS VARCHAR) NOT IN ('""', '[]', '{}');
+-- Nearly always something is, or nothing was said; CASE looks at the rest alone.
+CREATE OR REPLACE TEMP MACRO json_is_lost(field, nothing_is_left) AS
+    CASE
+        WHEN field IS NOT NULL AND nothing_is_left
+            THEN json_type(field) <> 'NULL' AND CAST(field AS VARCHAR) NOT IN ('""', '[]', '{}')
+        ELSE false
+    END;
+CREATE OR REPLACE TEMP MACRO json_text_is_lost(field, typed) AS
+    CASE WHEN json_is_lost(field, typed IS NULL) THEN json_text(field) IS NULL ELSE false END;
 
 -- Years in dates that people wrote. A date is text in any language and calendar.
 

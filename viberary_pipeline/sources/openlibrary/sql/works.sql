@@ -7,6 +7,7 @@ SELECT
     u.main_edition AS best_book_id,
     w.title AS original_title,
     w.first_publish_year AS original_publication_year,
+    w.year_is_uncertain,
     u.editions AS books_count,
     u.ratings AS ratings_count,
     u.readers AS reviews_count,

@@ -1,0 +1,147 @@
+"""A dump of Open Library from its files to the page."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from homes import Built, Published, built_once, published_copy
+from openlibrary import by, of, record, said, shelved, write_dump
+
+from viberary_pipeline.artifacts import ArtifactStore
+from viberary_pipeline.name_keys import KEY_SEPARATOR
+from viberary_pipeline.quality.baseline import load_baseline
+from viberary_pipeline.quality.verdict import results_of
+from viberary_pipeline.redis_contract import document_prefix, read_record
+from viberary_pipeline.search.searcher import Searcher
+from viberary_pipeline.web.app import create_app
+
+WHALE = "A captain hunts the white whale that took his leg, and takes his ship and crew with him."
+MATCHES = "A young woman makes matches for the whole village, most of them wrong, and misses her own heart."
+
+
+def write_three(raw: Path) -> None:
+    """A described work of two editions, one with subjects alone, an edition without a work; one that is left out."""
+    write_dump(
+        raw,
+        works=[
+            record(
+                "OL1W",
+                title="Moby Dick",
+                description=WHALE,
+                authors=by("OL1A"),
+                subjects=["Whaling -- Fiction", "Sea stories"],
+                first_publish_date="1851",
+                covers=[12],
+            ),
+            record("OL2W", title="Persuasion", authors=by("OL2A"), subjects=["Navy", "Gentry", "Love stories"]),
+            record("OL3W", title="Nobody reads it", description=WHALE),
+        ],
+        editions=[
+            record(
+                "OL1M",
+                works=of("OL1W"),
+                title="Moby Dick",
+                languages=[{"key": "/languages/eng"}],
+                isbn_10=["0142437247"],
+            ),
+            record("OL2M", works=of("OL4W"), title="Der Wal", languages=[{"key": "/languages/ger"}]),
+            record("OL3M", title="Emma", description=MATCHES),
+        ],
+        authors=[record("OL1A", name="Herman Melville"), record("OL2A", name="Jane Austen")],
+        redirects=[record("OL4W", "redirect", location="/works/OL1W")],
+        reading_log=[*shelved("OL1W", 4, "OL1M"), *shelved("OL2W", 2), *shelved("OL999W", 1, "OL3M")],
+        ratings=shelved("OL1W", 2, "OL1M", "4"),
+    )
+
+
+@pytest.fixture(scope="session")
+def built_dump(shared_folder: Path, built_sample: Built) -> Built:
+    return built_once(shared_folder / "built-openlibrary", raw=write_three, known=built_sample)
+
+
+@pytest.fixture(scope="module")
+def dump(built_dump: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
+    with published_copy(built_dump, tmp_path_factory.mktemp("openlibrary") / "home") as published:
+        yield published
+
+
+def test_a_build_says_which_works_it_left_out(dump: Published) -> None:
+    assert (dump.outcome["documents"], dump.outcome["published"]) == (3, True)
+    assert dump.outcome["rejected"] == {"openlibrary.filtered_by_few_readers": 1}
+
+
+def test_a_work_is_in_redis_under_its_own_key(dump: Published) -> None:
+    keys = dump.redis.keys(f"{document_prefix(dump.build)}*")
+    assert {key.decode().rpartition(":")[2] for key in keys} == {"OL1W", "OL2W", "bOL3M"}
+    stored = {k.decode(): v for k, v in dump.redis.hgetall(f"{document_prefix(dump.build)}OL1W").items()}
+    card, details = json.loads(stored["card"]), json.loads(stored["details"])
+    shown = {
+        "work_id": "OL1W",
+        "book_id": "OL1M",
+        "title": "Moby Dick",
+        "author": "Herman Melville",
+        "link": "https://openlibrary.org/works/OL1W",
+        "description": WHALE,
+        "review_count": "4",
+        "year": "1851",
+        "language": "en",
+    }
+    assert {name: stored[name].decode() for name in shown} == shown
+    assert sorted(stored["genre_tags"].decode().split(KEY_SEPARATOR)) == ["sea stories", "whaling"]
+    assert sorted(stored["identifiers"].decode().split(KEY_SEPARATOR)) == ["9780142437247", "ol2m"]
+    assert card == {
+        "year_of": "work",
+        "rating": 4.0,
+        "ratings_count": 2,
+        "image_url": "https://covers.openlibrary.org/b/id/12-M.jpg?default=false",
+    }
+    assert [said(edition) for edition in details["editions"]] == [
+        {"book_id": "OL1M", "title": "Moby Dick", "language": "en", "isbn": "0142437247"},
+        {"book_id": "OL2M", "title": "Der Wal", "language": "de"},
+    ]
+    record_of = read_record(dump.redis, dump.build)
+    assert record_of is not None
+    assert record_of.source == "openlibrary"
+
+
+def test_every_id_of_a_work_finds_it(dump: Published) -> None:
+    searcher = Searcher(dump.redis, dump.home)
+    for number in ("OL1W", "ol1w", "OL1M", "OL2M", "https://openlibrary.org/works/OL1W/Moby_Dick", "0142437247"):
+        assert searcher.search(number, 1).results[0].work_id == "OL1W", number
+        if "/" not in number:
+            assert searcher.book(number).work_id == "OL1W", number
+    assert searcher.book("bOL3M").title == searcher.book("OL3M").title == "Emma"
+
+
+def test_the_page_shows_readers_subjects_and_the_source(dump: Published) -> None:
+    client = create_app(Searcher(dump.redis, dump.home), query_log=None).test_client()
+    page = client.get("/book/OL1W").text
+    assert "<div><dt>Readers</dt><dd>4</dd></div>" in page
+    assert "Its subjects are " in page
+    assert 'href="https://openlibrary.org/works/OL1W"' in page
+    assert 'Book data: <a href="https://openlibrary.org/developers/dumps"' in page
+
+
+def test_what_open_library_lacks_is_not_compared(dump: Published) -> None:
+    store = ArtifactStore(dump.home)
+    observed = {
+        result.name: (result.outcome, result.observed)
+        for table in ("reviews", "documents")
+        for result in results_of(store.current(f"{table}_quality"))
+        if result.observed.startswith("not asked")
+    }
+    assert observed == {
+        "has_rows": ("not compared", "not asked of Open Library"),
+        "review_share": ("not compared", "not asked of Open Library"),
+    }
+    assert load_baseline(dump.home, "given").baseline is None
+    baseline = load_baseline(dump.home, "openlibrary").baseline
+    assert baseline is not None
+    assert baseline.build == dump.build
+
+
+def test_the_sample_does_not_replace_a_dump(dump: Published) -> None:
+    done = dump.cli("build")
+    assert done.returncode == 1
+    assert "The bundled sample would replace a catalogue of your own" in done.stderr
