@@ -311,6 +311,12 @@ def test_a_failing_expectation_stops_the_build_with_3_and_the_live_index_stays(o
     ]
     assert "books.has_rows: 3" in records[1]["why"]
     assert "books.has_rows: 3" in cli("status").stdout
+    # The report on the refused table is linked from the page of trends.
+    page = cli.home / "quality" / records[1]["pages"]["report"]
+    assert page.is_file()
+    assert f'href="{records[1]["pages"]["report"]}"' in (cli.home / "quality" / "trends.html").read_text(
+        encoding="utf-8"
+    )
     assert json.loads(cli("status", "--json").stdout)["live"] == live
 
 

@@ -73,7 +73,7 @@ def gathered(store: ArtifactStore, made: Collection[str]) -> dict[str, Any]:
         fields |= {"embedded": embeddings.facts["embedded"], "reused": embeddings.facts["reused"]}
     pages = fields["pages"] = {}
     if (report := artifacts.get("data_quality_report")) is not None:
-        pages["report"] = _below_quality(report.facts["page"])
+        pages["report"] = below_quality(report.facts["page"])
     evaluation = artifacts.get("evaluation_report")
     if index is not None and evaluation is not None and evaluation.facts["build"] == index.facts["build"]:
         facts = evaluation.facts
@@ -85,7 +85,7 @@ def gathered(store: ArtifactStore, made: Collection[str]) -> dict[str, Any]:
             for name, judged in facts["sets"].items()
             if THIS in judged["systems"]
         }
-        pages["evaluation"] = _below_quality(facts["page"])
+        pages["evaluation"] = below_quality(facts["page"])
     return fields
 
 
@@ -135,6 +135,6 @@ def _checks(store: ArtifactStore, artifacts: Mapping[str, Artifact]) -> dict[str
     }
 
 
-def _below_quality(page: str) -> str:
-    """The place of a page below VIBERARY_HOME/quality: a home may be moved."""
+def below_quality(page: str) -> str:
+    """The place of a page (a path or a URL) below VIBERARY_HOME/quality: a home may be moved."""
     return "/".join(Path(page).parts[-2:])

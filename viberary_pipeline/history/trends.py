@@ -240,7 +240,7 @@ def _fills(records: Sequence[RunRecord]) -> dict[str, list[dict[str, Any]]]:
 def _run(quality: Path, records: Sequence[RunRecord], at: int) -> dict[str, Any]:
     """One run as the page shows it; `records` are the newest first."""
     record = records[at]
-    before = next((one for one in records[at + 1 :] if one.rows), None) if record.rows else None
+    before = next((one for one in records[at + 1 :] if one.verdict == "published"), None) if record.rows else None
     pages = {name: page for name, page in record.pages.items() if (quality / page).is_file()}
     named = {"report": "Data quality", "evaluation": "Search quality"}
     first = next((one for one in records if one.build == record.build), None)
@@ -277,7 +277,16 @@ def _run(quality: Path, records: Sequence[RunRecord], at: int) -> dict[str, Any]
         "checks": record.checks,
         "gates": [(gate["outcome"], in_words(gate)) for gate in record.gates],
         "before": before,
-        "changes": list(change_lines(changes(before, record))) if before else [],
+        "changes": list(change_lines(_reached(changes(before, record)))) if before else [],
+    }
+
+
+def _reached(changed: Mapping[str, Mapping[str, list[Any]]]) -> dict[str, dict[str, list[Any]]]:
+    """What `changes` found, without what the newer run did not get to."""
+    always = ("settings", "versions", "encoder")
+    return {
+        part: {name: pair for name, pair in of_part.items() if part in always or pair[1] is not None}
+        for part, of_part in changed.items()
     }
 
 

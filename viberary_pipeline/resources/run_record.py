@@ -15,7 +15,7 @@ import dagster as dg
 
 from viberary_pipeline.artifacts import ArtifactStore
 from viberary_pipeline.errors import GateRefused, ViberaryError
-from viberary_pipeline.history.gather import gathered, versions
+from viberary_pipeline.history.gather import below_quality, gathered, versions
 from viberary_pipeline.history.records import FAILED, History, RunRecord, Verdict
 from viberary_pipeline.history.trends import write_trends
 from viberary_pipeline.redis_contract import read_pointer
@@ -115,7 +115,10 @@ def _finish(record: RunRecord, instance: dg.DagsterInstance, settings: Settings,
         history = History(settings.home_dir)
         # First what needs no artifact: a damaged one must not cost the verdict.
         history.write(record)
-        record = replace(record, **gathered(ArtifactStore(settings.home_dir), made))
+        found = gathered(ArtifactStore(settings.home_dir), made)
+        # A refused table's report is made by its check: the report's own stage does not run.
+        found["pages"] = {**_refused_report(events), **found["pages"]}
+        record = replace(record, **found)
         if record.verdict in FAILED and record.made and record.build == _live(settings):
             record = replace(record, verdict="published", why=f"{record.verdict} after the switch {record.why}".strip())
         history.finish(record, keep=settings.keep.records)
@@ -181,6 +184,17 @@ def _verdict(events: Iterable[dg.DagsterEvent], made: Mapping[str, Mapping[str, 
     if "published_index" not in made:
         return "not published", ""
     return ("published" if made["published_index"].get("switched") else "unchanged"), ""
+
+
+def _refused_report(events: Iterable[dg.DagsterEvent]) -> dict[str, str]:
+    """{"report": its place below VIBERARY_HOME/quality} of the last report that a check made."""
+    found = {}
+    for event in events:
+        if event.event_type_value == "ASSET_CHECK_EVALUATION":
+            page = event.asset_check_evaluation_data.metadata.get("report")
+            if page is not None and page.value:
+                found["report"] = below_quality(str(page.value))
+    return found
 
 
 def _refusal(error: str) -> Verdict:
