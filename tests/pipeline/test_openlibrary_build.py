@@ -1,6 +1,8 @@
 """A dump of Open Library from its files to the page."""
 
+import html
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from viberary_pipeline.quality.baseline import load_baseline
 from viberary_pipeline.quality.verdict import results_of
 from viberary_pipeline.redis_contract import document_prefix, read_record
 from viberary_pipeline.search.searcher import Searcher
+from viberary_pipeline.sources.openlibrary.tables import OPENLIBRARY
 from viberary_pipeline.web.app import create_app
 
 WHALE = "A captain hunts the white whale that took his leg, and takes his ship and crew with him."
@@ -145,3 +148,25 @@ def test_the_sample_does_not_replace_a_dump(dump: Published) -> None:
     done = dump.cli("build")
     assert done.returncode == 1
     assert "The bundled sample would replace a catalogue of your own" in done.stderr
+
+
+def test_the_report_tells_what_became_of_the_dump(dump: Published) -> None:
+    page = html.unescape((dump.home / "quality" / "report" / "latest.html").read_text(encoding="utf-8"))
+    assert "<h1>Open Library</h1>" in page
+    files, joined = (re.search(f'<section id="{name}">.*?</section>', page, re.S) for name in ("files", "joined"))
+    assert files
+    assert re.findall("<td>(ol_[a-z_]+|books|works|authors|reviews)</td>", files[0]) == [t.name for t in OPENLIBRARY]
+    assert joined
+    assert re.findall('<tr><td>([^<]+)</td><td class="number">([^<]+)</td>', joined[0]) == [
+        ("works looked at", "4"),
+        ("works kept", "3"),
+        ("works left out: too few readers", "1"),
+        ("editions of the work that they name", "1"),
+        ("editions whose work was merged into another", "1"),
+        ("editions that name no work", "1"),
+        ("works without an edition", "2"),
+        ("subjects that are headings: split", "1"),
+        ("subjects kept as they are, or in their one spelling", "4"),
+        ("works kept that have a description", "2"),
+        ("redirects that lead in a circle", "0"),
+    ]

@@ -14,7 +14,8 @@ from viberary_pipeline.quality.results import ExpectationResult
 from viberary_pipeline.quality.verdict import current_artifact, results_of, validation_stage
 from viberary_pipeline.sources import table_specs
 
-READ_TABLES = tuple(table_specs.TABLES)
+_TABLES = table_specs.TABLES
+READ_TABLES = tuple(_TABLES)
 """The tables that are read from files."""
 
 
@@ -49,6 +50,7 @@ class ReportInputs:
         encoder: The encoder whose tokens they are.
         made: When, as a text.
         failed: {table: why} of those that could not be read; they are not among `tables`.
+        joined: What the join of Open Library's tables said (its facts); None where books are of another source.
     """
 
     tables: Mapping[str, TableInput]
@@ -58,6 +60,15 @@ class ReportInputs:
     encoder: str = ""
     made: str = ""
     failed: Mapping[str, str] = field(default_factory=dict)
+    joined: Mapping[str, Any] | None = None
+
+    @property
+    def read(self) -> dict[str, TableInput]:
+        """The tables that were read from files of the catalogue's source."""
+        source = "openlibrary" if self.joined else "ucsd"
+        return {
+            name: self.tables[name] for name in READ_TABLES if name in self.tables and _TABLES[name].source == source
+        }
 
     def baseline(self, table: str) -> Profile | None:
         """The table's profile in the live build."""
@@ -73,6 +84,13 @@ def consistent_tables(store: ArtifactStore) -> dict[str, Artifact]:
     ):
         tables["documents"] = documents
     return tables
+
+
+def joined_facts(store: ArtifactStore, tables: Mapping[str, Artifact]) -> Mapping[str, Any] | None:
+    """The facts of the join that these books come from; None where they are of UCSD's files."""
+    joined = current_artifact(store, "openlibrary")
+    of_it = joined is not None and "books" in tables and tables["books"].inputs.get("openlibrary") == joined.key
+    return joined.facts if joined is not None and of_it and not joined.facts["absent"] else None
 
 
 def table_input(store: ArtifactStore, table: str, artifact: Artifact) -> TableInput:

@@ -10,7 +10,7 @@ from viberary_pipeline.code_digest import code_digest
 from viberary_pipeline.quality.baseline import Source, load_baseline
 from viberary_pipeline.quality.bounds import TABLES
 from viberary_pipeline.quality.profile import profiled
-from viberary_pipeline.quality.report.inputs import ReportInputs, consistent_tables, table_input
+from viberary_pipeline.quality.report.inputs import ReportInputs, consistent_tables, joined_facts, table_input
 from viberary_pipeline.quality.verdict import same_artifact
 
 if TYPE_CHECKING:
@@ -81,7 +81,8 @@ def make_report(
 
         made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
         name = encoder.spec.name if encoder else ""
-        gathered = ReportInputs(tables, source, compared_with, tokens, name, made, failed)
+        joined = joined_facts(store, artifacts)
+        gathered = ReportInputs(tables, source, compared_with, tokens, name, made, failed, joined)
         page = publish_report(home, digest([inputs, compared_with.digest]), gathered)
         badge, sentence = verdict(gathered)
         rows = {table: entry.facts["rows"] for table, entry in tables.items() if table in TABLES}

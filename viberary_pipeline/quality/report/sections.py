@@ -10,7 +10,7 @@ from viberary_pipeline.quality.bounds import TABLES
 from viberary_pipeline.quality.distributions import DISTRIBUTIONS, TOKENS, Distribution
 from viberary_pipeline.quality.drift import distance, fill_rates, reject_share
 from viberary_pipeline.quality.profile import shares
-from viberary_pipeline.quality.report.inputs import READ_TABLES, ReportInputs, TableInput
+from viberary_pipeline.quality.report.inputs import ReportInputs, TableInput
 from viberary_pipeline.quality.report.plots import shown_shares, svg
 from viberary_pipeline.quality.report.summary import figures, verdict
 from viberary_pipeline.quality.results import BADGES, worst_badge
@@ -64,7 +64,7 @@ _SECTIONS: tuple[tuple[str, str, str, tuple[tuple[str, str], ...]], ...] = (
 
 def page_values(inputs: ReportInputs, folder: Path) -> dict[str, Any]:
     """The values of the page; `folder` is where it will lie, which its links start from."""
-    read = {table: inputs.tables[table] for table in READ_TABLES if table in inputs.tables}
+    read = inputs.read
     checks = [_checks(table, inputs.tables[table], folder) for table in TABLES if table in inputs.tables]
     documents = inputs.tables.get("documents")
     return {
@@ -93,6 +93,7 @@ def page_values(inputs: ReportInputs, folder: Path) -> dict[str, Any]:
         ],
         "tokens": _tokens(inputs.tokens) if inputs.tokens and inputs.tokens["documents"] else None,
         "documents": documents,
+        "joined": _joined(inputs.joined) if inputs.joined else (),
         "drift": _drift(inputs),
         "checks": checks,
         "docs": os.path.relpath(folder.parent / "docs" / "index.html", folder)
@@ -162,6 +163,35 @@ def _drawn(
         "compared": baseline is not None,
         "quantiles": measured["quantiles"],
     }
+
+
+# What the kinds of the join's counts are called; a kind without a name stands as it is.
+_JOINED = {
+    "few_readers": "works left out: too few readers",
+    "without_title": "works left out: no title",
+    "without_text": "works left out: no description, no first sentence, too few telling subjects",
+    "given": "editions of the work that they name",
+    "moved": "editions whose work was merged into another",
+    "none": "editions that name no work",
+    "lost": "editions whose work is deleted, unknown, or merged in a circle",
+    "work alone": "works without an edition",
+    "machine": "subjects that a program left: dropped",
+    "silent": "subjects that say nothing of a book: dropped",
+    "heading": "subjects that are headings: split",
+    "plain": "subjects kept as they are, or in their one spelling",
+}
+
+
+def _joined(facts: Mapping[str, Any]) -> list[tuple[str, int, int]]:
+    """The counts of the join of Open Library's tables: (what, how many, of how many)."""
+    works, kept = facts["works"], facts["works"] - sum(facts["works_left_out"].values())
+    rows = [("works looked at", works, works), ("works kept", kept, works)]
+    for group in ("works_left_out", "edition_links", "subjects"):
+        total = works if group == "works_left_out" else sum(facts[group].values())
+        rows += [(_JOINED.get(kind, kind), count, total) for kind, count in facts[group].items()]
+    rows += [("works kept that have a description", facts["described"], kept)]
+    rows += [("redirects that lead in a circle", facts["redirects_in_a_circle"], facts["redirects"])]
+    return [*rows, *((f"{table}: deleted records", count, count) for table, count in facts["deleted"].items())]
 
 
 def _tokens(tokens: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from viberary_pipeline.quality.bounds import TABLES
 from viberary_pipeline.quality.report import text
-from viberary_pipeline.quality.report.inputs import READ_TABLES, ReportInputs
+from viberary_pipeline.quality.report.inputs import ReportInputs
 from viberary_pipeline.quality.results import Badge
 
 
@@ -72,7 +72,7 @@ def figures(inputs: ReportInputs) -> list[tuple[str, str, str]]:
                 note = f"{change:+.1%} against the live build" if change else "as many as in the live build"
             what = "documents, one per work" if table == "documents" else table
             shown.append((what, text.short(entry.facts["rows"]), note))
-    read = [entry.facts for table, entry in inputs.tables.items() if table in READ_TABLES]
+    read = [entry.facts for entry in inputs.read.values()]
     lines, rejected = (sum(n) for n in ([f["lines"] for f in read], [sum(f["rejected"].values()) for f in read]))
     if lines:
         shown.append(
