@@ -675,6 +675,7 @@ def test_a_language_is_that_of_the_record_and_else_that_of_its_own_words(tmp_pat
         record("OL2M", works=of("OL1W"), title="Le village", description=french),
         record("OL3M", works=of("OL1W"), title="Xyz"),
         record("OL4M", works=of("OL2W"), title="Xyz"),
+        record("OL6M", works=of("OL1W"), title="t"),
         record("OL5M", works=of("OL1W"), title="Xyz", languages=[{"key": "/languages/und"}]),
     ]
     works = [record("OL1W", title="T", description=english), record("OL2W", title="T", description=english)]
@@ -686,6 +687,7 @@ def test_a_language_is_that_of_the_record_and_else_that_of_its_own_words(tmp_pat
         "OL3M": (None, None),
         "OL4M": ("en", "detected"),
         "OL5M": (None, None),
+        "OL6M": ("en", "detected"),
     }
 
 

@@ -4,7 +4,8 @@
 -- shelves of its main edition, so that they count once. text_reviews_count is the number of readers who shelved or
 -- rated the work by this edition; those who named no edition of it count for the main one.
 -- The language is that of the record; else the one that title and description are in, if they are clear enough. The
--- work's description says so only where no edition of the work has a language: a translation shares it.
+-- work's description says so where the edition has the work's own title, or no edition of the work has a language: a
+-- translation shares it.
 -- A cover is the edition's, else the work's; of one that is gone its host says so, instead of sending an empty picture.
 WITH typed AS (
     SELECT
@@ -15,7 +16,13 @@ WITH typed AS (
         coalesce(o.title, w.title) AS bare_title,
         CASE WHEN o.title IS NOT NULL THEN o.subtitle ELSE w.subtitle END AS subtitle,
         coalesce(w.description, o.description, w.first_sentence, o.first_sentence) AS description,
-        coalesce(o.description, o.first_sentence, CASE WHEN NOT y.in_a_language THEN coalesce(w.description, w.first_sentence) END) AS own_text,
+        coalesce(
+            o.description, o.first_sentence,
+            CASE
+                WHEN NOT y.in_a_language OR o.title IS NULL OR lower(o.title) = lower(w.title)
+                    THEN coalesce(w.description, w.first_sentence)
+            END
+        ) AS own_text,
         nullif(o.languages[1], '') AS language_code,
         coalesce(o.covers[1], w.covers[1]) AS cover_id,
         o.isbn10s, o.isbn13s, o.asins, o.physical_format, o.publishers, o.publish_year, o.num_pages,
