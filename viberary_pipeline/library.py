@@ -191,7 +191,7 @@ class Library:
             columns: Those that are read; all if none are named. The texts of a million works take gigabytes.
 
         Raises:
-            EvaluationError: they are not in this home: it did not build what is published.
+            EncoderError, EvaluationError: this home did not build what is published.
             SearchUnavailable: nothing is published, or Redis is away.
 
         Example:

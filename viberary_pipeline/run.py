@@ -1,10 +1,11 @@
 """`viberary build`: the job that the Dagster UI and the schedule run, run in this process."""
 
+import contextlib
 import os
 import re
 import tempfile
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,7 @@ def run_build(settings: Settings, *, force: bool, say: Callable[[str], object] =
         ViberaryError: the build cannot begin.
     """
     try:
-        with hold_home(settings.writable_home(), say=say):
+        with hold_home(settings.writable_home(), say=say), _restored("DAGSTER_HOME"):
             return _run(settings, force=force)
     except Exception as error:
         # Dagster's own database: no stage of ours that could have said so.
@@ -96,6 +97,18 @@ def run_build(settings: Settings, *, force: bool, say: Callable[[str], object] =
         if full is not None:
             raise full from error
         raise
+
+
+@contextlib.contextmanager
+def _restored(variable: str) -> Iterator[None]:
+    """Leave an environment variable as it was: a program may build in several homes, one after the other."""
+    before = os.environ.get(variable)
+    try:
+        yield
+    finally:
+        os.environ.pop(variable, None)
+        if before is not None:
+            os.environ[variable] = before
 
 
 def _run(settings: Settings, *, force: bool) -> BuildOutcome:

@@ -130,6 +130,7 @@ def test_search_json_is_one_line_per_query_as_given(published):
                 "year_of",
                 "match",
                 "why",
+                "image_url",
             ]
 
 
