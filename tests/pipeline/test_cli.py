@@ -405,6 +405,10 @@ def test_bad_raw_files_fail_with_one_clear_message_and_the_live_index_stays(publ
         assert done.stderr.count(part) == 1, done.stderr
     assert "Traceback" not in done.stderr
     assert json.loads(published.cli("status", "--json").stdout)["live"] == published.build
+    if damage == "truncate":  # the report on what could not be read leads to its run among the trends
+        report = last_json(published.cli("builds", "--json"))["builds"][0]["pages"]["report"]
+        link = f'<span id="{Path(report).stem}"></span>'
+        assert link in (published.home / "quality" / "trends.html").read_text(encoding="utf-8")
 
 
 def test_an_unknown_encoder_is_refused_by_name(published):

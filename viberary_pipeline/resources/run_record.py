@@ -14,7 +14,7 @@ from typing import Any
 import dagster as dg
 
 from viberary_pipeline.artifacts import ArtifactStore
-from viberary_pipeline.errors import GateRefused, ViberaryError
+from viberary_pipeline.errors import ArtifactError, GateRefused, ViberaryError
 from viberary_pipeline.history.gather import below_quality, gathered, versions
 from viberary_pipeline.history.records import FAILED, History, RunRecord, Verdict
 from viberary_pipeline.history.trends import write_trends
@@ -115,9 +115,10 @@ def _finish(record: RunRecord, instance: dg.DagsterInstance, settings: Settings,
         history = History(settings.home_dir)
         # First what needs no artifact: a damaged one must not cost the verdict.
         history.write(record)
-        found = gathered(ArtifactStore(settings.home_dir), made)
-        # A refused table's report is made by its check: the report's own stage does not run.
-        found["pages"] = {**_refused_report(events), **found["pages"]}
+        store = ArtifactStore(settings.home_dir)
+        found = gathered(store, made)
+        # Of a table that was refused, or could not be read, another stage makes the report.
+        found["pages"] = {**_report_since(store, record.started), **_refused_report(events), **found["pages"]}
         record = replace(record, **found)
         if record.verdict in FAILED and record.made and record.build == _live(settings):
             record = replace(record, verdict="published", why=f"{record.verdict} after the switch {record.why}".strip())
@@ -184,6 +185,16 @@ def _verdict(events: Iterable[dg.DagsterEvent], made: Mapping[str, Mapping[str, 
     if "published_index" not in made:
         return "not published", ""
     return ("published" if made["published_index"].get("switched") else "unchanged"), ""
+
+
+def _report_since(store: ArtifactStore, started: str) -> dict[str, str]:
+    """{"report": its place below VIBERARY_HOME/quality} of the current report, if it was made since then."""
+    try:
+        report = store.current("data_quality_report")
+    except ArtifactError:
+        return {}
+    made = datetime.fromisoformat(report.created) >= datetime.fromisoformat(started).replace(microsecond=0)
+    return {"report": below_quality(str(report.facts["page"]))} if made else {}
 
 
 def _refused_report(events: Iterable[dg.DagsterEvent]) -> dict[str, str]:
