@@ -185,6 +185,28 @@ def test_where_all_places_are_taken_the_longest_waiting_is_closed(stepped):
         assert [is_closed(connection) for connection in opened[1:]] == [True, True, False, False]
 
 
+@pytest.mark.parametrize("parts", [[b"ab", b"cd"], [b"", b"ab"], []])
+def test_headers_are_sent_together_with_the_first_part_of_the_body(monkeypatch, parts):
+    sent, write = [], module.HTTPChannel.write_soon
+    monkeypatch.setattr(module.HTTPChannel, "write_soon", lambda self, data: (sent.append(data), write(self, data))[1])
+
+    def app(environ, start):
+        start("200 OK", [("Content-Length", str(sum(map(len, parts))))])
+        return parts
+
+    stop = threading.Event()
+    with listen("127.0.0.1", 0) as listener:
+        thread = threading.Thread(target=Server(app, listener).serve_until, args=(stop.is_set,))
+        thread.start()
+        try:
+            assert urllib.request.urlopen(address(listener), timeout=10).read() == b"".join(parts)
+        finally:
+            stop.set()
+            thread.join()
+    assert sent[0].startswith(b"HTTP/1.1 200 OK\r\n")
+    assert [sent[0].partition(b"\r\n\r\n")[2], *sent[1:]] == ([part for part in parts if part] or [b""])
+
+
 class Held:
     """An app whose searches wait until they are let go, and which refuses what the server has marked."""
 

@@ -27,7 +27,7 @@ from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
-from waitress.task import ThreadedTaskDispatcher
+from waitress.task import ThreadedTaskDispatcher, WSGITask
 
 from viberary_pipeline.errors import RedisServerError, SettingsError
 from viberary_pipeline.query_lines import LIVE, LOGS
@@ -168,8 +168,28 @@ def _mark_as_busy(channel: HTTPChannel) -> None:
     channel.requests[0].headers[BUSY] = BUSY_MARK
 
 
+class _Task(WSGITask):
+    """An answer whose headers are sent together with its body: where this process is killed, a proxy that has got
+    nothing asks another host, and one that has got the headers cannot."""
+
+    def write(self, data: bytes) -> None:
+        """Called by waitress for each part of the body, and for no part where there is none."""
+        if self.wrote_header or not data:
+            super().write(data)
+            return
+        pieces: list[bytes] = []
+        self.channel.write_soon = pieces.append
+        try:
+            super().write(data)
+        finally:
+            del self.channel.write_soon
+        self.channel.write_soon(b"".join(pieces))
+
+
 class _Channel(HTTPChannel):
     """A connection that knows since when it has sent no whole request."""
+
+    task_class = _Task
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.waiting_since = time.monotonic()
