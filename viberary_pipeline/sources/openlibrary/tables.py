@@ -51,7 +51,21 @@ _PROSE = (_prose("description"), _prose("first_sentence"))
 _COVERS = Column("covers", "cover_ids({raw})", "covers", "JSON", "false")  # -1 stands for none
 
 
-_WORKS = Table(
+def _of_records(name: str, row: str, columns: tuple[Column, ...]) -> Table:
+    """A table of records with keys of their own; the first column is the key."""
+    return Table(
+        name,
+        row,
+        columns,
+        required=(columns[0].name,),
+        known_by=("dump_key",),
+        optional=True,
+        source="openlibrary",
+        layout=_RECORD,
+    )
+
+
+_WORKS = _of_records(
     "ol_works",
     "one work of Open Library",
     (
@@ -70,14 +84,9 @@ _WORKS = Table(
         _texts("subject_times"),
         _COVERS,
     ),
-    required=("work_id",),
-    known_by=("dump_key",),
-    optional=True,
-    source="openlibrary",
-    layout=_RECORD,
 )
 
-_EDITIONS = Table(
+_EDITIONS = _of_records(
     "ol_editions",
     "one edition of Open Library",
     (
@@ -105,14 +114,9 @@ _EDITIONS = Table(
         Column("goodreads_ids", "json_texts(json_extract({raw}, '$.goodreads'))", "identifiers", "JSON", "false"),
         Column("asins", "json_texts(json_extract(raw_identifiers, '$.amazon'))"),
     ),
-    required=("edition_id",),
-    known_by=("dump_key",),
-    optional=True,
-    source="openlibrary",
-    layout=_RECORD,
 )
 
-_AUTHORS = Table(
+_AUTHORS = _of_records(
     "ol_authors",
     "one author of Open Library",
     (
@@ -122,22 +126,12 @@ _AUTHORS = Table(
         _clean("name"),
         _clean("personal_name"),
     ),
-    required=("author_id",),
-    known_by=("dump_key",),
-    optional=True,
-    source="openlibrary",
-    layout=_RECORD,
 )
 
-_REDIRECTS = Table(
+_REDIRECTS = _of_records(
     "ol_redirects",
     "one work, edition or author that was merged into another",
     (_key("merged_id", "AMW", "dump_key"), _REDIRECTED_TO),
-    required=("merged_id",),
-    known_by=("dump_key",),
-    optional=True,
-    source="openlibrary",
-    layout=_RECORD,
 )
 
 
