@@ -13,7 +13,7 @@ from typing import Any
 import dagster as dg
 import duckdb
 import pytest
-from browsing import PHONE, requested_addresses
+from browsing import PHONE, be_a_phone, requested_addresses
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from table_rows import author, book, document, review, write
@@ -175,10 +175,7 @@ def test_it_fits_a_phone_and_follows_the_reader_s_colours(
     browser: webdriver.Chrome, inputs: ReportInputs, tmp_path: Path, scheme: str
 ) -> None:
     page = write_report(tmp_path / "quality" / "report" / "b2.html", inputs)
-    metrics = {"width": PHONE[0], "height": PHONE[1], "deviceScaleFactor": 1, "mobile": True}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    preferred = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", preferred)
+    be_a_phone(browser, scheme)
     browser.get(page.as_uri())
     assert browser.execute_script("return document.documentElement.scrollWidth") == PHONE[0]
     colour = browser.execute_script("return getComputedStyle(document.querySelector('svg text')).fill")

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from browsing import PHONE, requested_addresses
+from browsing import PHONE, be_a_phone, requested_addresses
 
 from viberary_pipeline.artifacts import ArtifactStore
 from viberary_pipeline.duck import DuckLimits
@@ -423,10 +423,7 @@ def test_the_page_of_trends_fits_a_phone_and_asks_for_nothing(
     two: tuple[RunRecord, RunRecord], browser: Any, history: History, tmp_path: Path, scheme: str
 ) -> None:
     page = write_trends(tmp_path, history.all())
-    metrics = {"width": PHONE[0], "height": PHONE[1], "deviceScaleFactor": 1, "mobile": True}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    preferred = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", preferred)
+    be_a_phone(browser, scheme)
     browser.get(page.as_uri())
     assert browser.execute_script("return document.documentElement.scrollWidth") == PHONE[0]
     line = browser.execute_script("return getComputedStyle(document.querySelector('svg circle')).fill")
