@@ -88,6 +88,16 @@ format: setup ## Rewrite files in the project's style
 settings: setup ## Write docs/settings.md, the reference of the settings
 	@$(BIN)/python -m viberary_pipeline.settings > docs/settings.md
 
+.PHONY: reference
+reference: settings ## Write all that docs/ shows of the code: settings, commands, routes, tables, Redis, pictures
+	@$(BIN)/python scripts/write_reference.py
+	@$(BIN)/python scripts/draw_docs.py
+
+.PHONY: docs
+docs: setup ## Build the site of docs/ into build/docs, and fail at the first warning
+	@$(BIN)/python -m sphinx -W --keep-going -q docs build/docs
+	@echo "$(CURDIR)/build/docs/index.html"
+
 .PHONY: stop
 stop: ## Stop the embedded Redis
 	@test ! -x $(BIN)/python || $(BIN)/python -m viberary_pipeline.cli redis stop

@@ -55,7 +55,7 @@ if ! usable; then
 fi
 echo "installing into $venv (a few minutes the first time)"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-    --editable '.[pipeline,dev]'
+    --editable '.[pipeline,dev,docs]'
 # What the embedded Redis would otherwise download at its first start.
 "$venv/bin/python" -m viberary_pipeline.redis_server fetch
 echo "$wanted" > "$stamp"

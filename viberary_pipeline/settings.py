@@ -119,7 +119,7 @@ class KeepSettings:
         default=1000,
         ge=10,
         description="Runs whose records are kept, for `viberary builds` and the page of trends "
-        "([what is kept](operations.md#what-is-kept-and-for-how-long)).",
+        "([what is kept](files.md#what-is-kept-and-for-how-long)).",
     )
     documents: int = Field(
         default=4,

@@ -108,7 +108,7 @@ def test_search_json_is_one_line_per_query_as_given(published):
     assert {answer["build"] for answer in answers} == {published.build}
     assert [len(answer["results"]) for answer in answers] == [3, 3, 3, 0, 3, 3]
     for answer in answers:
-        # Best first is not by the cosine alone (docs/search.md), so that it need not fall from rank to rank.
+        # Best first is not by the cosine alone (docs/searching.md), so that it need not fall from rank to rank.
         assert all(0 < result["score"] <= 1 for result in answer["results"])
         assert [result["rank"] for result in answer["results"]] == list(range(1, len(answer["results"]) + 1))
         for result in answer["results"]:

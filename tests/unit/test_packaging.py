@@ -1,5 +1,6 @@
 """What is installed: entry points, the wheel's content, pins, the Makefile's report."""
 
+import importlib.util
 import os
 import re
 import shutil
@@ -129,6 +130,11 @@ def test_everything_that_setup_installs_is_pinned():
     unpinned = {name for name in everything - {"setuptools"} if not name.startswith(("nvidia-", "cuda-"))}
     assert unpinned <= set(pins("constraints.txt"))
     assert len(unpinned) > 100
+
+
+@pytest.mark.skipif(importlib.util.find_spec("sphinx") is None, reason="the extra `docs` is not installed: make setup")
+def test_everything_that_the_docs_need_is_pinned():
+    assert closure(requirements("docs"), without=set()) <= set(pins("constraints.txt"))
 
 
 def report(folder: Path, port: int) -> subprocess.CompletedProcess[str]:

@@ -1,8 +1,8 @@
 """How well books fit a query, in words. A cosine alone says little: made-up words have nearest books, too.
 
 A query's fit is the mean cosine of its ten nearest works, times the share of its words that are known. Each build
-calibrates what is good by queries whose answer is known to fit or not (`viberary_pipeline.index.fit`); docs/search.md
-has the error rates.
+calibrates what is good by queries whose answer is known to fit or not (`viberary_pipeline.index.fit`);
+docs/decisions/2026-11-26-quotes-and-fit.md has the error rates.
 """
 
 import json

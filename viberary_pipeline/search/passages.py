@@ -2,7 +2,8 @@
 
 The encoder would take longer for the sentences of ten books than the whole search. So a sentence's vector is a sum of
 word vectors in the encoder's own space, which each build learns of its documents (`viberary_pipeline.index.passages`);
-a word that the query holds counts as well. docs/search.md has how often that is the encoder's own choice.
+a word that the query holds counts as well. docs/decisions/2026-11-26-quotes-and-fit.md
+says how often that is the encoder's own choice.
 """
 
 import io

@@ -6,7 +6,7 @@ from pydantic.dataclasses import dataclass
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """The weights of a search. The defaults are those of the table in docs/search.md."""
+    """The weights of a search (docs/searching.md says what each is for)."""
 
     lexical_weight: float = Field(
         default=0.06, ge=0, le=1, description="What BM25 weighs beside the cosine similarity; `0`: nothing."
