@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from viberary_pipeline.library import Library, Results, build, open
     from viberary_pipeline.settings import Settings, load_settings
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 __all__ = ["Library", "Results", "Settings", "__version__", "build", "load_settings", "open"]
 
 _MODULES = {

@@ -18,6 +18,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+import viberary_pipeline
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = "viberary_pipeline"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -47,6 +49,13 @@ def test_the_installed_command_answers():
     done = run(Path(sys.executable).parent / "viberary", "--help")
     assert done.returncode == 0, done.stderr
     assert "Find books by vibe" in done.stdout
+
+
+def test_the_version_is_one_and_the_changelog_has_it():
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    unreleased, newest = re.findall(r"^## (\S+)", changes, re.MULTILINE)[:2]
+    assert unreleased == "Unreleased"
+    assert newest.rstrip(",") == PROJECT["version"] == viberary_pipeline.__version__
 
 
 @pytest.mark.slow
