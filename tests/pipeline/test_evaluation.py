@@ -1,6 +1,7 @@
 """Evaluation: its sets, its systems on a real Redis, its gate, its report."""
 
 import json
+import re
 from collections import Counter
 
 import numpy as np
@@ -257,7 +258,10 @@ def test_the_report_is_one_page_with_every_figure(evaluated, tmp_path):
         assert query["asked"].split("'")[0].split("&")[0].split('"')[0] in text
     nothing = {**evaluated, "sets": {}, "queries": [], "ef_runtime": []}
     assert "no query to ask" in write_report(tmp_path, nothing).read_text(encoding="utf-8")
-    for outcome, words in (("failed", "Refused: 0.1 (bound 0.03)."), ("passed", "Fit to be published: 0.1")):
+    for outcome, words in (
+        ("failed", "Refused: nDCG@10 is 0.100 below the live build&#39;s; 0.03 is allowed [no build is live]."),
+        ("passed", "Fit to be published: nDCG@10 is 0.100 below the live build&#39;s; 0.03 is allowed."),
+    ):
         judged = {**evaluated, "gate": {**evaluated["gate"], "outcome": outcome, "figure": 0.1}}
         assert words in write_report(tmp_path, judged).read_text(encoding="utf-8")
     lines = table_lines(evaluated)
@@ -265,9 +269,21 @@ def test_the_report_is_one_page_with_every_figure(evaluated, tmp_path):
 
 
 def test_a_chart_holds_its_points():
-    drawn = line_chart([(10, 0.5), (20, 0.9)], "x", "y")
-    assert drawn.count("<circle") == 2
-    assert ">0.9</text>" in drawn
+    drawn = line_chart([(10, 0.5), (100, 0.9), (1000, 0.7)], "y")
+    places = [(float(x), float(y)) for x, y in re.findall(r'<circle cx="([0-9.]+)" cy="([0-9.]+)"', drawn)]
+    (a, low), (b, high), (c, middle) = places
+    assert b - a == pytest.approx(c - b, abs=0.2), "x is logarithmic"
+    assert low - middle == pytest.approx(middle - high, abs=0.2), "y is in proportion"
+    assert re.findall(r'text-anchor="end"[^>]*>([0-9.]+)<', drawn) == ["0", "0.2", "0.4", "0.6", "0.8", "1"]
+
+
+@pytest.mark.parametrize("highest", [0.0004, 0.28, 0.9, 1, 7.3, 250])
+def test_the_axis_of_a_chart_begins_at_zero_and_holds_every_point(highest):
+    drawn = line_chart([(10, highest / 3), (20, highest)], "ms")
+    ticks = [float(tick) for tick in re.findall(r'text-anchor="end"[^>]*>([0-9.e+-]+)<', drawn)]
+    assert ticks[0] == 0
+    assert highest <= ticks[-1] < 2 * highest
+    assert 3 <= len(ticks) <= 6
 
 
 def test_evaluate_on_the_command_line(published, tmp_path):

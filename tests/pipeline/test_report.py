@@ -236,6 +236,27 @@ def test_the_figures_of_every_section(inputs: ReportInputs, tmp_path: Path) -> N
     assert page.count("Groups of works that share title and first author 2") == 1
 
 
+def test_the_page_leads_with_what_changed_and_what_failed(inputs: ReportInputs, tmp_path: Path) -> None:
+    """Statistics come after the checks; a table with a failure stands before those without."""
+    tables = {**inputs.tables, "authors": replace(inputs.tables["authors"], results=[MET]), "reviews": table(MISSED)}
+    page = write_report(tmp_path / "x.html", replace(inputs, tables=tables)).read_text()
+    order = re.findall(r'<section id="([a-z]+)">', page)
+    assert order[:3] == ["drift", "checks", "files"]
+    checks = page[page.index('id="checks"') : page.index('id="files"')]
+    assert checks.index("<h3>reviews") < checks.index("<h3>authors")
+
+
+def test_a_table_that_did_not_change_is_named_and_not_drawn(inputs: ReportInputs, tmp_path: Path) -> None:
+    baseline = inputs.compared_with.baseline
+    assert baseline is not None
+    same = {**baseline.profiles, "books": inputs.tables["books"].profile}
+    against = replace(inputs.compared_with, baseline=replace(baseline, profiles=same))
+    page = write_report(tmp_path / "x.html", replace(inputs, compared_with=against)).read_text()
+    changed = page[page.index('id="drift"') : page.index('id="checks"')]
+    assert "As in the live build: books." in changed
+    assert "<h3>books</h3>" not in changed
+
+
 def test_a_sample_of_the_texts_is_called_one(inputs: ReportInputs, tmp_path: Path) -> None:
     more = {**inputs.tables, "documents": TableInput({**FACTS["documents"], "rows": 3})}
     changed = ReportInputs(more, "given", tokens=TOKENS_FOUND)

@@ -142,6 +142,9 @@ def evaluate_build(
     gate = gate_evaluation(scored, guards, most_loss, why_not=why_not)
     asked = [vectors(query.text) for judged in sets for query in judged.queries if query.text][:_SWEEP_QUERIES]
     titles = Titles(client, [record.build, *([before.build] if before else [])])
+    # A query that asks for works like one is named by that work's title.
+    like = dict.fromkeys(query.like for judged in sets for query in judged.queries if query.like)
+    named = {f"like {work}": f"like {title}" for work, title in zip(like, titles(like), strict=True)}
     figures = summary(scored)
     for judged in sets:
         if judged.name in figures:
@@ -164,7 +167,7 @@ def evaluate_build(
             "gate": gate.to_json(),
             "ef_runtime": [asdict(point) for point in sweep(client, record, np.array(asked, dtype=np.float32))],
             "answers": _answers(systems[0], canaries, scored),
-            "queries": by_query(scored),
+            "queries": [{**row, "asked": named.get(row["asked"], row["asked"])} for row in by_query(scored)],
         },
         gate,
     )

@@ -71,7 +71,7 @@ def examples(judged: QuerySet, scored: Sequence[Scored], titles: Titles) -> dict
 
     falling = sorted(ours.values(), key=lambda one: -one.figures[0])
     best = [one for one in falling if one.figures[0] > 0][:_EXAMPLES]
-    worst = [one for one in falling[::-1] if one not in best][:_EXAMPLES]
+    worst = [one for one in falling[::-1] if one not in best and one.figures[0] < 1][:_EXAMPLES]
     gains = {query: one.figures[0] - theirs[query].figures[0] for query, one in ours.items() if query in theirs}
     changed = sorted(gains, key=lambda query: -gains[query])
     gained = [query for query in changed if gains[query] > 0][:_EXAMPLES]

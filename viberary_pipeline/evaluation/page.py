@@ -1,10 +1,12 @@
 """The evaluation's page: one HTML file that needs no network, in the clothes of the data-quality report."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from viberary_pipeline.evaluation.systems import THIS
+from viberary_pipeline.index.gate_result import in_words as gate_in_words
 from viberary_pipeline.storage import keep_newest, write_atomically
 
 LATEST = "latest.html"
@@ -30,15 +32,17 @@ def write_report(home: Path, result: Mapping[str, Any], data: Path | None = None
     points = result["ef_runtime"]
     charts = {}
     if points:
+        floor = math.floor(10 * min(p["recall"] for p in points) - 1e-9) / 10
         charts = {
-            "recall": line_chart([(p["ef_runtime"], p["recall"]) for p in points], "EF_RUNTIME", "recall@10"),
-            "latency": line_chart([(p["recall"], p["p50_ms"]) for p in points], "recall@10", "ms, median"),
+            "recall": line_chart([(p["ef_runtime"], p["recall"]) for p in points], "recall@10", max(floor, 0.0)),
+            "latency": line_chart([(p["ef_runtime"], p["p50_ms"]) for p in points], "ms, median"),
         }
     page = environment.get_template("evaluation.html").render(
         result=result,
         charts=charts,
         this=THIS,
         words={name: in_words(name, result) for name in result["sets"]},
+        about={name: _ABOUT.get(name, _ABOUT_FILES) for name in result["sets"]},
         left_out=left_out(result),
         worst=_worst(result["queries"]),
         verdict=_verdict(result["gate"]),
@@ -51,39 +55,67 @@ def write_report(home: Path, result: Mapping[str, Any], data: Path | None = None
     return out
 
 
+_ABOUT = {
+    "golden": "Asked: vibes, as a reader might type them. Wanted: books of the bundled sample, graded by hand.",
+    "known items": "Asked: a book that is there, by its title, its title with a typo, its author, both, or a sentence "
+    "of its description. Wanted: that book.",
+    "similar books": "Asked: books like one book. Wanted: those that the source calls similar to it. These labels are "
+    "noisy: they compare two builds, and are no mark.",
+    "shelves": "Asked: the name of a shelf. Wanted: the books on it. These labels are noisy: they compare two builds, "
+    "and are no mark.",
+}
+_ABOUT_FILES = "Asked: the requests of a list of yours. Wanted: the works that its judgements name."
+
+
 def _verdict(gate: Mapping[str, Any]) -> tuple[str, str]:
     """The class and the words of the page's verdict."""
-    compared = f"{gate['figure']} (bound {gate['bound']}). {gate['means']}."
+    said = gate_in_words(gate).split(": ", 1)[1]
     return {
-        "passed": ("passed", f"Fit to be published: {compared}"),
-        "failed": ("error", f"Refused: {compared}"),
-        "not compared": ("warning", f"Not compared: {gate['means']}."),
+        "passed": ("passed", f"Fit to be published: {said}."),
+        "failed": ("error", f"Refused: {said}."),
+        "not compared": ("warning", f"Not compared: {said}. The figures below are this build's alone."),
     }[gate["outcome"]]
 
 
-def line_chart(points: Sequence[tuple[float, float]], x_name: str, y_name: str) -> str:
-    """Points joined by a line as an SVG element; x at even steps (its values double), y from 0 or near its least."""
-    lows, highs = min(y for _, y in points), max(y for _, y in points)
-    floor = 0.0 if lows < 0.5 * highs else lows - 0.2 * ((highs - lows) or highs)
-    step = (_WIDTH - _LEFT - 20) / max(len(points) - 1, 1)
+def line_chart(points: Sequence[tuple[float, float]], y_name: str, floor: float = 0.0) -> str:
+    """Points (EF_RUNTIME, figure) joined by a line, as an SVG element.
 
-    def at(number: int, y: float) -> tuple[float, float]:
-        share = (y - floor) / ((highs - floor) or 1)
-        return round(_LEFT + number * step, 1), round(_HEIGHT - _BOTTOM - share * (_HEIGHT - _BOTTOM - 20), 1)
+    Both axes are true: x is logarithmic, y goes from `floor` in even steps.
+    """
+    xs, ys = zip(*points, strict=True)
+    ticks = _ticks(floor, max(ys))
+    top, first, last = ticks[-1], math.log(min(xs)), math.log(max(xs))
 
-    drawn_at = [at(number, y) for number, (_, y) in enumerate(points)]
+    def x_at(value: float) -> float:
+        share = (math.log(value) - first) / ((last - first) or 1)
+        return round(_LEFT + share * (_WIDTH - _LEFT - 20), 1)
+
+    def y_at(value: float) -> float:
+        return round(_HEIGHT - _BOTTOM - (value - floor) / (top - floor) * (_HEIGHT - _BOTTOM - 24), 1)
+
     label = 'font-size="11" fill="var(--soft)"'
-    drawn = [
-        f'<polyline points="{" ".join(f"{x},{y}" for x, y in drawn_at)}" fill="none" stroke="var(--bar)" '
-        'stroke-width="2"/>'
-    ]
-    for (x, y), (x_value, y_value) in zip(drawn_at, points, strict=True):
-        drawn.append(f'<circle cx="{x}" cy="{y}" r="3.5" fill="var(--bar)"/>')
-        drawn.append(f'<text x="{x}" y="{y - 8}" text-anchor="middle" {label}>{y_value:.4g}</text>')
-        drawn.append(f'<text x="{x}" y="{_HEIGHT - 16}" text-anchor="middle" {label}>{x_value:g}</text>')
-    drawn.append(f'<text x="{_WIDTH / 2}" y="{_HEIGHT - 2}" text-anchor="middle" {label}>{x_name}</text>')
-    drawn.append(f'<text x="2" y="12" {label}>{y_name}</text>')
+    drawn = []
+    for tick in ticks:
+        y = y_at(tick)
+        drawn.append(f'<path d="M{_LEFT} {y}H{_WIDTH - 20}" stroke="var(--line)"/>')
+        drawn.append(f'<text x="{_LEFT - 6}" y="{y + 4}" text-anchor="end" {label}>{tick:g}</text>')
+    line = " ".join(f"{x_at(x)},{y_at(y)}" for x, y in points)
+    drawn.append(f'<polyline points="{line}" fill="none" stroke="var(--bar)" stroke-width="2"/>')
+    for x, y in points:
+        drawn.append(f'<circle cx="{x_at(x)}" cy="{y_at(y)}" r="3.5" fill="var(--bar)"/>')
+        drawn.append(f'<text x="{x_at(x)}" y="{_HEIGHT - 16}" text-anchor="middle" {label}>{x:g}</text>')
+    drawn.append(f'<text x="{_WIDTH / 2}" y="{_HEIGHT - 2}" text-anchor="middle" {label}>EF_RUNTIME</text>')
+    drawn.append(f'<text x="2" y="10" {label}>{y_name}</text>')
     return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}">{"".join(drawn)}</svg>'
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Two to six round values in even steps from `low` to `high` or just beyond."""
+    span = (high - low) or 1.0
+    unit = 10 ** math.floor(math.log10(span / 4))
+    step = next(unit * factor for factor in (1, 2, 2.5, 5, 10) if unit * factor * 5 >= span)
+    count = math.ceil(round(span / step, 6))
+    return [round(low + step * number, 10) for number in range(count + 1)]
 
 
 def in_words(name: str, result: Mapping[str, Any]) -> list[str]:

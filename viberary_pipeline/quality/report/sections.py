@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from viberary_pipeline.quality.drift import distance, fill_rates, reject_share
 from viberary_pipeline.quality.profile import shares
 from viberary_pipeline.quality.report.inputs import ReportInputs, TableInput
 from viberary_pipeline.quality.report.plots import shown_shares, svg
-from viberary_pipeline.quality.report.summary import figures, verdict
+from viberary_pipeline.quality.report.summary import figures, verdict, why_not_compared
 from viberary_pipeline.quality.results import BADGES, worst_badge
 
 # The sections that show distributions: heading, what to know, and (table, distribution).
@@ -65,7 +66,8 @@ _SECTIONS: tuple[tuple[str, str, str, tuple[tuple[str, str], ...]], ...] = (
 def page_values(inputs: ReportInputs, folder: Path) -> dict[str, Any]:
     """The values of the page; `folder` is where it will lie, which its links start from."""
     read = inputs.read
-    checks = [_checks(table, inputs.tables[table], folder) for table in TABLES if table in inputs.tables]
+    checks = [_checks(inputs, table, folder) for table in TABLES if table in inputs.tables]
+    checks.sort(key=lambda check: BADGES.index(check["badge"]) if check["badge"] else 0)
     documents = inputs.tables.get("documents")
     return {
         "inputs": inputs,
@@ -198,10 +200,17 @@ def _tokens(tokens: Mapping[str, Any]) -> dict[str, Any]:
     return {**tokens, "plot": _drawn(TOKENS, "documents", tokens, None, limit=tokens["max_tokens"])}
 
 
+_LEAST_MOVED = 0.001
+"""A share that moved less is shown as unmoved."""
+
+
 def _drift(inputs: ReportInputs) -> list[dict[str, Any]]:
-    """Per table that can be compared: rows and reject share in both builds, and how far each distribution moved."""
+    """Per table that can be compared: rows and reject share in both builds, and how far each distribution moved.
+
+    `same`: nothing of that is different. The documents come first, since readers search them.
+    """
     compared = []
-    for table in TABLES:
+    for table in reversed(TABLES):
         entry, baseline = inputs.tables.get(table), inputs.baseline(table)
         if entry is None or entry.profile is None or baseline is None:
             continue
@@ -212,25 +221,27 @@ def _drift(inputs: ReportInputs) -> list[dict[str, Any]]:
             if (new := shares(current["distributions"][shape.name]))
             and (old := shares(baseline["distributions"].get(shape.name, {"bins": [], "without": 0})))
         ]
+        moved = [(title, by) for title, by in moved if by >= _LEAST_MOVED]
         rates, earlier = fill_rates(current), fill_rates(baseline)
         changes = [(column, earlier[column], rate) for column, rate in rates.items() if column in earlier]
+        changes = [change for change in changes if abs(change[2] - change[1]) >= _LEAST_MOVED]
+        rows, rejects = (baseline["rows"], current["rows"]), (reject_share(baseline), reject_share(current))
         compared.append(
             {
                 "table": table,
-                "rows": (baseline["rows"], current["rows"]),
-                "rejects": (reject_share(baseline), reject_share(current)),
+                "rows": rows,
+                "rejects": rejects,
                 "moved": sorted(moved, key=lambda item: -item[1]),
-                "fill": sorted(
-                    (change for change in changes if abs(change[2] - change[1]) >= 0.001),
-                    key=lambda change: change[2] - change[1],
-                )[:5],
+                "fill": sorted(changes, key=lambda change: change[2] - change[1])[:5],
+                "same": not moved and not changes and rows[0] == rows[1] and rejects[0] == rejects[1],
             }
         )
     return compared
 
 
-def _checks(table: str, entry: TableInput, folder: Path) -> dict[str, Any]:
+def _checks(inputs: ReportInputs, table: str, folder: Path) -> dict[str, Any]:
     """The results of a table's expectations, with a link that works from the page's folder, served or as a file."""
+    entry = inputs.tables[table]
     counts = {badge: sum(result.badge == badge for result in entry.results) for badge in BADGES}
     return {
         "table": table,
@@ -239,6 +250,10 @@ def _checks(table: str, entry: TableInput, folder: Path) -> dict[str, Any]:
         "failed": sorted(
             (result for result in entry.results if result.outcome == "failed"), key=lambda result: result.severity
         ),
-        "uncompared": [result for result in entry.results if result.outcome == "not compared"],
+        "uncompared": [
+            replace(result, observed=why_not_compared(inputs, table, result))
+            for result in entry.results
+            if result.outcome == "not compared"
+        ],
         "href": os.path.relpath(entry.page, folder) if entry.page and entry.page.is_file() else "",
     }

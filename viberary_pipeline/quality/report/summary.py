@@ -3,18 +3,19 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from viberary_pipeline.quality.baseline import NO_EARLIER_BUILD
 from viberary_pipeline.quality.bounds import TABLES
 from viberary_pipeline.quality.report import text
 from viberary_pipeline.quality.report.inputs import ReportInputs
-from viberary_pipeline.quality.results import Badge
+from viberary_pipeline.quality.results import Badge, ExpectationResult
 
 
 def verdict(inputs: ReportInputs) -> tuple[Badge, str]:
     """The verdict as a badge and in one sentence, which also says what was not compared and why."""
     badge, sentence = _judged(inputs)
     reasons = Counter(
-        result.observed
-        for entry in inputs.tables.values()
+        why_not_compared(inputs, table, result)
+        for table, entry in inputs.tables.items()
         for result in entry.results
         if result.badge == "not compared"
     )
@@ -25,6 +26,13 @@ def verdict(inputs: ReportInputs) -> tuple[Badge, str]:
     total = sum(reasons.values())
     were = "1 expectation was" if total == 1 else f"{total} expectations were"
     return "not compared" if badge == "passed" else badge, f"{sentence} {were} not compared: {why}."
+
+
+def why_not_compared(inputs: ReportInputs, table: str, result: ExpectationResult) -> str:
+    """Why an expectation was not compared. A table that the live build was made of keeps its first validation."""
+    if result.observed == NO_EARLIER_BUILD.reason and inputs.baseline(table):
+        return "the live build has the very same table"
+    return result.observed
 
 
 def _judged(inputs: ReportInputs) -> tuple[Badge, str]:
