@@ -98,6 +98,12 @@ docs: setup ## Build the site of docs/ into build/docs, and fail at the first wa
 	@$(BIN)/python -m sphinx -W --keep-going -q docs build/docs
 	@echo "$(CURDIR)/build/docs/index.html"
 
+.PHONY: bench
+bench: setup ## Measure the ratios that README and docs quote, at small sizes (at most 15 minutes)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt '.[bench]' \
+		|| echo "bench: the extra \`bench\` cannot be installed here: what needs it is left out" >&2
+	@$(BIN)/python benchmarks/bench.py
+
 .PHONY: stop
 stop: ## Stop the embedded Redis
 	@test ! -x $(BIN)/python || $(BIN)/python -m viberary_pipeline.cli redis stop

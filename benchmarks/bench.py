@@ -24,7 +24,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
-BOOKS, REVIEWS = 20_000, 100_000
+BOOKS, REVIEWS = 60_000, 400_000
 WORKS = (6_000, 20_000)  # books and reviews of the searched catalogue: some 4,000 works
 
 Ratios = list[tuple[str, float]]

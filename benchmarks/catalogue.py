@@ -31,7 +31,9 @@ import psutil
 
 from viberary_pipeline.duck import DuckLimits
 from viberary_pipeline.sources.raw_files import RawInput, find
-from viberary_pipeline.sources.table_specs import TABLES
+from viberary_pipeline.sources.table_specs import UCSD
+
+TABLES = tuple(table.name for table in UCSD)
 
 LIMITS = DuckLimits("4GB", 2)
 COLUMNS = [

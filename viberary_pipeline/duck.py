@@ -30,7 +30,7 @@ class DuckLimits:
     threads: int = Field(
         default_factory=usable_cores,
         ge=1,
-        description="Tables are read by as many processes, if the memory limit gives each 256 MB.",
+        description="Threads of a query, and processes that read tables, if the memory limit gives each 256 MB.",
     )
 
     @field_validator("memory_limit")

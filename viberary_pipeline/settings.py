@@ -55,7 +55,8 @@ class RedisSettings:
         description="A Redis >= 7.4 with search and `maxmemory-policy noeviction`; unset: an embedded server.",
     )
     server: Path | None = Field(
-        default=None, description="The `redis-server` binary for the embedded server; unset: found by itself."
+        default=None,
+        description="The `redis-server` binary for the embedded server; unset: an installed one, else the package's.",
     )
 
 
@@ -81,8 +82,7 @@ class RejectRules:
         default=0.001,
         ge=0,
         le=1,
-        description="Largest share of a file's lines that may be rejected before a run fails; ten are always "
-        "tolerated.",
+        description="Largest share of a file's lines that may be rejected. Ten lines are always allowed.",
     )
 
 
@@ -124,8 +124,8 @@ class KeepSettings:
     documents: int = Field(
         default=4,
         ge=0,
-        description="Of the last published builds, so many keep their documents through `viberary gc`, so that "
-        "`viberary diff` can compare them; the live build's and the previous one's always stay.",
+        description="How many of the last published builds keep their documents through `viberary gc`, so that "
+        "`viberary diff` can compare them. Those of the live and the previous build always stay.",
     )
 
 
@@ -161,13 +161,15 @@ class WebSettings:
         default=0,
         ge=0,
         le=10,
-        description="Proxies of yours before the page: the client's address is taken from that place, from the right, "
-        "in `X-Forwarded-For`.",
+        description="How many of your proxies stand before the page. The client's address is taken from that place, "
+        "from the right, in `X-Forwarded-For`.",
     )
     log_days: int = Field(
         default=90, ge=0, le=36_500, description="Days that the query log is kept; 0 keeps no query log."
     )
-    log_megabytes: int = Field(default=512, ge=1, description="Size of the query log beyond which its oldest goes.")
+    log_megabytes: int = Field(
+        default=512, ge=1, description="Size of the query log beyond which its oldest files are removed."
+    )
     popular_days: int = Field(
         default=3, ge=1, description="Different days on which a query must be searched before `/popular` shows it."
     )
@@ -176,8 +178,8 @@ class WebSettings:
     )
     cover_hosts: Words = Field(
         default=(),
-        description="Hosts whose pictures of covers readers see, such as `images.gr-assets.com`; a reader's browser "
-        "asks them. Without any, covers are drawn from title, author and genre.",
+        description="Hosts whose pictures of covers are shown, such as `images.gr-assets.com`; a reader's browser asks "
+        "them. Empty: covers are drawn from title, author and genre.",
     )
 
     @field_validator("cover_hosts")
@@ -224,7 +226,7 @@ class ReportSettings:
 
 @dataclass(frozen=True)
 class ScheduleSettings:
-    """When builds begin by themselves; each is switched on in the Dagster UI."""
+    """When builds start by themselves; the schedule and the sensor are switched on in the Dagster UI."""
 
     cron: str = Field(default="0 3 * * 0", description="When the schedule `weekly_rebuild` builds, as cron writes it.")
     timezone: str = Field(default="UTC", description="The time zone of that, such as `Europe/Berlin`.")
@@ -247,7 +249,9 @@ class RunSettings:
     """The runs that Dagster keeps."""
 
     kept: int = Field(
-        default=50, ge=1, description="Runs that are over and stay with their events and logs; older ones are deleted."
+        default=50,
+        ge=1,
+        description="Ended runs that Dagster keeps with their events and logs; older ones are deleted.",
     )
 
 

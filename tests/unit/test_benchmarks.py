@@ -2,6 +2,9 @@
 
 import ast
 import importlib
+import importlib.util
+import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,3 +31,29 @@ def _has(module, name):
     except ModuleNotFoundError:
         return False
     return True
+
+
+def _bench():
+    spec = importlib.util.spec_from_file_location("bench", BENCHMARKS[0].with_name("bench.py"))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["bench"] = module  # where dataclasses look for it
+    spec.loader.exec_module(module)
+    return module
+
+
+BENCH = _bench()
+
+
+@pytest.mark.parametrize("name", BENCH.STEPS)
+def test_the_ratios_of_a_step_are_in_its_committed_result(name):
+    step = BENCH.STEPS[name]
+    assert (BENCH.HERE / step.script).is_file()
+    ratios = step.ratios(json.loads((BENCH.RESULTS / step.committed).read_text(encoding="utf-8")))
+    assert ratios
+    assert all(what and 0 < ratio < 1000 for what, ratio in ratios)
+
+
+def test_a_step_without_its_packages_or_without_time_says_so():
+    step = BENCH.Step("catalogue.py", (), "ingest.json", lambda _: [], ("no_such_module",))
+    assert BENCH.run(step, {}, 60) == ([], "not measured: needs no_such_module (the extra `bench`)")
+    assert BENCH.run(BENCH.STEPS["latency"], {}, 0) == ([], "not measured: no time was left")

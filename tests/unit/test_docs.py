@@ -58,6 +58,15 @@ def test_the_example_of_a_command_is_a_call_of_it(name):
     dict(write_reference.commands())[name].make_context(name, list(arguments))
 
 
+def test_the_messages_that_troubleshooting_quotes_are_those_of_the_code():
+    table = re.findall(r"^\| (.+?) \|", (DOCS / "troubleshooting.md").read_text(encoding="utf-8"), re.MULTILINE)
+    quoted = [quote for symptom in table for quote in re.findall(r"`([^`]+)`", symptom) if " " in quote]
+    files = [*(ROOT / "viberary_pipeline").rglob("*.py"), *(ROOT / "scripts").iterdir()]
+    source = "\n".join(path.read_text(encoding="utf-8") for path in files if path.is_file())
+    assert [quote for quote in quoted if quote not in source] == []
+    assert len(quoted) >= 12
+
+
 def markdown_links(text):
     text = re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.DOTALL)
     return re.findall(r"\]\(([^)\s]+)\)", text)

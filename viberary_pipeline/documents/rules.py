@@ -45,13 +45,13 @@ class DocumentRules:
         description="Languages of works that are kept, such as `en,fr`; `und` stands for unknown. Empty: all.",
     )
     min_ratings: int = Field(default=0, ge=0, description="Ratings, over all editions, below which a work is left out.")
-    keep_thin: bool = Field(default=True, description="Whether works with neither a description nor a review are kept.")
+    keep_thin: bool = Field(default=True, description="Keep works with neither a description nor a review.")
     left_out: Words = Field(
         default=(),
-        description="Works that never become documents, by the `work_id` of documents: what somebody asked to be "
-        "removed, a record that is wrong.",
+        description="The `work_id`s of works that never become documents: somebody asked for their removal, or the "
+        "record is wrong.",
     )
-    reviews_per_work: int = Field(default=3, ge=0, le=20, description="Most reviews in the text of a work.")
+    reviews_per_work: int = Field(default=3, ge=0, le=20, description="The most reviews in the text of a work.")
 
     def resolved(self) -> Self:
         """The same rules with languages as the tables name them ('en' for 'eng'). Raises `SettingsError`."""

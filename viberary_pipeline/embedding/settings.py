@@ -24,7 +24,7 @@ class EmbeddingSettings:
 
     device: Device = Field(
         default="cpu",
-        description="`cuda` embeds on the GPU, on each where there are several, and fails where there is none.",
+        description="`cuda` embeds on the GPU (on all of them, if there are several), and fails without one.",
     )
     dtype: Dtype = Field(
         default="auto",
@@ -39,29 +39,30 @@ class EmbeddingSettings:
     )
     jobs: str | None = Field(default=None, description="`s3://bucket/prefix` for the jobs of `ec2` and `batch`.")
     shard_rows: int = Field(
-        default=256, ge=1, le=1_000_000, description="Texts per shard: what a killed worker loses at most."
+        default=256, ge=1, le=1_000_000, description="Texts per shard: the most that a killed worker loses."
     )
     deadline_minutes: int = Field(
-        default=1440, ge=1, description="Embedding that is not done by then fails, and its machines end."
+        default=1440, ge=1, description="Minutes after which embedding fails, and its machines end."
     )
-    stall_minutes: int = Field(default=30, ge=1, description="Embedding that does not move for so long fails.")
+    stall_minutes: int = Field(default=30, ge=1, description="Minutes without progress after which embedding fails.")
 
     _places = field_validator("vectors", "jobs")(_in_s3)
 
 
 @dataclass(frozen=True)
 class Ec2Settings:
-    """How GPU machines are asked for in EC2."""
+    """GPU machines in EC2."""
 
     instance_types: Words = Field(
         default=("p3.2xlarge", "g6e.xlarge", "g6.xlarge", "g5.xlarge", "g4dn.xlarge"),
         description="In order of preference; those that a region does not offer are skipped.",
     )
     markets: Words = Field(
-        default=("spot", "on-demand"), description="In order of preference; `spot` alone never pays more."
+        default=("spot", "on-demand"),
+        description="In order of preference; with `spot` alone, on-demand prices are never paid.",
     )
     subnets: Words = Field(default=(), description="One per zone, in order; empty: the default VPC's zones in turn.")
-    security_groups: Words = Field(default=(), description="Empty: the VPC's default one. No way in is needed.")
+    security_groups: Words = Field(default=(), description="Empty: the VPC's default group. No inbound rule is needed.")
     ami: str = Field(default="", description="Empty: Amazon's newest deep-learning base image for the type.")
     instance_profile: str = Field(
         default="", description="The profile with the rights of `deploy/aws/worker-policy.json`."
@@ -71,7 +72,7 @@ class Ec2Settings:
     max_price: float = Field(
         default=5.0, gt=0, description="USD per hour for one machine; types beyond it are left out."
     )
-    max_machines: int = Field(default=1, ge=1, description="Machines of ours at once, over all jobs.")
+    max_machines: int = Field(default=1, ge=1, description="The most machines of ours at once, over all jobs.")
     volume_gb: int = Field(default=100, ge=20, description="The root volume.")
     heartbeat: float = Field(default=15.0, gt=0, description="Seconds between the worker's heartbeats.")
 
@@ -87,7 +88,7 @@ class Ec2Settings:
 
 @dataclass(frozen=True)
 class BatchSettings:
-    """Which queue of AWS Batch, and how a job is cut."""
+    """AWS Batch: its queue, and the size of a job's children."""
 
     queue: str = Field(default="", description="What the stack of `deploy/aws/batch.yaml` prints.")
     definition: str = Field(default="", description="The same.")

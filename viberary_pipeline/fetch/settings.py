@@ -18,7 +18,7 @@ class FetchSettings:
         description="An address that redirects to the latest dump, by which its date is found.",
     )
     tries: int = Field(
-        default=8, ge=1, le=1000, description="Tries in a row without a byte, after which a download is given up."
+        default=8, ge=1, le=1000, description="Tries in a row without a new byte, after which a download is given up."
     )
     wait: float = Field(
         default=2.0, ge=0, le=600, description="Seconds before the second try; doubled each time, up to a minute."

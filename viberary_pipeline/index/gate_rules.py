@@ -8,11 +8,14 @@ from pydantic.dataclasses import dataclass
 
 @dataclass(frozen=True)
 class GateRules:
-    """The bounds of the gates. `canaries` and `accept_loss` are read by whoever builds the index."""
+    """The bounds of the gates.
+
+    Whoever builds the index reads `canaries` and `accept_loss`.
+    """
 
     recall: float = Field(default=0.95, ge=0, le=1, description="Least recall@10 against exact search.")
     queries: int = Field(
-        default=300, ge=1, le=100_000, description="Over how many queries recall and latency are measured."
+        default=300, ge=1, le=100_000, description="How many queries recall and latency are measured over."
     )
     p95_ms: float = Field(
         default=100.0, gt=0, description="Most milliseconds that 95 of 100 of these queries may take in Redis."
@@ -21,7 +24,7 @@ class GateRules:
         default=0.1,
         ge=0,
         le=1,
-        description="Largest share of the live build's works by which a new build may fall short.",
+        description="Largest share of the live build's works that a new build may lack.",
     )
     evaluation: float = Field(
         default=0.03,

@@ -11,15 +11,15 @@ class OpenLibraryRules:
     least_subjects: int = Field(
         default=3,
         ge=0,
-        description="Telling subjects that stand in for a description: a work with neither a description, nor a first "
-        "sentence, nor so many of them is left out. 0: none is.",
+        description="Telling subjects that a work needs if it has neither a description nor a first sentence; with "
+        "fewer it is left out. 0: none is left out.",
     )
     least_readers: int = Field(
         default=1,
         ge=0,
-        description="Readers who have shelved or rated a work, below which it is left out. Not asked where the dump "
-        "has neither a reading log nor ratings.",
+        description="A work that fewer readers have shelved or rated is left out. Ignored if the dump has neither a "
+        "reading log nor ratings.",
     )
     mixed_dates: bool = Field(
-        default=False, description="Whether files of different dates are read together: of each table the newest."
+        default=False, description="Read files of different dates together: of each table the newest."
     )
