@@ -89,7 +89,7 @@ def main(verbose: bool) -> None:
 @click.option("--encoder", help="A registered encoder, or a sentence-transformers folder.  [VIBERARY_ENCODER]")
 @click.option("--executor", type=click.Choice(["local", "ec2", "batch"]), help="Where to embed.  [VIBERARY_EXECUTOR]")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), help="What to embed on.  [VIBERARY_EMBEDDING_DEVICE]")
-@click.option("--force", is_flag=True, help="Make everything but known embeddings anew, and publish a new build.")
+@click.option("--force", is_flag=True, help="Make everything but known embeddings again, and publish a new build.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
 def build(
     raw: str | None,
@@ -99,7 +99,10 @@ def build(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Build, gate and publish an index from the raw files (default: the bundled sample)."""
+    """Build an index from the raw files, check it, and publish it.
+
+    Without raw files it builds the bundled sample.
+    """
     settings = load_settings(raw=raw, encoder=encoder, executor=executor, embedding_device=device)
     home = settings.writable_home()
     from viberary_pipeline.run import run_build
@@ -156,10 +159,10 @@ def _narrowing(command: Any) -> Any:
 @click.argument("query", nargs=-1, required=True)
 @click.option("-k", default=10, show_default=True, type=click.IntRange(1, 100), help="Results per query.")
 @_narrowing
-@click.option("--exact", is_flag=True, help="Take each word as it is typed: correct no typos.")
+@click.option("--exact", is_flag=True, help="Correct no typos.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per query.")
 def search(query: tuple[str, ...], k: int, filters: Any, exact: bool, as_json: bool) -> None:
-    """Search the live index. The words of QUERY are one query; '-' reads one query per line."""
+    """Search the live index. All words of QUERY are one query; '-' reads one query per line of standard input."""
     searcher = _searcher(load_settings())
     if query != ("-",):
         _print_response(searcher.search(" ".join(query), k, filters, exact=exact), as_json)
@@ -183,7 +186,7 @@ def search(query: tuple[str, ...], k: int, filters: Any, exact: bool, as_json: b
 @_narrowing
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, as `search --json` does.")
 def similar(book_id: str, k: int, filters: Any, as_json: bool) -> None:
-    """Show the books that are nearest to a book, by its BOOK_ID (or work_id)."""
+    """Show the books nearest to a book. BOOK_ID is the book_id or work_id of a result, an ISBN or an ASIN."""
     _print_response(_searcher(load_settings()).similar(book_id, k, filters), as_json)
 
 
@@ -206,15 +209,13 @@ def _file_option(name: str, about: str) -> Any:
 
 
 @main.command()
-@_file_option("--queries", "Own queries, asked alone: id, a tab, the query (a tab, its kind)")
+@_file_option("--queries", "Your queries, which replace the standing lists: id, a tab, the query (a tab, its kind)")
 @_file_option("--qrels", "Their judgements, in TREC's form")
 @click.option("--against", metavar="BUILD", default="", help="The build to compare with (default: the previous one).")
 @click.option(
     "--rule", "rules", metavar="NAME=VALUE", multiple=True, help="Compare with another setting of the search."
 )
-@click.option(
-    "--seed/--no-seed", default=True, help="Embed the original system's texts and train word2vec, to compare."
-)
+@click.option("--seed/--no-seed", default=True, help="Also compare with the original system's texts and with word2vec.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def evaluate(
     queries: tuple[Path, ...],
@@ -224,7 +225,7 @@ def evaluate(
     seed: bool,
     as_json: bool,
 ) -> None:
-    """Measure the search quality of the live build, beside its baselines, and write the report."""
+    """Measure how well the live build answers judged queries, beside baselines, and write the report."""
     if len(queries) != len(qrels):
         raise click.UsageError("--queries and --qrels go together: as many of one as of the other")
     from viberary_pipeline.evaluation.live import evaluate_live
@@ -277,21 +278,23 @@ def _training(command: Any) -> Any:
             default=60.0,
             show_default=True,
             type=click.FloatRange(0),
-            help="Seconds of training that a kill may cost.",
+            help="Seconds between checkpoints: the most that a kill costs.",
         ),
         click.option("--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"])),
-        click.option("--learning-rate", type=click.FloatRange(0, min_open=True), help="In place of the recipe's."),
-        click.option("--rank", type=click.IntRange(1, 256), help="Of the adapter, in place of the recipe's."),
-        click.option("--epochs", type=click.IntRange(1), help="In place of the recipe's."),
-        click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of every choice."),
+        click.option("--learning-rate", type=click.FloatRange(0, min_open=True), help="Instead of the recipe's."),
+        click.option("--rank", type=click.IntRange(1, 256), help="Rank of the adapter, instead of the recipe's."),
+        click.option("--epochs", type=click.IntRange(1), help="Instead of the recipe's."),
+        click.option(
+            "--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of all random choices."
+        ),
         click.option(
             "--clicks",
             multiple=True,
             type=click.Path(path_type=Path, exists=True),
-            help="A query log, or its folder, from whose clicks requests are made.",
+            help="A query log, or its folder; its clicks become requests.",
         ),
         click.option("--judge-qrels", multiple=True, type=file, help="Their judgements."),
-        click.option("--judge-queries", multiple=True, type=file, help="Requests that the gate judges by."),
+        click.option("--judge-queries", multiple=True, type=file, help="Requests by which the gate judges."),
         click.option("--qrels", multiple=True, type=file, help="Their judgements, in TREC's form."),
         click.option("--queries", multiple=True, type=file, help="Readers' requests to train on: id, a tab, the text."),
     ):
@@ -302,21 +305,21 @@ def _training(command: Any) -> Any:
 @main.command()
 @click.option("--out", "name", required=True, metavar="NAME", help="What the encoder will be called in this home.")
 @click.option("--base", help="The encoder that is trained on.  [VIBERARY_ENCODER]")
-@click.option("--teacher", default="", help="A larger encoder, whose order of the works is learned too.")
+@click.option("--teacher", default="", help="A larger encoder, whose order of the works is learned as well.")
 @_training
 def tune(as_json: bool, **options: Any) -> None:
-    """Train an encoder on this home's documents and on readers' requests; a gate lets it through or refuses it."""
+    """Train an encoder on this home's documents and on readers' requests. A gate accepts or refuses it."""
     _train("tune", options, as_json)
 
 
 @main.command()
 @click.option("--out", "name", required=True, metavar="NAME", help="What the encoder will be called in this home.")
-@click.option("--base", default="", help="A small encoder that is trained instead of the teacher's outer layers.")
-@click.option("--layers", type=click.IntRange(1), help="Of them that the student keeps.  [half of the teacher's]")
+@click.option("--base", default="", help="Train this small encoder instead of the teacher's outer layers.")
+@click.option("--layers", type=click.IntRange(1), help="How many of the teacher's layers the student keeps.  [half]")
 @click.option("--teacher", required=True, metavar="ENCODER", help="The encoder of the documents.")
 @_training
 def distil(as_json: bool, **options: Any) -> None:
-    """Train a small encoder for queries, in the space of the encoder of the documents."""
+    """Train a small encoder for queries that works with the documents of a large one. A gate accepts or refuses it."""
     _train("distil", options, as_json)
 
 
@@ -410,7 +413,7 @@ def _searcher(settings: Settings) -> Any:
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(as_json: bool) -> None:
-    """Show the live build: from what, how old, how good, what was refused since, its reports and its gates."""
+    """Show the live build: its source, age and quality, its gates and reports, and what was refused since."""
     settings = load_settings()
     from viberary_pipeline.index.clean import known_builds
     from viberary_pipeline.redis_contract import read_pointer, read_record
@@ -435,10 +438,10 @@ def status(as_json: bool) -> None:
 
 
 @main.command()
-@click.option("--last", default=20, show_default=True, type=click.IntRange(1), help="How many the table shows.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with every one that is kept.")
+@click.option("--last", default=20, show_default=True, type=click.IntRange(1), help="Show so many builds.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with all builds.")
 def builds(last: int, as_json: bool) -> None:
-    """List every build there was, the newest first: what it was made of, how good it was, what became of it."""
+    """List all builds, the newest first, with their verdict, size, quality and time."""
     home = load_settings().home_dir
     from viberary_pipeline.history.records import History
     from viberary_pipeline.history.words import builds_table
@@ -461,7 +464,10 @@ def builds(last: int, as_json: bool) -> None:
 @click.argument("b", metavar="B")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def diff(a: str, b: str, as_json: bool) -> None:
-    """Say what changed from build A to build B: by number or name (`viberary builds`), or `live` and `previous`."""
+    """Say what changed from build A to build B.
+
+    A and B are numbers or names of `viberary builds`, or `live` and `previous`.
+    """
     settings = load_settings()
     from viberary_pipeline.history import diff as differences
     from viberary_pipeline.history.records import History
@@ -485,7 +491,7 @@ def diff(a: str, b: str, as_json: bool) -> None:
 
 @main.command()
 def rollback() -> None:
-    """Go back to the previous build; the one that was live becomes the previous."""
+    """Go back to the previous build. Run it again to go forward."""
     settings = load_settings()
     from viberary_pipeline.history.rollback import go_back
     from viberary_pipeline.redis_server import connect
@@ -498,9 +504,9 @@ def rollback() -> None:
 
 @main.command()
 def late() -> None:
-    """Send a message, and exit with 1, where no build was finished for VIBERARY_NOTIFY_LATE_HOURS.
+    """Send a message, and exit with 1, if no build was finished for VIBERARY_NOTIFY_LATE_HOURS.
 
-    For cron, where Dagster's daemon does not run.
+    For cron, if Dagster's daemon does not run.
     """
     settings = load_settings()
     if not settings.notify.late_hours:
@@ -524,10 +530,10 @@ def late() -> None:
 
 @main.command()
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
-@click.option("--vectors", is_flag=True, help="The vectors of texts that no kept documents have, too.")
+@click.option("--vectors", is_flag=True, help="Also remove vectors of texts that no kept documents have.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def gc(dry_run: bool, vectors: bool, as_json: bool) -> None:
-    """Remove builds and artifacts that nothing needs; the live build and the previous one stay."""
+    """Remove builds and artifacts that nothing needs. The live build and the previous one stay."""
     settings = load_settings()
     home = settings.writable_home()
     from viberary_pipeline.index.garbage import collect_garbage
@@ -582,7 +588,7 @@ def _old_runs(settings: Settings, dry_run: bool) -> list[str]:
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def artifacts(as_json: bool) -> None:
-    """List what the stages left under VIBERARY_HOME: where, how large, and what needs it; `gc` removes the rest."""
+    """List the artifacts under VIBERARY_HOME: where they are, how large, and what needs them."""
     settings = load_settings()
     from viberary_pipeline.history.records import History
     from viberary_pipeline.index.garbage import artifacts_needed
@@ -629,7 +635,7 @@ def redis() -> None:
 
 @redis.command()
 def start() -> None:
-    """Start it, or find it running."""
+    """Start the embedded Redis, if it does not run, and show its address."""
     settings = load_settings()
     from viberary_pipeline.redis_server import ensure
 
@@ -639,7 +645,7 @@ def start() -> None:
 
 @redis.command()
 def stop() -> None:
-    """Save its data and stop it."""
+    """Save the data of the embedded Redis and stop it."""
     from viberary_pipeline.redis_server import stop as stop_server
 
     click.echo("stopped" if stop_server(load_settings().home_dir) else "it was not running")
@@ -647,7 +653,7 @@ def stop() -> None:
 
 @redis.command(name="status")
 def redis_status() -> None:
-    """Say whether it runs, and where."""
+    """Say whether the embedded Redis runs, and at which address."""
     from viberary_pipeline.redis_server import running
 
     server = running(load_settings().home_dir)
@@ -659,13 +665,13 @@ def redis_status() -> None:
 
 @main.group()
 def gpu() -> None:
-    """Machines of ours in AWS that still run: those of VIBERARY_EXECUTOR (ec2 or batch)."""
+    """Machines in AWS that this project started (VIBERARY_EXECUTOR: ec2 or batch)."""
 
 
 @gpu.command(name="list")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per machine.")
 def gpu_list(as_json: bool) -> None:
-    """List them, with the job they work for and when their time is over."""
+    """List the machines that still run, with their job and the time at which they expire."""
     machines = _executor().machines()
     for machine in machines:
         if as_json:
@@ -679,7 +685,7 @@ def gpu_list(as_json: bool) -> None:
 
 @gpu.command(name="reap")
 def gpu_reap() -> None:
-    """End those whose time is over, and no other."""
+    """End the machines that have expired, and no others."""
     reaped = _executor().reap()
     for machine in reaped:
         click.echo(f"ended {machine.id} ({machine.kind}), expired {machine.expires or 'without saying when'}")
@@ -724,7 +730,7 @@ _SOURCE = click.option(
 @_FOLDER
 @_SOURCE
 def sample(folder: Path, source: str) -> None:
-    """Write the bundled catalogue to DIR as the gz files of one source."""
+    """Write the bundled catalogue to DIR, as the gz files of a source."""
     from viberary_pipeline.sample.write import write_sample
 
     for file in sorted(write_sample(folder, source).values()):
@@ -745,9 +751,9 @@ def sample(folder: Path, source: str) -> None:
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Another one, another catalogue.")
 @click.option("--damage", default=0.0, show_default=True, type=click.FloatRange(0, 1), help="Share of broken lines.")
 def synth(folder: Path, source: str, seed: int, damage: float, **options: Any) -> None:
-    """Write a made-up catalogue of any size to DIR, with the shapes and the dirt of the real one.
+    """Write a made-up catalogue of any size to DIR, with the shapes and the faults of a real one.
 
-    Of ucsd its --books and --reviews are needed, of openlibrary its --works.
+    --source ucsd needs --books and --reviews; --source openlibrary needs --works.
     """
     needed, other = (("books", "reviews"), ()) if source == "ucsd" else (("works",), ("readings", "date", "changed"))
     given = {name: value for name, value in options.items() if value is not None}
@@ -780,9 +786,9 @@ def fetch() -> None:
 def openlibrary(
     folder: Path, of: datetime | None, only: tuple[str, ...], replace: bool, url: str | None, as_json: bool
 ) -> None:
-    """Download Open Library's monthly dump to DIR (some 17 GB), or go on with a download that broke off.
+    """Download Open Library's monthly dump (some 17 GB) to DIR, or resume a download.
 
-    Every file is verified by its published checksum; none gets its name before all are whole.
+    Every file is verified by its published checksum. No file gets its final name before all are whole.
     """
     settings = load_settings(fetch_url=url)
     from viberary_pipeline.fetch.openlibrary import fetch_dump

@@ -46,7 +46,7 @@ class RawDataError(ViberaryError):
 
 
 class FetchError(ViberaryError):
-    """A download that cannot be had, or is not what was published."""
+    """A download that failed, or that differs from what was published."""
 
 
 class HomeBusyError(ViberaryError):
@@ -54,7 +54,7 @@ class HomeBusyError(ViberaryError):
 
 
 class ArtifactError(ViberaryError):
-    """An intermediate that a stage needs and that is not there, or does not match its manifest."""
+    """An artifact that a stage needs and that is missing, or does not match its manifest."""
 
 
 class QualityError(ViberaryError):
@@ -62,7 +62,7 @@ class QualityError(ViberaryError):
 
 
 class EncoderError(ViberaryError):
-    """An encoder that is unknown, cannot be had, or does not do what its spec says."""
+    """An encoder that is unknown, cannot be loaded, or does not match its description."""
 
 
 class WorkerError(ViberaryError):
@@ -70,7 +70,7 @@ class WorkerError(ViberaryError):
 
 
 class StorageError(ViberaryError):
-    """Object storage that cannot be reached or refuses. `passing`: trying again may help."""
+    """Object storage that cannot be reached, or refuses. `passing` says that another try may help."""
 
     def __init__(self, what: str, *, expected: str, found: str, todo: str, passing: bool = False) -> None:
         super().__init__(what, expected=expected, found=found, todo=todo)
@@ -94,7 +94,7 @@ class SearchUnavailable(SearchError):
 
 
 class HistoryError(ViberaryError):
-    """A build that no record tells of."""
+    """A build of which there is no record."""
 
 
 class EvaluationError(ViberaryError):
@@ -102,11 +102,11 @@ class EvaluationError(ViberaryError):
 
 
 class TuningError(ViberaryError):
-    """An encoder that cannot be tuned on what there is."""
+    """An encoder that cannot be tuned on the documents and requests at hand."""
 
 
 class QueryError(ViberaryError):
-    """A query that says nothing: empty, or nothing but control characters."""
+    """A query without any text, or a filter with a value that is not allowed."""
 
 
 class BookNotFound(QueryError):
@@ -120,7 +120,7 @@ class GateRefused(ViberaryError):
 
 
 class BuildStopped(ViberaryError):
-    """A build that ended without an outcome; what is live stays. `exit_code` is 3 where a gate refused, else 1."""
+    """A build that failed or was refused; the live index is untouched. `exit_code` is 3 if a gate refused, else 1."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message, expected="", found="", todo="")

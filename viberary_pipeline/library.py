@@ -29,12 +29,14 @@ _REDIS = ("redis://", "rediss://", "unix://")
 
 
 class Results(Sequence[Hit]):
-    """The books that a search found, best first: a sequence of `Hit`, which prints as a list and shows as a table.
+    """The books that a search found, best first: a sequence of `Hit`.
+
+    It prints as a list, and shows as a table in a notebook.
 
     Attributes:
         query: What was searched, as it was given.
         build: The build that answered.
-        notes: What was understood of the query beside plain words, in words.
+        notes: What was understood of the query beyond its plain words, as sentences.
         corrected: The query without its typos; "" where it has none.
         fits: False where no book fits the query well.
     """
@@ -95,11 +97,13 @@ class Results(Sequence[Hit]):
 
 
 class Library:
-    """A published library. Safe to share between threads; a publish or a rollback shows at the next call.
+    """A published library, as `open` returns it.
+
+    Threads may share it. After a publish or a rollback, the next call searches the new live build.
 
     Args:
-        home: The VIBERARY_HOME with its query encoder, and with its documents where it was built there.
-        searcher: Answers.
+        home: The VIBERARY_HOME that holds the query encoder, and the documents if the library was built there.
+        searcher: What answers searches.
     """
 
     def __init__(self, home: Path, searcher: Searcher) -> None:
@@ -124,12 +128,12 @@ class Library:
             language: Of the books, as people spell it: "en", "English", or several.
             years: Of publication: "1990-1999", "1990-", "-1999".
             min_reviews: Least number of reviews.
-            genre: One of theirs.
-            exact: Take each word as it is typed: correct no typos.
+            genre: A genre of the catalogue.
+            exact: Correct no typos.
 
         Raises:
-            QueryError: the text says nothing, or a filter is none of its kind.
-            SearchError: this text cannot be searched.
+            QueryError: the text is empty, or a filter has a value that is not allowed.
+            SearchError: the query cannot be answered.
             SearchUnavailable: nothing is published, or Redis is away.
 
         Example:
@@ -185,13 +189,13 @@ class Library:
         return self._searcher.book(book_id)
 
     def documents(self, columns: Sequence[str] | None = None) -> "pa.Table":
-        """The documents that the published build was made from: one row per work (contracts/documents.json).
+        """The documents of the published build: one row per work (contracts/documents.json).
 
         Args:
-            columns: Those that are read; all if none are named. The texts of a million works take gigabytes.
+            columns: The columns to read; None reads all. The texts of a million works take gigabytes.
 
         Raises:
-            EncoderError, EvaluationError: this home did not build what is published.
+            EncoderError, EvaluationError: the published build was made in another home.
             SearchUnavailable: nothing is published, or Redis is away.
 
         Example:
@@ -229,15 +233,15 @@ class Library:
 
 
 def open(place: str | Path | None = None) -> Library:
-    """A published library, to be searched.
+    """Open a published library to search it.
 
     Args:
-        place: A VIBERARY_HOME, or the URL of a Redis (`redis://`, `rediss://`, `unix://`); the query encoder is then
-            that of VIBERARY_HOME. None: what the environment says. The embedded Redis of a home is started if need be.
+        place: A VIBERARY_HOME, whose embedded Redis is started if it does not run; or the URL of a Redis (`redis://`,
+            `rediss://`, `unix://`), with the query encoder of VIBERARY_HOME. None: what the environment says.
 
     Raises:
         SettingsError: a setting, or the home, cannot be used.
-        RedisServerError: no usable Redis.
+        RedisServerError: there is no usable Redis.
 
     Example:
         >>> library = open()
@@ -251,20 +255,21 @@ def open(place: str | Path | None = None) -> Library:
 
 
 def build(raw: str | Path | None = None, *, force: bool = False, **settings: Any) -> "BuildOutcome":
-    """Build, gate and publish an index: the job that `viberary build`, the Dagster UI and its schedule run.
+    """Build an index, check it, and publish it. `viberary build` and the Dagster UI run the same job.
 
     Args:
-        raw: A folder of input files, or `s3://bucket/prefix`. None: VIBERARY_RAW, or else the bundled sample.
-        force: Make everything but known embeddings anew.
-        settings: Any of docs/settings.md, by its name without the prefix, in lower case: `home`, `encoder`,
+        raw: A folder of input files, or `s3://bucket/prefix`. None: VIBERARY_RAW, or the bundled sample.
+        force: Make everything but known embeddings again.
+        settings: Any setting of docs/settings.md, by its name without the prefix, in lower case: `home`, `encoder`,
             `redis_url`, `embedding_device`.
 
     Returns:
-        What was built and published; the same build, where nothing has changed.
+        What was built and published. If nothing has changed, that is the live build.
 
     Raises:
-        BuildStopped: a gate refused the data or the index (`exit_code` 3), or a stage failed (1); what is live stays.
-        ViberaryError: the build cannot begin.
+        BuildStopped: a gate refused the data or the index (`exit_code` 3), or a stage failed (1). The live index stays
+            as it was.
+        ViberaryError: the build cannot start.
     """
     from viberary_pipeline.run import run_build
 

@@ -61,17 +61,18 @@ class Volume:
 
 @dataclass(frozen=True)
 class Book:
-    """A work of the live build.
+    """All that the live build knows of a work.
 
     Attributes:
         build: The build that holds it.
-        work_id, book_id: Of the work, and of the edition that represents it, whose title and link these are.
+        work_id, book_id: Ids of the work, and of the edition that stands for it.
+        title, link: Those of that edition.
         author, contributors, year, year_of, language, description, genres, rating, ratings_count, review_count,
             reviews, image_url: As in `Hit`.
-        series: Names of its series.
-        edition_count: How many are known; `editions` are some of them, the representative one first.
-        isbns: ISBN-13 of all editions, as far as known.
-        volume_keys: What `find_volumes` finds the other volumes by.
+        series: The names of its series.
+        edition_count: How many editions are known. `editions` has up to twelve, the one that stands for the work first.
+        isbns: The ISBN-13s of all editions, as far as they are known.
+        volume_keys: Keys by which other volumes of its series are found.
     """
 
     build: str

@@ -26,25 +26,31 @@ _JSON_FIELDS = (
 
 @dataclass(frozen=True)
 class Hit:
-    """One result.
+    """A book that a search found.
 
-    A build of an older version does not tell all of it.
+    A build of an older version lacks some of these fields.
 
     Attributes:
-        score: The cosine similarity, in [-1, 1].
+        rank: Its place, from 1.
+        score: The cosine similarity of query and work, in [-1, 1].
+        book_id, work_id: Ids of the edition that stands for the work, and of the work.
+        link: Its page at the source; "" for none.
+        description: "" for none.
+        genres: Of the work; of one without any, its first shelves.
         author: All contributors, with their roles in brackets.
-        named: What of it the query names: "title", "author", "number" (an ISBN, an id) or "" for nothing.
-        year_of: Whose the year is: "work", "work, uncertain", "edition" (the one that is shown), "earliest edition" or
-            "" for unknown.
+        named: What of the book the query names: "title", "author", "number" (an ISBN, an id) or "" for nothing.
+        year: The year of publication; None for unknown.
+        year_of: What the year belongs to: "work", "work, uncertain", "edition" (the one that is shown), "earliest
+            edition" or "" for unknown.
         language: BCP 47 primary subtag; None for unknown.
-        rating: Mean over the ratings of all editions, from 1 to 5.
-        review_count, ratings_count: Summed over editions.
-        contributors: Pairs of name and role, "" for main authors, who come first.
-        reviews: Texts of readers.
-        image_url: Of a picture of its cover, at another host; "" for none.
-        match: How well it fits the query: "strong", "good", "loose" or "" for unknown.
-        why: The sentence of its description or of a review that is nearest to the query; "" for none. Two hits that
-            differ in it alone are equal: it explains a result, and is no part of it.
+        rating: The mean of all ratings of all editions, from 1 to 5; None for unknown.
+        review_count, ratings_count: Summed over the editions.
+        contributors: Pairs of name and role. Main authors come first, with the role "".
+        reviews: Texts that readers wrote.
+        image_url: The address of a picture of the cover, at another host; "" for none.
+        match: How well the book fits the query: "strong", "good", "loose" or "" for unknown.
+        why: The sentence of the description or of a review that is nearest to the query; "" for none. It is ignored
+            when hits are compared.
     """
 
     rank: int
