@@ -79,7 +79,7 @@ class Artifact:
                 f"The artifact {self.stage} has no such file",
                 expected=f"{path}",
                 found=", ".join(sorted({file.split("/")[0] for file in self.files})) or "no files",
-                todo="run `viberary build` with this version, which makes it anew",
+                todo="run `viberary build` with this version, which makes it again",
             )
         return path
 
@@ -303,7 +303,7 @@ class ArtifactStore:
             what,
             expected=f"an artifact of {stage} as its stage wrote it",
             found=found,
-            todo=f"run `viberary build`, or materialize {stage}; it is made anew",
+            todo=f"run `viberary build`, or materialize {stage}; it is made again",
         )
 
     @staticmethod

@@ -511,7 +511,7 @@ def late() -> None:
     settings = load_settings()
     if not settings.notify.late_hours:
         raise SettingsError(
-            "Nothing says when a build is late",
+            "No limit is set after which a build is late",
             expected="VIBERARY_NOTIFY_LATE_HOURS, such as 192 for a weekly build",
             found="it is not set",
             todo="set it, for this command and for the Dagster UI's daemon alike",

@@ -211,7 +211,7 @@ def test_a_vector_that_is_damaged_on_its_way_is_caught_by_a_gate(client, source,
 
 def test_an_index_under_the_name_of_the_alias_stops_a_build(client, source):
     client.execute_command("FT.CREATE", ALIAS, "PREFIX", 1, "x:", "SCHEMA", "t", "TEXT")
-    with pytest.raises(IndexBuildError, match="An index bears the name of the alias"):
+    with pytest.raises(IndexBuildError, match="An index has the name of the alias"):
         build(client, source())
     assert client.dbsize() == 0
 

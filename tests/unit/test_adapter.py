@@ -196,7 +196,7 @@ def test_a_merged_model_that_was_damaged_is_made_anew(base, adapter, caplog):
         path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
         assert resolved(merged.spec) == merged
         assert path.read_bytes() == whole
-    assert caplog.text.count("it is made anew") == 2
+    assert caplog.text.count("it is made again") == 2
 
 
 def test_what_nobody_asked_for_in_a_month_goes_when_another_is_merged(base, adapter, tmp_path, cache):

@@ -265,7 +265,7 @@ def test_vectors_too_far_from_float32_are_refused():
     assert require_quality(same) is same
     noisy = full + 0.3 * np.random.default_rng(2).normal(size=full.shape).astype(np.float32)
     noisy /= np.linalg.norm(noisy, axis=1, keepdims=True)
-    with pytest.raises(EncoderError, match="does not bear int8"):
+    with pytest.raises(EncoderError, match="loses too much in int8"):
         require_quality(quality(full, noisy))
-    with pytest.raises(EncoderError, match="does not bear int8"):
+    with pytest.raises(EncoderError, match="loses too much in int8"):
         require_quality(Int8Quality(texts=9, mean_cosine=0.99, least_cosine=0.98, ndcg_at_10=0.5))

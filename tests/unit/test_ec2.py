@@ -257,7 +257,7 @@ def test_no_region_and_no_credentials_are_told(cloud, encoder, on_cpu, monkeypat
 def test_no_capacity_anywhere_names_all_that_was_tried(cloud, encoder, on_cpu):
     ec2 = executor(instance_types=("p3.2xlarge", "g6.xlarge"), max_price=0.5)
     refuse(ec2, *["InsufficientInstanceCapacity"] * 20)
-    with pytest.raises(WorkerError, match="No GPU machine is to be had") as caught:
+    with pytest.raises(WorkerError, match="No GPU machine is available") as caught:
         run_job(ec2, new_job(encoder, on_cpu, "full"))
     assert caught.value.found.startswith("p3.2xlarge: not offered here; g6.xlarge spot us-east-1a: Insufficient")
     assert caught.value.found.endswith("g6.xlarge on-demand: 0.8048 USD/hour, limit 0.5")

@@ -298,7 +298,7 @@ def test_a_hub_model_out_of_reach_fails_clearly_and_at_once(tmp_path, unreachabl
         **unreachable,
     )
     assert time.monotonic() - started < 30
-    assert "EncoderError: The encoder msmarco-distilbert-base-v3 cannot be had" in done.stderr
+    assert "EncoderError: The encoder msmarco-distilbert-base-v3 cannot be loaded" in done.stderr
     assert "found:      not cached, and" in done.stderr
 
 
@@ -319,7 +319,7 @@ def test_a_hub_model_is_taken_from_the_cache_when_whole(own_tiny, tmp_path):
 
     (cached / "snapshots" / commit / "tokenizer.json").unlink()
     done = run_python(code, HF_HOME=str(tmp_path), HF_HUB_OFFLINE="1")
-    assert "EncoderError: The encoder tiny cannot be had" in done.stderr
+    assert "EncoderError: The encoder tiny cannot be loaded" in done.stderr
 
 
 # ---- export

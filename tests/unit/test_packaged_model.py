@@ -165,7 +165,7 @@ def test_where_a_package_is_missing_the_hub_is_asked_and_the_packages_are_named(
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=120, check=False
     )
-    assert "EncoderError: The encoder tiny-mpnet cannot be had" in done.stderr
+    assert "EncoderError: The encoder tiny-mpnet cannot be loaded" in done.stderr
     assert f"pip install {' '.join(PACKAGES)}" in done.stderr
 
 

@@ -62,7 +62,7 @@ def require_quality(measured: Int8Quality) -> Int8Quality:
     if measured.mean_cosine >= LEAST_MEAN_COSINE and measured.ndcg_at_10 >= LEAST_NDCG:
         return measured
     raise EncoderError(
-        "The encoder does not bear int8",
+        "The encoder loses too much in int8",
         expected=f"a mean cosine of at least {LEAST_MEAN_COSINE} to float32 and nDCG@10 of at least {LEAST_NDCG}",
         found=f"{measured.mean_cosine} and {measured.ndcg_at_10} over {measured.texts} texts",
         todo="use VIBERARY_EMBEDDING_DTYPE=float32",

@@ -209,7 +209,7 @@ def _hub_folder(spec: ModelSpec, repository: str) -> Path:
         raise
     except Exception as error:  # the hub client's own, requests', httpx', DNS, disk: none of them has a model
         raise EncoderError(
-            f"The encoder {spec.name} cannot be had",
+            f"The encoder {spec.name} cannot be loaded",
             expected=f"{repository} in the local Hugging Face cache, or the hub within reach",
             found=f"not cached, and {type(error).__name__}: {str(error).strip().splitlines()[0][:300]}"
             if str(error).strip()

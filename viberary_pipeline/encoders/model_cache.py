@@ -86,7 +86,7 @@ def _make(root: Path, key: str, name: str, fill: Callable[[Path], None], size: i
         if problem is None:  # another process was faster
             return
         if folder.exists():
-            log.warning("the model in %s is damaged (%s): it is made anew", folder, problem)
+            log.warning("the model in %s is damaged (%s): it is made again", folder, problem)
         _sweep(root)
         free = shutil.disk_usage(root).free
         if free < size + _SPARE_BYTES:

@@ -127,5 +127,5 @@ def _damaged(path: Path, found: str) -> EncoderError:
         "The exported encoder is damaged",
         expected=f"{path} as the export wrote it",
         found=found,
-        todo="run `viberary build` again: it exports the encoder anew",
+        todo="run `viberary build` again: it exports the encoder again",
     )

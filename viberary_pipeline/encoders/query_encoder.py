@@ -115,7 +115,7 @@ class QueryEncoder:
                 f"The query encoder {self.spec_name} does not work",
                 expected=f"finite vectors of {self.dimensions} dimensions",
                 found=f"an array of shape {vectors.shape} with norms {norms.min():.3g} to {norms.max():.3g}",
-                todo="build again, which exports the encoder anew",
+                todo="build again, which exports the encoder again",
             )
         # The graph normalises already; this removes the last rounding and costs nothing beside it.
         return (vectors / norms).astype(np.float32, copy=False)

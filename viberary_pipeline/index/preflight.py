@@ -52,7 +52,7 @@ def check_usable(client: redis.Redis) -> list[str]:
         indexes = sorted(map(as_text, client.execute_command("FT._LIST")))
     if ALIAS in indexes:
         raise IndexBuildError(
-            "An index bears the name of the alias",
+            "An index has the name of the alias",
             expected=f"{ALIAS} to be an alias, never an index's own name",
             found=f"an index of that name among {', '.join(indexes)}",
             todo=f"`FT.DROPINDEX {ALIAS}` there (it keeps the documents), then build again",

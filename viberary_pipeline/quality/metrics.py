@@ -107,7 +107,7 @@ def measure(
                 f"The table {table} cannot be measured",
                 expected=f"Parquet files with the columns that quality/sql/{table}.sql reads",
                 found=f"{type(error).__name__}: {error}",
-                todo=f"look at {', '.join(str(path) for path in files.values())}; make them anew if damaged",
+                todo=f"look at {', '.join(str(path) for path in files.values())}; build them again if damaged",
             ) from error
         figures = {**fitting, **drift}
         values = ", ".join(f"?::DOUBLE AS {name}" for name in figures)

@@ -47,7 +47,7 @@ def explain(error: redis.RedisError, shown: str = "Redis") -> RedisServerError:
         )
     if isinstance(error, redis.AuthenticationError):
         return RedisServerError(
-            f"{shown} does not let us in",
+            f"{shown} refuses the login",
             expected="a user and password that it knows",
             found=found,
             todo="correct VIBERARY_REDIS_URL (redis://user:password@host; percent-encode special characters)",

@@ -43,7 +43,7 @@ class Filters:
         match = _YEARS.fullmatch(typed)
         if (typed and not match) or not _COUNT.fullmatch(reviews):
             raise QueryError(
-                "The search cannot be narrowed like that",
+                "The filter has a value that is not allowed",
                 expected="years such as 1990-1999, 1990- or 1990, and a whole number of reviews",
                 found=repr(reviews if match or not typed else typed)[:60],
                 todo="correct the value, or leave it out",
@@ -68,7 +68,7 @@ class Filters:
                 )
         if not self.genre.isprintable():
             raise QueryError(
-                "No genre is called like that",
+                "No genre has that name",
                 expected="the name of a genre",
                 found=repr(self.genre[:40]),
                 todo="choose one of the list, or leave it out",

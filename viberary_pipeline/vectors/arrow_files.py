@@ -102,5 +102,5 @@ def _unusable(path: Path, found: str) -> ArtifactError:
         f"The Arrow file {path.name} cannot be used",
         expected=f"a whole file of its kind at {path}",
         found=found,
-        todo="run again: what it held is computed anew",
+        todo="run again: what it held is computed again",
     )

@@ -218,7 +218,7 @@ class EmbeddingStore:
                 expected=f"{manifest.rows} vectors of {self.dimensions} dimensions with SHA-256 "
                 f"{manifest.sha256} by the encoder {self.fingerprint}",
                 found=problem,
-                todo="run again: the shard is computed anew",
+                todo="run again: the shard is computed again",
             )
         return self._add(found, vectors)
 

@@ -142,7 +142,7 @@ OPERATIONS = (
     Operation(
         "/api/search",
         "search",
-        "The books that answer a query best, best first.",
+        "The books that answer a query, best first.",
         (
             Parameter(
                 "query", {"type": "string", "minLength": 1}, "What the book should feel like, or its name.", True
@@ -158,7 +158,7 @@ OPERATIONS = (
     Operation(
         "/api/similar/<book_id>",
         "similar",
-        "The books nearest to one, without itself.",
+        "The books nearest to a book, without that book.",
         (
             _BOOK_ID,
             _COUNT,
@@ -180,8 +180,8 @@ OPERATIONS = (
     Operation(
         "/api/suggest",
         "suggest",
-        f"What the beginning of a query may become: at most {MOST_SUGGESTIONS} titles, authors, series and queries.",
-        (Parameter("q", _TEXT, f"What was typed, of which {MOST_TYPED} characters are read; none: no suggestions."),),
+        f"Completions of the beginning of a query: at most {MOST_SUGGESTIONS} titles, authors, series and queries.",
+        (Parameter("q", _TEXT, f"What was typed so far; {MOST_TYPED} characters of it are read."),),
         "Suggestions",
         (503,),
         _suggest,

@@ -177,7 +177,7 @@ class Ec2Executor:
             log.info("started %s: %s (%s) in %s", identity, kind, market, zone or "any zone")
             return identity
         raise WorkerError(
-            "No GPU machine is to be had",
+            "No GPU machine is available",
             expected=f"one of {', '.join(self.settings.instance_types)}",
             found="; ".join(refusals_met) or "no type that the region offers within the price limit",
             todo="try later, allow on-demand (VIBERARY_EC2_MARKETS), more types, another region, or a higher price",
