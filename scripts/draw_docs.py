@@ -45,7 +45,9 @@ _DATA, _VECTORS, _INDEX, _REPORT = (
 FLOW = {
     "raw files": Box("raw files", ["one asset per input file:", "found and fingerprinted"], **_DATA),
     "tables": Box(
-        "books, authors, reviews, works, genres, series", ["typed Parquet; every line is a row or a reject"], **_DATA
+        "books, authors, reviews, works, genres, series",
+        ["typed Parquet; every line is a row or a reject;", "works that two sources have (same_works)"],
+        **_DATA,
     ),
     "raw_ol": Box("raw files of Open Library", ["the monthly dump"], **_DATA),
     "ol": Box("tables of Open Library", ["typed Parquet, then joined (openlibrary)"], **_DATA),
@@ -107,6 +109,8 @@ def box_of(asset: str) -> str:
         return "raw_ol" if asset.startswith("raw_ol_") else "raw files"
     if asset.startswith("ol_") or asset == "openlibrary":
         return "ol"
+    if asset == "same_works":
+        return "tables"
     return "tables" if asset in TABLES else asset
 
 

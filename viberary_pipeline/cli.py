@@ -85,7 +85,9 @@ def main(verbose: bool) -> None:
 
 
 @main.command()
-@click.option("--raw", metavar="PLACE", help="Folder, s3://bucket/prefix or one books file.  [VIBERARY_RAW]")
+@click.option(
+    "--raw", metavar="PLACE", help="Folder, s3://bucket/prefix or one books file; or two, with a comma.  [VIBERARY_RAW]"
+)
 @click.option("--encoder", help="A registered encoder, or a sentence-transformers folder.  [VIBERARY_ENCODER]")
 @click.option("--executor", type=click.Choice(["local", "ec2", "batch"]), help="Where to embed.  [VIBERARY_EXECUTOR]")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), help="What to embed on.  [VIBERARY_EMBEDDING_DEVICE]")
@@ -496,7 +498,10 @@ def rollback() -> None:
     from viberary_pipeline.history.rollback import go_back
     from viberary_pipeline.redis_server import connect
 
-    outcome, *warnings = go_back(connect(settings), settings.home_dir, keep_records=settings.keep.records).lines()
+    back = go_back(
+        connect(settings), settings.home_dir, keep_records=settings.keep.records, public=settings.sources.public
+    )
+    outcome, *warnings = back.lines()
     for line in warnings:
         click.echo(f"viberary: {line}", err=True)
     click.echo(outcome)

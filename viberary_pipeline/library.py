@@ -258,7 +258,8 @@ def build(raw: str | Path | None = None, *, force: bool = False, **settings: Any
     """Build an index, check it, and publish it. `viberary build` and the Dagster UI run the same job.
 
     Args:
-        raw: A folder of input files, or `s3://bucket/prefix`. None: VIBERARY_RAW, or the bundled sample.
+        raw: A folder of input files, or `s3://bucket/prefix`; or one of each source, with a comma. None: VIBERARY_RAW,
+            or the bundled sample.
         force: Make everything but known embeddings again.
         settings: Any setting of docs/settings.md, by its name without the prefix, in lower case: `home`, `encoder`,
             `redis_url`, `embedding_device`.

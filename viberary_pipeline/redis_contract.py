@@ -302,7 +302,9 @@ class BuildRecord:
         fit: By what a query fits well or not (`viberary_pipeline.search.fit`), JSON; '' where it was not calibrated.
         facets: What a search can be narrowed to (`viberary_pipeline.search.facets`), JSON; '' where it was not counted.
         source: 'sample' for the bundled catalogue, 'openlibrary' for Open Library's dump, whose `review_count` counts
-            readers who shelved or rated a work, 'given' for any other, '' where a version did not write it.
+            readers who shelved or rated a work, 'both' for that and UCSD's files, whose `review_count` adds reviews to
+            such readers, 'given' for any other, '' where a version did not write it.
+        licence: Under what a catalogue of one's own may be used (`sources/licences.py`); '' for the known sources.
     """
 
     build: str
@@ -326,6 +328,7 @@ class BuildRecord:
     saved: str = ""
     search_fields: int = 0
     source: str = ""
+    licence: str = ""
     feed_seconds: float = 0.0
     documents_key: str = ""
     query_encoder_name: str = ""

@@ -35,6 +35,7 @@ from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.notifications import NotifySettings
 from viberary_pipeline.redis_contract import HnswSettings
 from viberary_pipeline.search.weights import SearchSettings
+from viberary_pipeline.sources.licences import SourceRules
 from viberary_pipeline.sources.openlibrary.rules import OpenLibraryRules
 from viberary_pipeline.words import Words
 
@@ -270,7 +271,8 @@ class Settings(BaseSettings):
     home: Path = Field(default=Path("var"), description="The folder that holds all state.")
     raw: str | None = Field(
         default=None,
-        description="A folder, an `s3://bucket/prefix`, or one books file of either; unset: the bundled sample.",
+        description="A folder, an `s3://bucket/prefix`, or one books file of either; with a comma between them one "
+        "place of UCSD's files and [one of Open Library](openlibrary.md); unset: the bundled sample.",
     )
     encoder: str = Field(
         default="viberary-minilm-v1",
@@ -294,6 +296,7 @@ class Settings(BaseSettings):
     redis: RedisSettings = RedisSettings()
     reject: RejectRules = RejectRules()
     duckdb: DuckLimits = Field(default_factory=DuckLimits)
+    sources: SourceRules = SourceRules()
     openlibrary: OpenLibraryRules = OpenLibraryRules()
     documents: DocumentRules = DocumentRules()
     quality: QualitySettings = QualitySettings()

@@ -19,6 +19,8 @@ FILES = {
     **{table.name: (table.name, f"{table.name}.parquet") for table in UCSD},
     **{f"{table.name}_rejects": (table.name, f"{table.name}_rejects.parquet") for table in UCSD},
     "documents": ("documents", "documents.parquet"),
+    "same_works": ("same_works", "same_works.parquet"),
+    "same_editions": ("same_works", "same_editions.parquet"),
     "same_title_author": ("documents", "same_title_author.parquet"),
 }
 
@@ -48,7 +50,7 @@ def test_a_table_has_the_columns_of_its_contract(published, name):
 
 def test_every_contract_is_of_a_table_and_says_what_each_column_means():
     names = {path.stem for path in CONTRACTS.glob("*.json")}
-    assert names == {*TABLES, "rejects", "documents", "same_title_author"}
+    assert names == {*TABLES, "rejects", "documents", "same_title_author", "same_works", "same_editions"}
     for name in names:
         promised = contract(name)
         assert promised["table"] == name

@@ -48,7 +48,8 @@ def test_the_graph_is_the_flow(definitions):
         "works": ["openlibrary", "raw_works"],
         "genres": ["raw_genres"],
         "series": ["raw_series"],
-        "documents": ["authors", "books", "genres", "reviews", "series", "works"],
+        "same_works": ["authors", "books", "works"],
+        "documents": ["authors", "books", "genres", "reviews", "same_works", "series", "works"],
         "data_quality_report": ["authors", "books", "documents", "reviews"],
         "embeddings": ["documents", "query_encoder"],
         "query_encoder": [],
@@ -78,7 +79,7 @@ def test_jobs_and_the_weekly_schedule(definitions):
     assert jobs.keys() - {"__ASSET_JOB"} == {
         *("rebuild", "catalogue", "reembed", "reindex", "evaluate", "publish", "rollback", "tune")
     }
-    assert len(jobs["rebuild"]) == 32
+    assert len(jobs["rebuild"]) == 33
     assert [key.to_user_string() for key in jobs["reembed"]] == ["embeddings", "query_encoder"]
     assert [key.to_user_string() for key in jobs["evaluate"] + jobs["publish"]] == [
         "evaluation_report",
@@ -116,7 +117,7 @@ def test_the_schedule_is_a_setting_and_a_wrong_one_is_refused(tmp_path):
 
 def test_every_asset_says_what_it_is_whose_and_of_what_kind(definitions):
     specs = definitions.resolve_all_asset_specs()
-    assert len(specs) == 33
+    assert len(specs) == 34
     for spec in specs:
         assert spec.description
         assert spec.owners in (["team:catalogue"], ["team:search"])

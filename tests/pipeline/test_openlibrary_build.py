@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from homes import Built, Published, built_once, published_copy
+from homes import Built, Published, built_once, published_copy, write_gz
 from openlibrary import by, of, record, said, shelved, write_dump
 
 from viberary_pipeline.artifacts import ArtifactStore
+from viberary_pipeline.errors import GateRefused
+from viberary_pipeline.index.publish import publish
 from viberary_pipeline.name_keys import KEY_SEPARATOR
 from viberary_pipeline.quality.baseline import load_baseline
 from viberary_pipeline.quality.verdict import results_of
-from viberary_pipeline.redis_contract import document_prefix, read_record
+from viberary_pipeline.redis_contract import document_prefix, read_record, record_key
 from viberary_pipeline.search.searcher import Searcher
 from viberary_pipeline.sources.openlibrary.tables import OPENLIBRARY
 from viberary_pipeline.web.app import create_app
@@ -170,3 +172,107 @@ def test_the_report_tells_what_became_of_the_dump(dump: Published) -> None:
         ("works kept that have a description", "2"),
         ("redirects that lead in a circle", "0"),
     ]
+
+
+def write_both(raw: Path) -> str:
+    """The dump of `write_three`, and UCSD's files: one of its works, and one that it lacks. VIBERARY_RAW of both."""
+    write_three(raw / "dump")
+    author = {"author_id": "7", "role": ""}
+    books = [
+        {
+            "book_id": "153747",
+            "work_id": "2409320",
+            "title": "Moby-Dick, or, the Whale",
+            "authors": [author],
+            "isbn": "0142437247",
+            "ratings_count": "9",
+            "text_reviews_count": "2",
+        },
+        {"book_id": "4", "work_id": "40", "title": "Typee", "authors": [author], "description": WHALE},
+    ]
+    write_gz(raw / "ucsd" / "goodreads_books.json.gz", books)
+    write_gz(raw / "ucsd" / "goodreads_book_authors.json.gz", [{"author_id": "7", "name": "Herman Melville"}])
+    write_gz(raw / "ucsd" / "goodreads_reviews_dedup.json.gz", [])
+    return f"{raw / 'ucsd'},{raw / 'dump'}"
+
+
+@pytest.fixture(scope="session")
+def built_both(shared_folder: Path, built_sample: Built) -> Built:
+    return built_once(shared_folder / "built-both", raw=write_both, known=built_sample)
+
+
+@pytest.fixture(scope="module")
+def both(built_both: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
+    with published_copy(built_both, tmp_path_factory.mktemp("both") / "home") as published:
+        yield published
+
+
+def test_a_work_of_both_sources_is_one_work_of_the_index(both: Published) -> None:
+    keys = both.redis.keys(f"{document_prefix(both.build)}*")
+    assert {key.decode().rpartition(":")[2] for key in keys} == {"2409320", "40", "OL2W", "bOL3M"}
+    searcher = Searcher(both.redis, both.home)
+    for number in ("2409320", "153747", "OL1W", "OL1M", "OL2M", "https://openlibrary.org/works/OL1W", "0142437247"):
+        assert searcher.search(number, 1).results[0].work_id == "2409320", number
+    book = searcher.book("OL1W")
+    assert (book.title, book.description, book.year) == ("Moby-Dick, or, the Whale", WHALE, 1851)
+    assert (book.ratings_count, book.review_count, searcher.readiness().counted) == (11, 6, "reader")
+
+
+def test_the_report_shows_which_works_were_joined_by_which_rule(both: Published) -> None:
+    page = html.unescape((both.home / "quality" / "report" / "latest.html").read_text(encoding="utf-8"))
+    assert "<h1>UCSD’s files and Open Library</h1>" in page
+    same = re.search('<section id="same">.*?</section>', page, re.S)
+    assert same
+    rows = re.findall('<tr><td>([^<]+)</td><td class="number">([^<]+)</td>', same[0])
+    assert [row for row in rows if row[1] != "0"] == [
+        ("works of Open Library", "3"),
+        ("works of UCSD", "2"),
+        ("joined: two editions have one ISBN", "1"),
+        ("works of Open Library alone", "2"),
+        ("editions that both have", "1"),
+    ]
+    assert re.findall(r"<td>isbn</td><td>(.*?)<br>.*?</td><td>(.*?)<br>", same[0]) == [
+        ("Moby Dick", "Moby-Dick, or, the Whale")
+    ]
+
+
+def test_a_build_of_both_sources_is_compared_with_its_like(both: Published) -> None:
+    baseline = load_baseline(both.home, "both").baseline
+    assert baseline is not None
+    assert baseline.build == both.build
+    record_of = read_record(both.redis, both.build)
+    assert record_of is not None
+    assert record_of.source == "both"
+    results = results_of(ArtifactStore(both.home).current("documents_quality"))
+    assert not [result.name for result in results if result.outcome == "failed" and result.severity == "ERROR"]
+
+
+def test_about_says_what_may_be_done_with_the_data_of_each_source(both: Published, dump: Published) -> None:
+    def licences(published: Published) -> list[tuple[str, str]]:
+        page = create_app(Searcher(published.redis, published.home), query_log=None).test_client().get("/about").text
+        return re.findall('<li>([^<:]+): <a href="([^"]+)"', html.unescape(page))
+
+    ours = ("UCSD Book Graph", "https://cseweb.ucsd.edu/~jmcauley/datasets/goodreads.html")
+    theirs = ("Open Library", "https://openlibrary.org/developers/licensing")
+    assert (licences(both), licences(dump)) == ([ours, theirs], [theirs])
+    report = (both.home / "quality" / "report" / "latest.html").read_text(encoding="utf-8")
+    assert all(url in report for _, url in (ours, theirs))
+
+
+def test_an_index_for_the_public_is_refused_before_the_first_stage(both: Published, built_both: Built) -> None:
+    raw = built_both.raw
+    assert raw is not None
+    for place in (f"{raw / 'ucsd'},{raw / 'dump'}", str(raw / "ucsd")):
+        done = both.cli("build", "--raw", place, VIBERARY_SOURCES_PUBLIC="1")
+        assert done.returncode == 3
+        assert "may not be served to the public (VIBERARY_SOURCES_PUBLIC)" in done.stderr
+        assert "UCSD Book Graph: for academic use" in done.stderr
+    assert both.cli("build", "--raw", str(raw / "nowhere"), VIBERARY_SOURCES_PUBLIC="1").returncode == 1
+
+
+def test_a_published_index_of_a_source_that_may_not_be_served_is_refused_at_the_switch(both: Published) -> None:
+    with pytest.raises(GateRefused, match=f"Build {both.build} may not be served to the public"):
+        publish(both.redis, both.build, public=True)
+    both.redis.hset(record_key(both.build), "licence", "CC BY 4.0")
+    assert publish(both.redis, both.build, public=True).build == both.build
+    both.redis.hset(record_key(both.build), "licence", "")

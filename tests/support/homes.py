@@ -66,8 +66,8 @@ class Published:
 def built_once(folder: Path, *, raw: Callable[[Path], object] | None = None, known: Built | None = None) -> Built:
     """Build in `folder`, unless another process of this test run has; it is waited for.
 
-    `raw` writes the raw files into the folder that it is given (none: the bundled sample); `known` is a build whose
-    vectors and exported encoder are taken over.
+    `raw` writes the raw files into the folder that it is given, and returns VIBERARY_RAW where that is not the folder
+    (none: the bundled sample); `known` is a build whose vectors and exported encoder are taken over.
     """
     home, files, outcome = folder / "home", folder / "raw", folder / "built.json"
     folder.mkdir(parents=True, exist_ok=True)
@@ -75,10 +75,9 @@ def built_once(folder: Path, *, raw: Callable[[Path], object] | None = None, kno
         if not outcome.exists():
             if known is not None:
                 warm(home, known)
-            if raw is not None:
-                raw(files)
+            place = (raw(files) or files) if raw is not None else None
             try:
-                built = Cli(home)("build", "--json", *(["--raw", str(files)] if raw else []))
+                built = Cli(home)("build", "--json", *(["--raw", str(place)] if place else []))
             finally:
                 redis_server.stop(home)
             assert built.returncode == 0, built.stderr

@@ -202,6 +202,13 @@ def test_editions_of_a_work_become_one_document(tmp_path):
             "reviews": [f"{LONG} More votes, so it comes first.", LONG],
             "text": text,
             "text_hash": hashlib.sha256(text.encode()).hexdigest(),
+            "field_sources": [
+                (field, ["ucsd"])
+                for field in (
+                    *("title", "authors", "description", "link", "image_url", "language", "publication_year"),
+                    *("ratings_count", "review_count", "editions", "genres", "series", "reviews"),
+                )
+            ],
         }
     ]
     assert facts == {
@@ -219,6 +226,7 @@ def test_editions_of_a_work_become_one_document(tmp_path):
             "unknown_series_id": 1,
         },
         "filtered": {},
+        "joined": 0,
         "same_title_author": 0,
     }
 

@@ -91,6 +91,7 @@ def test_an_edition_with_everything_is_typed(tmp_path):
         physical_format="Paperback",
         number_of_pages=720,
         authors=[{"key": "/authors/OL1A"}],
+        contributors=[{"role": "Illustrator", "name": "Rockwell Kent"}, {"name": " Ann "}, {"role": "Translator"}],
         subjects=["Whaling"],
         covers=[5],
         identifiers={"goodreads": ["153747"], "amazon": ["B000FC1PJI"]},
@@ -118,6 +119,7 @@ def test_an_edition_with_everything_is_typed(tmp_path):
             "physical_format": "Paperback",
             "num_pages": 720,
             "author_ids": ["OL1A"],
+            "contributors": [{"name": "Rockwell Kent", "role": "Illustrator"}, {"name": "Ann", "role": "Contributor"}],
             "subjects": ["Whaling"],
             "covers": [5],
             "goodreads_ids": ["153747"],
@@ -428,14 +430,15 @@ def test_books_works_and_authors_are_made_of_a_dump(tmp_path):
             subtitle="The Whale",
             languages=[{"key": "/languages/eng"}],
             isbn_10=["0142437247"],
-            isbn_13=["9780142437247"],
+            isbn_13=["9780142437247", "9780142437256"],
+            contributors=[{"name": "Rockwell Kent", "role": "Illustrator"}],
             publishers=["Penguin"],
             physical_format="Ebook",
             publish_date="December 31, 2002",
             number_of_pages=720,
             subjects=["Sea stories"],
             covers=[34],
-            identifiers={"amazon": ["B000FC1PJI"]},
+            identifiers={"amazon": ["B000FC1PJI"], "goodreads": ["153747"]},
         ),
         record("OL2M", works=of("OL2W"), title="Der Wal", languages=[{"key": "/languages/ger"}]),
         record("OL3M", title="An edition alone", description="The lord and the lady of that house would not speak."),
@@ -462,7 +465,6 @@ def test_books_works_and_authors_are_made_of_a_dump(tmp_path):
         "work_id": "OL1W",
         "description": WHALE,
         "link": "https://openlibrary.org/works/OL1W",
-        "authors": [{"author_id": "OL1A", "role": ""}],
     }
     assert found["books"] == [
         {
@@ -476,6 +478,12 @@ def test_books_works_and_authors_are_made_of_a_dump(tmp_path):
             "language_source": "given",
             "isbn": "0142437247",
             "isbn13": "9780142437247",
+            "other_isbns": ["9780142437256"],
+            "goodreads_ids": ["153747"],
+            "authors": [
+                {"author_id": "OL1A", "role": ""},
+                {"author_id": "contributor Rockwell Kent", "role": "Illustrator"},
+            ],
             "asin": "B000FC1PJI",
             "format": "Ebook",
             "publisher": "Penguin",
@@ -503,6 +511,9 @@ def test_books_works_and_authors_are_made_of_a_dump(tmp_path):
             **dict.fromkeys(
                 ("isbn", "isbn13", "asin", "format", "publisher", "is_ebook", "publication_year", "num_pages")
             ),
+            "other_isbns": [],
+            "goodreads_ids": [],
+            "authors": [{"author_id": "OL1A", "role": ""}],
             "average_rating": None,
             "ratings_count": 0,
             "text_reviews_count": 2,
@@ -530,10 +541,11 @@ def test_books_works_and_authors_are_made_of_a_dump(tmp_path):
         }
     ]
     assert [said(row) for row in found["authors"]] == [
-        {"file": f"ol_dump_authors_{DATE}.txt.gz", "line": 1, "author_id": "OL1A", "name": "Herman Melville"}
+        {"file": f"ol_dump_authors_{DATE}.txt.gz", "line": 1, "author_id": "OL1A", "name": "Herman Melville"},
+        {"file": EDITIONS, "line": 1, "author_id": "contributor Rockwell Kent", "name": "Rockwell Kent"},
     ]
     assert facts == {
-        "rows": {"books": 2, "authors": 1, "works": 1},
+        "rows": {"books": 2, "authors": 2, "works": 1},
         "works": 2,
         "works_left_out": {"few_readers": 1},
         "redirects": 2,

@@ -25,7 +25,8 @@ BOOKS = "goodreads_books.json.gz"
 PLACES = (
     "point VIBERARY_RAW (or --raw) at a folder or an s3://bucket/prefix with goodreads_books.json.gz, "
     "goodreads_book_authors.json.gz, goodreads_reviews_dedup.json.gz, or at one books file of them, "
-    "or at one with a dump of Open Library (ol_dump_works_DATE.txt.gz, ...)"
+    "or at one with a dump of Open Library (ol_dump_works_DATE.txt.gz, ...); "
+    "or at one of each, with a comma between them"
 )
 
 

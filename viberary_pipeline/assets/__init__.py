@@ -10,6 +10,7 @@ from viberary_pipeline.assets.openlibrary import openlibrary
 from viberary_pipeline.assets.published_index import published_index
 from viberary_pipeline.assets.query_encoder import query_encoder
 from viberary_pipeline.assets.raw_files import raw_assets
+from viberary_pipeline.assets.same_works import same_works
 from viberary_pipeline.assets.search_index import search_index
 from viberary_pipeline.assets.tuned_encoder import tuned_encoder
 from viberary_pipeline.assets.typed_tables import table_assets
@@ -18,6 +19,7 @@ BUILD_ASSETS: list[dg.AssetsDefinition] = [
     *raw_assets,
     *table_assets,
     openlibrary,
+    same_works,
     documents,
     data_quality_report,
     embeddings,

@@ -43,6 +43,7 @@ def report_on(
         encoder=pipeline.encoder if tokens else None,
         force=force,
         failed=failed,
+        licence=pipeline.settings.sources.licence,
     )
 
 

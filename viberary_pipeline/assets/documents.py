@@ -3,23 +3,25 @@
 from viberary_pipeline.assets.data_quality_report import plots_of
 from viberary_pipeline.assets.metadata import column_schema, counts_table, sample_table
 from viberary_pipeline.assets.stages import Result, Work, stage
-from viberary_pipeline.documents.assemble import CODE, TABLES, build_documents
+from viberary_pipeline.documents.assemble import CODE, SAME, TABLES, build_documents
 
 
 @stage(
     group="documents",
     kinds={"duckdb", "parquet"},
-    reads=TABLES,
+    reads=(*TABLES, "same_works"),
     code=CODE,
     links=("documents.parquet", "same_title_author.parquet"),
 )
 def documents(work: Work) -> Result:
     """documents.parquet: one row is one work, all its editions joined."""
     pipeline = work.pipeline
+    tables = {table: work.inputs[table].file(f"{table}.parquet") for table in TABLES}
+    tables |= {table: work.inputs["same_works"].file(f"{table}.parquet") for table in SAME}
     made = work.produce(
         lambda out: {
             **build_documents(
-                {table: artifact.file(f"{table}.parquet") for table, artifact in work.inputs.items()},
+                tables,
                 out,
                 pipeline.settings.duckdb,
                 pipeline.recipe,

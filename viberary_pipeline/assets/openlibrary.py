@@ -18,7 +18,7 @@ _TABLES = tuple(table.name for table in OPENLIBRARY)
 )
 def openlibrary(work: Work) -> Result:
     """Editions, works and authors of Open Library as books, works and authors: of works that are worth indexing."""
-    if work.inputs["raw_ol_works"].facts["source"] != "openlibrary":
+    if work.inputs["raw_ol_works"].facts["source"] == "ucsd":
         return Result(work.note("absent", {"absent": True}), "no dump of Open Library")
     settings = work.pipeline.settings
     rules = settings.openlibrary

@@ -32,7 +32,7 @@ def published_index(work: Work) -> Result:
     with build_lock(client):
         switched = read_pointer(client).live != build
         if not is_published(client, build):
-            publish(client, build, home=work.pipeline.home)
+            publish(client, build, home=work.pipeline.home, public=work.pipeline.settings.sources.public)
         removed = remove_unneeded(client)
         pointer = read_pointer(client)
         # After the removal, so that a restart does not bring removed builds back; and also where nothing was

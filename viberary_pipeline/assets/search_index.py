@@ -19,6 +19,7 @@ from viberary_pipeline.quality.verdict import require_passed
 from viberary_pipeline.query_lines import LIVE, LOGS
 from viberary_pipeline.resources.home_lock import check_source
 from viberary_pipeline.settings import Settings
+from viberary_pipeline.sources.licences import licences_of, require_public
 
 logger = logging.getLogger(__name__)
 
@@ -52,10 +53,15 @@ def search_index(work: Work) -> Result:
     """A new index in Redis, measured by the gates; where nothing changed, the live one is kept."""
     pipeline, settings = work.pipeline, work.pipeline.settings
     documents, onnx = work.inputs["documents"], work.inputs["query_encoder"]
-    wanted = digest([work.input_keys, repr(settings.hnsw), work.code])
+    licence = settings.sources.licence  # the record holds it
+    wanted = digest([work.input_keys, repr(settings.hnsw), work.code, *([licence] if licence else [])])
     require_passed(pipeline.store)
     client = pipeline.redis
-    check_source(settings, client)  # here too: a stage alone may be run from the UI
+    # Here too: a stage alone may be run from the UI.
+    check_source(settings, client)
+    source = pipeline.source_of(documents)
+    if settings.sources.public:
+        require_public(licences_of(source, licence), "An index of these documents")
     with build_lock(client) as check_lock:
         mend_names(client)
         record = None if work.force else standing_build(client, wanted, settings.gate.recall)
@@ -73,7 +79,8 @@ def search_index(work: Work) -> Result:
                     encoder=pipeline.encoder.spec.name,
                     fingerprint=pipeline.encoder.fingerprint,
                     query_encoder=onnx.key,
-                    source=work.pipeline.source_of(work.inputs["documents"]),
+                    source=source,
+                    licence=licence,
                     documents_key=documents.key,
                     query_encoder_name=pipeline.query_encoder.spec.name,
                     queries=queries_to_suggest(settings),

@@ -1,7 +1,10 @@
 """books, authors, ... and ol_works, ...: typed Parquet, with every rejected line counted and kept.
 
-books, authors and works are made of UCSD's files or, where there is a dump of Open Library, of its tables joined.
+books, authors and works are made of UCSD's files, of Open Library's tables joined, or of both, one below the other.
 """
+
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -13,7 +16,7 @@ from viberary_pipeline.errors import RawDataError
 from viberary_pipeline.quality.bounds import TABLES as CHECKED
 from viberary_pipeline.sources.columns import Table
 from viberary_pipeline.sources.ingest import ingest
-from viberary_pipeline.sources.openlibrary.catalogue import MADE, take_table
+from viberary_pipeline.sources.openlibrary.catalogue import MADE, add_table, take_table
 from viberary_pipeline.sources.raw_files import RawInput
 from viberary_pipeline.sources.table_specs import TABLES
 
@@ -36,18 +39,23 @@ def _table_asset(spec: Table) -> dg.AssetsDefinition:
         files = None if raw.facts["absent"] else RawInput.from_json(raw.facts)
         if files is not None:
             files.check_unchanged()
-        if spec.source == "openlibrary" and raw.facts["source"] != "openlibrary":
+        if spec.source == "openlibrary" and raw.facts["source"] == "ucsd":
             nothing = {"lines": 0, "rows": 0, "rejected": {}, "nulled": {}, "repaired": {}, "files": [], "notes": []}
             return Result(work.note("absent", nothing), "no dump of Open Library", rows=0)
-        joined = work.inputs.get("openlibrary")
-        if joined is not None and not joined.facts["absent"]:
-            return _described(work, spec, work.produce(lambda out: take_table(name, joined.path, out)))
+        of_dump = work.inputs.get("openlibrary")
+        joined = of_dump.path if of_dump is not None and not of_dump.facts["absent"] else None
+        if joined is not None and raw.facts["source"] == "openlibrary":
+            return _described(work, spec, work.produce(lambda out: take_table(name, joined, out)))
+
+        def build(out: Path) -> dict[str, Any]:
+            facts = ingest(name, files, out, settings.duckdb, reject_ceiling=settings.reject.ceiling)
+            if joined is not None:
+                facts = add_table(name, joined, out, facts)
+            return {**facts, "source": raw.facts["source"]}
+
         try:
             made = work.produce(
-                lambda out: {
-                    **ingest(name, files, out, settings.duckdb, reject_ceiling=settings.reject.ceiling),
-                    "source": raw.facts["source"],
-                },
+                build,
                 reject_ceiling=settings.reject.ceiling,
                 # An empty table of one source is not that of the other.
                 source=raw.facts["source"],

@@ -25,9 +25,12 @@ from viberary_pipeline.sources.languages import register_languages
 
 TABLES = ("books", "authors", "reviews", "works", "genres", "series")
 """What documents are made of; the last three may be empty."""
+SAME = ("same_works", "same_editions")
+"""What two sources have in common (`sources/same_works`); absent where the catalogue is of one."""
 
 # Each makes the temporary table of its name.
 _STEPS = (
+    "known_works",
     "editions",
     "joined_works",
     "wanted_works",
@@ -66,12 +69,18 @@ CODE = (
     "sources/languages.py",
     "sources/sql/text.sql",
     "sources/sql/languages.sql",
+    "sources/sql/origin.sql",
 )
 """What of this package shapes documents (`code_digest`)."""
 
 _MAY_LACK = (
-    "SELECT NULL::VARCHAR[] AS popular_shelves, NULL::INTEGER[] AS shelf_counts, NULL::VARCHAR AS image_url LIMIT 0"
+    "SELECT NULL::VARCHAR[] AS popular_shelves, NULL::INTEGER[] AS shelf_counts, NULL::VARCHAR AS image_url, "
+    "NULL::VARCHAR[] AS other_isbns LIMIT 0"
 )
+_SAME_COLUMNS = {
+    "same_works": ("open_library_work_id", "work_id"),
+    "same_editions": ("open_library_book_id", "book_id"),
+}
 
 # Of about 3 kB each: what DuckDB holds as lists, which cannot spill, and what is sorted at a time.
 _WORKS_AT_ONCE = 100_000
@@ -84,7 +93,8 @@ def build_documents(
     """Write `out/documents.parquet`, and `out/same_title_author.parquet` (works that may be the same).
 
     Args:
-        tables: Each of `TABLES` to its Parquet file, or folder of them.
+        tables: Each of `TABLES`, and of `SAME` where the catalogue is of two sources, to its Parquet file, or folder of
+            them.
         out: An empty folder.
         limits: Memory and threads for DuckDB.
         recipe: How the text is put together.
@@ -94,7 +104,8 @@ def build_documents(
         `rows`, `thin` (of them: works with neither description nor review), `editions` (their books), `reviews_used`
         (those in the texts), `excluded` ({reason: count}: what the joins and the choice of reviews left out),
         `reviews_not_needed` (sound reviews beyond the places of their work), `filtered` ({filter: works}: 'left_out',
-        'language', 'min_ratings', 'thin', in this order), `same_title_author` (groups in that file).
+        'language', 'min_ratings', 'thin', in this order), `same_title_author` (groups in that file), `joined` (works of
+        Open Library that are one with a work of UCSD).
 
     Raises:
         RawDataError: there is no document at all; says which filter took how many.
@@ -114,6 +125,13 @@ def build_documents(
         )
         for name in TABLES:
             _create_view(connection, name, tables[name])
+        for name, columns in _SAME_COLUMNS.items():
+            connection.execute(f"CREATE TEMP TABLE {name} ({', '.join(f'{column} VARCHAR' for column in columns)})")
+            if name in tables:
+                connection.execute(
+                    f"INSERT INTO {name} SELECT {', '.join(columns)} FROM read_parquet($path)",
+                    {"path": str(tables[name])},
+                )
         texts = stack.enter_context(TemporaryDirectory(prefix=".texts-", dir=out))
         for step in _STEPS:
             if step in _ON_DISK:
@@ -145,6 +163,7 @@ def build_documents(
             "reviews_used": used,
             **_excluded(connection, eligible=eligible, distinct=distinct, used=used),
             "filtered": filtered,
+            "joined": _count(connection, "same_works"),
             "same_title_author": copy_to_parquet(
                 connection, sql("documents", "same_title_author"), out / "same_title_author.parquet"
             ),
@@ -155,6 +174,7 @@ def prepare(connection: duckdb.DuckDBPyConnection, recipe: Recipe) -> None:
     """Give a connection the macros and functions that the statements of this folder use."""
     register_text(connection)
     register_languages(connection)
+    connection.execute(sql("sources", "origin"))
     connection.execute(sql("documents", "macros"))
     parts = "title, author, description, genres, series, shelves, reviews"
     connection.execute(f"CREATE OR REPLACE TEMP MACRO text_of({parts}) AS {recipe.macro}({parts})")

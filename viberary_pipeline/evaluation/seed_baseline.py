@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from viberary_pipeline.artifacts import Artifact, ArtifactStore
 from viberary_pipeline.code_digest import code_digest
-from viberary_pipeline.documents.assemble import CODE, TABLES, build_documents
+from viberary_pipeline.documents.assemble import CODE, SAME, TABLES, build_documents
 from viberary_pipeline.documents.recipes import recipe_named
 from viberary_pipeline.documents.rules import DocumentRules
 from viberary_pipeline.duck import DuckLimits
@@ -63,14 +63,15 @@ def seed_vectors(
     vectors = EmbeddingStore(home / "embeddings", model.fingerprint, model.spec.dimensions)
     if embed is None and not len(vectors.known()):
         return None
-    tables = {table: table_of(home, documents, table) for table in TABLES}
+    made = (*TABLES, SAME[0]) if SAME[0] in documents.inputs else TABLES
+    tables = {table: table_of(home, documents, table) for table in made}
+    files = {table: artifact.file(f"{table}.parquet") for table, artifact in tables.items()}
+    files |= {table: tables[SAME[0]].file(f"{table}.parquet") for table in SAME if SAME[0] in tables}
     produced = ArtifactStore(home).produce(
         STAGE,
         inputs={table: artifact.key for table, artifact in tables.items()},
         settings={"code": code_digest(*CODE), "rules": repr(rules)},
-        build=lambda out: build_documents(
-            {table: artifact.file(f"{table}.parquet") for table, artifact in tables.items()}, out, limits, recipe, rules
-        ),
+        build=lambda out: build_documents(files, out, limits, recipe, rules),
     )
     path = produced.artifact.file("documents.parquet")
     if embed is not None:

@@ -34,17 +34,17 @@ class WentBack:
         return lines
 
 
-def go_back(client: redis.Redis, home: Path, *, keep_records: int) -> WentBack:
+def go_back(client: redis.Redis, home: Path, *, keep_records: int, public: bool = False) -> WentBack:
     """Back to the previous build; the live one becomes the previous.
 
     It takes no lock: a bad index must be retractable while the next one is being built. The history tells of it, of
-    whose records the last `keep_records` are kept.
+    whose records the last `keep_records` are kept. `public`: as of `publish`.
 
     Raises:
         IndexBuildError: there is no previous build.
         GateRefused, EncoderError: it is not fit to be published, or the page could not answer from it.
     """
-    record = rollback(client, home=home)
+    record = rollback(client, home=home, public=public)
     saved = save(client, record.build)
     try:
         why = "" if restore_baseline(home, record.build) else "no profiles of this one are kept here"

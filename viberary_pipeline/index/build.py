@@ -105,7 +105,7 @@ class IndexSource:
         vectors: float32 (documents, dim), norm 1.
         digest: Of everything that shaped the index.
         queries: {query of readers: how often it was asked}, to be suggested to others: frequent ones alone.
-        encoder, fingerprint, query_encoder, source, documents_key, query_encoder_name: As in `BuildRecord`.
+        encoder, fingerprint, query_encoder, source, licence, documents_key, query_encoder_name: As in `BuildRecord`.
     """
 
     documents: Path
@@ -115,6 +115,7 @@ class IndexSource:
     fingerprint: str
     query_encoder: str
     source: str = ""
+    licence: str = ""
     documents_key: str = ""
     query_encoder_name: str = ""
     queries: Mapping[str, int] = field(default_factory=dict)
@@ -180,6 +181,7 @@ def build_index(
         owner=this_process(),
         search_fields=SEARCH_FIELDS,
         source=source.source,
+        licence=source.licence,
         documents_key=source.documents_key,
         query_encoder_name=source.query_encoder_name,
     )

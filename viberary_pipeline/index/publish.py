@@ -31,6 +31,7 @@ from viberary_pipeline.redis_contract import (
     record_key,
 )
 from viberary_pipeline.search.searcher import encoder_folder
+from viberary_pipeline.sources.licences import licences_of, require_public
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +100,7 @@ def record_verdict(client: redis.Redis, build: str, result: GateResult) -> None:
             log.warning("the refused build %s is left to the next build or `viberary gc`: %s", build, error)
 
 
-def publish(client: redis.Redis, build: str, *, home: Path | None = None) -> BuildRecord:
+def publish(client: redis.Redis, build: str, *, home: Path | None = None, public: bool = False) -> BuildRecord:
     """Make a gated build the live one; the live one becomes the previous. The caller saves (`save`).
 
     Safe without the build lock: the script switches only if the live build still is the one that was seen. The
@@ -109,10 +110,11 @@ def publish(client: redis.Redis, build: str, *, home: Path | None = None) -> Bui
         client: The server.
         build: Which.
         home: VIBERARY_HOME, whose query encoder is checked against the build; None: no reader is served from here.
+        public: Whether readers may be anybody: refused where a source of the build may not be served.
 
     Raises:
-        GateRefused: a gate refused the build or left no verdict, it is no longer whole, or its query encoder is another
-            model's.
+        GateRefused: a gate refused the build or left no verdict, it is no longer whole, its query encoder is another
+            model's, or it may not be served.
         EncoderError: its query encoder is not there, is damaged, or does not work here.
         IndexBuildError: another build was published meanwhile.
     """
@@ -124,6 +126,8 @@ def publish(client: redis.Redis, build: str, *, home: Path | None = None) -> Bui
             found="no record of it: its gates refused it, or another build removed it",
             todo="run `viberary build`; the live index is untouched",
         )
+    if public:
+        require_public(licences_of(record.source, record.licence), f"Build {build}")
     _require_fit(client, record)
     if home is not None:
         require_query_encoder(home, record)
@@ -131,7 +135,7 @@ def publish(client: redis.Redis, build: str, *, home: Path | None = None) -> Bui
     return replace(record, state="live")
 
 
-def rollback(client: redis.Redis, *, home: Path | None = None) -> BuildRecord:
+def rollback(client: redis.Redis, *, home: Path | None = None, public: bool = False) -> BuildRecord:
     """Back to the previous build, which is checked as by `publish`; the live one becomes the previous.
 
     Raises:
@@ -150,7 +154,7 @@ def rollback(client: redis.Redis, *, home: Path | None = None) -> BuildRecord:
             else "get one: `viberary build` from other raw files or settings, or `viberary build --force`, publishes "
             "another build, and the live one becomes the previous. To undo bad data, build from the files as they were",
         )
-    return publish(client, pointer.previous, home=home)
+    return publish(client, pointer.previous, home=home, public=public)
 
 
 def _require_fit(client: redis.Redis, record: BuildRecord) -> None:

@@ -62,7 +62,8 @@ tune = dg.define_asset_job(
 def go_back_to_previous(context: dg.OpExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> None:
     """See the description."""
     try:
-        back = go_back(pipeline.redis, pipeline.home, keep_records=pipeline.settings.keep.records)
+        keep_records, public = pipeline.settings.keep.records, pipeline.settings.sources.public
+        back = go_back(pipeline.redis, pipeline.home, keep_records=keep_records, public=public)
     except Exception as error:
         raise in_its_words(error) from error.__cause__
     outcome, *warnings = back.lines()

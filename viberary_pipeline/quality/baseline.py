@@ -5,6 +5,7 @@ Kept under VIBERARY_HOME::
     quality/baseline_given.json    {"format", "build", "source", "profiles": {table: profile}, "tables": {table: key}}
     quality/baseline_sample.json   the same of the bundled sample, which is only compared with itself
     quality/baseline_openlibrary.json   the same of Open Library's dumps
+    quality/baseline_both.json          the same of both sources together
     quality/profiles/{build}.json  the same of the last few published builds, so that a rollback finds its own
 
 Imports no DuckDB: a web machine, which has none, can roll back as well.
@@ -20,7 +21,7 @@ from viberary_pipeline.artifacts import digest
 from viberary_pipeline.errors import QualityError
 from viberary_pipeline.storage import keep_newest, write_atomically
 
-Source = Literal["sample", "given", "openlibrary"]
+Source = Literal["sample", "given", "openlibrary", "both"]
 Profile = Mapping[str, Any]
 
 FORMAT = 1
@@ -36,7 +37,7 @@ class Baseline:
 
     Args:
         build: Its name.
-        source: What it is of: the bundled sample, Open Library's dump, or any other.
+        source: What it is of: the bundled sample, Open Library's dump, that and UCSD's files, or any other.
         profiles: The profile of each table.
         tables: The artifact key of each table.
     """

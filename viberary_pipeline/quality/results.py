@@ -12,7 +12,7 @@ Badge = Literal["error", "warning", "passed", "not compared"]
 BADGES: tuple[Badge, ...] = ("error", "warning", "not compared", "passed")
 """From what must be seen first."""
 
-NAMES_OF_SOURCES = {"ucsd": "UCSD's files", "openlibrary": "Open Library"}
+NAMES_OF_SOURCES = {"ucsd": "UCSD's files", "openlibrary": "Open Library", "both": "UCSD's files with Open Library"}
 
 EXAMPLES = 5
 """Failing rows that a result names."""

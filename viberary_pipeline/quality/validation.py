@@ -90,7 +90,8 @@ def validated(
             docs=home / "quality" / "docs",
             run_name=run_name,
             related={name: artifacts[name].file(f"{name}.parquet") for name in artifacts if name != table},
-            works_left_out=sum(artifacts[table].facts.get("filtered", {}).values()),
+            works_left_out=sum(artifacts[table].facts.get("filtered", {}).values())
+            + artifacts[table].facts.get("joined", 0),
             drift=drift_metrics(table, profile.facts, compared_with),
             of_source=artifacts[table].facts.get("source", "ucsd"),
             accept_drift=accept_drift,
@@ -131,7 +132,7 @@ def validate(
         docs: The folder of the site; the stored results lie beside it, in `gx/`.
         run_name: What the run is called in Data Docs, such as the Dagster run id.
         related: For documents: the Parquet files of books, authors and reviews (`metrics.RELATED`).
-        works_left_out: For documents: how many works its filters left out on purpose.
+        works_left_out: For documents: how many works are none of them on purpose: left out by a filter, or joined.
         drift: How far the table is from the live build (`drift.drift_metrics`); None: there is no live build.
         of_source: The source of the table: expectations of another one are not asked.
         accept_drift: Failed expectations of drift warn instead of blocking.

@@ -18,9 +18,11 @@ from viberary_pipeline.resources.pipeline import Pipeline
 from viberary_pipeline.resources.run_record import recorded, recording_failure
 from viberary_pipeline.resources.run_reporter import RunReporter, in_its_words, untouched_is_no_error
 from viberary_pipeline.settings import Settings
+from viberary_pipeline.sources.licences import licences_of, require_public
+from viberary_pipeline.sources.raw_files import source_at
 
 _TO_THE_INDEX = ("rebuild", "reindex")
-_OWN: tuple[Source, ...] = ("given", "openlibrary")
+_OWN: tuple[Source, ...] = ("given", "openlibrary", "both")
 """The sources of builds that the bundled sample never replaces."""
 
 
@@ -58,6 +60,18 @@ def check_source(settings: Settings, client: redis.Redis) -> None:
         )
 
 
+def check_files_may_be_served(settings: Settings) -> None:
+    """Raise, before the first stage, where the index is for the public and the raw files are not.
+
+    Raises:
+        GateRefused: VIBERARY_SOURCES_PUBLIC is set, and a source may not be served.
+        RawDataError, StorageError: the raw files cannot be listed.
+    """
+    if settings.sources.public and settings.raw is not None:
+        source = source_at(settings.raw)
+        require_public(licences_of(source, settings.sources.licence), f"An index of {settings.raw}")
+
+
 def home_lock(settings: Settings) -> dg.ResourceDefinition:
     """The resource `home_lock`: held while a run of any stage or check goes on in this process; the run's reporter."""
 
@@ -73,6 +87,7 @@ def home_lock(settings: Settings) -> dg.ResourceDefinition:
                         check_ready(settings)
                     # Others read no files; the stages of the index ask again.
                     if run is not None and run.job_name == "rebuild":
+                        check_files_may_be_served(settings)
                         check_source(settings, connect(settings))
             except Exception as error:
                 reporter.failed("before the first stage", error)

@@ -56,7 +56,8 @@ class Pipeline:
 
     def source_of(self, table: Artifact) -> Source:
         """Which builds one of a table, or of documents, is compared with: those of its own source."""
-        return "openlibrary" if table.facts.get("source") == "openlibrary" else self.settings.source
+        of: Source = table.facts.get("source", "ucsd")
+        return of if of in ("openlibrary", "both") else self.settings.source
 
     @property
     def bounds(self) -> Path:

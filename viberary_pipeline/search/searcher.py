@@ -39,6 +39,7 @@ from viberary_pipeline.search.retrieval import MOST_RESULTS, Answer, Result, fin
 from viberary_pipeline.search.spelling import NameWords, Spelling, read_name_words
 from viberary_pipeline.search.suggestions import Suggestion, Suggestions, suggest
 from viberary_pipeline.search.weights import SearchSettings
+from viberary_pipeline.sources.licences import Licence, licences_of
 
 logger = logging.getLogger(__name__)
 
@@ -83,8 +84,8 @@ class SearchResponse:
 class Readiness:
     """Whether queries can be answered from a whole index, and if not, why (for anyone: it names no host).
 
-    `published`, `encoder` and `source` are those of the build's record (`BuildRecord`), `facets` what its searches can
-    be narrowed to.
+    `published`, `encoder`, `source` and `licence` are those of the build's record (`BuildRecord`), `facets` what its
+    searches can be narrowed to.
     """
 
     ready: bool
@@ -95,11 +96,17 @@ class Readiness:
     encoder: str = ""
     source: str = ""
     facets: Facets = field(default_factory=Facets)
+    licence: str = ""
+
+    @property
+    def licences(self) -> tuple[Licence, ...]:
+        """Under what its data may be used."""
+        return licences_of(self.source, self.licence)
 
     @property
     def counted(self) -> str:
         """What `review_count` counts, in the singular: Open Library has readers, and no reviews."""
-        return "reader" if self.source == "openlibrary" else "review"
+        return "reader" if self.source in ("openlibrary", "both") else "review"
 
     def to_json(self) -> dict[str, Any]:
         """What `viberary status --json` and `/readyz` say of it."""
@@ -389,7 +396,7 @@ class Searcher:
         if info["indexing"] or info["num_docs"] != record.documents:
             reason = f"the index is loading: {info['num_docs']:,} of {record.documents:,} works"
             return Readiness(False, record.build, info["num_docs"], reason)
-        of_build = (record.published, record.encoder, record.source, Facets.read(record.facets))
+        of_build = (record.published, record.encoder, record.source, Facets.read(record.facets), record.licence)
         return Readiness(True, record.build, record.documents, "ready", *of_build)
 
     def _live(self) -> tuple[BuildRecord, QueryEncoder]:

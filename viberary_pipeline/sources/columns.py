@@ -11,6 +11,8 @@ from typing import Literal
 from viberary_pipeline.sources.layouts import JSON_LINES, Layout
 
 Source = Literal["ucsd", "openlibrary"]
+Sources = Literal["ucsd", "openlibrary", "both"]
+"""What a catalogue is of."""
 
 UNREADABLE = "unreadable({raw}, {column})"
 """A field that says something while its column is null: no id, number or date, or one out of range."""

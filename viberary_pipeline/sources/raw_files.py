@@ -9,7 +9,7 @@ from typing import Any
 
 from viberary_pipeline.artifacts import digest
 from viberary_pipeline.errors import RawDataError
-from viberary_pipeline.sources.columns import Source
+from viberary_pipeline.sources.columns import Source, Sources
 from viberary_pipeline.sources.file_formats import GZIP_MAGIC, HEAD_BYTES, advice, likely
 from viberary_pipeline.sources.file_names import (
     FILES,
@@ -31,7 +31,8 @@ __all__ = ["FILES", "OPTIONAL", "TABLES", "RawInput", "RawPart", "find", "listin
 _TODO = (
     "point VIBERARY_RAW (or --raw) at a folder or an s3://bucket/prefix with "
     + ", ".join(FILES.values())
-    + ", or at one books file of them, or at one with a dump of Open Library (ol_dump_works_DATE.txt.gz, ...)"
+    + ", or at one books file of them, or at one with a dump of Open Library (ol_dump_works_DATE.txt.gz, ...); or at "
+    "one of each, with a comma between them"
 )
 _SHOWN = 8
 
@@ -116,7 +117,7 @@ def find(table: str, location: str, *, known: RawInput | None = None, mixed_date
     Args:
         table: A table of any source (`table_specs.TABLES`).
         location: A folder, s3://bucket/prefix, or one books file in either: then that file, and the rest beside it;
-            or one file of Open Library's: then those of its date.
+            or one file of Open Library's: then those of its date. Or two such places (`places`), one of each source.
         known: What was found before. A local file of the same path and signature is not read again.
         mixed_dates: Of Open Library: whether files of different dates are read together.
 
@@ -124,9 +125,12 @@ def find(table: str, location: str, *, known: RawInput | None = None, mixed_date
         What to read; None if `table` is optional and there is none, or the files are of another source.
 
     Raises:
-        RawDataError: the location or a required table is missing, or a file is empty or not the gzip it is named.
+        RawDataError: the location or a required table is missing, or a file is empty or not the gzip it is named; or
+            several places are of one source.
         StorageError: S3 cannot be reached, or refuses.
     """
+    if len(places(location)) > 1:
+        location = _places_by_source(location)[SPECS[table].source]
     folder, sizes, unreadable, books = _list_location(location)
     dump = _dump_at(folder, sizes, unreadable, books, mixed=mixed_dates)
     if (SPECS[table].source == "openlibrary") != (dump is not None):
@@ -163,15 +167,43 @@ def find(table: str, location: str, *, known: RawInput | None = None, mixed_date
     return RawInput(table, parts, (*_notes(table, chosen, sizes, books), *skipped))
 
 
-def source_at(location: str) -> Source:
+def places(location: str) -> tuple[str, ...]:
+    """The places that VIBERARY_RAW names: commas stand between them, but where the whole is a path that exists."""
+    if "," not in location or (not is_s3(location) and Path(location).expanduser().exists()):
+        return (location,)
+    return tuple(place for part in location.split(",") if (place := part.strip()))
+
+
+def source_at(location: str) -> Sources:
     """Of which source the files at `location` are, by their names; 'ucsd' where there are none of either.
 
     Raises:
-        RawDataError: the location cannot be listed.
+        RawDataError: the location cannot be listed, or several places are of one source.
         StorageError: S3 cannot be reached, or refuses.
     """
-    _, sizes, unreadable, named = _list_location(location)
+    if len(places(location)) > 1:
+        _places_by_source(location)
+        return "both"
+    return _source_of(location)
+
+
+def _source_of(place: str) -> Source:
+    _, sizes, unreadable, named = _list_location(place)
     return "openlibrary" if _theirs([*sizes, *unreadable], named) else "ucsd"
+
+
+def _places_by_source(location: str) -> dict[Source, str]:
+    """The place of each source, where `location` names several."""
+    found = [(_source_of(place), place) for place in places(location)]
+    by_source = dict(found)
+    if len(found) != 2 or len(by_source) != 2:
+        raise RawDataError(
+            "The places of the raw files are not one of each source",
+            expected="one place with UCSD's files and one with a dump of Open Library, with a comma between them",
+            found="; ".join(f"{place}: {source}" for source, place in found),
+            todo="name one place of each source; files of one source belong into one folder",
+        )
+    return by_source
 
 
 def _theirs(names: Iterable[str], named: str | None) -> list[str]:
@@ -197,8 +229,8 @@ def _dump_at(
             "The raw files are of two sources",
             expected=f"in {folder}: UCSD's files or those of Open Library",
             found=_some([*ucsd, *theirs]),
-            todo="put the files of one source into a folder of their own, and name that; or name one file "
-            f"({theirs[0]})",
+            todo="put the files of each source into a folder of their own, and name one of them, or both with a comma "
+            f"between them; or name one file ({theirs[0]})",
         )
     dump = dumps.choose_dump(theirs, named=named, mixed=mixed)
     for name in dump.names.values():
@@ -247,6 +279,8 @@ def listing_digest(location: str, *, mixed_dates: bool = False) -> str:
     Raises:
         RawDataError, StorageError: it cannot be listed, or no build would take it.
     """
+    if len(named := places(location)) > 1:
+        return digest([listing_digest(place, mixed_dates=mixed_dates) for place in named])
     folder, sizes, unreadable, books = _list_location(location)
     dump = _dump_at(folder, sizes, unreadable, books, mixed=mixed_dates)
     if dump is None:

@@ -70,6 +70,9 @@ _BOOKS = Table(
         ),
         _text("isbn", "isbn_text({raw})"),
         _text("isbn13", "isbn_text({raw})"),
+        # Open Library's editions have several, and say which of Goodreads' they are.
+        Column("other_isbns", "[]::VARCHAR[]"),
+        Column("goodreads_ids", "[]::VARCHAR[]"),
         _text("asin"),
         _text("kindle_asin"),
         _text("format"),

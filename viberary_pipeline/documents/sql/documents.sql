@@ -10,6 +10,7 @@ WITH books_of AS (
         any_value(title) FILTER (shown) AS title,
         any_value(link) FILTER (shown) AS link,
         coalesce(any_value(image_url) FILTER (shown), any_value(image_url)) AS image_url,
+        any_value(image_url) FILTER (shown) IS NULL AS image_of_described,
         any_value(description) AS description
     FROM book_texts
     WHERE portion = $portion
@@ -24,7 +25,7 @@ reviews_of AS (
 ),
 parts AS (
     SELECT
-        w.*, b.title, b.link, b.image_url, b.description, c.author, c.main_authors, c.authors, coalesce(c.contributors, []) AS contributors,
+        w.*, b.title, b.link, b.image_url, b.image_of_described, b.description, c.author, c.main_authors, c.authors, coalesce(c.contributors, []) AS contributors,
         e.edition_list,
         coalesce(g.genres, []) AS genres, coalesce(s.series, []) AS series,
         coalesce(o.other_titles, []) AS other_titles, coalesce(o.isbns, []) AS isbns,
@@ -78,6 +79,29 @@ SELECT
     shelves,
     reviews,
     "text",
-    sha256("text") AS text_hash
+    sha256("text") AS text_hash,
+    -- Of what the work has; a field without an entry is empty.
+    map_from_entries(list_filter(
+        [
+            {'field': 'title', 'sources': [shown_source]},
+            {'field': 'authors', 'sources': CASE WHEN authors <> '' THEN [shown_source] END},
+            {'field': 'description', 'sources': CASE WHEN description IS NOT NULL THEN [described_source] END},
+            {'field': 'link', 'sources': CASE WHEN link IS NOT NULL THEN [shown_source] END},
+            {
+                'field': 'image_url',
+                'sources': CASE WHEN image_url IS NOT NULL THEN [CASE WHEN image_of_described THEN described_source ELSE shown_source END] END
+            },
+            {'field': 'language', 'sources': CASE WHEN "language" IS NOT NULL THEN [shown_source] END},
+            {'field': 'publication_year', 'sources': CASE WHEN publication_year IS NOT NULL THEN [source_of_year] END},
+            {'field': 'ratings_count', 'sources': rated_in},
+            {'field': 'review_count', 'sources': read_in},
+            {'field': 'editions', 'sources': sources},
+            {'field': 'genres', 'sources': CASE WHEN len(genres) > 0 THEN ['ucsd'] END},
+            {'field': 'series', 'sources': CASE WHEN len(series) > 0 THEN ['ucsd'] END},
+            {'field': 'shelves', 'sources': CASE WHEN len(shelves) > 0 THEN shelved_in END},
+            {'field': 'reviews', 'sources': CASE WHEN len(reviews) > 0 THEN ['ucsd'] END}
+        ],
+        lambda one: one.sources IS NOT NULL
+    )) AS field_sources
 FROM texts
 WHERE getvariable('keep_thin') OR NOT thin

@@ -1,5 +1,6 @@
 -- edition_lists: one row per wanted work: what is told of its editions, most preferred first.
--- Inputs: books, wanted_editions. Variables: most_title, most_listed_editions. Dropped: editions beyond the most.
+-- Inputs: books, wanted_editions. Variables: most_title, most_listed_editions. Dropped: editions beyond the most; of one that both
+-- sources have, Open Library's.
 CREATE TEMP TABLE edition_lists AS
 SELECT
     e.work_no,
@@ -18,4 +19,5 @@ SELECT
     ) AS edition_list
 FROM books AS b
 JOIN wanted_editions AS e USING (book_id)
+WHERE NOT e.repeats
 GROUP BY e.work_no

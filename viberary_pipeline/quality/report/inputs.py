@@ -51,6 +51,8 @@ class ReportInputs:
         made: When, as a text.
         failed: {table: why} of those that could not be read; they are not among `tables`.
         joined: What the join of Open Library's tables said (its facts); None where books are of another source.
+        same: What the comparison of both sources said (its facts); None where books are of one.
+        licence: Under what a catalogue of one's own may be used (`sources/licences.py`).
     """
 
     tables: Mapping[str, TableInput]
@@ -61,13 +63,17 @@ class ReportInputs:
     made: str = ""
     failed: Mapping[str, str] = field(default_factory=dict)
     joined: Mapping[str, Any] | None = None
+    same: Mapping[str, Any] | None = None
+    licence: str = ""
 
     @property
     def read(self) -> dict[str, TableInput]:
-        """The tables that were read from files of the catalogue's source."""
-        source = "openlibrary" if self.joined else "ucsd"
+        """The tables that were read from files of the catalogue's sources."""
+        sources = {"openlibrary"} if self.joined else {"ucsd"}
+        if self.same:
+            sources.add("ucsd")
         return {
-            name: self.tables[name] for name in READ_TABLES if name in self.tables and _TABLES[name].source == source
+            name: self.tables[name] for name in READ_TABLES if name in self.tables and _TABLES[name].source in sources
         }
 
     def baseline(self, table: str) -> Profile | None:
@@ -91,6 +97,13 @@ def joined_facts(store: ArtifactStore, tables: Mapping[str, Artifact]) -> Mappin
     joined = current_artifact(store, "openlibrary")
     of_it = joined is not None and "books" in tables and tables["books"].inputs.get("openlibrary") == joined.key
     return joined.facts if joined is not None and of_it and not joined.facts["absent"] else None
+
+
+def same_facts(store: ArtifactStore, tables: Mapping[str, Artifact]) -> Mapping[str, Any] | None:
+    """The facts of the comparison of these books' sources; None where they are of one, or were not compared yet."""
+    same = current_artifact(store, "same_works")
+    of_it = same is not None and "books" in tables and same.inputs.get("books") == tables["books"].key
+    return same.facts if same is not None and of_it and "joined" in same.facts else None
 
 
 def table_input(store: ArtifactStore, table: str, artifact: Artifact) -> TableInput:

@@ -10,7 +10,13 @@ from viberary_pipeline.code_digest import code_digest
 from viberary_pipeline.quality.baseline import Source, load_baseline
 from viberary_pipeline.quality.bounds import TABLES
 from viberary_pipeline.quality.profile import profiled
-from viberary_pipeline.quality.report.inputs import ReportInputs, consistent_tables, joined_facts, table_input
+from viberary_pipeline.quality.report.inputs import (
+    ReportInputs,
+    consistent_tables,
+    joined_facts,
+    same_facts,
+    table_input,
+)
 from viberary_pipeline.quality.verdict import same_artifact
 
 if TYPE_CHECKING:
@@ -38,6 +44,7 @@ def make_report(
     encoder: "ResolvedEncoder | None" = None,
     force: bool = False,
     failed: Mapping[str, str] | None = None,
+    licence: str = "",
 ) -> Produced:
     """The report on the current tables, as far as they were made: found again, or written.
 
@@ -53,6 +60,7 @@ def make_report(
         encoder: Whose tokens are counted; None: they are left out.
         force: Write it anew.
         failed: {table: why} of tables that could not be read: what is current of them is an earlier build's.
+        licence: Under what a catalogue of one's own may be used (`sources/licences.py`).
     """
     failed = failed or {}
     artifacts = {
@@ -67,7 +75,9 @@ def make_report(
     tables = {table: table_input(store, table, artifact) for table, artifact in artifacts.items()}
     tokens = _tokens(store, encoder, limits) if encoder and "documents" in tables else None
     compared_with = load_baseline(home, source)
-    shown = [keys, {table: [list(entry.results), str(entry.page)] for table, entry in tables.items()}, source, tokens]
+    joined, same = joined_facts(store, artifacts), same_facts(store, artifacts)
+    results = {table: [list(entry.results), str(entry.page)] for table, entry in tables.items()}
+    shown = [keys, results, source, tokens, *([same] if same else []), *([licence] if licence else [])]
     inputs = {"tables": digest([*shown, encoder.spec.name if encoder else "", *sorted(failed.items())])}
     shaped_by = {"code": code_digest(*_MADE_BY)}
     if not force and checked and compared_with.holds(checked):
@@ -81,8 +91,7 @@ def make_report(
 
         made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
         name = encoder.spec.name if encoder else ""
-        joined = joined_facts(store, artifacts)
-        gathered = ReportInputs(tables, source, compared_with, tokens, name, made, failed, joined)
+        gathered = ReportInputs(tables, source, compared_with, tokens, name, made, failed, joined, same, licence)
         page = publish_report(home, digest([inputs, compared_with.digest]), gathered)
         badge, sentence = verdict(gathered)
         rows = {table: entry.facts["rows"] for table, entry in tables.items() if table in TABLES}

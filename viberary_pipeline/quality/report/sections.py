@@ -15,6 +15,7 @@ from viberary_pipeline.quality.report.inputs import ReportInputs, TableInput
 from viberary_pipeline.quality.report.plots import shown_shares, svg
 from viberary_pipeline.quality.report.summary import figures, verdict, why_not_compared
 from viberary_pipeline.quality.results import BADGES, worst_badge
+from viberary_pipeline.sources.licences import licences_of
 
 # The sections that show distributions: heading, what to know, and (table, distribution).
 _SECTIONS: tuple[tuple[str, str, str, tuple[tuple[str, str], ...]], ...] = (
@@ -95,7 +96,9 @@ def page_values(inputs: ReportInputs, folder: Path) -> dict[str, Any]:
         ],
         "tokens": _tokens(inputs.tokens) if inputs.tokens and inputs.tokens["documents"] else None,
         "documents": documents,
+        "licences": licences_of(inputs.source, inputs.licence),
         "joined": _joined(inputs.joined) if inputs.joined else (),
+        "both": _same(inputs.same) if inputs.same else (),
         "drift": _drift(inputs),
         "checks": checks,
         "docs": os.path.relpath(folder.parent / "docs" / "index.html", folder)
@@ -194,6 +197,29 @@ def _joined(facts: Mapping[str, Any]) -> list[tuple[str, int, int]]:
     rows += [("works kept that have a description", facts["described"], kept)]
     rows += [("redirects that lead in a circle", facts["redirects_in_a_circle"], facts["redirects"])]
     return [*rows, *((f"{table}: deleted records", count, count) for table, count in facts["deleted"].items())]
+
+
+# What the rules that join two sources' works are called.
+_RULES = {
+    "goodreads": "joined: an edition names Goodreads' id of the other's",
+    "isbn": "joined: two editions have one ISBN",
+    "title and author": "joined: one title and one author, and no other work has both",
+}
+
+
+def _same(facts: Mapping[str, Any]) -> list[tuple[str, int, int]]:
+    """The counts of the comparison of two sources: (what, how many, of how many)."""
+    theirs, joined = facts["works"].get("openlibrary", 0), facts["rows"]
+    return [
+        ("works of Open Library", theirs, theirs),
+        ("works of UCSD", facts["works"].get("ucsd", 0), 0),
+        *((_RULES[rule], count, theirs) for rule, count in facts["joined"].items()),
+        ("works of Open Library alone", theirs - joined, theirs),
+        ("editions that both have", facts["editions"], 0),
+        ("not joined: a number in common, and names that disagree", facts["contradicted"], 0),
+        ("not joined: one title and author, and several works that have them", facts["open"], 0),
+        ("not joined: one of the two works has a better candidate", facts["conflicts"], 0),
+    ]
 
 
 def _tokens(tokens: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 -- Grain: one row, one column per figure of how the four tables fit together (documents is downstream of the others).
 -- Inputs: the views `documents`, `books`, `authors`, `reviews`; the macro share_where; $works_left_out, how many works
--- the filters of documents left out on purpose.
+-- are no documents on purpose: left out by a filter, or joined with a work of another source.
 -- Nothing is dropped. A book without a work_id is a work of its own, as in documents/sql/documents.sql.
 SELECT
     (SELECT count(*) FROM documents) + $works_left_out

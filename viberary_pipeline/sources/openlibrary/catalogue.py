@@ -105,6 +105,24 @@ def take_table(table: str, joined: Path, out: Path) -> dict[str, Any]:
     return {"lines": rows, "rows": rows, **empty, "source": "openlibrary"}
 
 
+def add_table(table: str, joined: Path, out: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Put one of the tables that `join_dump` made beside the parts of UCSD's that `ingest` has written.
+
+    Args:
+        table: One of `MADE`.
+        joined: The folder that `join_dump` filled.
+        out: The folder that `ingest` filled.
+        facts: What `ingest` returned.
+
+    Returns:
+        The facts of both: a row of Open Library is a line.
+    """
+    part = out / f"{table}.parquet" / "part-openlibrary.parquet"
+    shutil.copyfile(joined / f"{table}.parquet", part)
+    rows = pq.ParquetFile(part).metadata.num_rows
+    return {**facts, "lines": facts["lines"] + rows, "rows": facts["rows"] + rows}
+
+
 def _follow_redirects(connection: duckdb.DuckDBPyConnection) -> int:
     """Make `moved`, each redirect followed to its end; how many there are."""
     connection.execute(sql("sources/openlibrary", "moved"))

@@ -109,6 +109,7 @@ _EDITIONS = _of_records(
             first="json_text({raw})",
         ),
         _keys("author_ids", "A", "authors"),
+        _list("contributors", "json_people({raw})"),
         _texts("subjects"),
         _COVERS,
         Column("goodreads_ids", "json_texts(json_extract({raw}, '$.goodreads'))", "identifiers", "JSON", "false"),

@@ -25,7 +25,7 @@ WITH typed AS (
         ) AS own_text,
         nullif(o.languages[1], '') AS language_code,
         coalesce(o.covers[1], w.covers[1]) AS cover_id,
-        o.isbn10s, o.isbn13s, o.asins, o.physical_format, o.publishers, o.publish_year, o.num_pages,
+        o.contributors, o.isbn10s, o.isbn13s, o.goodreads_ids, o.asins, o.physical_format, o.publishers, o.publish_year, o.num_pages,
         u.unit, e.is_main, u.readers AS unit_readers, u.ratings AS unit_ratings, u.stars AS unit_stars,
         concat_ws(' ', o.nulled, CASE WHEN o.file IS NULL THEN w.nulled END) AS nulled
     FROM unit_editions AS e
@@ -84,6 +84,8 @@ SELECT
     CASE WHEN r.language_given IS NOT NULL THEN 'given' WHEN r.language_detected IS NOT NULL THEN 'detected' END AS language_source,
     r.isbn10s[1] AS isbn,
     r.isbn13s[1] AS isbn13,
+    coalesce(r.isbn10s[2:] || r.isbn13s[2:], [])::VARCHAR[] AS other_isbns,
+    coalesce(r.goodreads_ids, [])::VARCHAR[] AS goodreads_ids,
     r.asins[1] AS asin,
     NULL::VARCHAR AS kindle_asin,
     r.physical_format AS format,
@@ -101,7 +103,9 @@ SELECT
     r.readers::BIGINT AS text_reviews_count,
     'https://openlibrary.org/' || CASE WHEN r.work_id IS NULL THEN 'books/' || r.book_id ELSE 'works/' || r.work_id END AS link,
     'https://covers.openlibrary.org/b/id/' || r.cover_id || '-M.jpg?default=false' AS image_url,
-    coalesce(a.authors, [])::STRUCT(author_id VARCHAR, "role" VARCHAR)[] AS authors,
+    (
+        coalesce(a.authors, []) || [{'author_id': contributor_id(c."name"), 'role': c."role"} FOR c IN coalesce(r.contributors, [])]
+    )::STRUCT(author_id VARCHAR, "role" VARCHAR)[] AS authors,
     []::VARCHAR[] AS series,
     []::VARCHAR[] AS similar_books,
     CASE WHEN r.is_main THEN coalesce(h.names, []) ELSE [] END::VARCHAR[] AS popular_shelves,

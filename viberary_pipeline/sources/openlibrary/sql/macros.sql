@@ -45,6 +45,21 @@ CREATE OR REPLACE TEMP MACRO json_text(field) AS
         ELSE field->>'$'
     END;
 
+-- The people in a list of objects with a name and, most of them, a role.
+CREATE OR REPLACE TEMP MACRO json_people(field) AS
+    CASE
+        WHEN field IS NULL THEN []
+        ELSE
+            [
+                {'name': clean_text(item->>'$.name'), 'role': coalesce(blank_to_null(item->>'$.role'), 'Contributor')}
+                FOR item IN json_items(field)
+                IF json_type(item, '$.name') = 'VARCHAR' AND clean_text(item->>'$.name') IS NOT NULL
+            ]
+    END::STRUCT("name" VARCHAR, "role" VARCHAR)[];
+
+-- Contributors of editions have no id of their own: their name is one.
+CREATE OR REPLACE TEMP MACRO contributor_id(name) AS 'contributor ' || name;
+
 -- The keys in a list: {"author": {"key": K}} as works have them, {"author": K}, {"key": K} as editions have them, K.
 CREATE OR REPLACE TEMP MACRO json_keys(field) AS
     list_filter(
