@@ -7,7 +7,9 @@ UCSD's lines are objects. Those of Open Library's dumps have columns between tab
 """
 
 import json
+import re
 from dataclasses import dataclass
+from functools import cached_property
 
 _BLANKS = b" \t\r"
 
@@ -17,7 +19,8 @@ class Layout:
     """One kind of line.
 
     Attributes:
-        columns: The names of the columns that stand before the object; without any the line is the object.
+        columns: The names of the columns that stand before the object, b"" for one that is not read; without any the
+            line is the object.
         has_object: Whether an object stands last.
     """
 
@@ -50,6 +53,18 @@ class Layout:
             return "malformed_json" if record.endswith(b"},") else "truncated_line"
         return None
 
+    @cached_property
+    def _plain(self) -> re.Pattern[bytes]:
+        """Columns that are JSON strings as they stand, and the start of an object with a field."""
+        value = rb'[^\s"\\]*(?: [^\s"\\]+)*'
+        columns = rb"\t".join(rb"(%s)" % value if name else value for name in self.columns)
+        return re.compile(columns + (rb'\t\{(?=")' if self.has_object else rb"\Z"))
+
+    @cached_property
+    def _fields(self) -> bytes:
+        fields = b",".join(b'"%s":"%%b"' % name for name in self.columns if name)
+        return b"{" + fields + (b"," if self.has_object else b"}")
+
     def to_json(self, line: bytes) -> bytes:
         """The line as one JSON object, in which the columns are fields; `{}`, which is no record, for a faulty one.
 
@@ -57,10 +72,15 @@ class Layout:
         """
         if not self.columns:
             return line
+        if head := self._plain.match(line):  # as nearly always
+            rest = line[head.end() :]
+            if not rest or (rest.endswith(b"}") and b"\t" not in rest):
+                return self._fields % head.groups() + rest
         values = line.split(b"\t", len(self.columns))
         if self.fault(line):
             return b"{}"
-        fields = b",".join(b'"%s":%s' % pair for pair in zip(self.columns, map(_quoted, values), strict=False))
+        named = zip(self.columns, map(_quoted, values), strict=False)
+        fields = b",".join(b'"%s":%s' % (name, value) for name, value in named if name)
         if not self.has_object:
             return b"{%s}" % fields
         rest = values[-1].strip(_BLANKS).replace(b"\t", b" ")[1:].lstrip(b" ")

@@ -26,10 +26,12 @@ CREATE OR REPLACE TEMP MACRO json_texts_of_any_shape(field) AS
         lambda one: one IS NOT NULL
     );
 
--- The same. Nearly every list is one of strings, which are had at once; one with a bracket in it may hold objects.
+-- The same. Nearly every list is one of strings of printable ASCII with single blanks between words, which are had as they
+-- stand; one with a bracket in it may hold objects.
 CREATE OR REPLACE TEMP MACRO json_texts(field) AS
     CASE
         WHEN field IS NULL THEN []
+        WHEN regexp_full_match(CAST(field AS VARCHAR), '\["[!#-Z^-z|~]+(?:(?: |", ?")[!#-Z^-z|~]+)*"\]') THEN CAST(field AS VARCHAR[])
         WHEN regexp_full_match(CAST(field AS VARCHAR), '\["[^{}\[]*')
             THEN list_filter([blank_to_null(item) FOR item IN CAST(field AS VARCHAR[])], lambda one: one IS NOT NULL)
         ELSE json_texts_of_any_shape(field)
@@ -44,6 +46,22 @@ CREATE OR REPLACE TEMP MACRO json_text(field) AS
         WHEN 'BOOLEAN' THEN NULL
         ELSE field->>'$'
     END;
+
+-- The same of a field that is read as text: a string is had as it stands, anything else as its JSON. A text may begin like
+-- JSON ('[Poems]', '[1894]'); only what goes on like it is looked at.
+CREATE OR REPLACE TEMP MACRO plain_text(value) AS
+    CASE
+        WHEN unicode(value) NOT IN (91, 123) AND value <> 'true' AND value <> 'false' THEN value
+        WHEN value IN ('true', 'false', '[]', '{}') THEN NULL
+        WHEN regexp_matches(value, '^\{\s*"') AND json_valid(value)
+            THEN CASE WHEN json_type(value, '$.value') = 'VARCHAR' THEN json_extract_string(value, '$.value') END
+        WHEN regexp_matches(value, '^\[\s*"') AND json_valid(value)
+            THEN nullif(array_to_string(CAST(CAST(value AS JSON) AS VARCHAR[]), ' '), '')
+        ELSE value
+    END;
+-- Whether such a field said something that is no text.
+CREATE OR REPLACE TEMP MACRO plain_text_is_lost(value, typed) AS
+    typed IS NULL AND (value IN ('true', 'false') OR (unicode(value) IN (91, 123) AND value NOT IN ('[]', '{}')));
 
 -- The people in a list of objects with a name and, most of them, a role.
 CREATE OR REPLACE TEMP MACRO json_people(field) AS
@@ -79,27 +97,58 @@ CREATE OR REPLACE TEMP MACRO json_keys(field) AS
 CREATE OR REPLACE TEMP MACRO ol_id(key, letters) AS
     nullif(upper(regexp_extract(trim(key), '^(?:.*/)?(?i:(ol[0-9]+[' || letters || ']))/?$', 1)), '');
 
+-- The same of a column of the dump: nearly always '/works/OL1W' and so on.
+CREATE OR REPLACE TEMP MACRO column_id(key, letters) AS
+    CASE
+        WHEN regexp_full_match(split_part(key, '/', 3), 'OL[0-9]+[' || letters || ']') AND starts_with(key, '/') THEN split_part(key, '/', 3)
+        ELSE ol_id(key, letters)
+    END;
+
 -- Those of a list, each once, in their order.
 CREATE OR REPLACE TEMP MACRO each_once(items) AS
     list_filter(items, lambda item, place: item IS NOT NULL AND list_position(items, item) = place);
 CREATE OR REPLACE TEMP MACRO ol_ids(keys, letters) AS each_once([ol_id(key, letters) FOR key IN keys]);
 
--- The same of a field. Nearly always every element has one key as it is written today, which one pattern finds.
-CREATE OR REPLACE TEMP MACRO json_ids(field, letters) AS
+-- The same of a field. Nearly always every element has one key as it is written today, or there is one element with
+-- nothing else: `found` and `alone` are what the first two macros say of the field.
+CREATE OR REPLACE TEMP MACRO keys_found(field, letters) AS
+    regexp_extract_all(CAST(field AS VARCHAR), '"/[a-z]+/(OL[0-9]+[' || letters || '])"', 1);
+CREATE OR REPLACE TEMP MACRO lone_key(field, letters) AS
+    regexp_extract(CAST(field AS VARCHAR), '^\[\{"key": ?"/[a-z]+/(OL[0-9]+[' || letters || '])"\}\]$', 1);
+CREATE OR REPLACE TEMP MACRO ids_found(field, found, letters) AS
     CASE
         WHEN field IS NULL THEN []
-        WHEN json_array_length(field) = len(regexp_extract_all(CAST(field AS VARCHAR), '"/[a-z]+/(OL[0-9]+[' || letters || '])"', 1))
-            THEN each_once(regexp_extract_all(CAST(field AS VARCHAR), '"/[a-z]+/(OL[0-9]+[' || letters || '])"', 1))
+        WHEN len(found) = 1 AND json_array_length(field) = 1 THEN found
+        WHEN len(found) = json_array_length(field) THEN each_once(found)
         ELSE ol_ids(json_keys(field), letters)
     END;
+CREATE OR REPLACE TEMP MACRO ids_of(field, alone, letters) AS
+    CASE
+        WHEN field IS NULL THEN []
+        WHEN alone <> '' THEN [alone]
+        ELSE ids_found(field, keys_found(field, letters), letters)
+    END;
 
--- 'eng' in '/languages/eng'.
+-- 'eng' in '/languages/eng'. Nearly always there is one language.
+CREATE OR REPLACE TEMP MACRO languages_of(field, alone) AS
+    CASE WHEN field IS NULL THEN [] WHEN alone <> '' THEN [alone] ELSE language_codes(json_keys(field)) END;
+CREATE OR REPLACE TEMP MACRO lone_language(field) AS
+    regexp_extract(CAST(field AS VARCHAR), '^\[\{"key": ?"/languages/([a-z]+)"\}\]$', 1);
 CREATE OR REPLACE TEMP MACRO language_codes(keys) AS
     list_filter([nullif(regexp_extract(key, '([^/]+)/?$', 1), '') FOR key IN keys], lambda one: one IS NOT NULL);
 
 -- The numbers of cover images; -1 stands for none.
-CREATE OR REPLACE TEMP MACRO cover_ids(field) AS
+CREATE OR REPLACE TEMP MACRO cover_ids_of_any_shape(field) AS
     [whole_number(one, 1, 1000000000000) FOR one IN json_texts(field) IF whole_number(one, 1, 1000000000000) IS NOT NULL];
+CREATE OR REPLACE TEMP MACRO cover_ids(field) AS
+    CASE
+        WHEN field IS NULL THEN []
+        -- Nearly always one number.
+        WHEN try_cast(trim(CAST(field AS VARCHAR), '[]') AS BIGINT) BETWEEN 1 AND 1000000000000
+            THEN [CAST(trim(CAST(field AS VARCHAR), '[]') AS BIGINT)]
+        WHEN CAST(field AS VARCHAR) = '[-1]' THEN []
+        ELSE cover_ids_of_any_shape(field)
+    END;
 
 -- A description without what editors of Open Library put around it: what follows a rule of dashes (what else the volume
 -- holds), marks of sources, addresses of links. Their texts are Markdown.
@@ -135,7 +184,7 @@ CREATE OR REPLACE TEMP MACRO plain_date(date) AS
 -- The year, or null where none is named ('n.d.', '18--'). In this order: before our era ('720 B.C.': -720); a year in
 -- brackets, which cataloguers put beside what the title page says ('1370 [1991]', '1960 [i.e. 1961]'); any year from
 -- 1000 ('June 1987', 'c1960', '1894-96'); a decade, which is its first year ('189-?', '198u'); three digits alone ('868').
-CREATE OR REPLACE TEMP MACRO year_in(date) AS
+CREATE OR REPLACE TEMP MACRO year_in_words(date) AS
     coalesce(
         -CAST(nullif(regexp_extract(plain_date(date), '(?:^|[^0-9])([1-9][0-9]{0,3})\s*b\.?\s*c', 1), '') AS INTEGER),
         CAST(
@@ -150,9 +199,9 @@ CREATE OR REPLACE TEMP MACRO year_in(date) AS
 
 -- Whether the year may be another one: about, before, after, or, a question mark, a decade, a span of years. 'c1960' is a
 -- copyright, which is certain; 'c. 1960' is not. Null where there is no year.
-CREATE OR REPLACE TEMP MACRO year_is_uncertain(date) AS
+CREATE OR REPLACE TEMP MACRO words_are_uncertain(date) AS
     CASE
-        WHEN year_in(date) IS NOT NULL THEN
+        WHEN year_in_words(date) IS NOT NULL THEN
             regexp_matches(
                 plain_date(date),
                 '\?|\bca\b|\bca?\.\s*\[?[0-9]|\bc\s+\[?[0-9]|circa|\bor\b|\bbefore\b|\bafter\b|\bbetween\b|\babout\b|approx|\bearly\b'
@@ -161,3 +210,19 @@ CREATE OR REPLACE TEMP MACRO year_is_uncertain(date) AS
                 '|[0-9]{4}\s*[-–—/]\s*[0-9]{4}(?:[^0-9]|$)|^\D*[0-9]{4}\s*[-–—/]\s*(?:1[3-9]|[2-9][0-9])\D*$'
             )
     END;
+
+-- The same. Nearly every date is a year, or one with a month and a day, which one pattern sees.
+CREATE OR REPLACE TEMP MACRO is_plain_date(date) AS
+    regexp_full_match(
+        date,
+        '(?:(?:[0-9]{1,2} )?(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]* (?:[0-9]{1,2}, ?)?)?(?:1[0-9]|20)[0-9]{2}'
+        '|(?:1[0-9]|20)[0-9]{2}-[01][0-9]-[0-3][0-9]'
+    );
+CREATE OR REPLACE TEMP MACRO year_in(date) AS
+    CASE
+        WHEN date IS NULL THEN NULL
+        WHEN is_plain_date(date) THEN CAST(regexp_extract(date, '(?:1[0-9]|20)[0-9]{2}') AS INTEGER)
+        ELSE year_in_words(date)
+    END;
+CREATE OR REPLACE TEMP MACRO year_is_uncertain(date) AS
+    CASE WHEN date IS NULL THEN NULL WHEN is_plain_date(date) THEN false ELSE words_are_uncertain(date) END;

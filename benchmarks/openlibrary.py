@@ -1,0 +1,130 @@
+"""How long a dump of Open Library takes from its files to books, works and authors, beside zcat, and in what memory.
+
+    python benchmarks/openlibrary.py [--works N] [--threads T] [--out benchmarks/results/openlibrary.json]
+
+Two sizes, a tenth of N and N made-up works with their editions (1.55 a work) and authors (0.54), read by a
+process of its own. Memory is that of the process and its workers together, looked at ten times a second: resident, with
+what they share counted once (PSS).
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import platform
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import psutil
+
+from viberary_pipeline.duck import DuckLimits
+from viberary_pipeline.sources.ingest import ingest
+from viberary_pipeline.sources.openlibrary.catalogue import join_dump
+from viberary_pipeline.sources.openlibrary.rules import OpenLibraryRules
+from viberary_pipeline.sources.openlibrary.tables import OPENLIBRARY
+from viberary_pipeline.sources.raw_files import find
+from viberary_pipeline.synth.write import write_dumps
+
+LARGE = ("ol_works", "ol_editions", "ol_authors")
+
+
+def read(raw: Path, out: Path, limits: DuckLimits) -> dict[str, Any]:
+    """Seconds of each table and of the join, lines, and the most memory."""
+    peak, over = [0], threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.1):
+            held = 0
+            for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
+                try:
+                    held += process.memory_full_info().pss
+                except psutil.Error:  # it has ended
+                    continue
+            peak[0] = max(peak[0], held)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    tables, seconds, lines = {}, {}, {}
+    for table in OPENLIBRARY:
+        folder = out / table.name
+        folder.mkdir(parents=True)
+        started = time.perf_counter()
+        facts = ingest(table.name, find(table.name, str(raw)), folder, limits, reject_ceiling=0.01)
+        seconds[table.name] = round(time.perf_counter() - started, 2)
+        lines[table.name] = facts["lines"]
+        tables[table.name] = folder / f"{table.name}.parquet"
+    read_peak = peak[0]
+    joined = out / "joined"
+    joined.mkdir()
+    started = time.perf_counter()
+    facts = join_dump(tables, joined, limits, OpenLibraryRules())
+    seconds["join"] = round(time.perf_counter() - started, 2)
+    over.set()
+    watcher.join()
+    return {"seconds": seconds, "lines": lines, "rows": facts["rows"],
+            "peak_megabytes": {"tables": read_peak >> 20, "with the join": peak[0] >> 20}}  # fmt: skip
+
+
+def zcat(raw: Path) -> dict[str, float]:
+    """Seconds that zcat takes for each of the three large files, the better of two runs."""
+    taken = {}
+    for table in LARGE:
+        (file,) = raw.glob(f"ol_dump_{table.removeprefix('ol_')}_*.txt.gz")
+        runs = []
+        for _ in range(2):
+            started = time.perf_counter()
+            with Path(os.devnull).open("wb") as nowhere:
+                subprocess.run(["zcat", file], stdout=nowhere, check=True)
+            runs.append(time.perf_counter() - started)
+        taken[table] = round(min(runs), 2)
+    return taken
+
+
+def measure(works: int, limits: DuckLimits) -> dict[str, Any]:
+    """One size."""
+    with tempfile.TemporaryDirectory() as scratch:
+        raw = Path(scratch) / "raw"
+        write_dumps(raw, works=works, limits=limits)
+        taken = zcat(raw)
+        spawn = multiprocessing.get_context("spawn")
+        queue = spawn.Queue()
+        # No pool: its processes may have no workers of their own.
+        child = spawn.Process(target=_read_into, args=(queue, raw, Path(scratch), limits))
+        child.start()
+        found = queue.get()
+        child.join()
+    read_in = sum(found["seconds"][table] for table in LARGE)
+    return {"works": works, "zcat": taken, **found, "ratio_to_zcat": round(read_in / sum(taken.values()), 2)}
+
+
+def _read_into(queue: Any, raw: Path, scratch: Path, limits: DuckLimits) -> None:
+    queue.put(read(raw, scratch / "out", limits))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--works", type=int, default=2_000_000)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--memory", default="3GB")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/openlibrary.json"))
+    given = parser.parse_args()
+    limits = DuckLimits(given.memory, given.threads)
+    report: dict[str, Any] = {
+        "machine": {"cores": os.cpu_count(), "load_before": os.getloadavg()[0], "python": platform.python_version(),
+                    "duckdb": duckdb.__version__},
+        "memory_limit": given.memory,
+        "threads": given.threads,
+        "runs": [measure(works, limits) for works in (given.works // 10, given.works)],
+    }  # fmt: skip
+    report["machine"]["load_after"] = os.getloadavg()[0]
+    given.out.write_text(json.dumps(report, indent=2) + "\n")
+    print(json.dumps(report, indent=2))
+
+
+if __name__ == "__main__":
+    main()
