@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from homes import Built, Published, built_once, published_copy, write_gz
-from openlibrary import by, of, record, said, shelved, write_dump
+from openlibrary import DATE, by, of, record, said, shelved, write_dump
 
 from viberary_pipeline.artifacts import ArtifactStore
 from viberary_pipeline.errors import GateRefused
@@ -25,15 +25,16 @@ WHALE = "A captain hunts the white whale that took his leg, and takes his ship a
 MATCHES = "A young woman makes matches for the whole village, most of them wrong, and misses her own heart."
 
 
-def write_three(raw: Path) -> None:
+def write_three(raw: Path, date: str = DATE, whale: str = WHALE) -> None:
     """A described work of two editions, one with subjects alone, an edition without a work; one that is left out."""
     write_dump(
         raw,
+        date,
         works=[
             record(
                 "OL1W",
                 title="Moby Dick",
-                description=WHALE,
+                description=whale,
                 authors=by("OL1A"),
                 subjects=["Whaling -- Fiction", "Sea stories"],
                 first_publish_date="1851",
@@ -172,6 +173,22 @@ def test_the_report_tells_what_became_of_the_dump(dump: Published) -> None:
         ("works kept that have a description", "2"),
         ("redirects that lead in a circle", "0"),
     ]
+
+
+def test_of_the_next_month_what_changed_is_embedded_and_nothing_else(built_dump: Built, tmp_path: Path) -> None:
+    write_three(tmp_path / "raw")
+    write_three(tmp_path / "raw", "2026-11-30", f"{WHALE} Nobody but one comes home.")
+    with published_copy(built_dump, tmp_path / "home") as dump:
+        done = dump.cli("build", "--json", "--raw", str(tmp_path / "raw"))
+        assert done.returncode == 0, done.stderr
+        outcome = json.loads(done.stdout.splitlines()[-1])
+        assert {name: outcome[name] for name in ("documents", "embedded", "reused", "published")} == {
+            "documents": 3,
+            "embedded": 1,
+            "reused": 2,
+            "published": True,
+        }
+        assert Searcher(dump.redis, dump.home).book("OL1W").description.endswith("Nobody but one comes home.")
 
 
 def write_both(raw: Path) -> str:
