@@ -1,5 +1,6 @@
 """Open Library's dumps: what becomes of each shape of a line, and which books, works and authors are made of them."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -720,6 +721,9 @@ ALL = ("works", "editions", "authors")
         ([*names(*ALL, date="2026-09-30"), *names(*ALL)], names(*ALL), 1),
         ([*names(*ALL), *names("works", date="2026-11-30")], names(*ALL), 1),
         ([*names(*ALL), "ol_dump_works_2026-10-31.txt", "ol_dump_2026-10-31.txt.gz", "notes.txt"], names(*ALL), 1),
+        # All records in one file: where the files of single types are not whole.
+        (["ol_dump_2026-10-31.txt.gz", *names("ratings")], ["ol_dump_2026-10-31.txt.gz"] * 3 + names("ratings"), 0),
+        (["ol_dump_latest.txt.gz", *names("works", "redirects", date="latest")], ["ol_dump_latest.txt.gz"] * 3, 1),
         (["ol_dump_works.txt", "ol_dump_editions.txt.gz", "ol_dump_authors.txt"],) * 2 + (0,),
     ],
 )
@@ -730,6 +734,38 @@ def test_the_files_of_one_dump_are_read(tmp_path, present, read, notes):
     assert sorted(part.name for raw in found for part in raw.parts) == sorted(read)
     assert sum(len(raw.notes) for raw in found) == notes
     assert source_at(str(tmp_path)) == "openlibrary"
+
+
+def test_one_file_with_the_records_of_all_types_gives_the_same_tables(tmp_path):
+    lines = {
+        "works": [
+            record("OL1W", title="Moby Dick", description=WHALE),
+            record("OL2W", "redirect", location="/works/OL1W"),
+        ],
+        "editions": [record("OL1M", works=of("OL2W"), title="Moby Dick"), record("OL2M", "delete")],
+        "authors": [record("OL1A", name="Herman Melville")],
+    }
+    others = [
+        '/type/list\t/people/ann/lists/OL1L\t1\t2026-10-01T10:00:00\t{"name": "Whales"}',
+        '/type/language\t/languages/eng\t1\t2026-10-01T10:00:00\t{"name": "English"}',
+        '/type/redirect\t/subjects/whale\t1\t2026-10-01T10:00:00\t{"location": "/subjects/whales"}',
+    ]
+    apart, together = write_dump(tmp_path / "apart", **lines), tmp_path / "together"
+    together.mkdir()
+    mixed = [line for some in (others[:1], *lines.values(), others[1:], ["no record"]) for line in some]
+    (together / "ol_dump_2026-10-31.txt.gz").write_bytes(gzip.compress("\n".join(mixed).encode()))
+    for table in ("ol_works", "ol_editions", "ol_authors"):
+        facts, rows = typed(together, tmp_path / "out" / "together" / table, table)
+        assert facts["rejected"] == ({"not_a_record": 1} if table == "ol_works" else {})
+        _, expected = typed(apart, tmp_path / "out" / "apart" / table, table)
+        places = [(row.pop("file"), row.pop("line")) for row in rows]
+        assert [mixed[line - 1].split("\t")[1].rpartition("/")[2] for _, line in places] == [
+            row[f"{table[3:-1]}_id"] for row in rows
+        ]
+        assert {file for file, _ in places} == {"ol_dump_2026-10-31.txt.gz"}
+        assert rows == [
+            {name: value for name, value in row.items() if name not in ("file", "line")} for row in expected
+        ]
 
 
 MIXED = [*names("works", "authors", date="2026-09-30"), *names("editions")]

@@ -5,6 +5,7 @@ one with it, and a value spread over several lines stops the whole read. A line 
 only such lines are let through.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -101,6 +102,7 @@ def blocks(
     chunks: Iterable[bytes],
     layout: Layout = JSON_LINES,
     *,
+    others: re.Pattern[bytes] | None = None,
     block_bytes: int = BLOCK_BYTES,
     most_bytes: int = MOST_BYTES,
 ) -> Iterator[Block]:
@@ -109,6 +111,7 @@ def blocks(
     Args:
         chunks: The file's bytes, in pieces of any size.
         layout: What its lines look like.
+        others: What lines of other tables begin with, where a file holds those of several: they are passed over.
         block_bytes: About the size of a block. No more than this, one line and one chunk is held at a time.
         most_bytes: Longest line that is let through.
     """
@@ -120,7 +123,7 @@ def blocks(
             number += 1
         else:
             held += piece.end - piece.start
-            number = _add(block, piece, number, layout, most_bytes)
+            number = _add(block, piece, number, layout, most_bytes, others)
         if (
             held >= block_bytes
             or block.lines + block.repaired["blank_line"] >= BLOCK_LINES
@@ -160,15 +163,20 @@ def _whole_lines(chunks: Iterable[bytes], most_bytes: int) -> Iterator[_Lines | 
         yield _Lines(carry + b"\n", 0, len(carry) + 1)
 
 
-def _add(block: Block, lines: _Lines, number: int, layout: Layout, most_bytes: int) -> int:
+def _add(
+    block: Block, lines: _Lines, number: int, layout: Layout, most_bytes: int, others: re.Pattern[bytes] | None
+) -> int:
     """Add the lines to the block, the first of which has this number; the number of the line after them."""
     if number == 1 and lines.data.startswith(BOM, lines.start):
         lines = _Lines(lines.data, lines.start + len(BOM), lines.end)
         block.repaired["byte_order_mark"] = 1
-    if (rows := _count_if_sound(lines, layout, most_bytes)) is not None:
+    if others is None and (rows := _count_if_sound(lines, layout, most_bytes)) is not None:
         block.add(memoryview(lines.data)[lines.start : lines.end], number, rows)
         return number + rows
     for line in lines.data[lines.start : lines.end - 1].split(b"\n"):
+        if others is not None and others.match(line):
+            number += 1
+            continue
         if line.endswith(b"\r"):
             block.repaired["crlf"] += 1
         if not line.strip():

@@ -23,6 +23,7 @@ from viberary_pipeline.sources.blocks import Block, blocks
 from viberary_pipeline.sources.columns import Table
 from viberary_pipeline.sources.file_formats import HEAD_BYTES, Format, advice, certain, likely
 from viberary_pipeline.sources.load import Job, Loaded, Reject, readable
+from viberary_pipeline.sources.openlibrary.dumps import other_records
 from viberary_pipeline.sources.raw_files import RawInput, RawPart
 from viberary_pipeline.sources.reader import PartReader, open_part
 from viberary_pipeline.sources.table_specs import TABLES
@@ -171,7 +172,8 @@ class _Loader:
         try:
             with open_part(part) as reader:
                 tally.packed = reader.packed
-                for block in blocks(_checked(reader, self._spec, tally), self._spec.layout):
+                others = other_records(part.name, self._spec.name)
+                for block in blocks(_checked(reader, self._spec, tally), self._spec.layout, others=others):
                     self._submit(block, tally)
                     # As many blocks wait as are worked on: enough to keep all busy, and memory stays bounded.
                     while len(self._running) >= self._at_once or any(job.done() for job in self._running):

@@ -1,6 +1,7 @@
 """What the files of Open Library's dumps are called, and which of those present are read: all of one date.
 
 `ol_dump_works_2026-11-01.txt.gz`; `ol_dump_works_latest.txt.gz` is what the site's address of the newest is called.
+`ol_dump_2026-11-01.txt.gz` holds the records of all types; it is read where the files of single types are not there.
 """
 
 import re
@@ -11,10 +12,13 @@ from viberary_pipeline.errors import RawDataError
 from viberary_pipeline.sources.openlibrary.tables import OPENLIBRARY
 
 _NAME = re.compile(
-    r"ol_dump_(?P<what>works|editions|authors|redirects|ratings|reading-log)"
+    r"ol_dump(?:_(?P<what>works|editions|authors|redirects|ratings|reading-log))?"
     r"(?:_(?P<date>[0-9]{4}-[0-9]{2}(?:-[0-9]{2})?|latest))?\.txt(?P<packed>\.gz)?"
 )
 REQUIRED = ("ol_works", "ol_editions", "ol_authors")
+ALL = "ol_records"
+"""What `table_of` says of a file with the records of all types."""
+_FOLDERS = {"ol_works": b"works", "ol_editions": b"books", "ol_authors": b"authors"}
 MIXED = "VIBERARY_OPENLIBRARY_MIXED_DATES"
 
 
@@ -27,9 +31,20 @@ class Dump:
 
 
 def table_of(name: str) -> str | None:
-    """The table that a file of that name holds; None for any other file."""
+    """The table that a file of that name holds, or `ALL`; None for any other file."""
     match = _NAME.fullmatch(name)
-    return "ol_" + match["what"].replace("-", "_") if match else None
+    return "ol_" + (match["what"] or "records").replace("-", "_") if match else None
+
+
+def other_records(name: str, table: str) -> re.Pattern[bytes] | None:
+    """What records of other tables begin with, where a file of that name holds those of all; None where it does not.
+
+    A line without a type and a key is a reject of the works.
+    """
+    if table_of(name) != ALL:
+        return None
+    ours = _FOLDERS[table]
+    return re.compile(rb"/type/\w+\t/(?!%s/)" % ours if ours == b"works" else rb"(?!/type/\w+\t/%s/)" % ours)
 
 
 def accepted(table: str) -> str:
@@ -54,6 +69,13 @@ def choose_dump(present: Iterable[str], *, named: str | None = None, mixed: bool
     for name in ours:  # 'x.txt' before 'x.txt.gz', which is the one that is read
         if match := _NAME.fullmatch(name):
             dates.setdefault(match["date"] or "", {})[str(table_of(name))] = name
+    for tables in dates.values():
+        if name_of_all := tables.pop(ALL, None):
+            # Of single types all or none, so that each record is read once.
+            apart = tables.keys() >= {*REQUIRED}
+            tables |= {} if apart else dict.fromkeys(REQUIRED, name_of_all)
+            if not apart:
+                tables.pop("ol_redirects", None)
     newest_first = sorted(dates, reverse=True)
     newest = {table: name for date in reversed(newest_first) for table, name in dates[date].items()}
     if mixed and not named:
