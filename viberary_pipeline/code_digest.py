@@ -1,4 +1,4 @@
-"""The one policy by which a change of code makes a stage's artifact anew.
+"""Decides which changes of code make a stage's artifact again.
 
 A stage names the files that shape its result. Python counts by its syntax tree without docstrings, SQL without
 comments and white space: rewording changes no key, everything else does. Nobody has to remember to raise a number.

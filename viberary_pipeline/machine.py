@@ -1,4 +1,4 @@
-"""What this machine offers."""
+"""The cores that this process may use, and whether another process lives."""
 
 import os
 

@@ -254,6 +254,7 @@ def test_the_report_is_one_page_with_every_figure(evaluated, tmp_path):
     assert "Fit to be published" not in text
     assert text.count("<svg") == 2
     assert "http" not in text.replace('http-equiv="', ""), "it needs no network"
+    assert [query["asked"] for query in evaluated["queries"] if re.fullmatch(r"like \d+", query["asked"])] == []
     for query in evaluated["queries"]:
         assert query["asked"].split("'")[0].split("&")[0].split('"')[0] in text
     nothing = {**evaluated, "sets": {}, "queries": [], "ef_runtime": []}

@@ -5,8 +5,9 @@ import builtins
 import numpy as np
 import pytest
 
+from viberary_pipeline.evaluation.examples import examples
 from viberary_pipeline.evaluation.page import in_words, left_out
-from viberary_pipeline.evaluation.queries import JudgedQuery
+from viberary_pipeline.evaluation.queries import JudgedQuery, QuerySet
 from viberary_pipeline.evaluation.scoring import Scored, differences, summary
 from viberary_pipeline.evaluation.systems import BM25, THIS
 from viberary_pipeline.evaluation.word2vec_baseline import word2vec_system
@@ -138,3 +139,17 @@ def test_without_gensim_word2vec_is_reported_as_not_installed(tmp_path, monkeypa
 
     monkeypatch.setattr(builtins, "__import__", without_gensim)
     assert _word2vec(documents.artifact) == ("gensim is not installed: pip install 'viberary-pipeline[evaluation]'")
+
+
+def test_what_was_answered_perfectly_is_no_example_of_the_worst():
+    judged = QuerySet("mine", tuple(JudgedQuery(text, "vibe", {"w1": 1}) for text in ("sad", "funny", "odd")))
+    figures = {0: 1.0, 1: 1.0, 2: 0.0}
+    scored = [
+        Scored("mine", "vibe", query.text, THIS, (figures[number], 0.0, 0.0, 0.0, 0.0), number, ("w2", "w1"))
+        for number, query in enumerate(judged.queries)
+    ]
+    found = examples(judged, scored, lambda works: [f"title of {work}" for work in works])
+    assert [row["asked"] for row in found["best"]] == ["sad", "funny"]
+    assert found["worst"] == [
+        {"asked": "odd", "kind": "vibe", "wanted": ["title of w1"], "found": ["title of w2", "title of w1"], "rank": 2}
+    ]

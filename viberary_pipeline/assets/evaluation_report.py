@@ -1,4 +1,4 @@
-"""evaluation_report: how well the new index finds, beside its baselines; worse than the live one, it is refused."""
+"""evaluation_report: how well the new index answers judged queries; one that is worse than the live one is refused."""
 
 from dataclasses import asdict
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The gate of an evaluation: a build that finds worse than the live one is not published."""
+"""The gate of an evaluation: a build that answers judged queries worse than the live one is not published."""
 
 from collections.abc import Collection, Sequence
 

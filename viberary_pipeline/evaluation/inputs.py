@@ -1,4 +1,4 @@
-"""What a build was made from: evaluated are its own documents and tables, not those that were made last."""
+"""What a build was made from. A build is judged by its own documents and tables, not by those that were made last."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The evaluation's page: one HTML file that needs no network, in the clothes of the data-quality report."""
+"""The evaluation's page: one HTML file that needs no network, in the style of the data-quality report."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Open Library's monthly dumps: where they lie, what they should be, and a folder with all of one month.
+"""Downloads Open Library's dump of a month: finds its files, verifies them, and puts all of them in place at once.
 
 openlibrary.org/data redirects to the latest dump, which is an item of archive.org named `ol_dump_DATE`; its metadata
 list every file with size, MD5 and SHA-1. The files are public domain (CC0) as far as Open Library's rights go.

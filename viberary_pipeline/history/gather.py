@@ -1,4 +1,4 @@
-"""What the artifacts say of a run: inputs, rows, what was left out, figures. It becomes a part of the run's record."""
+"""Collects a run's inputs, rows, rejects and figures from its artifacts, for the run's record."""
 
 import platform
 from collections.abc import Collection, Mapping

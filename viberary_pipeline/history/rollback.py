@@ -1,4 +1,4 @@
-"""Back to the previous build, with what the next one's tables are compared with. A web machine can do it too."""
+"""Goes back to the previous build, and to the baseline that belongs to it. A web machine can do it too."""
 
 from dataclasses import dataclass
 from pathlib import Path

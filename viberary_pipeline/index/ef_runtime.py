@@ -1,4 +1,4 @@
-"""How many candidates a query looks at, where no setting says so: as many as this index needs, which is measured.
+"""How many candidates a query looks at, if no setting says so: as many as the finished index is measured to need.
 
 Recall falls as an index grows, as its vectors get longer, and as they fill more directions; EF_RUNTIME buys it back at
 the price of a query's time, M and EF_CONSTRUCTION at the price of the build's. With M 16 and EF_CONSTRUCTION 200, on

@@ -1,4 +1,4 @@
-"""Calibrates how well books fit a query: each build asks queries of which it is known (`fit.toml`)."""
+"""Calibrates how well books fit a query: each build asks queries whose answer is known (`fit.toml`)."""
 
 import tomllib
 from collections.abc import Callable

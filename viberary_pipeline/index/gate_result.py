@@ -1,4 +1,4 @@
-"""What a gate says, and which gates a build must have met. A web machine, which cannot measure them, reads them too."""
+"""The verdict of a gate, and which gates a build must have passed. A web machine reads them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

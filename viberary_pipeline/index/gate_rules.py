@@ -1,4 +1,4 @@
-"""What the gates of an index ask for. Apart from the gates: settings name these bounds where nothing is measured."""
+"""The bounds of the gates. They are apart from the gates, because settings need them where nothing is measured."""
 
 from pathlib import Path
 

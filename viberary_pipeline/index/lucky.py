@@ -1,4 +1,4 @@
-"""Works that are worth a random pick: well rated by enough readers, as the build goes, and with a description."""
+"""Works that are worth a random pick: with a description, and well rated by enough readers of this build."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Word vectors in the space of a build's documents: what a page quotes of a book is chosen by them at query time.
+"""Word vectors in the space of a build's documents, by which a page chooses the sentence that it quotes.
 
 The encoder's input embeddings of a word know what is akin to it, and are there for nothing. A ridge regression from a
 description's sum of them, weighed by rarity, to the vector that the encoder gave the document takes them to the

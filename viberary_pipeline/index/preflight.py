@@ -1,4 +1,4 @@
-"""What must hold before the first byte of a new index is written: afterwards it would harm readers, or be in vain."""
+"""Checks before the first byte of a new index is written: a fault found later would harm readers, or waste an hour."""
 
 import redis
 

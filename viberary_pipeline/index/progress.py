@@ -1,4 +1,4 @@
-"""How far a feed is: rows, rate and time left, said every ten seconds."""
+"""The progress of a feed: rows, rate and time left, every ten seconds."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What kind of search server this is, where its kinds differ: the one place that knows Redis 7.4 from Redis 8.
+"""What kind of search server this is: the one place that tells Redis 7.4 from Redis 8.
 
 RediSearch 2.10 (Redis 7.4, redis-stack) links a vector into the graph within the HSET that brings it. Redis 8 with
 `search-workers` above 0 answers the HSET first: the vector waits in a flat buffer, which queries search exactly, until

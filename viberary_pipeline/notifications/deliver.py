@@ -1,4 +1,4 @@
-"""Sends messages, each once, and never at the cost of a build.
+"""Sends messages, each once. A message that cannot be sent never stops a build.
 
 Whoever learns of something tells it: the process of the run itself, so that runs of cron need no daemon, and the
 sensors, which also see runs whose process was killed. `VIBERARY_HOME/notifications.json` holds the keys of what was

@@ -1,4 +1,4 @@
-"""Where messages go, and which."""
+"""The settings of messages: where they go, and about what."""
 
 from urllib.parse import urlsplit
 

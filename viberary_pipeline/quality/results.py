@@ -1,4 +1,4 @@
-"""Results of expectations, read from those of Great Expectations alone: those just made and those stored earlier."""
+"""Results of expectations, read from Great Expectations' own results, new or stored."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How long the texts of documents are for the encoder: in tokens, on a sample that is the same in every run."""
+"""The length of documents in the encoder's tokens, on a sample that is the same in every run."""
 
 from collections import Counter
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The console logger: one readable line per thing that a stage says, on standard error."""
+"""The console logger: one readable line for each message of a stage, on standard error."""
 
 import logging
 import sys

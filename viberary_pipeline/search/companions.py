@@ -1,4 +1,4 @@
-"""Books that accompany works: guides to them ("SparkNotes") and collections of several ("Boxed Set"), by their titles.
+"""Recognises by their titles study guides ("SparkNotes") and collections ("Boxed Set").
 
 The titles are data (`companions.toml`), in several languages.
 """

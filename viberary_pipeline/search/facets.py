@@ -1,4 +1,4 @@
-"""What a search of a build can be narrowed to, with the number of its works: counted once, when it is fed."""
+"""The languages, decades and genres that a search can be narrowed to, with their counts, made once a build."""
 
 import json
 from collections import Counter

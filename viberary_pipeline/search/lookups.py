@@ -1,4 +1,4 @@
-"""What a query asks Redis for, by name, and what came back.
+"""The commands that a query sends to Redis, by name, and their replies.
 
 The first round trip goes out while the query is encoded: works that the query may name, works that hold all the words.
 The second scores the candidates by BM25.

@@ -1,4 +1,4 @@
-"""How a search weighs what it knows."""
+"""The weights of a search."""
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Ids in one spelling: what the macros of `sql/macros.sql` cannot see at a glance.
+"""Ids in one spelling, for the cases that the macros of `sql/macros.sql` do not handle.
 
 Nearly every id is plain digits, and never comes here. What comes here is padded, signed, a float, or no id at all.
 """

@@ -1,4 +1,4 @@
-"""A cover for each book, drawn from its title, its author and its genre: the same book has the same cover always.
+"""A cover for each book, drawn from its title, its author and its genre: the same book always has the same cover.
 
 An SVG of presentation attributes alone: the page's policy allows no inline styles, and no picture from elsewhere.
 """

@@ -1,4 +1,4 @@
-"""Every failure as a page in the same clothes, or as `{"error", "status"}` for a program."""
+"""Every failure as a page in the same layout, or as `{"error", "status"}` for a program."""
 
 import logging
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is refused before it is answered: a request beyond the server's queue, and a client's beyond its rate."""
+"""Refuses requests beyond the server's queue, and those of a client beyond its rate."""
 
 import ipaddress
 import logging

@@ -1,4 +1,4 @@
-"""What a search is narrowed by, as chips that take it away again, and which of it leaves no book."""
+"""The filters of a search as chips that a link removes, and which of them leaves no book."""
 
 import re
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""What is read from a request, and what is refused of it."""
+"""Reads the parameters of a request, and refuses values that are not allowed."""
 
 from collections.abc import Mapping
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""Warnings of what may befall every request, written down once in a while: a Redis that is away must fill no disk."""
+"""Warnings about faults that may affect every request, logged seldom: a Redis that is away must not fill the disk."""
 
 import logging
 import threading

@@ -1,4 +1,4 @@
-"""The stages of the report: each table's plots, and the page. What stands is found again, and nothing is imported."""
+"""The stages of the report: each table's plots, and the page. What has not changed is found again."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
