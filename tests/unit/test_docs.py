@@ -67,6 +67,39 @@ def test_the_messages_that_troubleshooting_quotes_are_those_of_the_code():
     assert len(quoted) >= 12
 
 
+def first_column(page, heading):
+    """What stands as code in the first column of the tables below a heading."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    below = re.split(r"^#+ ", text.split(f"# {heading}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
+    cells = re.findall(r"^\| (.*?) \|", below, re.MULTILINE)
+    return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
+
+
+def test_the_architecture_names_every_stage():
+    from viberary_pipeline.assets import BUILD_ASSETS
+
+    stages = {key.to_user_string() for asset in BUILD_ASSETS for key in asset.keys}
+    shown = first_column("design.md", "The flow")
+    assert shown <= stages
+    assert {stage for stage in stages - shown if not stage.startswith(("raw_", "ol_"))} == set()
+
+
+def test_the_architecture_names_every_gate():
+    from viberary_pipeline.index.gate_result import REQUIRED_GATES
+
+    assert first_column("design.md", "The gates") == set(REQUIRED_GATES)
+
+
+def test_operations_name_every_job_schedule_and_sensor():
+    from viberary_pipeline.definitions import defs
+
+    repository = defs.get_repository_def()
+    named = {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")}
+    named |= {schedule.name for schedule in repository.schedule_defs}
+    named |= {sensor.name for sensor in repository.sensor_defs}
+    assert first_column("operations.md", "Jobs, schedule and sensors") == named
+
+
 def markdown_links(text):
     text = re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.DOTALL)
     return re.findall(r"\]\(([^)\s]+)\)", text)
