@@ -73,8 +73,8 @@ GROUPS = {
     "Encoders and vectors": ("encoders", "vectors", "embedding"),
     "Data": ("sources", "documents", "fetch", "duck"),
     "Ground": (
-        *("errors", "storage", "artifacts", "code_digest", "home_lock", "notifications", "identifiers", "name_keys"),
-        *("query_lines", "ranking_metrics", "machine", "typed_json", "words"),
+        *("errors", "storage", "origin", "artifacts", "code_digest", "home_lock", "notifications", "identifiers"),
+        *("name_keys", "query_lines", "ranking_metrics", "machine", "owner", "typed_json", "words"),
     ),
 }
 _COLOURS = {

@@ -1,8 +1,8 @@
 """The size of what `Dockerfile.web` installs, package by package: `python scripts/web_size.py`.
 
-The packages are those that the extra `web` of pyproject.toml brings, as they are installed in this environment: each
-file that their RECORD lists, compiled Python with it, but for what the Dockerfile removes again. BASE is the unpacked
-size of the base image (Python 3.11 on Debian 12, slim), as `docker images` shows it.
+The packages are those that the extras `web` and `s3` of pyproject.toml bring, as they are installed in this
+environment: each file that their RECORD lists, compiled Python with it, but for what the Dockerfile removes again. BASE
+is the unpacked size of the base image (Python 3.11 on Debian 12, slim), as `docker images` shows it.
 """
 
 import re
@@ -15,15 +15,16 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
+_EXTRAS = ("web", "s3")
 BASE = 131
 MOST = 350
 """Megabytes that the image may have."""
 
 
 def installed() -> set[str]:
-    """The packages that the extra `web` brings."""
+    """The packages that the extras bring."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    texts = [*project["dependencies"], *project["optional-dependencies"]["web"]]
+    texts = [*project["dependencies"], *(text for extra in _EXTRAS for text in project["optional-dependencies"][extra])]
     found, wanted = set[str](), [Requirement(text) for text in texts]
     while wanted:
         requirement = wanted.pop()

@@ -16,6 +16,9 @@ file is hashed when it is first met, and again when its size, inode or one of it
 set back the time of the last change (ctime), so a rewrite is seen whatever its other times say. What is not seen is a
 disk that returns other bytes than were written: `viberary build --force` makes everything anew. A damaged artifact is
 set aside as `.damaged-{folder}`, and a plain build makes it again.
+
+Of a home in S3 (`origin`) the folder is a copy: what is made is sent before the pointer to it is, and what is asked for
+and not here, or damaged here, is fetched.
 """
 
 import contextlib
@@ -26,7 +29,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,12 +37,11 @@ from typing import Any, NoReturn
 
 from viberary_pipeline.errors import ArtifactError
 from viberary_pipeline.machine import process_lives
+from viberary_pipeline.origin import CURRENT, MANIFEST, origin_of
 from viberary_pipeline.storage import file_signature, write_atomically
 
 log = logging.getLogger(__name__)
 
-MANIFEST = "manifest.json"
-CURRENT = "current.json"
 _VERIFIED = ".verified.json"
 _DAMAGED = ".damaged-"
 _HALF_MADE = ".tmp-"
@@ -70,6 +72,16 @@ class Artifact:
     files: Mapping[str, str]
     created: str
     seconds: float
+
+    @property
+    def is_here(self) -> bool:
+        """Whether all its files are: of a home in S3, the manifest comes first."""
+        return all((self.path / name).is_file() for name in self.files)
+
+    @property
+    def page(self) -> Path:
+        """The page that its stage wrote; `facts["page"]` says where, from VIBERARY_HOME on: homes are moved."""
+        return self.path.parents[2] / str(self.facts["page"])
 
     def file(self, name: str) -> Path:
         """The path of one of its files or folders. Raises `ArtifactError` if it has none of that name."""
@@ -102,12 +114,18 @@ class ArtifactStore:
     def __init__(self, home: Path) -> None:
         self.root = home / "artifacts"
         self.links = home / "current"
+        self._origin = origin_of(home)
 
-    def current(self, stage: str) -> Artifact:
+    def current(self, stage: str, *, fetch: bool = True) -> Artifact:
         """The artifact that `stage` last produced, verified.
+
+        Args:
+            stage: The stage.
+            fetch: Fetch its files where they are only in S3.
 
         Raises:
             ArtifactError: the stage never ran here, or what it left is damaged (and set aside now).
+            StorageError: it is to be fetched, and S3 cannot be used.
         """
         pointer = self.root / stage / CURRENT
         try:
@@ -116,18 +134,37 @@ class ArtifactStore:
             self._refuse(stage, f"The stage {stage} has not run in this VIBERARY_HOME", f"no {pointer}")
         except (_Damaged, KeyError, OSError) as error:
             self._refuse(stage, f"What the stage {stage} last made is not known", f"a damaged {pointer}: {error}")
-        artifact = self._verified(stage, str(folder))
+        artifact = self._verified(stage, str(folder), fetch=fetch)
+        if artifact is None and self._origin is not None and fetch:
+            self._origin.fetch_manifests(stage, str(folder).partition(".")[0])
+            artifact = self._verified(stage, str(folder))
         if artifact is None:
             self._refuse(
                 stage, f"The artifact {stage} is damaged or gone", f"{self.root / stage / str(folder)}: see the log"
             )
         return artifact
 
-    def find(self, stage: str, key: str) -> Artifact | None:
-        """The newest whole artifact of `stage` with that key, verified, or None. Damaged ones are set aside."""
+    def find(self, stage: str, key: str, *, fetch: bool = True) -> Artifact | None:
+        """The newest whole artifact of `stage` with that key, verified, or None. Damaged ones are set aside.
+
+        Args:
+            stage: The stage.
+            key: The key.
+            fetch: Fetch it from S3 where it is not here.
+
+        Raises:
+            StorageError: it is to be fetched, and S3 cannot be used.
+        """
+        found = self._newest(stage, key, fetch=False)
+        if self._origin is None or not fetch or (found is not None and found.is_here):
+            return found
+        self._origin.fetch_manifests(stage, key)
+        return self._newest(stage, key, fetch=True)
+
+    def _newest(self, stage: str, key: str, *, fetch: bool) -> Artifact | None:
         folders = [folder.name for folder in (self.root / stage).glob(f"{key}.*")]
-        found = (self._verified(stage, folder) for folder in folders)
-        return max((one for one in found if one is not None), key=lambda artifact: artifact.created, default=None)
+        found = [one for folder in folders if (one := self._verified(stage, folder, fetch=fetch)) is not None]
+        return max(found, key=lambda artifact: (artifact.is_here, artifact.created), default=None)
 
     def unneeded(self, keep: Mapping[str, Collection[str]]) -> list[Path]:
         """The folders that nothing needs: neither current, nor an input of a needed one, nor of a key in `keep`.
@@ -137,7 +174,8 @@ class ArtifactStore:
         """
         needs = self.needs({stage: dict.fromkeys(keys, "kept") for stage, keys in keep.items()})
         damaged = sorted(self.root.glob(f"*/{_DAMAGED}*"))
-        return sorted(artifact.path for artifact, by in needs if not by) + damaged
+        remains = self._origin.remains() if self._origin is not None else []
+        return sorted({*(artifact.path for artifact, by in needs if not by), *remains}) + damaged
 
     def needs(self, keep: Mapping[str, Mapping[str, str]]) -> list[tuple[Artifact, list[str]]]:
         """Every artifact with what needs it: "current" where the next stage reads it, the stages whose needed artifacts
@@ -151,14 +189,20 @@ class ArtifactStore:
         waiting = [(one, keep[one.stage][one.key]) for one in known.values() if one.key in keep.get(one.stage, ())]
         for stage in {artifact.stage for artifact in known.values()}:
             with contextlib.suppress(ArtifactError):
-                waiting.append((self.current(stage), "current"))
+                waiting.append((self.current(stage, fetch=False), "current"))
         while waiting:
             artifact, by = waiting.pop()
             if artifact.path not in needed:
-                found = (self.find(stage, key) for stage, key in artifact.inputs.items())
+                found = (self.find(stage, key, fetch=False) for stage, key in artifact.inputs.items())
                 waiting += [(upstream, artifact.stage) for upstream in found if upstream is not None]
             needed.setdefault(artifact.path, set()).add(by)
         return [(artifact, sorted(needed.get(path, ()))) for path, artifact in known.items()]
+
+    def fetch_all(self, stage: str, *, but: Collection[Path] = ()) -> None:
+        """Fetch the artifacts of a stage, all `but` these, where the home is in S3."""
+        for artifact in list(self._all()) if self._origin is not None else ():
+            if artifact.stage == stage and artifact.path not in but:
+                self._verified(stage, artifact.path.name)
 
     def half_made(self) -> list[Path]:
         """What killed processes left, for whoever holds the home: nobody fills these folders any more."""
@@ -205,10 +249,17 @@ class ArtifactStore:
         self._sweep(self.root / stage)
         artifact = self._make(stage, key, inputs, {}, lambda _: facts)
         self._point(artifact, ())
-        for folder in (self.root / stage).glob("*.*"):
-            if folder.is_dir() and folder != artifact.path and not folder.name.startswith("."):
-                shutil.rmtree(folder, ignore_errors=True)
+        earlier = [folder for folder in (self.root / stage).glob("[!.]*.*") if folder.is_dir()]
+        self.remove(folder for folder in earlier if folder != artifact.path)
         return artifact
+
+    def remove(self, folders: Iterable[Path]) -> None:
+        """Remove artifacts, here and where they lie in S3."""
+        gone = list(folders)
+        if self._origin is not None:
+            self._origin.forget_artifacts(gone)
+        for folder in gone:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _make(
         self,
@@ -266,11 +317,18 @@ class ArtifactStore:
         except TypeError as error:
             raise _Damaged(f"{MANIFEST} is of another version ({error})") from error
 
-    def _verified(self, stage: str, folder: str) -> Artifact | None:
-        """The artifact in that folder if it is what its stage made; else None, and a damaged one is set aside."""
+    def _verified(self, stage: str, folder: str, *, fetch: bool = True) -> Artifact | None:
+        """The artifact in that folder if it is what its stage made; else None, and a damaged one is set aside.
+
+        Without `fetch`, one of which only the manifest is here is taken as it is.
+        """
         path = self.root / stage / folder
         try:
             artifact = self._load(stage, folder)
+            if self._origin is not None and not artifact.is_here:
+                if not fetch:
+                    return artifact
+                self._complete(artifact)
             _verify(artifact)
         except FileNotFoundError as error:
             if not path.is_dir():
@@ -281,12 +339,26 @@ class ArtifactStore:
         else:
             return artifact
         log.warning("the artifact %s of %s is damaged, and `viberary build` makes it anew: %s", path, stage, problem)
+        aside = path.with_name(f"{_DAMAGED}{folder}")
         with contextlib.suppress(OSError):  # a home that may only be read
-            path.rename(path.with_name(f"{_DAMAGED}{folder}"))
+            shutil.rmtree(aside, ignore_errors=True)  # of the same artifact, fetched again since
+            path.rename(aside)
         return None
 
+    def _complete(self, artifact: Artifact) -> None:
+        """Fetch the files that are not here. Raises `_Damaged` where S3 has not what its stage made."""
+        assert self._origin is not None
+        problems = self._origin.fetch_artifact(artifact.stage, artifact.path.name, artifact.files)
+        if problems:
+            self._origin.withdraw(artifact.stage, artifact.path.name)
+            raise _Damaged("; ".join(problems))
+
     def _point(self, artifact: Artifact, links: Collection[str]) -> None:
+        if self._origin is not None:
+            self._origin.send_artifact(artifact.stage, artifact.path.name, artifact.files)
         write_atomically(self.root / artifact.stage / CURRENT, json.dumps({"folder": artifact.path.name}))
+        if self._origin is not None:
+            self._origin.point(artifact.stage)
         for name in links:
             self.links.mkdir(exist_ok=True)
             link = self.links / name

@@ -8,7 +8,9 @@ import functools
 import json
 import logging
 import os
+import platform
 import sys
+import uuid
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
@@ -109,7 +111,7 @@ def build(
     home = settings.writable_home()
     from viberary_pipeline.run import run_build
 
-    click.echo(f"building in {home}", err=True)
+    click.echo(f"building in {home}" + (f", a copy of {settings.home}" if settings.home_in_s3 else ""), err=True)
     outcome = run_build(settings, force=force, say=lambda line: click.echo(line, err=True))
     if outcome.failure is None:
         for line in _build_summary(outcome.to_json()):
@@ -236,7 +238,8 @@ def evaluate(
     from viberary_pipeline.resources import Pipeline
 
     own = [trec_set(*pair) for pair in zip(queries, qrels, strict=True)]
-    pipeline = Pipeline(load_settings())
+    pipeline = Pipeline(settings := load_settings())
+    _home(settings)
     result, page = evaluate_live(
         pipeline.redis,
         pipeline.home,
@@ -341,7 +344,8 @@ def _train(
     from viberary_pipeline.tuning.progress import shown_progress
     from viberary_pipeline.tuning.run import TuneOptions
 
-    pipeline = Pipeline(load_settings())
+    pipeline = Pipeline(settings := load_settings())
+    _home(settings)
     web = pipeline.settings.web
     bounds = {"days": web.popular_days, "clicks": web.popular_searches}
     clicked = [
@@ -395,7 +399,14 @@ def _seed_embedded(pipeline: "Pipeline") -> Any:
         )
 
     return lambda record, documents: seed_vectors(
-        pipeline.home, record, documents, settings.encoder, pipeline.rules, settings.duckdb, embed=embed
+        pipeline.home,
+        record,
+        documents,
+        settings.encoder,
+        pipeline.rules,
+        settings.duckdb,
+        embed=embed,
+        shared=pipeline.shared_vectors,
     )
 
 
@@ -403,6 +414,13 @@ def _lines(stream: Any) -> Iterator[str]:
     stream.reconfigure(errors="replace")  # a byte that is no UTF-8 becomes U+FFFD, not an exception
     for line in stream:
         yield line.rstrip("\r\n")
+
+
+def _home(settings: Settings) -> Path:
+    """The home, brought to what S3 has where it is a copy."""
+    from viberary_pipeline.origin import refresh
+
+    return refresh(settings.home_dir)
 
 
 def _searcher(settings: Settings) -> Any:
@@ -422,9 +440,9 @@ def status(as_json: bool) -> None:
     from viberary_pipeline.redis_server import connect
     from viberary_pipeline.search.searcher import Searcher
 
-    client = connect(settings)
+    client, home = connect(settings), _home(settings)
     pointer = read_pointer(client)
-    readiness = Searcher(client, settings.home_dir).readiness()
+    readiness = Searcher(client, home).readiness()
     records = [record for build in reversed(known_builds(client)) if (record := read_record(client, build))]
     if as_json:
         builds = [{**asdict(record), "gates": record.gate_results} for record in records]
@@ -435,7 +453,7 @@ def status(as_json: bool) -> None:
     click.echo(f"live      {pointer.live or 'nothing is published yet: run `viberary build`'}")
     click.echo(f"previous  {pointer.previous or 'none'}")
     click.echo(f"ready     {'yes' if readiness.ready else 'no: ' + readiness.reason}")
-    for line in status_lines(settings.home_dir, pointer.live, records):
+    for line in status_lines(home, pointer.live, records):
         click.echo(line)
 
 
@@ -444,7 +462,7 @@ def status(as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with all builds.")
 def builds(last: int, as_json: bool) -> None:
     """List all builds, the newest first, with their verdict, size, quality and time."""
-    home = load_settings().home_dir
+    home = _home(load_settings())
     from viberary_pipeline.history.records import History
     from viberary_pipeline.history.words import builds_table
 
@@ -481,9 +499,10 @@ def diff(a: str, b: str, as_json: bool) -> None:
         from viberary_pipeline.redis_server import connect
 
         pointer = asdict(read_pointer(connect(settings)))
-    history = History(settings.home_dir)
+    home = _home(settings)
+    history = History(home)
     first, second = (history.find(name, pointer) for name in (a, b))
-    found = differences.diff(settings.home_dir, first, second, settings.duckdb)
+    found = differences.diff(home, first, second, settings.duckdb)
     if as_json:
         click.echo(json.dumps(found))
         return
@@ -496,11 +515,13 @@ def rollback() -> None:
     """Go back to the previous build. Run it again to go forward."""
     settings = load_settings()
     from viberary_pipeline.history.rollback import go_back
+    from viberary_pipeline.notifications import tell
     from viberary_pipeline.redis_server import connect
 
     back = go_back(
         connect(settings), settings.home_dir, keep_records=settings.keep.records, public=settings.sources.public
     )
+    tell(settings, back.message(uuid.uuid4().hex, host=platform.node()))
     outcome, *warnings = back.lines()
     for line in warnings:
         click.echo(f"viberary: {line}", err=True)
@@ -522,7 +543,7 @@ def late() -> None:
             todo="set it, for this command and for the Dagster UI's daemon alike",
         )
     from viberary_pipeline.jobs.sensors import late_message
-    from viberary_pipeline.resources.run_reporter import tell
+    from viberary_pipeline.notifications import tell
 
     message = late_message(settings)
     if message is None:
@@ -552,9 +573,17 @@ def gc(dry_run: bool, vectors: bool, as_json: bool) -> None:
             todo="leave --vectors out; a rule on the bucket may expire what is old",
         )
     from viberary_pipeline.history.records import History
+    from viberary_pipeline.storage import open_place
 
-    keep = History(home).document_keys(settings.keep.documents)
-    garbage = collect_garbage(connect(settings), home, dry_run=dry_run, vectors=vectors, keep_documents=keep)
+    keep = History(_home(settings)).document_keys(settings.keep.documents)
+    garbage = collect_garbage(
+        connect(settings),
+        home,
+        dry_run=dry_run,
+        vectors=vectors,
+        shared_vectors=open_place(settings.vectors_uri) if settings.vectors_uri else None,
+        keep_documents=keep,
+    )
     runs = _old_runs(settings, dry_run)
     if as_json:
         named = [str(folder) for folder in garbage.folders]
@@ -599,7 +628,7 @@ def artifacts(as_json: bool) -> None:
     from viberary_pipeline.index.garbage import artifacts_needed
     from viberary_pipeline.redis_server import connect
 
-    home = settings.home_dir
+    home = _home(settings)
     found = artifacts_needed(connect(settings), home, History(home).document_keys(settings.keep.documents))
     if as_json:
         rows = [
@@ -611,7 +640,7 @@ def artifacts(as_json: bool) -> None:
             }
             for artifact, size, by in found
         ]
-        click.echo(json.dumps({"home": str(home), "artifacts": rows}))
+        click.echo(json.dumps({"home": str(settings.home if settings.home_in_s3 else home), "artifacts": rows}))
         return
     for artifact, size, by in found:
         needed = ", ".join(by) or "nothing"

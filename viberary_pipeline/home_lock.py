@@ -3,6 +3,9 @@
 The stages of a home share the pointers to what is current, so two builds side by side would mix their inputs. The
 lock is an flock on `VIBERARY_HOME/build.lock`: it goes with its process, however that ends. `build.owner.json` says
 who holds it.
+
+Of a home in S3 the lock holds on this machine, and a lease (`origin.Lease`) among machines. Under it the folder is
+brought to what S3 has; what changed is sent before it is given back.
 """
 
 import json
@@ -16,10 +19,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from viberary_pipeline.errors import HomeBusyError
+from viberary_pipeline.origin import Origin, origin_of, send
 from viberary_pipeline.storage import write_atomically
 
 WAIT_SECONDS = 6 * 3600.0
 _ASK_SECONDS = 1.0
+_ASK_S3_SECONDS = 5.0
 _REPEAT_SECONDS = 300.0
 
 
@@ -41,6 +46,7 @@ def hold_home(
 
     Raises:
         HomeBusyError: another build still holds it after `wait_seconds`.
+        StorageError: the home is in S3, which cannot be used.
     """
     lock = FileLock(home / "build.lock", is_singleton=True)
     started = time.monotonic()
@@ -66,12 +72,44 @@ def hold_home(
             owner = {"pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
             with suppress(OSError):
                 write_atomically(_owner(home), json.dumps(owner))
+            if (origin := origin_of(home)) is not None:
+                with _leased(origin, started + wait_seconds, say, what):
+                    yield
+                return
         yield
     finally:
         if lock.lock_counter == 1:
             with suppress(OSError):
                 _owner(home).unlink(missing_ok=True)
         lock.release()
+
+
+@contextmanager
+def _leased(origin: Origin, deadline: float, say: Callable[[str], object], what: str) -> Iterator[None]:
+    """Hold the home in S3, of which this machine's copy is locked already."""
+    lease, said = origin.new_lease(), -_REPEAT_SECONDS
+    while other := lease.acquire():
+        if (now := time.monotonic()) >= deadline:
+            raise HomeBusyError(
+                f"Another {what} is under way in this VIBERARY_HOME",
+                expected=f"{origin.place.uri} to be free",
+                found=other,
+                todo=f"wait for that {what}, or stop it, then run the command again",
+            )
+        if now - said >= _REPEAT_SECONDS:
+            said = now
+            say(f"waiting for another {what} in {origin.place.uri}: {other}")
+        time.sleep(min(_ASK_S3_SECONDS, deadline - now))
+    try:
+        origin.pull()
+        origin.lease = lease
+        try:
+            yield
+        finally:
+            send(origin.home)
+    finally:
+        origin.lease = None
+        lease.release()
 
 
 def holder(home: Path) -> str:

@@ -297,7 +297,7 @@ class BuildRecord:
         feed_seconds: Of these, from the first document sent to the last vector linked.
         created, published: UTC, ISO 8601; published is "" until it was.
         saved: When Redis had written it to disk as the live build, UTC, ISO 8601; "" until then.
-        owner: The process that made it (`viberary_pipeline.index.owner`).
+        owner: The process that made it (`viberary_pipeline.owner`).
         search_fields: `SEARCH_FIELDS` of the version that made it.
         fit: By what a query fits well or not (`viberary_pipeline.search.fit`), JSON; '' where it was not calibrated.
         facets: What a search can be narrowed to (`viberary_pipeline.search.facets`), JSON; '' where it was not counted.

@@ -23,12 +23,12 @@ from viberary_pipeline.assets.stages import way_on
 from viberary_pipeline.definitions import build_definitions
 from viberary_pipeline.errors import GateRefused, no_room, out_of_room, says_full
 from viberary_pipeline.home_lock import hold_home
-from viberary_pipeline.notifications import Message
+from viberary_pipeline.notifications import Message, tell
 from viberary_pipeline.quality.bounds import TABLES
 from viberary_pipeline.quality.report.inputs import READ_TABLES
 from viberary_pipeline.quality.verdict import validation_stage
 from viberary_pipeline.resources.dagster_store import dagster_home, fail_dead_runs
-from viberary_pipeline.resources.run_reporter import first_tags, tell
+from viberary_pipeline.resources.run_reporter import first_tags
 from viberary_pipeline.settings import Settings
 
 __all__ = ["BuildOutcome", "Failure", "dagster_home", "run_build"]

@@ -3,8 +3,8 @@
 Group `hnsw` with its field `ef_runtime` is the environment variable `VIBERARY_HNSW_EF_RUNTIME`; a setting without a
 group, `home`, is `VIBERARY_HOME`. `python -m viberary_pipeline.settings` prints the reference in docs/settings.md.
 Nothing else reads a `VIBERARY_` variable. Of others: `DAGSTER_HOME` (`run.py`), what tells a worker its GPU and its
-place in an array job (`embedding/`), where caches lie (`redis_server/openssl.py`), and what libraries read (`AWS_*`,
-`HF_*`).
+place in an array job (`embedding/`), where caches lie (here and in `redis_server/openssl.py`), and what libraries read
+(`AWS_*`, `HF_*`).
 """
 
 import contextlib
@@ -26,6 +26,7 @@ from pydantic.dataclasses import dataclass
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from viberary_pipeline.artifacts import digest
 from viberary_pipeline.documents.rules import DocumentRules
 from viberary_pipeline.duck import DuckLimits
 from viberary_pipeline.embedding.settings import BatchSettings, Ec2Settings, EmbeddingSettings
@@ -33,10 +34,12 @@ from viberary_pipeline.errors import SettingsError
 from viberary_pipeline.fetch.settings import FetchSettings
 from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.notifications import NotifySettings
+from viberary_pipeline.origin import make_copy
 from viberary_pipeline.redis_contract import HnswSettings
 from viberary_pipeline.search.weights import SearchSettings
 from viberary_pipeline.sources.licences import SourceRules
 from viberary_pipeline.sources.openlibrary.rules import OpenLibraryRules
+from viberary_pipeline.storage import is_s3
 from viberary_pipeline.words import Words
 
 log = logging.getLogger(__name__)
@@ -45,6 +48,7 @@ PREFIX = "VIBERARY_"
 _HOST = re.compile(r"(?i)([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]*[a-z0-9])?(:[0-9]{1,5})?")
 _PATTERN_LETTERS = set("[]*?")
 _LOGIN = re.compile(r"://[^/@]*@")
+_BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^/]+)*")
 
 
 @dataclass(frozen=True)
@@ -268,7 +272,14 @@ class Settings(BaseSettings):
         frozen=True,
     )
 
-    home: Path = Field(default=Path("var"), description="The folder that holds all state.")
+    home: Path | str = Field(
+        default=Path("var"),
+        description="The folder that holds all state, or `s3://bucket/prefix` ([a home in S3](home-in-s3.md)).",
+    )
+    workdir: Path | None = Field(
+        default=None,
+        description="The local folder that a home in S3 is worked in; unset: one of its own in the user's cache.",
+    )
     raw: str | None = Field(
         default=None,
         description="A folder, an `s3://bucket/prefix`, or one books file of either; with a comma between them one "
@@ -319,16 +330,50 @@ class Settings(BaseSettings):
     @field_validator("home", mode="before")
     @classmethod
     def _home_is_a_folder(cls, value: Any) -> Any:
-        if "://" in str(value):
-            raise ValueError("expected a local folder (state in object storage is not supported by this version)")
         if _PATTERN_LETTERS & set(str(value)):
+            raise ValueError("expected a path without [ ] * ? (DuckDB takes them for patterns)")
+        if is_s3(value):
+            if not _BUCKET.fullmatch(uri := str(value).rstrip("/")):
+                raise ValueError("expected s3://bucket or s3://bucket/prefix")
+            return uri
+        if "://" in str(value):
+            raise ValueError("expected a local folder, or s3://bucket/prefix")
+        return Path(value)
+
+    @field_validator("workdir")
+    @classmethod
+    def _workdir_is_a_folder(cls, value: Path | None) -> Path | None:
+        if value is not None and _PATTERN_LETTERS & set(str(value)):
             raise ValueError("expected a path without [ ] * ? (DuckDB takes them for patterns)")
         return value
 
     @property
     def home_dir(self) -> Path:
-        """The absolute VIBERARY_HOME, as it is: readers need neither its existence nor a right to write."""
-        return self.home.expanduser().absolute()
+        """The absolute VIBERARY_HOME, as it is: readers need neither its existence nor a right to write. Of a home in
+        S3, the local copy; nothing is fetched yet."""
+        if isinstance(self.home, Path):
+            return self.home.expanduser().absolute()
+        folder = (self.workdir or _copy_folder(self.home)).expanduser().absolute()
+        make_copy(self.home, folder)
+        return folder
+
+    @property
+    def home_in_s3(self) -> bool:
+        """Whether the home is in S3, and `home_dir` a copy of it."""
+        return is_s3(self.home)
+
+    @property
+    def vectors_uri(self) -> str | None:
+        """Where in S3 the embedding store lies: VIBERARY_EMBEDDING_VECTORS, or within a home in S3; None: nowhere."""
+        return self.embedding.vectors or self._in_home("embeddings")
+
+    @property
+    def jobs_uri(self) -> str | None:
+        """Where in S3 the jobs of other machines lie: VIBERARY_EMBEDDING_JOBS, or within a home in S3."""
+        return self.embedding.jobs or self._in_home("jobs")
+
+    def _in_home(self, name: str) -> str | None:
+        return f"{self.home}/{name}" if self.home_in_s3 else None
 
     @property
     def source(self) -> Literal["sample", "given"]:
@@ -391,6 +436,14 @@ def load_settings(**overrides: Any) -> Settings:
             found="; ".join(problems),
             todo="correct or unset the variables named above",
         ) from error
+
+
+def _copy_folder(uri: str) -> Path:
+    """Where the copy of a home in S3 lies, unless a setting says: one folder for each address at each endpoint."""
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+    bucket = uri.removeprefix("s3://").partition("/")[0]
+    return Path(cache) / "viberary" / "homes" / f"{bucket}-{digest([uri, endpoint])}"
 
 
 class Setting(NamedTuple):

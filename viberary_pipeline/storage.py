@@ -17,6 +17,8 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,6 +29,8 @@ _DELETE_AT_ONCE = 1000  # the most that S3's DeleteObjects takes
 _READ_ATTEMPTS = 5  # in a row without a byte
 _WAIT_SECONDS = 0.5  # before the second attempt; doubled each time
 _BUFFER = 1 << 20
+CONNECTIONS = 16
+"""Requests that threads may make to S3 at a time."""
 # Errors of S3 below HTTP 500 that another try may mend; the others (no right, no bucket, an expired token) stay.
 _TRANSIENT = {"SlowDown", "RequestTimeout", "Throttling", "ThrottlingException", "RequestLimitExceeded"}
 
@@ -235,7 +239,7 @@ class Bucket:
             from botocore.config import Config
 
             with self._translated("client"):
-                retries = Config(retries={"mode": "standard", "max_attempts": 5})
+                retries = Config(retries={"mode": "standard", "max_attempts": 5}, max_pool_connections=CONNECTIONS)
                 self._client = Session().client("s3", config=retries)
         return self._client
 
@@ -246,9 +250,46 @@ class Bucket:
         return data.getvalue()
 
     def write(self, name: str, data: bytes, *, durable: bool = True) -> None:
+        self.swap(name, data, None)
+
+    def swap(self, name: str, data: bytes, seen: str | None) -> str:
+        """Write `name` if its ETag still is `seen` ("": if there is no such object; None: whatever there is); returns
+        the new ETag.
+
+        Raises:
+            ObjectChangedError: somebody else has written or removed it since.
+        """
         checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()
+        condition = {"IfMatch": f'"{seen}"'} if seen else {"IfNoneMatch": "*"} if seen is not None else {}
+        try:
+            with self._translated(name):
+                answer = self.client.put_object(**self._key(name), Body=data, ChecksumSHA256=checksum, **condition)
+        except (FileNotFoundError, ObjectChangedError) as error:
+            if not condition:
+                raise
+            # A connection that breaks after the write is made again, and then meets what it wrote itself.
+            there = self.find(name)
+            if there is not None and there[1] == data:
+                return there[0]
+            raise _changed(f"{self.uri}/{name}") from error
+        return str(answer["ETag"]).strip('"')
+
+    def find(self, name: str) -> tuple[str, bytes] | None:
+        """The ETag and the bytes of a small object; None where there is none."""
+        try:
+            with self._translated(name):
+                answer = self.client.get_object(**self._key(name))
+                with answer["Body"] as body:
+                    return str(answer["ETag"]).strip('"'), body.read()
+        except FileNotFoundError:
+            return None
+
+    def age(self, name: str) -> float:
+        """Seconds since an object was written, by S3's clock alone: this machine's may be wrong."""
         with self._translated(name):
-            self.client.put_object(**self._key(name), Body=data, ChecksumSHA256=checksum)
+            answer = self.client.head_object(**self._key(name))
+        now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+        return float((now - answer["LastModified"]).total_seconds())
 
     def local(self, name: str, scratch: Path) -> Path:
         target = scratch / name
@@ -329,12 +370,14 @@ class Bucket:
             code = error_code(cause)
             if code in ("NoSuchKey", "404"):
                 raise FileNotFoundError(f"{self.uri}/{name}") from error
-            if code == "PreconditionFailed":
-                raise ObjectChangedError(
-                    "An object in S3 changed",
-                    expected=f"{self.uri}/{name} as it was found before",
-                    found="another object under this name",
-                    todo="run again",
+            if code in ("PreconditionFailed", "ConditionalRequestConflict"):
+                raise _changed(f"{self.uri}/{name}") from error
+            if code == "RequestTimeTooSkewed":
+                raise StorageError(
+                    "S3 refuses this machine's clock",
+                    expected="a clock within 15 minutes of S3's",
+                    found=f"{error}; here it is {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
+                    todo="set this machine's clock (a time service, such as chrony, keeps it right), then run again",
                 ) from error
             raise self._error(
                 name,
@@ -353,6 +396,15 @@ class Bucket:
             "and their rights",
             passing=transient,
         )
+
+
+def _changed(uri: str) -> ObjectChangedError:
+    return ObjectChangedError(
+        "An object in S3 changed",
+        expected=f"{uri} as it was found before",
+        found="another object under this name",
+        todo="run again",
+    )
 
 
 def error_code(error: BaseException | None) -> str:
@@ -387,6 +439,12 @@ class _ObjectStream(io.RawIOBase):
         self._bucket, self._name, self._version = bucket, name, version
         self._position, self._body = 0, None
         self._connect()
+
+    @property
+    def etag(self) -> str:
+        """Of the object that is read."""
+        assert self._version is not None
+        return self._version.etag
 
     def readable(self) -> bool:
         return True

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from homes import Built, Published, built_once, published_copy, write_gz
+from web_hook import Hook
 
 from viberary_pipeline.index.canaries import load_canaries
 from viberary_pipeline.index.gate_result import REQUIRED_GATES
@@ -261,8 +262,12 @@ def test_a_new_build_keeps_the_old_one_and_rollback_goes_back(of_tiny, tiny):
     assert (changed["a"]["build"], changed["b"]["build"]) == (first, second["build"])
     assert (changed["documents"]["same"], changed["inputs"], changed["rows"]) == (3, {}, {})
     assert changed["answers"]["overlap"] == 1.0
-    back = cli("rollback")
+    hook = Hook()
+    back = cli("rollback", VIBERARY_NOTIFY_WEBHOOK=hook.url)
+    hook.server.shutdown()
     assert (back.returncode, back.stdout) == (0, f"build {first} is live again (3 documents)\n")
+    (told,) = hook.got  # as the job of the Dagster UI tells it
+    assert told["json"]["text"] == f"viberary: build {first} is live again (3 documents)"
     status = json.loads(cli("status", "--json").stdout)
     assert (status["live"], status["previous"]) == (first, second["build"])
     records = last_json(cli("builds", "--json"))["builds"]

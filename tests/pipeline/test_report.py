@@ -397,28 +397,28 @@ def report_of(pipeline: Pipeline) -> Produced:
 def test_the_report_grows_with_the_stages(pipeline: Pipeline, make: Callable[..., None]) -> None:
     make("books")
     first = report_of(pipeline)
-    page = Path(first.artifact.facts["page"])
+    page = first.artifact.page
     assert page.parent == pipeline.home / "quality" / "report"
     assert "Not there yet: authors, reviews, documents." in words(page)
     again = report_of(pipeline)
-    assert (again.reused, again.artifact.facts["page"]) == (True, str(page))
+    assert (again.reused, again.artifact.page) == (True, page)
 
     for name in ("authors", "reviews", "documents"):
         make(name)
     whole = report_of(pipeline)
     assert not whole.reused
     latest = pipeline.home / "quality" / "report" / "latest.html"
-    assert latest.read_text() == Path(whole.artifact.facts["page"]).read_text()
+    assert latest.read_text() == whole.artifact.page.read_text()
     assert "Documents, one per work 2" in words(latest)
 
     make("books", version=2)  # the documents are of the books before
-    assert "Not there yet: documents." in words(Path(report_of(pipeline).artifact.facts["page"]))
+    assert "Not there yet: documents." in words(report_of(pipeline).artifact.page)
 
     make("books", version=1)
     back = report_of(pipeline)
     assert back.reused
     assert "Documents, one per work 2" in words(latest)
-    Path(back.artifact.facts["page"]).unlink()
+    back.artifact.page.unlink()
     assert not report_of(pipeline).reused
 
 
@@ -453,7 +453,7 @@ def test_validation_and_report_of_the_published_tables_stand(pipeline: Pipeline,
     changed = validated_books(pipeline, "fourth")
     outcomes = {r["name"]: r["outcome"] for r in changed.facts["results"] if r["name"].startswith("drift_")}
     assert set(outcomes.values()) == {"passed"}
-    assert "Compared with the published build b1." in words(Path(report_of(pipeline).artifact.facts["page"]))
+    assert "Compared with the published build b1." in words(report_of(pipeline).artifact.page)
 
 
 def test_a_validation_does_not_stand_without_its_page_or_under_other_bounds(
@@ -466,8 +466,8 @@ def test_a_validation_does_not_stand_without_its_page_or_under_other_bounds(
     bounds.write_text(BOUNDS.read_text() + "\n# another file\n")
     assert validated_books(pipeline, "second", bounds=bounds).path != first.path
     again = validated_books(pipeline, "third")
-    Path(again.facts["page"]).unlink()
-    assert Path(validated_books(pipeline, "fourth").facts["page"]).is_file()
+    again.page.unlink()
+    assert validated_books(pipeline, "fourth").page.is_file()
 
 
 def test_an_unchanged_rebuild_imports_neither_great_expectations_nor_matplotlib(

@@ -29,6 +29,7 @@ from moto.server import ThreadedMotoServer
 REGION = "us-east-1"
 IMAGE = "registry.example/viberary-gpu:1"
 BUCKET = "viberary-jobs"
+TEMPLATES = Path(__file__).parents[2] / "deploy" / "aws"
 GPU_AMI = "Deep Learning Base OSS Nvidia Driver GPU AMI (Ubuntu 24.04) 20261101"
 
 _DOCKER = """#!/bin/bash
@@ -59,6 +60,7 @@ class Cloud:
     endpoint: str
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     before_child: Callable[[int, int], int | None] = lambda index, attempt: None
+    after_child: Callable[[int], object] = lambda index: None
     children: list[tuple[int, int]] = field(default_factory=list)
     hang_queue: bool = False
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -68,7 +70,8 @@ class Cloud:
             _kill(process)
         self.processes.clear()
         self.children.clear()
-        self.before_child, self.hang_queue = lambda index, attempt: None, False
+        self.before_child, self.after_child = lambda index, attempt: None, lambda index: None
+        self.hang_queue = False
         urllib.request.urlopen(f"{self.endpoint}/moto-api/reset", data=b"").close()
         request = urllib.request.Request(f"{self.endpoint}/moto-api/config", b'{"batch": {"use_docker": false}}')
         urllib.request.urlopen(request).close()
@@ -133,6 +136,7 @@ class Cloud:
             process = subprocess.Popen(worker, env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
             self.processes[job.job_id] = process
             code = process.wait()
+            self.after_child(index)
         job._mark_stopped(success=code == 0)
 
 
@@ -246,6 +250,37 @@ def _make_children_real(cloud: Cloud, monkeypatch: Any) -> None:
 
     monkeypatch.setattr(BatchSimpleBackend, "submit_job", submit_job)
     monkeypatch.setattr(BatchJob, "terminate", terminate)
+
+
+def deploy(name: str, template: str, **parameters: str) -> dict[str, str]:
+    """Deploy a template of deploy/aws; returns what its stack prints."""
+    stacks = boto3.client("cloudformation")
+    stacks.create_stack(
+        StackName=name,
+        TemplateBody=(TEMPLATES / template).read_text(),
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+        Capabilities=["CAPABILITY_NAMED_IAM"],
+    )
+    (stack,) = stacks.describe_stacks(StackName=name)["Stacks"]
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
+    return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", ())}
+
+
+def deploy_batch(**parameters: str) -> dict[str, str]:
+    """Deploy the queue and the job definition."""
+    ec2 = boto3.client("ec2")
+    # What moto lacks: the service's own role, and the splitting of a list that is a default.
+    boto3.client("iam").create_role(
+        Path="/aws-service-role/batch.amazonaws.com/", RoleName="AWSServiceRoleForBatch", AssumeRolePolicyDocument="{}"
+    )
+    given = {
+        "Vpc": ec2.describe_vpcs()["Vpcs"][0]["VpcId"],
+        "Subnets": ",".join(subnet["SubnetId"] for subnet in ec2.describe_subnets()["Subnets"][:2]),
+        "Image": "registry.example/viberary-gpu:1",
+        "Bucket": BUCKET,
+        "InstanceTypes": "g6.xlarge,g5.xlarge",
+    }
+    return deploy("viberary", "batch.yaml", **{**given, **parameters})
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 60) -> None:

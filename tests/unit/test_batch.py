@@ -9,7 +9,7 @@ from pathlib import Path
 import boto3
 import pyarrow as pa
 import pytest
-from aws_cloud import BUCKET, Cloud, pairs
+from aws_cloud import BUCKET, TEMPLATES, Cloud, deploy_batch, pairs
 from small_training import write_small_training
 
 from viberary_pipeline.embedding.executors.base import Limits, run_job
@@ -24,8 +24,7 @@ from viberary_pipeline.tuning.training import ADAPTER
 from viberary_pipeline.vectors.arrow_files import TEXTS_SCHEMA
 
 NUMBERS = itertools.count()
-DEPLOY = Path(__file__).parents[2] / "deploy" / "aws"
-TEMPLATE = DEPLOY / "batch.yaml"
+TEMPLATE = TEMPLATES / "batch.yaml"
 
 
 @pytest.fixture
@@ -37,30 +36,7 @@ def encoder(tiny_encoder) -> ResolvedEncoder:
 def outputs(cloud: Cloud) -> dict[str, str]:
     """What the stack prints, once it is deployed: the queue, the job definition."""
     cloud.reset()
-    ec2 = boto3.client("ec2")
-    vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
-    subnets = [subnet["SubnetId"] for subnet in ec2.describe_subnets()["Subnets"]][:2]
-    # What moto lacks: the service's own role, and the splitting of a list that is a default.
-    boto3.client("iam").create_role(
-        Path="/aws-service-role/batch.amazonaws.com/", RoleName="AWSServiceRoleForBatch", AssumeRolePolicyDocument="{}"
-    )
-    parameters = {
-        "Vpc": vpc,
-        "Subnets": ",".join(subnets),
-        "Image": "registry.example/viberary-gpu:1",
-        "Bucket": BUCKET,
-        "InstanceTypes": "g6.xlarge,g5.xlarge",
-    }
-    stacks = boto3.client("cloudformation")
-    stacks.create_stack(
-        StackName="viberary",
-        TemplateBody=TEMPLATE.read_text(),
-        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
-        Capabilities=["CAPABILITY_NAMED_IAM"],
-    )
-    (stack,) = stacks.describe_stacks(StackName="viberary")["Stacks"]
-    assert stack["StackStatus"] == "CREATE_COMPLETE"
-    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    return deploy_batch()
 
 
 def new_job(encoder: ResolvedEncoder, options: JobOptions, shards: int) -> Job:
@@ -175,9 +151,17 @@ def test_the_stack_holds_the_retry_rules_of_the_code(outputs):
 
 
 # Calls of the code that the policies must allow, and nothing but these.
-WORKER_ACTIONS = {"s3:GetObject", "s3:PutObject", "s3:ListBucket"}
+WORKER_ACTIONS = {"s3:GetObject", "s3:GetObjectVersion", "s3:PutObject", "s3:ListBucket"}
 PIPELINE_ACTIONS = {
-    *("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:ListBucket", "s3:AbortMultipartUpload", "iam:PassRole"),
+    *(
+        "s3:GetObject",
+        "s3:GetObjectVersion",
+        "s3:PutObject",
+        "s3:DeleteObject",
+        "s3:ListBucket",
+        "s3:AbortMultipartUpload",
+        "iam:PassRole",
+    ),
     *("ec2:RunInstances", "ec2:CreateTags", "ec2:TerminateInstances", "ec2:DescribeInstances", "ec2:DescribeImages"),
     *("ec2:DescribeInstanceTypeOfferings", "ec2:DescribeAvailabilityZones", "ec2:DescribeSpotPriceHistory"),
     *("batch:SubmitJob", "batch:TerminateJob", "batch:TagResource", "batch:DescribeJobs", "batch:ListJobs"),
@@ -185,7 +169,7 @@ PIPELINE_ACTIONS = {
 
 
 def actions(policy: str) -> set[str]:
-    statements = json.loads((DEPLOY / policy).read_text())["Statement"]
+    statements = json.loads((TEMPLATES / policy).read_text())["Statement"]
     assert all(statement["Effect"] == "Allow" for statement in statements)
     return {action for statement in statements for action in statement["Action"]}
 
@@ -201,7 +185,7 @@ def test_the_policies_allow_what_the_code_calls_and_no_more():
 
 
 def test_only_machines_of_ours_may_be_ended():
-    statements = json.loads((DEPLOY / "pipeline-policy.json").read_text())["Statement"]
+    statements = json.loads((TEMPLATES / "pipeline-policy.json").read_text())["Statement"]
     (ends,) = [s for s in statements if "ec2:TerminateInstances" in s["Action"]]
     assert ends["Condition"] == {"StringEquals": {"aws:ResourceTag/viberary": "embedding"}}
     (starts,) = [s for s in statements if s["Sid"] == "StartInstancesThatSayWhoseTheyAre"]

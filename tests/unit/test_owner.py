@@ -7,9 +7,9 @@ import sys
 import psutil
 import pytest
 
-from viberary_pipeline.index.owner import is_dead, this_process
+from viberary_pipeline.owner import is_dead, this_process
 
-CODE = "from viberary_pipeline.index.owner import this_process; print(this_process(), flush=True); input()"
+CODE = "from viberary_pipeline.owner import this_process; print(this_process(), flush=True); input()"
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ def data_quality_report(work: Work) -> Result:
         facts["verdict"],
         metadata={
             "verdict": facts["verdict"],
-            **page_links(work.pipeline.settings.report.url, report=facts["page"]),
+            **page_links(work.pipeline.settings.report.url, report=made.artifact.page),
             "row_counts": dg.MetadataValue.json(facts["rows"]),
             **{f"plots_{table}": found["plots"] for table, found in plots.items() if found},
         },
@@ -50,7 +50,7 @@ def report_on(
 def partial_report(log: Any, pipeline: Pipeline, failed: Mapping[str, str] | None = None) -> str | None:
     """The page of the report on what there is after a failure; None, and a line in the log, where it cannot be made."""
     try:
-        return str(report_on(pipeline, failed=failed).artifact.facts["page"])
+        return str(report_on(pipeline, failed=failed).artifact.page)
     except Exception:
         log.exception("the report on what was refused could not be written")
         return None  # the refusal itself must still be reported

@@ -29,6 +29,7 @@ def embeddings(work: Work) -> Result:
         executor=pipeline.executor,
         jobs_root=pipeline.home / "jobs",
         jobs_at=pipeline.jobs,
+        jobs_alone=pipeline.jobs_alone,
         shard_rows=settings.shard_rows,
         options=options,
         limits=pipeline.limits,

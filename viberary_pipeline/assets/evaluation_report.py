@@ -1,5 +1,6 @@
 """evaluation_report: how well the new index answers judged queries; one that is worse than the live one is refused."""
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -58,13 +59,23 @@ def evaluation_report(work: Work) -> Result:
             # What is live was let through when it was published: it is measured, not refused.
             most_loss=_NO_BOUND if is_live else settings.gate.evaluation,
             seed=seed_vectors(
-                pipeline.home, record, documents, settings.encoder, pipeline.rules, settings.duckdb, embed=None
+                pipeline.home,
+                record,
+                documents,
+                settings.encoder,
+                pipeline.rules,
+                settings.duckdb,
+                embed=None,
+                shared=pipeline.shared_vectors,
             ),
             given=given,
             canaries=[canary.query for canary in pipeline.canaries],
         )
         page = write_report(pipeline.home, evaluated.result, report_on(pipeline.home, record.documents_key))
-        return {**{k: v for k, v in evaluated.result.items() if k != "queries"}, "page": str(page)}
+        return {
+            **{k: v for k, v in evaluated.result.items() if k != "queries"},
+            "page": os.path.relpath(page, pipeline.home),
+        }
 
     made = work.produce(
         evaluate,
@@ -83,7 +94,7 @@ def evaluation_report(work: Work) -> Result:
         f"{'refused' if facts['gate']['outcome'] == 'failed' else 'fit to be published'}; nDCG@10: "
         + ", ".join(f"{name} {figure:.3f}" for name, figure in ndcg.items()),
         metadata={
-            **page_links(settings.report.url, report=facts["page"]),
+            **page_links(settings.report.url, report=made.artifact.page),
             **{f"ndcg_10_{name.replace(' ', '_')}": figure for name, figure in ndcg.items()},
         },
         checks=[gate_check(facts["gate"])],

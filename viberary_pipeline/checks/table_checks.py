@@ -58,7 +58,7 @@ def _checks_of(table: str, bounds: Path, accept_drift: bool) -> dg.AssetChecksDe
         report = partial_report(context.log, pipeline) if refused_tables(pipeline.store) else None
         pages = page_links(
             pipeline.settings.report.url,
-            data_docs=validation.facts["page"],
+            data_docs=validation.page,
             **({"report": report} if report else {}),
         )
         asked = {key.name for key in context.selected_asset_check_keys}

@@ -57,6 +57,7 @@ def embed_missing(
     shard_rows: int,
     options: JobOptions | None = None,
     jobs_at: Place | None = None,
+    jobs_alone: bool = False,
     limits: Limits | None = None,
     say: Say = log.info,
 ) -> EmbedCounts:
@@ -71,6 +72,7 @@ def embed_missing(
         shard_rows: Texts per shard: what a kill can lose.
         options: How they are computed.
         jobs_at: Where jobs lie that other machines are to reach: a prefix in S3.
+        jobs_alone: Every job that lies there is of a dead build: the caller holds the home that the place is of.
         limits: How long to wait.
         say: Called with what is done, now and then.
 
@@ -83,7 +85,7 @@ def embed_missing(
     source: Texts = TableTexts(texts) if isinstance(texts, (pa.Table, list, tuple)) else texts  # type: ignore[assignment]
     keys, rows = distinct_keys(source.hashes())
     jobs = jobs_at or Folder(jobs_root)
-    _adopt_leftovers(jobs_root, jobs, store, executor)
+    _adopt_leftovers(jobs_root, jobs, store, executor, jobs_alone)
 
     lacking = store.lacks(keys)
     missing = keys[lacking]
@@ -157,10 +159,15 @@ def _own_job(jobs_root: Path, jobs: Place) -> Iterator[Place]:
             _lock_path(jobs_root, name).unlink(missing_ok=True)
 
 
-def _adopt_leftovers(jobs_root: Path, jobs: Place, store: EmbeddingStore, executor: Executor) -> None:
+def _adopt_leftovers(jobs_root: Path, jobs: Place, store: EmbeddingStore, executor: Executor, alone: bool) -> None:
     """Adopt what builds that died had finished with this encoder, end what still runs for them, and remove their
-    jobs. Those of other encoders wait for a build with theirs; those of living builds are theirs."""
-    for name in _names(jobs_root):
+    jobs. Those of other encoders wait for a build with theirs; those of living builds are theirs.
+
+    With `alone`, those that other machines left are adopted too.
+    """
+    names = {*_names(jobs_root), *(name.partition("/")[0] for name in (jobs.names() if alone else ()))}
+    jobs_root.mkdir(parents=True, exist_ok=True)
+    for name in sorted(names):
         try:
             with FileLock(_lock_path(jobs_root, name), blocking=False):
                 # Where it lies follows from the settings, which may have changed since: look here too.

@@ -98,3 +98,7 @@ class BatchSettings:
         description="Shards that a child of the array computes; more where there would be over 10,000 children.",
     )
     attempts: int = Field(default=5, ge=1, le=10, description="How often Batch tries a child, spot losses included.")
+    device: Device = Field(
+        default="cuda",
+        description="What its machines compute on; `cpu` where an account may start no GPUs (`Gpus=0` of the stack).",
+    )

@@ -35,8 +35,7 @@ def report_on(home: Path, documents_key: str) -> Path | None:
     report = current_artifact(ArtifactStore(home), STAGE)
     if report is None or report.facts.get("documents", "") != documents_key:
         return None
-    page = Path(report.facts["page"])
-    return page if page.is_file() else None
+    return report.page if report.page.is_file() else None
 
 
 def table_of(home: Path, documents: Artifact, table: str) -> Artifact:

@@ -18,6 +18,7 @@ from viberary_pipeline.duck import DuckLimits
 from viberary_pipeline.encoders.files import ResolvedEncoder, resolve
 from viberary_pipeline.evaluation.inputs import table_of
 from viberary_pipeline.redis_contract import BuildRecord
+from viberary_pipeline.storage import Place
 from viberary_pipeline.vectors.store import EmbeddingStore
 
 STAGE = "documents_seed"
@@ -41,6 +42,7 @@ def seed_vectors(
     limits: DuckLimits,
     *,
     embed: Embed | None,
+    shared: Place | None = None,
 ) -> SeedVectors | None:
     """The seed's documents of the tables that a build was made from, with their vectors.
 
@@ -52,6 +54,7 @@ def seed_vectors(
         rules: Which works become documents.
         limits: What DuckDB may use.
         embed: Embeds the texts that the store does not know; None: if there are any, the answer is None.
+        shared: Where in S3 the vectors of this home lie.
 
     Raises:
         EvaluationError: a table is not in this home.
@@ -60,7 +63,7 @@ def seed_vectors(
     model = resolve(encoder, home, max_tokens=recipe.max_tokens)
     if model.spec.name != record.encoder:
         return None
-    vectors = EmbeddingStore(home / "embeddings", model.fingerprint, model.spec.dimensions)
+    vectors = EmbeddingStore(home / "embeddings", model.fingerprint, model.spec.dimensions, shared=shared)
     if embed is None and not len(vectors.known()):
         return None
     made = (*TABLES, SAME[0]) if SAME[0] in documents.inputs else TABLES

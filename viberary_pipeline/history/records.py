@@ -14,8 +14,9 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from viberary_pipeline.errors import HistoryError
-from viberary_pipeline.index.owner import is_dead, this_process
-from viberary_pipeline.storage import write_atomically
+from viberary_pipeline.origin import origin_of, send
+from viberary_pipeline.owner import is_dead, this_process
+from viberary_pipeline.storage import ObjectChangedError, write_atomically
 from viberary_pipeline.typed_json import parse_json
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ class RunRecord:
         versions: {distribution: version}.
         encoder: name, fingerprint, dimensions, and query_encoder where it is another.
         pages: {"report", "evaluation": path below VIBERARY_HOME/quality}.
-        owner: The process (`index.owner`).
+        owner: The process (`owner`).
     """
 
     number: int
@@ -131,17 +132,14 @@ class History:
 
     def __init__(self, home: Path) -> None:
         self.folder = home / "history"
+        self._origin = origin_of(home)
 
     def begin(self, **values: Any) -> RunRecord:
         """Write the record of a run that begins, under the next number; `values` are fields of it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         number = max((int(path.stem) for path in self._files()), default=0) + 1
-        while True:
-            try:
-                self._file(number).touch(exist_ok=False)
-                break
-            except FileExistsError:  # of a run that failed while it waited for the home
-                number += 1
+        while not self._claim(number):  # of a run that failed while it waited for the home
+            number += 1
         record = RunRecord(number, **{"owner": this_process(), **values})
         self.write(record)
         return record
@@ -149,6 +147,7 @@ class History:
     def write(self, record: RunRecord) -> None:
         """Write a record, in place of the one of its number."""
         write_atomically(self._file(record.number), json.dumps(asdict(record), ensure_ascii=False, default=str))
+        send(self.folder.parent, self._name(record.number))
 
     def finish(self, record: RunRecord, *, keep: int) -> None:
         """Write the record of a run that has ended, and remove what is older than the last `keep`.
@@ -226,8 +225,23 @@ class History:
         published = [record for record in self.all() if record.verdict == "published"]
         return {record.keys["documents"] for record in published[:builds] if "documents" in record.keys}
 
+    def _claim(self, number: int) -> bool:
+        """Make this number nobody else's, on this machine or (of a home in S3) on another; False where it is taken."""
+        try:
+            if self._origin is not None and not self._file(number).exists():
+                self._origin.claim(self._name(number))
+            else:
+                self._file(number).touch(exist_ok=False)
+        except (FileExistsError, ObjectChangedError):
+            return False
+        return True
+
     def _file(self, number: int) -> Path:
-        return self.folder / f"{number:06}.json"
+        return self.folder.parent / self._name(number)
+
+    @staticmethod
+    def _name(number: int) -> str:
+        return f"history/{number:06}.json"
 
     def _files(self) -> list[Path]:
         """By number."""

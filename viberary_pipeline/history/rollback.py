@@ -7,6 +7,8 @@ import redis
 
 from viberary_pipeline.history.trends import record_rollback
 from viberary_pipeline.index.publish import rollback, save
+from viberary_pipeline.notifications import Message
+from viberary_pipeline.origin import refresh, send
 from viberary_pipeline.quality.baseline import restore_baseline
 from viberary_pipeline.redis_contract import BuildRecord
 
@@ -33,6 +35,11 @@ class WentBack:
             lines.append(f"the next build is still compared with the one gone back from: {self.not_compared}")
         return lines
 
+    def message(self, key: str, **facts: str) -> Message:
+        """What people are told of it; `key` and `facts` as `Message` has them."""
+        of_build = {"build": self.record.build, "source": self.record.source, "encoder": self.record.encoder}
+        return Message("publish", key, f"viberary: {self.lines()[0]}", facts={**of_build, **facts})
+
 
 def go_back(client: redis.Redis, home: Path, *, keep_records: int, public: bool = False) -> WentBack:
     """Back to the previous build; the live one becomes the previous.
@@ -44,6 +51,7 @@ def go_back(client: redis.Redis, home: Path, *, keep_records: int, public: bool 
         IndexBuildError: there is no previous build.
         GateRefused, EncoderError: it is not fit to be published, or the page could not answer from it.
     """
+    refresh(home)
     record = rollback(client, home=home, public=public)
     saved = save(client, record.build)
     try:
@@ -51,4 +59,5 @@ def go_back(client: redis.Redis, home: Path, *, keep_records: int, public: bool 
     except OSError as error:
         why = str(error)
     record_rollback(home, record, keep=keep_records)
+    send(home)
     return WentBack(record, saved, why)

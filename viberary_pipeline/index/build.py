@@ -33,13 +33,13 @@ from viberary_pipeline.index.gate import gate_index, require_encoder
 from viberary_pipeline.index.gate_result import GateResult
 from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.index.lucky import worth_a_pick
-from viberary_pipeline.index.owner import this_process
 from viberary_pipeline.index.passages import learn_sentence_words
 from viberary_pipeline.index.preflight import preflight
 from viberary_pipeline.index.progress import Progress
 from viberary_pipeline.index.server import describe_server, vectors_waiting
 from viberary_pipeline.index.suggestions import SuggestionEntries, write_suggestions
 from viberary_pipeline.name_keys import words_of
+from viberary_pipeline.owner import this_process
 from viberary_pipeline.redis_contract import (
     LUCKY,
     NAME_WORDS,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import redis
 
 from viberary_pipeline.errors import IndexBuildError
-from viberary_pipeline.index.owner import is_dead, read_owner
+from viberary_pipeline.owner import is_dead, read_owner
 from viberary_pipeline.redis_contract import (
     RECORDS,
     as_text,

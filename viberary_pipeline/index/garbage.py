@@ -8,8 +8,7 @@ asked for, since texts come back; those of texts in kept documents stay then, wh
 
 import contextlib
 import logging
-import shutil
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,7 +23,9 @@ from viberary_pipeline.home_lock import hold_home
 from viberary_pipeline.index.clean import known_builds, orphaned_builds, remove_build, unneeded_builds
 from viberary_pipeline.index.lock import build_lock
 from viberary_pipeline.index.publish import save
+from viberary_pipeline.origin import origin_of
 from viberary_pipeline.redis_contract import BuildRecord, read_pointer, read_record
+from viberary_pipeline.storage import Place
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +52,10 @@ class Garbage:
         """(what, folders, bytes) of the folders, by the stage that left them or the place that they lie in; the largest
         first."""
         kinds: dict[str, list[int]] = {}
+        size_of = _sizes(home)
         for folder in self.folders:
             kind = " ".join(folder.relative_to(home).parts[:-1])
-            kinds.setdefault(kind, []).append(_size(folder))
+            kinds.setdefault(kind, []).append(size_of(folder))
         return sorted(((kind, len(sizes), sum(sizes)) for kind, sizes in kinds.items()), key=lambda row: -row[2])
 
 
@@ -63,6 +65,7 @@ def collect_garbage(
     *,
     dry_run: bool = False,
     vectors: bool = False,
+    shared_vectors: Place | None = None,
     keep_documents: Collection[str] = (),
 ) -> Garbage:
     """Remove what nothing needs, or only say what that is. Waits for no build.
@@ -72,6 +75,7 @@ def collect_garbage(
         home: VIBERARY_HOME.
         dry_run: Remove nothing.
         vectors: Those of texts that no kept documents have, too.
+        shared_vectors: Where in S3 the vectors of this home lie.
         keep_documents: Keys of documents that are kept for comparison, without what they were made from.
 
     Raises:
@@ -84,9 +88,9 @@ def collect_garbage(
             record for build in known_builds(client) if build not in builds and (record := read_record(client, build))
         ]
         folders = [f for f in _folders(home, kept) if not _is_kept(home, f, keep_documents)]
-        garbage = Garbage(tuple(builds), tuple(folders), sum(map(_size, folders)), "")
+        garbage = Garbage(tuple(builds), tuple(folders), sum(map(_sizes(home), folders)), "")
         if vectors:
-            garbage = _with_vectors(garbage, home, dry_run=dry_run)
+            garbage = _with_vectors(garbage, home, shared_vectors, dry_run=dry_run)
         if dry_run:
             return garbage
         for build in builds:
@@ -94,8 +98,8 @@ def collect_garbage(
         live = read_pointer(client).live
         if builds and live and not save(client, live):
             log.warning("Redis did not save: a restart of it brings the removed builds back")
+        ArtifactStore(home).remove(folders)
         for folder in folders:
-            shutil.rmtree(folder, ignore_errors=True)
             folder.with_name(f"{folder.name}.lock").unlink(missing_ok=True)
     return garbage
 
@@ -118,8 +122,9 @@ def artifacts_needed(
             named = {pointer.live: "live build", pointer.previous: "previous build"}.get(build, f"build {build}")
             keep["query_encoder"][record.query_encoder] = keep["documents"][record.documents_key] = named
     needs = ArtifactStore(home).needs(keep)
+    size_of = _sizes(home)
     return [
-        (artifact, _size(artifact.path), by or ["comparison"] * _is_kept(home, artifact.path, keep_documents))
+        (artifact, size_of(artifact.path), by or ["comparison"] * _is_kept(home, artifact.path, keep_documents))
         for artifact, by in sorted(needs, key=lambda need: (need[0].stage, need[0].created))
     ]
 
@@ -142,7 +147,7 @@ def _is_kept(home: Path, folder: Path, documents: Collection[str]) -> bool:
 def _unneeded_graphs(home: Path, fingerprints: set[str]) -> Iterator[Path]:
     """The copies of graphs, in float32 and int8, of encoders that neither a kept build nor the next one has."""
     with contextlib.suppress(ArtifactError):
-        facts = ArtifactStore(home).current("query_encoder").facts
+        facts = ArtifactStore(home).current("query_encoder", fetch=False).facts
         fingerprints = {*fingerprints, facts.get("fingerprint"), facts.get("space", {}).get("fingerprint")} - {None}
     kept = {
         *(float32_graphs(home) / fingerprint for fingerprint in fingerprints),
@@ -153,7 +158,7 @@ def _unneeded_graphs(home: Path, fingerprints: set[str]) -> Iterator[Path]:
             yield folder
 
 
-def _with_vectors(garbage: Garbage, home: Path, *, dry_run: bool) -> Garbage:
+def _with_vectors(garbage: Garbage, home: Path, shared: Place | None, *, dry_run: bool) -> Garbage:
     """Remove, or count, the vectors of texts that no kept documents have."""
     import pyarrow.parquet as pq
 
@@ -161,6 +166,7 @@ def _with_vectors(garbage: Garbage, home: Path, *, dry_run: bool) -> Garbage:
 
     if _job_under_way(home / "jobs"):
         return replace(garbage, left="vectors, because texts are being embedded")
+    ArtifactStore(home).fetch_all("documents", but=garbage.folders)
     paths = (home / "artifacts").glob("*/*/documents.parquet")
     documents = [path for path in paths if path.parent not in garbage.folders]
     try:
@@ -170,7 +176,7 @@ def _with_vectors(garbage: Garbage, home: Path, *, dry_run: bool) -> Garbage:
     if not documents:  # then they are lost, and the vectors are what a build need not compute again
         return replace(garbage, left="vectors, because there are no documents to tell which are needed")
     keep = [pq.read_table(path, columns=["text_hash"])["text_hash"] for path in documents]
-    stores = EmbeddingStore.all_under(home / "embeddings")
+    stores = EmbeddingStore.all_under(home / "embeddings", shared)
     return replace(garbage, vectors=sum(store.unneeded(keep) if dry_run else store.prune(keep) for store in stores))
 
 
@@ -206,5 +212,13 @@ def _fingerprint(folder: Path) -> str:
         return ""
 
 
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+def _sizes(home: Path) -> Callable[[Path], int]:
+    """What gives the bytes of a folder: of an artifact in S3, those that it has there, whether it is here or not."""
+    origin = origin_of(home)
+    there = origin.sizes() if origin is not None else {}
+
+    def size_of(folder: Path) -> int:
+        known = there.get(f"{folder.parent.name}/{folder.name}")
+        return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if known is None else known
+
+    return size_of

@@ -12,7 +12,7 @@ from typing import cast
 import redis
 
 from viberary_pipeline.errors import IndexBuildError
-from viberary_pipeline.index.owner import is_dead, read_owner, this_process
+from viberary_pipeline.owner import is_dead, read_owner, this_process
 from viberary_pipeline.redis_contract import LOCK, OOM_ALLOWED
 from viberary_pipeline.redis_server.failures import explained
 

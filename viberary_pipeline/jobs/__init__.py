@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from viberary_pipeline.history.rollback import go_back
-from viberary_pipeline.notifications import Message
+from viberary_pipeline.notifications import tell
 from viberary_pipeline.resources import Pipeline
-from viberary_pipeline.resources.run_reporter import in_its_words, tell
+from viberary_pipeline.resources.run_reporter import in_its_words
 from viberary_pipeline.settings import ScheduleSettings
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def go_back_to_previous(context: dg.OpExecutionContext, pipeline: dg.ResourcePar
     record = back.record
     tags = {"source": record.source, "encoder": record.encoder, "build": record.build, "verdict": "published"}
     context.instance.add_run_tags(context.run_id, tags)
-    tell(pipeline.settings, Message("publish", context.run_id, f"viberary: {outcome}", facts={"run": context.run_id}))
+    tell(pipeline.settings, back.message(context.run_id, run=context.run_id))
 
 
 @dg.job(description="Back to the previous build, after a check that it is whole. It waits for no other run.")

@@ -9,10 +9,11 @@ from viberary_pipeline.artifacts import ArtifactStore
 from viberary_pipeline.embedding.embed import end_abandoned
 from viberary_pipeline.errors import ArtifactError, ViberaryError
 from viberary_pipeline.jobs import rebuild
-from viberary_pipeline.notifications import Message
+from viberary_pipeline.notifications import Message, tell
+from viberary_pipeline.origin import refresh
 from viberary_pipeline.resources import Pipeline
 from viberary_pipeline.resources.dagster_store import fail_dead_runs
-from viberary_pipeline.resources.run_reporter import run_message, tell
+from viberary_pipeline.resources.run_reporter import run_message
 from viberary_pipeline.settings import Settings
 from viberary_pipeline.sources.raw_files import listing_digest
 from viberary_pipeline.tuning.remote import end_abandoned_trainings
@@ -105,7 +106,7 @@ def late_message(settings: Settings, now: datetime | None = None) -> Message | N
     if not hours:
         return None
     try:
-        last = ArtifactStore(settings.home_dir).current("published_index")
+        last = ArtifactStore(refresh(settings.home_dir)).current("published_index")
     except ArtifactError:
         return None  # none was ever finished here: there is nothing to be late for
     age = (now or datetime.now(UTC)) - datetime.fromisoformat(last.created)

@@ -1,5 +1,6 @@
 """Validation of one table: its bounds checked by Great Expectations, the result kept in Data Docs and an artifact."""
 
+import os
 import re
 import tempfile
 from collections.abc import Mapping
@@ -80,7 +81,7 @@ def validated(
     shaped_by = {"bounds": file_sha256(bounds), "measured_by": code_digest(*_MEASURED_BY), "profile": profile.key}
     stage = validation_stage(table)
     standing = same_artifact(store, stage, inputs, shaped_by)
-    if standing and not force and compared_with.holds(inputs) and Path(standing.facts["page"]).exists():
+    if standing and not force and compared_with.holds(inputs) and standing.page.exists():
         return standing
 
     def build(out: Path) -> dict[str, Any]:
@@ -99,11 +100,11 @@ def validated(
             limits=limits,
             scratch=out,
         )
-        return {"page": str(report.page), "results": [asdict(result) for result in report.results]}
+        return {"page": os.path.relpath(report.page, home), "results": [asdict(result) for result in report.results]}
 
     settings = {**shaped_by, "compared_with": compared_with.digest, "accept_drift": accept_drift}
     produced = store.produce(stage, inputs=inputs, settings=settings, build=build, force=force)
-    if not Path(produced.artifact.facts["page"]).exists():  # pruned since, or removed by hand
+    if not produced.artifact.page.exists():  # pruned since, or removed by hand
         produced = store.produce(stage, inputs=inputs, settings=settings, build=build, force=True)
     return produced.artifact
 

@@ -10,6 +10,7 @@ from viberary_pipeline.encoders.files import check_encoder
 from viberary_pipeline.errors import SettingsError
 from viberary_pipeline.home_lock import hold_home
 from viberary_pipeline.index.preflight import check_usable
+from viberary_pipeline.origin import refresh
 from viberary_pipeline.quality.baseline import Source, load_baseline
 from viberary_pipeline.redis_contract import read_pointer, read_record
 from viberary_pipeline.redis_server import connect
@@ -84,6 +85,7 @@ def home_lock(settings: Settings) -> dg.ResourceDefinition:
             try:
                 with recording_failure(settings, run):
                     if run is not None and run.job_name in _TO_THE_INDEX:
+                        refresh(settings.home_dir)  # encoders and baselines of a home in S3
                         check_ready(settings)
                     # Others read no files; the stages of the index ask again.
                     if run is not None and run.job_name == "rebuild":

@@ -14,6 +14,7 @@ from viberary_pipeline.documents.rules import DocumentRules
 from viberary_pipeline.embedding.executors.base import Executor, Limits
 from viberary_pipeline.embedding.executors.choice import executor_for, jobs_place
 from viberary_pipeline.embedding.jobs import JobOptions
+from viberary_pipeline.embedding.settings import Device
 from viberary_pipeline.encoders.files import ResolvedEncoder, resolve
 from viberary_pipeline.encoders.space import query_encoder_for
 from viberary_pipeline.evaluation.queries import QuerySet, judged_files, judged_set, trec_set
@@ -118,26 +119,46 @@ class Pipeline:
         embedding = self.settings.embedding
         return Limits(deadline=embedding.deadline_minutes * 60, stall=embedding.stall_minutes * 60)
 
+    @property
+    def device(self) -> Device:
+        """What documents are embedded on, here or on the executor's machines."""
+        settings = self.settings
+        return {"local": settings.embedding.device, "ec2": "cuda", "batch": settings.batch.device}[settings.executor]
+
     def job_options(self, graph: Path | None) -> JobOptions:
         """How jobs are computed; this machine's CPU runs `graph`, the encoder as ONNX, where there is one."""
         embedding = self.settings.embedding
         return JobOptions(
-            device="cuda" if self.settings.executor != "local" else embedding.device,
+            device=self.device,
             dtype=embedding.dtype,
             stored=embedding.stored,
             graph=str(graph) if graph is not None and self.embeds_here else "",
         )
 
-    def vectors(self, key: str) -> EmbeddingStore:
-        """The store of the encoder's vectors that are kept under `key` (`JobOptions.key`)."""
-        embedding = self.settings.embedding
+    @property
+    def jobs_alone(self) -> bool:
+        """Whether nobody else's jobs lie there: while the home is held, all of them were left by dead builds."""
+        return self.jobs is not None and self.settings.embedding.jobs is None
+
+    def vectors(self, key: str, encoder: ResolvedEncoder | None = None) -> EmbeddingStore:
+        """The store of an encoder's vectors that are kept under `key` (`JobOptions.key`).
+
+        Args:
+            key: The key.
+            encoder: Whose; None: `encoder`.
+        """
         return EmbeddingStore(
             self.home / "embeddings",
             key,
-            self.encoder.spec.dimensions,
-            dtype=embedding.stored,
-            shared=open_place(embedding.vectors) if embedding.vectors else None,
+            (encoder or self.encoder).spec.dimensions,
+            dtype=self.settings.embedding.stored,
+            shared=self.shared_vectors,
         )
+
+    @property
+    def shared_vectors(self) -> Place | None:
+        """Where in S3 the vectors of all encoders lie; None where they are this folder's alone."""
+        return open_place(uri) if (uri := self.settings.vectors_uri) else None
 
 
 def _bundled_sample(folder: Path) -> "BundledSample":

@@ -24,6 +24,7 @@ from viberary_pipeline.settings import Settings, changed_settings
 
 log = logging.getLogger(__name__)
 
+_PLACES = ("VIBERARY_HOME", "VIBERARY_WORKDIR")
 _CLASS = r"^[\w.]+: "  # of an exception, which Dagster writes before its message
 _RECORDED = {"search_index", "published_index"}
 _COST = ("instance_type", "market", "zone", "machine_seconds", "estimated_usd")
@@ -129,7 +130,7 @@ def _finish(record: RunRecord, instance: dg.DagsterInstance, settings: Settings,
 
 
 def _settings_of(settings: Settings) -> dict[str, Any]:
-    changed = {name: value for name, value in changed_settings(settings).items() if name != "VIBERARY_HOME"}
+    changed = {name: value for name, value in changed_settings(settings).items() if name not in _PLACES}
     encoder = {
         "name": settings.encoder,
         **({"query_encoder": settings.query.encoder} if settings.query.encoder else {}),

@@ -10,7 +10,7 @@ from dagster._core.errors import DagsterUserCodeProcessError
 from dagster._utils.error import SerializableErrorInfo
 
 from viberary_pipeline.errors import GateRefused, ViberaryError
-from viberary_pipeline.notifications import Message
+from viberary_pipeline.notifications import Message, tell
 from viberary_pipeline.resources.dagster_store import PROCESS, this_process
 from viberary_pipeline.settings import Settings
 
@@ -95,16 +95,6 @@ def run_message(run_id: str, tags: Mapping[str, str], failure: str, documents: s
         case "failed":
             return Message("failure", run_id, f"viberary: the build failed: {first}", rest, facts)
     return None
-
-
-def tell(settings: Settings, message: Message) -> None:
-    """Send a message where the settings say; whatever goes wrong with it is logged and stops nothing."""
-    from viberary_pipeline.notifications.deliver import notify
-
-    try:
-        notify(settings.notify, settings.home_dir, message)
-    except Exception as error:
-        log.warning("The message %r could not be sent: %s", message.title, type(error).__name__)
 
 
 def in_its_words(error: Exception) -> Exception:

@@ -13,7 +13,6 @@ from viberary_pipeline.home_lock import hold_home
 from viberary_pipeline.resources.pipeline import Pipeline
 from viberary_pipeline.tuning.remote import RemoteTrainer
 from viberary_pipeline.tuning.run import DocumentVectors, Trainer, train_here
-from viberary_pipeline.vectors.store import EmbeddingStore
 
 
 def document_vectors(pipeline: Pipeline) -> DocumentVectors:
@@ -24,7 +23,7 @@ def document_vectors(pipeline: Pipeline) -> DocumentVectors:
     def vectors(encoder: ResolvedEncoder, texts: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
         # int8 has a store of its own.
         options = JobOptions(device=pipeline.job_options(None).device)
-        store = EmbeddingStore(pipeline.home / "embeddings", encoder.fingerprint, encoder.spec.dimensions)
+        store = pipeline.vectors(encoder.fingerprint, encoder)
         with hold_home(pipeline.home):
             embed_missing(
                 list(texts),

@@ -16,8 +16,17 @@ import numpy as np
 import numpy.typing as npt
 import redis
 
+from viberary_pipeline.artifacts import ArtifactStore
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
-from viberary_pipeline.errors import BookNotFound, EncoderError, SearchError, SearchUnavailable, ViberaryError
+from viberary_pipeline.errors import (
+    BookNotFound,
+    EncoderError,
+    SearchError,
+    SearchUnavailable,
+    StorageError,
+    ViberaryError,
+)
+from viberary_pipeline.origin import origin_of
 from viberary_pipeline.redis_contract import (
     SEARCH_FIELDS,
     BuildRecord,
@@ -120,11 +129,20 @@ class Searcher:
         client: A Redis connection pool of our own server or VIBERARY_REDIS_URL.
         home: VIBERARY_HOME, where the query encoders lie.
         tuning: How results are weighed.
+        find_encoder: Gives the folder of a build's encoder (`encoder_folder`).
     """
 
-    def __init__(self, client: redis.Redis, home: Path, tuning: SearchSettings | None = None) -> None:
+    def __init__(
+        self,
+        client: redis.Redis,
+        home: Path,
+        tuning: SearchSettings | None = None,
+        *,
+        find_encoder: Callable[[Path, BuildRecord], Path] | None = None,
+    ) -> None:
         self._client = client
         self._home = home
+        self._find_encoder = find_encoder or encoder_folder
         self._tuning = tuning or SearchSettings()
         self._loaded: tuple[BuildRecord, QueryEncoder] | None = None
         self._encoders: dict[str, QueryEncoder] = {}
@@ -390,7 +408,9 @@ class Searcher:
             return Readiness(False, None, 0, error.what)
         except EncoderError as error:
             logger.warning("Not ready: %s", error)
-            return Readiness(False, None, 0, "the query encoder of the live build cannot be used")
+            fetched = error.what.endswith("being fetched")
+            state = "is being fetched" if fetched else "cannot be used"
+            return Readiness(False, None, 0, f"the query encoder of the live build {state}")
         if info is None:
             return Readiness(False, record.build, 0, "the live index is gone")
         if info["indexing"] or info["num_docs"] != record.documents:
@@ -439,7 +459,7 @@ class Searcher:
 
     def _encoder_of(self, record: BuildRecord) -> QueryEncoder:
         """The build's encoder. The one before stays loaded, so that a rollback costs no reader the time to load it."""
-        encoder = self._encoders.pop(record.query_encoder, None) or QueryEncoder(encoder_folder(self._home, record))
+        encoder = self._encoders.pop(record.query_encoder, None) or QueryEncoder(self._find_encoder(self._home, record))
         if not encoder.shares(record.fingerprint, record.dim):
             raise EncoderError(
                 "The query encoder is not the one that embedded the documents, nor of its space",
@@ -454,7 +474,13 @@ class Searcher:
 
 
 def encoder_folder(home: Path, record: BuildRecord) -> Path:
-    """Where the query encoder of a build lies. Raises `EncoderError` if it is not in this home."""
+    """Where the query encoder of a build lies, fetched first where the home is in S3.
+
+    Raises:
+        EncoderError: it is not in this home, or cannot be fetched.
+    """
+    if origin_of(home) is not None:
+        return _fetched(home, record)
     folders = sorted((home / "artifacts" / "query_encoder").glob(f"{record.query_encoder}.*"))
     if not folders:
         raise EncoderError(
@@ -464,6 +490,27 @@ def encoder_folder(home: Path, record: BuildRecord) -> Path:
             todo="set VIBERARY_HOME to the home that built the index, or run `viberary build`",
         )
     return folders[-1]
+
+
+def _fetched(home: Path, record: BuildRecord) -> Path:
+    expected = f"artifacts/query_encoder/{record.query_encoder}.*, whole, in the home in S3"
+    try:
+        found = ArtifactStore(home).find("query_encoder", record.query_encoder)
+    except (StorageError, OSError) as error:
+        raise EncoderError(
+            f"The query encoder of build {record.build} cannot be fetched from S3",
+            expected=expected,
+            found=error.found if isinstance(error, StorageError) else f"{type(error).__name__}: {error}",
+            todo=error.todo if isinstance(error, StorageError) else "make room on this machine's disk",
+        ) from error
+    if found is None:
+        raise EncoderError(
+            f"The query encoder of build {record.build} is not in this home in S3",
+            expected=expected,
+            found="none, or a damaged one (see the log)",
+            todo="run `viberary build` with this VIBERARY_HOME, which makes it anew",
+        )
+    return found.path
 
 
 def _no_such_book(book_id: str) -> BookNotFound:

@@ -92,16 +92,20 @@ class EmbeddingStore:
         self._verified: dict[str, list[int]] | None = None
 
     @classmethod
-    def all_under(cls, root: Path) -> "list[EmbeddingStore]":
-        """The stores of all encoders that have vectors in the folder `root`, by name."""
+    def all_under(cls, root: Path, shared: Place | None = None) -> "list[EmbeddingStore]":
+        """The stores of all encoders that have vectors in the folder `root`, or in the `shared` place, by name."""
         found = []
+        if shared is not None:
+            for name in shared.names():
+                if name.endswith(".arrow") and not any((root / name).parent.glob("*.arrow")):
+                    Folder(root).write(name, shared.read(name))  # one part says what they all are
         for folder in sorted(path for path in root.glob("*") if path.is_dir()):
             for part in sorted(folder.glob("*.arrow")):
                 # A damaged part is skipped here: its store quarantines it when it opens it.
                 with contextlib.suppress(OSError, pa.ArrowInvalid, KeyError), pa.memory_map(str(part)) as source:
                     vector = pa.ipc.open_file(source).schema.field("vector")
                     dtype: VectorDtype = "float16" if vector.type.value_type == pa.float16() else "float32"
-                    found.append(cls(root, folder.name, vector.type.list_size, dtype=dtype))
+                    found.append(cls(root, folder.name, vector.type.list_size, dtype=dtype, shared=shared))
                     break
         return found
 

@@ -14,8 +14,9 @@ from cachetools import LRUCache
 from viberary_pipeline.errors import ViberaryError
 from viberary_pipeline.redis_contract import BuildRecord, is_healthy
 from viberary_pipeline.search.query import clean_query
-from viberary_pipeline.search.searcher import Searcher, SearchResponse
+from viberary_pipeline.search.searcher import Readiness, Searcher, SearchResponse
 from viberary_pipeline.search.weights import SearchSettings
+from viberary_pipeline.web.encoders import EncoderFetcher
 
 
 class CachedSearcher(Searcher):
@@ -28,6 +29,7 @@ class CachedSearcher(Searcher):
         client, home, tuning: As `Searcher` takes them.
         most_bytes: What its answers may take together; 0 remembers nothing.
         count: Told of each question whether its answer was remembered.
+        encoders: Fetches the encoders of a home in S3.
     """
 
     def __init__(
@@ -38,11 +40,19 @@ class CachedSearcher(Searcher):
         *,
         most_bytes: int,
         count: Callable[[bool], object] = bool,
+        encoders: EncoderFetcher | None = None,
     ) -> None:
-        super().__init__(client, home, tuning)
+        super().__init__(client, home, tuning, find_encoder=encoders.folder if encoders is not None else None)
+        self._fetcher = encoders
         self._answers: LRUCache[Any, SearchResponse] = LRUCache(most_bytes, getsizeof=bytes_of)
         self._lock = threading.Lock()
         self._count = count
+
+    def readiness(self) -> Readiness:
+        """As `Searcher.readiness`."""
+        if self._fetcher is not None:
+            self._fetcher.look_ahead()
+        return super().readiness()
 
     def search(self, query: str, *args: Any, **options: Any) -> SearchResponse:
         """As `Searcher.search`."""

@@ -30,6 +30,7 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher, WSGITask
 
 from viberary_pipeline.errors import RedisServerError, SettingsError
+from viberary_pipeline.origin import origin_of
 from viberary_pipeline.query_lines import LIVE, LOGS
 from viberary_pipeline.redis_server import connect
 from viberary_pipeline.redis_server.probe import open_client
@@ -57,6 +58,9 @@ DRAIN_SECONDS = 10.0
 
 LAST_REQUEST_SECONDS = 1.0
 """How long it then waits for one more request of a connection that is kept open, to say in its answer that it ends."""
+
+_FETCH_SECONDS = 20.0
+"""How long a server that starts waits for an encoder from S3, before it answers 503 meanwhile."""
 
 _OTHER_FILES = 200  # models, logs, connections to Redis
 
@@ -97,15 +101,23 @@ def open_app(settings: Settings) -> Flask:
     # Imported here: prometheus_client decides at its import whether processes count together.
     from viberary_pipeline.web.app import create_app
     from viberary_pipeline.web.cached import CachedSearcher
+    from viberary_pipeline.web.encoders import EncoderFetcher
     from viberary_pipeline.web.prometheus import Metrics
 
     metrics = Metrics()
+    origin = origin_of(settings.home_dir)
     searcher = CachedSearcher(
         *(_client_of(settings), settings.home_dir, settings.search),
         most_bytes=settings.web.cache * 2**20,
         count=lambda hit: metrics.cache.labels("hit" if hit else "miss").inc(),
+        encoders=EncoderFetcher(origin) if origin is not None else None,
     )
     state = searcher.readiness()
+    # A moment: workers are forked from this process, and share the memory of what it has loaded.
+    patience = time.monotonic() + (_FETCH_SECONDS if origin is not None else 0)
+    while "being fetched" in state.reason and time.monotonic() < patience:
+        time.sleep(0.2)
+        state = searcher.readiness()
     if not state.ready:
         print(f"Not ready to search yet: {state.reason}", file=sys.stderr)
     return create_app(searcher, query_log=settings.home_dir / LOGS / LIVE, web=settings.web, metrics=metrics)

@@ -22,6 +22,8 @@ class ExecutorSettings(Protocol):
     def ec2(self) -> Ec2Settings: ...
     @property
     def batch(self) -> BatchSettings: ...
+    @property
+    def jobs_uri(self) -> str | None: ...
 
 
 def check_executor(settings: ExecutorSettings) -> None:
@@ -32,7 +34,7 @@ def check_executor(settings: ExecutorSettings) -> None:
     """
     remote = settings.executor != "local"
     needed = {
-        "VIBERARY_EMBEDDING_JOBS (s3://bucket/prefix)": not remote or settings.embedding.jobs,
+        "VIBERARY_EMBEDDING_JOBS (s3://bucket/prefix)": not remote or settings.jobs_uri,
         "VIBERARY_EMBEDDING_DTYPE other than int8: that is for this machine's CPU": settings.embedding.dtype != "int8"
         or (not remote and settings.embedding.device == "cpu"),
     }
@@ -68,4 +70,4 @@ def executor_for(settings: ExecutorSettings) -> Executor:
 
 def jobs_place(settings: ExecutorSettings) -> Place | None:
     """Where jobs lie that other machines are to reach; None for those of this machine."""
-    return Bucket(settings.embedding.jobs) if settings.executor != "local" and settings.embedding.jobs else None
+    return Bucket(settings.jobs_uri) if settings.executor != "local" and settings.jobs_uri else None

@@ -120,5 +120,5 @@ def table_input(store: ArtifactStore, table: str, artifact: Artifact) -> TableIn
         rejects=rejects if rejects.is_file() else None,
         profile=profile.facts if profile else None,
         results=results_of(validation) if validation else (),
-        page=Path(validation.facts["page"]) if validation else None,
+        page=validation.page if validation else None,
     )

@@ -1,5 +1,6 @@
 """The stages of the report: each table's plots, and the page. What has not changed is found again."""
 
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,13 +77,13 @@ def make_report(
     tokens = _tokens(store, encoder, limits) if encoder and "documents" in tables else None
     compared_with = load_baseline(home, source)
     joined, same = joined_facts(store, artifacts), same_facts(store, artifacts)
-    results = {table: [list(entry.results), str(entry.page)] for table, entry in tables.items()}
+    results = {table: [list(entry.results), _from(home, entry.page)] for table, entry in tables.items()}
     shown = [keys, results, source, tokens, *([same] if same else []), *([licence] if licence else [])]
     inputs = {"tables": digest([*shown, encoder.spec.name if encoder else "", *sorted(failed.items())])}
     shaped_by = {"code": code_digest(*_MADE_BY)}
     if not force and checked and compared_with.holds(checked):
         standing = same_artifact(store, STAGE, inputs, shaped_by)
-        if standing and Path(standing.facts["page"]).exists():
+        if standing and standing.page.exists():
             return Produced(standing, reused=True)
 
     def build(_: Path) -> dict[str, Any]:
@@ -96,11 +97,11 @@ def make_report(
         badge, sentence = verdict(gathered)
         rows = {table: entry.facts["rows"] for table, entry in tables.items() if table in TABLES}
         documents = keys.get("documents", "")
-        return {"page": str(page), "badge": badge, "verdict": sentence, "rows": rows, "documents": documents}
+        return {"page": _from(home, page), "badge": badge, "verdict": sentence, "rows": rows, "documents": documents}
 
     settings = {**shaped_by, "compared_with": compared_with.digest}
     produced = store.produce(STAGE, inputs=inputs, settings=settings, build=build, force=force)
-    page = Path(produced.artifact.facts["page"])
+    page = produced.artifact.page
     if not page.exists():  # pruned since, or removed by hand
         return store.produce(STAGE, inputs=inputs, settings=settings, build=build, force=True)
     if produced.reused:
@@ -108,6 +109,11 @@ def make_report(
 
         make_latest(page)
     return produced
+
+
+def _from(home: Path, page: Path | None) -> str:
+    """Where a page lies, from the home on."""
+    return os.path.relpath(page, home) if page is not None else ""
 
 
 def table_plots(store: ArtifactStore, table: str, limits: "DuckLimits") -> str:
