@@ -22,7 +22,7 @@ _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?i?B)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class DuckLimits:
-    """What one DuckDB connection may use."""
+    """Memory and threads of DuckDB."""
 
     memory_limit: str = Field(
         default="4GB", description="Beyond it DuckDB spills to disk; a number and a unit (`512MB`, `1.5GiB`)."

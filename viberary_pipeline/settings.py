@@ -67,7 +67,7 @@ class RedisSettings:
 
 @dataclass(frozen=True)
 class QuerySettings:
-    """The query encoder that is exported for search."""
+    """The query encoder."""
 
     encoder: str = Field(
         default="",
@@ -81,7 +81,7 @@ class QuerySettings:
 
 @dataclass(frozen=True)
 class RejectRules:
-    """How much of an input may be rejected."""
+    """The ceiling on rejected lines."""
 
     ceiling: float = Field(
         default=0.001,
@@ -231,7 +231,10 @@ class ReportSettings:
 
 @dataclass(frozen=True)
 class ScheduleSettings:
-    """When builds start by themselves; the schedule and the sensor are switched on in the Dagster UI."""
+    """The schedule and the sensor that start builds.
+
+    Both are switched on in the Dagster UI.
+    """
 
     cron: str = Field(default="0 3 * * 0", description="When the schedule `weekly_rebuild` builds, as cron writes it.")
     timezone: str = Field(default="UTC", description="The time zone of that, such as `Europe/Berlin`.")

@@ -20,7 +20,7 @@ def _in_s3(value: str | None) -> str | None:
 
 @dataclass(frozen=True)
 class EmbeddingSettings:
-    """How documents are embedded, whatever the executor."""
+    """Embedding, on any executor."""
 
     device: Device = Field(
         default="cpu",

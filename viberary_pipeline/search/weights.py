@@ -6,7 +6,10 @@ from pydantic.dataclasses import dataclass
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """The weights of a search (docs/searching.md says what each is for)."""
+    """The weights of a search.
+
+    docs/searching.md says what each is for.
+    """
 
     lexical_weight: float = Field(
         default=0.06, ge=0, le=1, description="The weight of BM25 beside the cosine similarity; `0`: the cosine alone."
