@@ -35,7 +35,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
-from viberary_pipeline.errors import ArtifactError
+from viberary_pipeline.errors import ArtifactError, StorageError, out_of_room
 from viberary_pipeline.machine import process_lives
 from viberary_pipeline.origin import CURRENT, MANIFEST, origin_of
 from viberary_pipeline.storage import file_signature, write_atomically
@@ -154,6 +154,7 @@ class ArtifactStore:
 
         Raises:
             StorageError: it is to be fetched, and S3 cannot be used.
+            ViberaryError: there is no room for it.
         """
         found = self._newest(stage, key, fetch=False)
         if self._origin is None or not fetch or (found is not None and found.is_here):
@@ -348,7 +349,15 @@ class ArtifactStore:
     def _complete(self, artifact: Artifact) -> None:
         """Fetch the files that are not here. Raises `_Damaged` where S3 has not what its stage made."""
         assert self._origin is not None
-        problems = self._origin.fetch_artifact(artifact.stage, artifact.path.name, artifact.files)
+        try:
+            problems = self._origin.fetch_artifact(artifact.stage, artifact.path.name, artifact.files)
+        except OSError as error:  # this machine's disk: the artifact is whole
+            raise out_of_room(error) or StorageError(
+                "An artifact cannot be fetched from S3",
+                expected=f"{artifact.path} to be written",
+                found=f"{type(error).__name__}: {error}",
+                todo="mend the disk or the rights of this folder, or set VIBERARY_WORKDIR to another",
+            ) from error
         if problems:
             self._origin.withdraw(artifact.stage, artifact.path.name)
             raise _Damaged("; ".join(problems))

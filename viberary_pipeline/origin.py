@@ -29,6 +29,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -89,8 +90,15 @@ def make_copy(uri: str, folder: Path) -> None:
     """Make a folder a copy of the home at `uri`, if it is not; nothing is fetched yet.
 
     Raises:
-        SettingsError: it is a copy of another home, or a home of its own, or it cannot be written.
+        SettingsError: it is a copy of another home, or a home of its own, or it cannot be written; or boto3 is absent.
     """
+    if find_spec("boto3") is None:
+        raise SettingsError(
+            "A home in S3 needs more than is installed",
+            expected="the module boto3",
+            found="it is not installed",
+            todo="pip install 'viberary-pipeline[s3]' too",
+        )
     marker = folder / _OWN / "uri"
     try:
         known = marker.read_text(encoding="utf-8") if marker.exists() else ""

@@ -18,6 +18,7 @@ from viberary_pipeline.resources.dagster_store import (
     PROCESS,
     dagster_home,
     fail_dead_runs,
+    forget_untouched,
     prune_runs,
     this_process,
 )
@@ -202,3 +203,34 @@ def test_an_empty_folder_waits_for_its_first_dump(tmp_path: Path):
     for table in ("editions", "authors"):
         (raw / f"ol_dump_{table}_2026-10-31.txt.gz").write_bytes(b"x")
     assert [look(), look()] == ["something has changed, and may still be changing: the next look decides", "run"]
+
+
+@dg.asset
+def first() -> None:
+    if os.environ.get("FIRST_FAILS"):
+        raise RuntimeError("no")
+
+
+@dg.asset(deps=[first])
+def second() -> None: ...
+
+
+def test_assets_that_a_failed_run_did_not_come_to_look_as_before(folder, monkeypatch):
+    """By what the UI asks: which run planned an asset last, and whether it failed."""
+
+    def look(instance: dg.DagsterInstance) -> list[str | None]:
+        planned = [instance.get_latest_planned_materialization_info(dg.AssetKey(name)) for name in ("first", "second")]
+        return [info.run_id if info else None for info in planned]
+
+    with dg.DagsterInstance.from_config(str(folder)) as instance:
+        good = dg.materialize([first, second], instance=instance).run_id
+        assert look(instance) == [good, good]
+        monkeypatch.setenv("FIRST_FAILS", "1")
+        bad = dg.materialize([first, second], instance=instance, raise_on_error=False).run_id
+        assert look(instance) == [bad, bad]
+        assert forget_untouched(instance, bad) == ["second"]
+        assert look(instance) == [bad, good]
+        planned = instance.all_logs(bad, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
+        assert len(planned) == 2  # the run's own log is whole
+        assert forget_untouched(instance, good) == []
+        assert look(instance) == [bad, good]

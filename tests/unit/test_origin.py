@@ -3,6 +3,7 @@
 A machine is a folder: the copy that it works in.
 """
 
+import errno
 import itertools
 import json
 import logging
@@ -17,7 +18,7 @@ import pytest
 
 from viberary_pipeline import origin, owner
 from viberary_pipeline.artifacts import ArtifactStore, Produced
-from viberary_pipeline.errors import ArtifactError, HomeBusyError, SettingsError, StorageError
+from viberary_pipeline.errors import ArtifactError, HomeBusyError, SettingsError, StorageError, ViberaryError
 from viberary_pipeline.history.records import History
 from viberary_pipeline.home_lock import hold_home
 from viberary_pipeline.origin import Lease, make_copy, origin_of, refresh, send
@@ -236,6 +237,27 @@ def test_what_is_damaged_here_is_fetched(s3, machine, caplog):
     assert caplog.text.count("is damaged") == 2
 
 
+def test_a_copy_without_room_loses_nothing(s3, machine, monkeypatch):
+    artifact = built(machine()).artifact
+    home = machine()
+    with monkeypatch.context() as full:
+
+        def no_room(*_: Any, **__: Any) -> Any:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        full.setattr(origin, "replacing", no_room)
+        with pytest.raises(ViberaryError, match="There is no room left to write"):
+            ArtifactStore(home).find("stage", artifact.key)
+    assert built(home, not_again).reused
+    assert not list((home / "artifacts" / "stage").glob(".damaged*"))
+
+
+def test_without_boto3_the_extra_is_named(s3, tmp_path, monkeypatch):
+    monkeypatch.setattr(origin, "find_spec", lambda _: None)
+    with pytest.raises(SettingsError, match=r"pip install 'viberary-pipeline\[s3\]'"):
+        make_copy(URI, tmp_path)
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"folder": "gone.1"}'])
 def test_a_damaged_pointer_is_refused_and_replaced(s3, machine, text):
     artifact = built(machine()).artifact
@@ -407,7 +429,9 @@ def test_clocks_of_machines_have_no_part_in_it(s3, machine, monkeypatch, years):
     held = Lease(origin_of(machine()).place).acquire()
     assert f"since {2026 + years}" in held
     lease.release()
-    assert Lease(origin_of(machine()).place).acquire() == ""
+    after = Lease(origin_of(machine()).place)
+    assert after.acquire() == ""
+    after.release()
 
 
 def time_of(seconds: float, zone: Any) -> Any:

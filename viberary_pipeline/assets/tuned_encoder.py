@@ -5,6 +5,7 @@ from pathlib import Path
 import dagster as dg
 
 from viberary_pipeline.documents.assemble import TABLES
+from viberary_pipeline.origin import refresh
 from viberary_pipeline.resources import Pipeline
 from viberary_pipeline.resources.run_reporter import first_tags
 from viberary_pipeline.resources.tuning import document_vectors, trainer
@@ -59,7 +60,7 @@ def tuned_encoder(
             )
 
     outcome = (distil if config.student else tune)(
-        pipeline.home,
+        refresh(pipeline.home),
         TuneOptions(
             config.out,
             config.base or pipeline.settings.encoder,

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import dagster as dg
 import psutil
-from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
 from viberary_pipeline.storage import write_atomically
 
@@ -64,8 +65,29 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
                 f"Its process {pid} is gone: it was killed, or the machine was restarted. Build again: finished "
                 "stages are found again.",
             )
+            forget_untouched(instance, run.run_id)
             dead.append(run.run_id)
     return dead
+
+
+def forget_untouched(instance: dg.DagsterInstance, run_id: str) -> list[str]:
+    """Let assets that a failed run planned and never came to look as they did before it; returns their names.
+
+    The UI shows an asset as failed where the last run that planned it has failed. Which run that is, it reads from the
+    index of events; the run's own log stays whole. Another store than SQLite has no such index, and stays as it is.
+    """
+    storage = instance.event_log_storage
+    if not isinstance(storage, SqliteEventLogStorage):
+        return []
+    planned = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
+    started = {entry.step_key for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_START)}
+    events = (entry.dagster_event for entry in instance.all_logs(run_id, of_type=planned))
+    untouched = [event.asset_key for event in events if event and event.asset_key and event.step_key not in started]
+    with storage.index_connection() as connection:
+        table = SqlEventLogStorageTable
+        of_run = (table.c.run_id == run_id) & (table.c.dagster_event_type == planned.value)
+        connection.execute(table.delete().where(of_run & table.c.asset_key.in_([key.to_string() for key in untouched])))
+    return [key.to_python_identifier() for key in untouched]
 
 
 def prune_runs(instance: dg.DagsterInstance, kept: int, *, dry_run: bool = False) -> list[str]:

@@ -11,7 +11,7 @@ from dagster._utils.error import SerializableErrorInfo
 
 from viberary_pipeline.errors import GateRefused, ViberaryError
 from viberary_pipeline.notifications import Message, tell
-from viberary_pipeline.resources.dagster_store import PROCESS, this_process
+from viberary_pipeline.resources.dagster_store import PROCESS, forget_untouched, this_process
 from viberary_pipeline.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -58,6 +58,11 @@ class RunReporter:
 
     def close(self) -> None:
         """Send what people are to be told of the run, now that it is over."""
+        if self.failure and self._instance is not None:
+            try:
+                forget_untouched(self._instance, self._run_id)
+            except Exception as error:  # of a store that is full, or of another version
+                log.warning("Assets that this run did not come to look failed: %s", str(error).partition("\n")[0])
         if (message := run_message(self._run_id, self.tags, self.failure, self.documents)) is not None:
             report = f"{self._settings.report.url.rstrip('/')}/report/latest.html"
             tell(self._settings, replace(message, facts={**message.facts, "report": report}))

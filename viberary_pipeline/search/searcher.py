@@ -23,7 +23,6 @@ from viberary_pipeline.errors import (
     EncoderError,
     SearchError,
     SearchUnavailable,
-    StorageError,
     ViberaryError,
 )
 from viberary_pipeline.origin import origin_of
@@ -496,12 +495,12 @@ def _fetched(home: Path, record: BuildRecord) -> Path:
     expected = f"artifacts/query_encoder/{record.query_encoder}.*, whole, in the home in S3"
     try:
         found = ArtifactStore(home).find("query_encoder", record.query_encoder)
-    except (StorageError, OSError) as error:
+    except ViberaryError as error:  # of S3, or of this machine's disk
         raise EncoderError(
             f"The query encoder of build {record.build} cannot be fetched from S3",
             expected=expected,
-            found=error.found if isinstance(error, StorageError) else f"{type(error).__name__}: {error}",
-            todo=error.todo if isinstance(error, StorageError) else "make room on this machine's disk",
+            found=error.found,
+            todo=error.todo,
         ) from error
     if found is None:
         raise EncoderError(
