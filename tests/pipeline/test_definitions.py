@@ -157,8 +157,3 @@ def test_an_unwritable_home_is_named(tmp_path):
     blocked.write_text("")
     with pytest.raises(SettingsError, match="VIBERARY_HOME cannot be used"):
         build_definitions(load_settings(home=blocked / "home"))
-
-
-def test_an_object_store_as_home_is_refused_clearly():
-    with pytest.raises(SettingsError, match=r"VIBERARY_HOME='s3://bucket/x': .*expected a local folder"):
-        load_settings(home="s3://bucket/x")
