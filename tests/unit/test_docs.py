@@ -50,6 +50,13 @@ def test_the_picture_of_packages_shows_each_package_once():
     assert sorted(shown) == sorted(draw_docs.packages())
 
 
+def test_the_tree_of_contributing_names_each_package():
+    tree = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## The tree", 1)[1].split("```")[1]
+    named = set(re.findall(r"^  (.*?)(?:    |$)", tree, re.MULTILINE))
+    words = {word.strip("/").removesuffix(".py") for line in named for word in line.split()}
+    assert set(draw_docs.packages()) - words == set()
+
+
 @pytest.mark.parametrize("name", [name for name, _ in write_reference.commands()])
 def test_the_example_of_a_command_is_a_call_of_it(name):
     example = write_reference.EXAMPLES[name]
