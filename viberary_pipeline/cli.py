@@ -288,6 +288,12 @@ def _training(command: Any) -> Any:
         click.option("--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"])),
         click.option("--learning-rate", type=click.FloatRange(0, min_open=True), help="Instead of the recipe's."),
         click.option("--rank", type=click.IntRange(1, 256), help="Rank of the adapter, instead of the recipe's."),
+        click.option(
+            "--word-rank",
+            type=click.IntRange(1, 256),
+            help="Of an adapter on the word vectors as well, in place of the recipe's.",
+        ),
+        click.option("--batch", type=click.IntRange(1), help="Examples of a step, in place of the recipe's."),
         click.option("--epochs", type=click.IntRange(1), help="Instead of the recipe's."),
         click.option(
             "--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of all random choices."
@@ -310,6 +316,9 @@ def _training(command: Any) -> Any:
 @main.command()
 @click.option("--out", "name", required=True, metavar="NAME", help="What the encoder will be called in this home.")
 @click.option("--base", help="The encoder that is trained on.  [VIBERARY_ENCODER]")
+@click.option(
+    "--refit", is_flag=True, help="Train an accepted encoder once more, with the requests that were held out."
+)
 @click.option("--teacher", default="", help="A larger encoder, whose order of the works is learned as well.")
 @_training
 def tune(as_json: bool, **options: Any) -> None:
@@ -321,6 +330,13 @@ def tune(as_json: bool, **options: Any) -> None:
 @click.option("--out", "name", required=True, metavar="NAME", help="What the encoder will be called in this home.")
 @click.option("--base", default="", help="Train this small encoder instead of the teacher's outer layers.")
 @click.option("--layers", type=click.IntRange(1), help="How many of the teacher's layers the student keeps.  [half]")
+@click.option("--most-texts", type=click.IntRange(1), help="How many texts the student learns from.  [28,000]")
+@click.option(
+    "--texts",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Further texts that the student learns from, one a line.",
+)
 @click.option("--teacher", required=True, metavar="ENCODER", help="The encoder of the documents.")
 @_training
 def distil(as_json: bool, **options: Any) -> None:

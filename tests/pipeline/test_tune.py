@@ -82,6 +82,28 @@ def test_an_encoder_that_is_better_is_used_by_its_name(cli, tiny, tmp_path):
     assert "nothing is trained" in again.stderr
 
 
+def test_an_accepted_encoder_is_trained_once_more_with_what_was_held_out(cli, tiny, tmp_path):
+    requests = write_requests(tmp_path)
+    asked = ("tune", "--base", tiny, *requests, *LEARNS, "--json")
+    done = cli(*asked, "--out", "whole", "--refit")
+    assert done.returncode == 0, done.stderr
+    result, alone = result_of(done), result_of(cli(*asked, "--out", "alone"))
+    assert result["sets"] == alone["sets"]
+    assert result["refit"]["pairs"] == {"request": 4 * WORKS}
+    assert result["refit"]["training"]["examples"] == 4 * WORKS > result["training"]["examples"]
+    assert result["refit"]["sets"] == {}  # no set is left that it did not see
+    assert (alone["refit"], "refit" in alone) == ({}, True)
+    whole, part = (load_file(encoders_of(cli.home)[name] / "adapter.safetensors") for name in ("whole", "alone"))
+    assert any((whole[name] != part[name]).any() for name in whole)
+    assert resolve("whole", cli.home).fingerprint == result["fingerprint"]
+
+
+def test_a_refused_encoder_is_not_trained_once_more(cli, tiny, tmp_path):
+    asked = ("tune", "--out", "mine", "--base", tiny, *write_requests(tmp_path), *LEARNS_NOTHING)
+    done = cli(*asked, "--refit", "--json")
+    assert (done.returncode, result_of(done)["refit"]) == (3, {}), done.stderr
+
+
 def test_an_encoder_that_is_no_better_is_left(cli, tiny, tmp_path):
     done = cli("tune", "--out", "mine", "--base", tiny, *write_requests(tmp_path), *LEARNS_NOTHING, "--json")
     assert done.returncode == 3, done.stderr
@@ -179,6 +201,19 @@ def test_a_student_enters_the_space_of_its_teacher(cli, tiny, tmp_path):
     )
     student = query_encoder_for(teacher, "student", cli.home)
     assert (student.spec.space, student.space, student.spec.dimensions) == ("teacher", teacher.fingerprint, DIMENSIONS)
+
+
+def test_a_student_learns_from_further_texts(cli, tiny, tmp_path):
+    register_tuned(cli.home, resolve(tiny), "teacher", size=0.05)
+    (tmp_path / "texts.txt").write_text("".join(f"a text {number}\n" for number in range(50)))
+    asked = ("distil", "--teacher", "teacher", "--base", tiny, "--epochs", "1", "--word-rank", "2", "--json")
+    done = cli(*asked, "--out", "one", "--texts", str(tmp_path / "texts.txt"), "--most-texts", "60")
+    assert done.returncode in (0, 3), done.stderr
+    result = result_of(done)
+    assert (sum(result["pairs"].values()), result["recipe"]["word_rank"]) == (60, 2)
+    (tmp_path / "other.txt").write_bytes(b"\xff\xfe")
+    refused = cli(*asked, "--out", "two", "--texts", str(tmp_path / "other.txt"))
+    assert (refused.returncode, "A file of texts cannot be read" in refused.stderr) == (1, True), refused.stderr
 
 
 def test_a_student_keeps_half_of_its_teachers_layers_unless_another_is_named(cli, tiny, tmp_path):

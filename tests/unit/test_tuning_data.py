@@ -7,8 +7,9 @@ from viberary_pipeline.evaluation.queries import JudgedQuery, QuerySet
 from viberary_pipeline.tuning.card import model_card
 from viberary_pipeline.tuning.catalogue import Catalogue
 from viberary_pipeline.tuning.gate import SetFigures, compare, found_by, judge_student, judge_tuned
-from viberary_pipeline.tuning.pairs import Pair, Work, held_out, other_titles, pairs_of, sampled, short_queries
+from viberary_pipeline.tuning.pairs import Pair, Work, held_out, other_titles, pairs_of, sampled
 from viberary_pipeline.tuning.split import read_sets, split
+from viberary_pipeline.tuning.student_queries import student_queries
 
 SENTENCES = [
     "A retired thief is asked for one more robbery.",
@@ -100,23 +101,42 @@ def test_a_sample_of_pairs_keeps_their_order():
 
 
 def test_a_student_learns_requests_first_and_every_kind_of_query():
-    queries = short_queries([work(), work(2, title="Tides")], ["find me a heist", "find me a heist"], 8)
+    queries = student_queries([work(), work(2, title="Tides")], ["find me a heist", "find me a heist"], 40)
     assert queries[0] == "find me a heist"
-    assert len(queries) == len(set(queries)) == 8
-    assert {"The Last Vault", "Tides"} <= set(queries)
+    assert len(queries) == len(set(queries)) == 40
+    assert {"The Last Vault", "Tides", "find me a heist find me a heist"} <= set(queries)
     assert len(set(queries) & set(SENTENCES)) >= 2
-    assert short_queries([work()], ["a", "b", "c"], 2) == ["a", "b"]
+    assert student_queries([work()], ["a", "b", "c"], 2) == ["a", "b"]
 
 
-def test_a_student_learns_sentences_of_requests_and_a_few_shelves_of_a_work():
-    request = "I read it as a child. There was a lighthouse."
-    queries = short_queries([work(shelves=("slow-burn", "sea", "grief"))], [request], 60)
-    assert {request, "I read it as a child.", "There was a lighthouse."} <= set(queries)
+def test_a_student_learns_runs_of_sentences_and_a_few_shelves_of_a_work():
+    request = "I read it as a child. There was a lighthouse. Nobody kept it."
+    queries = student_queries([work(shelves=("slow-burn", "sea", "grief"))], [request], 150)
+    assert {"I read it as a child.", "There was a lighthouse. Nobody kept it.", request} <= set(queries)
     words = {"slow burn", "sea", "grief"}
     of_shelves = [query for query in queries if any(query.startswith(word) for word in words)]
     assert of_shelves
     for query in of_shelves:
         assert 2 <= sum(word in query for word in words) <= 3
+
+
+def test_a_student_learns_further_texts_and_words_of_two_of_them():
+    texts = ["a lighthouse keeper", "a violin maker", "the baker"]
+    queries = student_queries([], [], 200, texts=texts)
+    assert set(texts) <= set(queries)
+    words = {word for query in queries if query not in texts for word in query.split()}
+    assert words == {"lighthouse", "keeper", "violin", "maker", "baker"}
+    assert any({"violin", "baker"} <= set(query.split()) for query in queries)
+    assert queries == student_queries([], [], 200, texts=texts)
+    assert queries != student_queries([], [], 200, texts=texts, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("works", "requests"), [([], []), ([], [""]), ([work(title="T", text="", description="")], [])]
+)
+def test_where_no_more_texts_can_be_made_a_student_has_fewer(works, requests):
+    queries = student_queries(works, requests, 1000)
+    assert queries == [one.title for one in works]
 
 
 def test_the_split_is_the_same_on_every_machine():

@@ -32,6 +32,8 @@ class TuneConfig(dg.Config):
     qrels: list[str] = []  # noqa: RUF012
     judge_queries: list[str] = []  # noqa: RUF012
     judge_qrels: list[str] = []  # noqa: RUF012
+    refit: bool = False
+    """Train an accepted encoder once more, with the requests that were held out."""
     seed: int = 0
 
 

@@ -60,11 +60,13 @@ def fit(
     identity = f"{identity} {asdict(settings)}"
     done = _resume(checkpoint, identity, trained, optimizer)
     loss_mean, started, saved, seen = 0.0, time.monotonic(), time.monotonic(), 0
+    order: list[int] = []
     for step in range(done, steps):
         epoch, at = divmod(step, per_epoch)
         # The order of an epoch and the choices of a step depend on the seed alone, so a resumed run repeats them.
-        order = list(range(len(objective)))
-        random.Random(f"{settings.seed}/{epoch}").shuffle(order)
+        if not order or at == 0:
+            order = list(range(len(objective)))
+            random.Random(f"{settings.seed}/{epoch}").shuffle(order)
         rows = order[at * settings.batch : (at + 1) * settings.batch]
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * _rate(step, steps, settings.warm_up)
@@ -89,15 +91,15 @@ def _backward_apart(
 ) -> float:
     """As `_backward`; each part has its own loss, so nothing is embedded twice."""
     texts, _ = objective.texts(rows, rng)
-    total = 0.0
+    total: Tensor | float = 0.0
     for numbers in encoder.in_parts(texts, part):
         some, loss_of = objective.texts([rows[number] for number in numbers], rng)
         with parametrize.cached():
             vectors = encoder(some)
         loss = loss_of(vectors) * (len(numbers) / len(rows))
         loss.backward()
-        total += float(loss.detach())
-    return total
+        total = total + loss.detach()  # a number only at the end: a GPU is not waited for between parts
+    return float(total)
 
 
 def _backward(

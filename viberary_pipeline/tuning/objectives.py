@@ -119,7 +119,7 @@ class ImitateQueries:
     Args:
         encoder: What is trained; its projection has the teacher's dimensions.
         queries: Texts.
-        targets: The teacher's vectors of them, float32 (queries, dimensions), norm 1.
+        targets: The teacher's vectors of them, float16 or float32 (queries, dimensions), norm 1.
         documents: The teacher's vectors of documents, float32 (documents, dimensions), norm 1.
         sharpness: What cosine similarities are multiplied by before the softmax.
         order_weight: Of the order's loss beside 1 - cosine.
@@ -131,7 +131,7 @@ class ImitateQueries:
         self,
         encoder: TrainableEncoder,
         queries: Sequence[str],
-        targets: NDArray[np.float32],
+        targets: NDArray[np.float16] | NDArray[np.float32],
         documents: NDArray[np.float32],
         *,
         sharpness: float = 20.0,
@@ -146,7 +146,7 @@ class ImitateQueries:
 
     def texts(self, rows: Sequence[int], _: random.Random) -> tuple[list[Tokens], Callable[[Tensor], Tensor]]:
         """The batch's queries, and the loss."""
-        targets = self._targets[list(rows)]
+        targets = self._targets[list(rows)].float()
 
         def loss(vectors: Tensor) -> Tensor:
             mine = functional.log_softmax(self._sharpness * vectors @ self._documents.T, dim=1)

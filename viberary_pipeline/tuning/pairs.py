@@ -61,13 +61,13 @@ def held_out(work_id: str) -> bool:
 def pairs_of(work: Work, *, seed: int = 0) -> tuple[list[Pair], str]:
     """The pairs that a work's own words give, and its text without these words."""
     rng = random.Random(f"{seed}/{work.work_id}")
-    sentences = _sentences(work)
+    sentences = sentences_of(work)
     opening = next((sentence for sentence in sentences if work.description.startswith(sentence)), None)
     others = [sentence for sentence in sentences if sentence != opening]
     rng.shuffle(others)
     # Half of the text stays at least, beside the sentences at its head that name the work: else nothing could be found.
-    head = sum(key_of(sentence).startswith(key_of(work.title)) for sentence in _split(work.text)[:2])
-    most = min(_SENTENCES_OF_A_WORK, (len(_split(work.text)) - head) // 2)
+    head = sum(key_of(sentence).startswith(key_of(work.title)) for sentence in split_sentences(work.text)[:2])
+    most = min(_SENTENCES_OF_A_WORK, (len(split_sentences(work.text)) - head) // 2)
     found = [Pair(opening, work.work_id, "opening")] if opening and most else []
     found += [Pair(sentence, work.work_id, "sentence") for sentence in others[: most - len(found)]]
     text = work.text
@@ -90,32 +90,6 @@ def sampled(pairs: Sequence[Pair], most: int = MOST_PAIRS, *, seed: int = 0) -> 
     return [pairs[row] for row in sorted(random.Random(f"{seed}/pairs").sample(range(len(pairs)), most))]
 
 
-def short_queries(works: Sequence[Work], requests: Sequence[str], most: int, *, seed: int = 0) -> list[str]:
-    """Queries of all kinds that readers type, for a student to imitate: requests, then in turns their sentences,
-    sentences of works, titles, sets of 2 to 5 of a work's rarest words, and of 2 to 3 of its shelves; each once, at
-    most so many."""
-    counts: dict[str, int] = {}
-    for work in works:
-        for word in set(_words(work.text)):
-            counts[word] = counts.get(word, 0) + 1
-    by_kind: list[list[str]] = [[], [], [], [], [sentence for text in requests for sentence in _split(text)]]
-    for work in works:
-        rng = random.Random(f"{seed}/{work.work_id}")
-        sentences, by_rarity = _sentences(work), sorted(set(_words(work.text)), key=lambda word: (counts[word], word))
-        by_kind[0] += rng.sample(sentences, min(4, len(sentences)))
-        by_kind[1] += [work.title, *work.other_titles]
-        rarest = by_rarity[:12]
-        by_kind[2] += [" ".join(rng.sample(rarest, min(rng.randint(2, 5), len(rarest)))) for _ in range(3) if rarest]
-        shelves = [shelf.replace("-", " ") for shelf in work.shelves]
-        by_kind[3] += [" ".join(rng.sample(shelves, rng.randint(2, 3))) for _ in range(3) if len(shelves) > 2]
-    found = list(dict.fromkeys(requests))
-    room = max(0, most - len(found))
-    for kind in by_kind:
-        random.Random(f"{seed}/queries").shuffle(kind)
-    turns = [query for row in range(max(map(len, by_kind), default=0)) for kind in by_kind for query in kind[row:][:1]]
-    return [*found[:most], *[query for query in dict.fromkeys(turns) if query not in set(found)][:room]]
-
-
 def other_titles(title: str, titles: Iterable[str]) -> tuple[str, ...]:
     """Those of the titles that are not this one, differently written or with its series: each once, sorted."""
     known, found = {key_of(title)}, []
@@ -127,23 +101,24 @@ def other_titles(title: str, titles: Iterable[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _sentences(work: Work) -> list[str]:
+def sentences_of(work: Work) -> list[str]:
     """The sentences of its text of 6 to 60 words that name neither the work nor its shelves, each once."""
     title = key_of(work.title)
     listed = ", ".join(work.shelves) if len(work.shelves) > 1 else ""
     return [
         sentence
-        for sentence in _split(work.text)
+        for sentence in split_sentences(work.text)
         if len(_WORD.findall(sentence)) in _WORDS_OF_A_SENTENCE
         and not (len(title) >= _LEAST_TITLE and title in key_of(sentence))
         and not (listed and listed in sentence)
     ]
 
 
-def _split(text: str) -> list[str]:
+def split_sentences(text: str) -> list[str]:
     """The sentences of a text, each once."""
     return list(dict.fromkeys(sentence.strip() for sentence in _SENTENCE.split(text) if sentence.strip()))
 
 
-def _words(text: str) -> list[str]:
+def words_of(text: str) -> list[str]:
+    """The words of a text of more than three letters, in lower case."""
     return [word.lower() for word in _WORD.findall(text) if len(word) > 3 and not word.isdigit()]

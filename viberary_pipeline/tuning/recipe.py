@@ -38,9 +38,11 @@ class Recipe:
     Attributes:
         objective: `find` the documents of queries, or `imitate` a teacher's vectors of them.
         rank: Of the adapters on each linear layer.
+        word_rank: Of the adapter on the word vectors; 0: they stay.
         scale: What their products are multiplied by.
         max_tokens: Where texts are cut in training, if that is below the base's limit.
         sharpness: What cosine similarities are multiplied by before the softmax.
+        teacher_weight: Of the loss of a teacher's order, beside that of the requests.
         projection: Dimensions of a linear layer after the pooling; 0: none.
         kept: The layers of the base's transformer that are kept; none named: all.
         fit: The loop.
@@ -48,9 +50,11 @@ class Recipe:
 
     objective: Literal["find", "imitate"] = "find"
     rank: int = 16
+    word_rank: int = 0
     scale: float = 2.0
     max_tokens: int = 192
     sharpness: float = 20.0
+    teacher_weight: float = 2.0
     projection: int = 0
     kept: tuple[int, ...] = ()
     fit: FitSettings = field(default_factory=FitSettings)

@@ -28,7 +28,7 @@ from viberary_pipeline.tuning.card import model_card
 from viberary_pipeline.tuning.catalogue import read_catalogue
 from viberary_pipeline.tuning.gate import SetFigures, Verdict, compare, found_by
 from viberary_pipeline.tuning.recipe import Progress, Recipe
-from viberary_pipeline.tuning.split import HELD_OUT_WORKS, Files, answers, read_sets, split
+from viberary_pipeline.tuning.split import HELD_OUT_REQUESTS, HELD_OUT_WORKS, Files, answers, read_sets, split
 from viberary_pipeline.tuning.training import (
     ADAPTER,
     FILES,
@@ -61,8 +61,11 @@ class TuneOptions:
         teacher: Of `tune`: a larger encoder whose order is learned too; of `distil`: whose space queries are to enter.
         requests: Files of judged requests to train on.
         judged: Files of judged requests to judge by.
-        epochs, rank, learning_rate: In place of the recipe's.
+        epochs, batch, rank, word_rank, learning_rate: In place of the recipe's.
         layers: Of `distil`: how many of the base's the student keeps.
+        texts: Of `distil`: files of texts, one a line, that the student learns from besides.
+        most_texts: Of `distil`: how many texts the student learns from.
+        refit: Of `tune`: an accepted encoder is trained once more, with the requests that were held out.
         seed: Of every choice.
         device: Where to train.
         checkpoint_seconds: How much work a kill may cost.
@@ -75,9 +78,14 @@ class TuneOptions:
     requests: tuple[Files, ...] = ()
     judged: tuple[Files, ...] = ()
     epochs: int | None = None
+    batch: int | None = None
     rank: int | None = None
+    word_rank: int | None = None
     learning_rate: float | None = None
     layers: int | None = None
+    texts: tuple[Path, ...] = ()
+    most_texts: int | None = None
+    refit: bool = False
     seed: int = 0
     device: Device = "auto"
     checkpoint_seconds: float = 60.0
@@ -139,7 +147,8 @@ class Run:
         self._document_vectors, self._say, self._report, self._trainer = document_vectors, say, report, trainer
         self._started = time.monotonic()
         self.folder = home / "tuning" / options.name
-        self.vectors = Vectors(self.folder / "vectors")
+        self.whole = self.folder / "whole"
+        self.vectors = Vectors(self.folder / "vectors", _cpu_or_cuda(options.device))
         requests, judged = read_sets(options.requests), read_sets(options.judged)
         self.catalogue = read_catalogue(home, answers([*requests, *judged, *standing]))
         judged += [known for known in standing if known.judges(self.catalogue.ids)]
@@ -147,13 +156,15 @@ class Run:
         for name, count in self.split.unknown.items():
             say(f"{name}: {count:,} works that it names are not in this catalogue")
 
-    def identity(self, recipe: Recipe) -> str:
-        """Names all that shapes the result: data, settings and code."""
+    def identity(self, recipe: Recipe, folder: Path | None = None) -> str:
+        """Names all that shapes the result: data, settings, code, and the folder if it is not the run's."""
         options = self.options
         return digest(
             [
                 *(asdict(recipe), options.name, self.base.fingerprint, options.teacher, self.catalogue.key),
                 [[file_sha256(path) for path in files] for files in (*options.requests, (), *options.judged)],
+                [[file_sha256(path) for path in options.texts], options.most_texts, options.refit],
+                "whole" if folder == self.whole else "",
                 [(judged.name, len(judged.queries)) for judged in self.split.sets],
                 self.space.fingerprint if self.space else "",
                 code_digest("tuning", "evaluation/queries.py", "ranking_metrics.py"),
@@ -177,17 +188,18 @@ class Run:
             else:
                 yield None
 
-    def written(self, recipe: Recipe) -> bool:
-        """Whether a killed run of this identity has written its training; what one of another left is removed."""
+    def written(self, recipe: Recipe, folder: Path) -> bool:
+        """Whether a killed run of this identity has written this training; what one of another left is removed."""
         with suppress(ArtifactError):
-            if read_training(self.folder).identity == self.identity(recipe):
+            if read_training(folder).identity == self.identity(recipe, folder):
                 return True
         for name in FILES:
-            (self.folder / name).unlink(missing_ok=True)
+            (folder / name).unlink(missing_ok=True)
         return False
 
     def write(
         self,
+        folder: Path,
         recipe: Recipe,
         examples: Examples,
         documents: Sequence[str] = (),
@@ -195,10 +207,12 @@ class Run:
         teacher_queries: NDArray[np.float32] | None = None,
         teacher_documents: NDArray[np.float32] | None = None,
     ) -> None:
-        """Write the training."""
-        job = TrainingJob(self.identity(recipe), self.base.spec, str(self.base.folder), self.base.fingerprint, recipe)
+        """Write a training into `folder`: this run's, or its second one, `whole`."""
+        folder.mkdir(exist_ok=True)
+        identity = self.identity(recipe, folder)
+        job = TrainingJob(identity, self.base.spec, str(self.base.folder), self.base.fingerprint, recipe)
         write_training(
-            self.folder, job, examples, documents, teacher_queries=teacher_queries, teacher_documents=teacher_documents
+            folder, job, examples, documents, teacher_queries=teacher_queries, teacher_documents=teacher_documents
         )
 
     def documents(self, encoder: ResolvedEncoder) -> NDArray[np.float32]:
@@ -213,6 +227,7 @@ class Run:
         judge: Callable[[Sequence[SetFigures]], Verdict],
         *,
         before: ResolvedEncoder,
+        whole: Mapping[str, int] | None = None,
     ) -> TuneOutcome:
         """Train, judge and register.
 
@@ -221,14 +236,22 @@ class Run:
             counts: What is trained on, by kind.
             judge: The gate.
             before: What the new encoder is compared with.
+            whole: What the training in `self.whole` is on, by kind, which follows where the first one is accepted.
         """
         options = self.options
-        self._say(f"training {options.name} on {sum(counts.values()):,} pairs")
-        trained, machine = self._trainer(self.folder, self.base, options, self._say, self._report)
-        encoder = self._encoder(recipe)
+        folder = self.folder
+        trained, machine, encoder = self._train(folder, counts)
         self._say(f"judging {options.name}")
-        figures = self._figures(before, encoder)
+        figures = self._figures(before, encoder, self.split.sets)
         verdict = judge(figures)
+        refit: dict[str, Any] = {}
+        if whole is not None and verdict.accepted:
+            self._say("accepted; once more, with the requests that were held out")
+            folder = self.whole
+            again, _, encoder = self._train(folder, whole)
+            asked = [judged for judged in self.split.sets if judged.name not in (HELD_OUT_WORKS, HELD_OUT_REQUESTS)]
+            sets = {found.name: found.to_json() for found in self._figures(before, encoder, asked)}
+            refit = {"pairs": dict(whole), "training": _facts(again), "sets": sets}
         result = {
             "name": options.name,
             "verdict": verdict.verdict,
@@ -243,7 +266,8 @@ class Run:
             "unknown_works": self.split.unknown,
             "recipe": asdict(recipe),
             "sets": {found.name: found.to_json() for found in figures},
-            "training": {name: value for name, value in asdict(trained).items() if name != "identity"},
+            "training": _facts(trained),
+            "refit": refit,
             "machine": dict(machine),
             "peak_mb": peak_mb(),
             "seconds": round(time.monotonic() - self._started, 1),
@@ -257,14 +281,16 @@ class Run:
                 replace(encoder.spec, base=self._base_name()),
                 card=card,
                 verdict=result,
-                adapter=self.folder / ADAPTER,
+                adapter=folder / ADAPTER,
             )
         self._say(f"registered in {folder}")
         shutil.rmtree(self.folder, ignore_errors=True)
         return TuneOutcome(verdict.accepted, result)
 
-    def _encoder(self, recipe: Recipe) -> ResolvedEncoder:
-        """What was trained, merged into its base as everybody will use it."""
+    def _train(self, folder: Path, counts: Mapping[str, int]) -> tuple[Trained, Mapping[str, Any], ResolvedEncoder]:
+        """Train what a folder holds; what was trained comes back merged into its base, as everybody will use it."""
+        self._say(f"training {self.options.name} on {sum(counts.values()):,} pairs")
+        trained, machine = self._trainer(folder, self.base, self.options, self._say, self._report)
         spec: ModelSpec = replace(
             self.base.spec,
             name=self.options.name,
@@ -273,7 +299,7 @@ class Run:
             packages=(),
             revision="",
             base=self._base_name(),
-            adapter=str(self.folder.absolute() / ADAPTER),
+            adapter=str(folder.absolute() / ADAPTER),
         )
         if self.space is not None:
             spec = replace(
@@ -282,30 +308,43 @@ class Run:
                 space=self.space.spec.name,
                 space_fingerprint=self.space.fingerprint,
             )
-        folder = model_folder(spec)
-        return ResolvedEncoder(spec, folder, fingerprint(spec, folder))
+        merged = model_folder(spec)
+        return trained, machine, ResolvedEncoder(spec, merged, fingerprint(spec, merged))
 
     def _base_name(self) -> str:
         """The base as `resolve` finds it without this home."""
         own = encoders_of(self.home).get(self.options.base)
         return str(own.absolute()) if own is not None else self.options.base
 
-    def _figures(self, before: ResolvedEncoder, after: ResolvedEncoder) -> list[SetFigures]:
-        """Both encoders over every set, all works of the catalogue as candidates. Held-out works are sought by texts
+    def _figures(self, before: ResolvedEncoder, after: ResolvedEncoder, sets: Sequence[QuerySet]) -> list[SetFigures]:
+        """Both encoders over these sets, all works of the catalogue as candidates. Held-out works are sought by texts
         that do not hold the very words."""
         works = [work.work_id for work in self.catalogue.works]
-        held = {work for judged in self.split.sets if judged.name == HELD_OUT_WORKS for work in answers([judged])}
+        held = {work for judged in sets if judged.name == HELD_OUT_WORKS for work in answers([judged])}
         rows = [row for row, work in enumerate(works) if work in held]
         texts = [self.split.texts[works[row]] for row in rows]
-        found: dict[str, list[list[list[str]]]] = {judged.name: [] for judged in self.split.sets}
+        found: dict[str, list[list[list[str]]]] = {judged.name: [] for judged in sets}
         for encoder in (before, after):
             # A student embeds queries alone.
             embedder = self.space or encoder
             whole = self.documents(embedder)
             without = whole.copy()
-            without[rows] = self.vectors.of(embedder, texts, "document")
-            for judged in self.split.sets:
+            if rows:
+                without[rows] = self.vectors.of(embedder, texts, "document")
+            for judged in sets:
                 queries = self.vectors.of(encoder, [query.text for query in judged.queries], "query")
                 documents = without if judged.name == HELD_OUT_WORKS else whole
                 found[judged.name].append(found_by(queries, documents, works))
-        return [compare(judged, *found[judged.name]) for judged in self.split.sets]
+        return [compare(judged, *found[judged.name]) for judged in sets]
+
+
+def _facts(trained: Trained) -> dict[str, Any]:
+    return {name: value for name, value in asdict(trained).items() if name != "identity"}
+
+
+def _cpu_or_cuda(device: Device) -> Literal["cpu", "cuda"]:
+    if device == "auto":
+        import torch
+
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return device

@@ -29,6 +29,7 @@ class Split:
 
     Attributes:
         requests: What readers asked of works that may be trained on.
+        every_request: What readers asked of any work.
         pairs: What the catalogue says of them.
         texts: {work_id: text without what its pairs ask}, of all works with pairs.
         sets: What the gate asks: held-out works, held-out requests, judged sets. None is empty.
@@ -37,6 +38,7 @@ class Split:
     """
 
     requests: tuple[Pair, ...]
+    every_request: tuple[Pair, ...]
     pairs: tuple[Pair, ...]
     texts: dict[str, str]
     sets: tuple[QuerySet, ...]
@@ -81,10 +83,12 @@ def split(catalogue: Catalogue, requests: Sequence[QuerySet], judged: Sequence[Q
     not_asked = out | answers(judged)
     kept_out = out.union(*(named for one in judged if len(named := answers([one])) <= _MOST_NAMED * len(catalogue.ids)))
     trained: list[Pair] = []
+    every: list[Pair] = []
     kept: list[JudgedQuery] = []
     for one in requests:
         for query in one.queries:
             wanted = sorted(work for work, grade in query.grades.items() if grade >= one.relevant)
+            every += [Pair(query.text, work, "request") for work in wanted]
             if not not_asked.isdisjoint(wanted):
                 if not out.isdisjoint(wanted):
                     kept.append(replace(query, grades={work: query.grades[work] for work in wanted}))
@@ -105,6 +109,7 @@ def split(catalogue: Catalogue, requests: Sequence[QuerySet], judged: Sequence[Q
     sets = (QuerySet(HELD_OUT_WORKS, asked), QuerySet(HELD_OUT_REQUESTS, tuple(kept)), *judged)
     return Split(
         tuple(trained),
+        tuple(every),
         tuple(pairs),
         texts,
         tuple(one for one in sets if one.queries),

@@ -64,6 +64,7 @@ class TrainableEncoder(nn.Module):
         pooling: `mean` or `cls`.
         pad: The id of the padding token.
         rank: Of the adapters on each linear layer of the transformer; 0: the layers themselves are trained.
+        word_rank: Of the adapter on the word vectors; 0: they stay.
         scale: What the adapters' products are multiplied by.
         projection: Dimensions of a linear layer after the pooling; 0: none.
         max_tokens: Where texts are cut.
@@ -80,6 +81,7 @@ class TrainableEncoder(nn.Module):
         rank: int,
         scale: float,
         max_tokens: int,
+        word_rank: int = 0,
         projection: int = 0,
         device: str = "cpu",
     ) -> None:
@@ -89,11 +91,17 @@ class TrainableEncoder(nn.Module):
         self.backbone, self.tokenizer, self.pooling, self.pad, self.device = backbone, tokenizer, pooling, pad, device
         self.max_tokens, self.scale = max_tokens, scale
         backbone.eval().requires_grad_(False)
-        for layer in self._layers().values():
+        layers = self._layers()
+        for layer in layers.values():
             if rank:
                 parametrize.register_parametrization(layer, "weight", LowRank(layer.weight, rank, scale))
             else:
                 layer.requires_grad_(True)
+        self._adapted: dict[str, nn.Module] = dict(layers)
+        if word_rank:
+            words: Any = backbone.get_input_embeddings()
+            parametrize.register_parametrization(words, "weight", LowRank(words.weight, word_rank, scale))
+            self._adapted |= {name: words for name, module in backbone.named_modules() if module is words}
         self.projection = nn.Linear(backbone.config.hidden_size, projection, bias=False) if projection else None
         self.to(device)
 
@@ -155,7 +163,7 @@ class TrainableEncoder(nn.Module):
     def adapter(self) -> dict[str, Any]:
         """The tensors of `encoders.adapter`'s format. Raises ValueError where whole layers were trained."""
         found: dict[str, Any] = {}
-        for name, layer in self._layers().items():
+        for name, layer in self._adapted.items():
             if not parametrize.is_parametrized(layer, "weight"):
                 raise ValueError("expected adapters of a rank, found an encoder trained whole")
             pair: Any = layer.parametrizations.weight[0]  # type: ignore[union-attr,index]

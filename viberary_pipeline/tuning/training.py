@@ -6,8 +6,8 @@ Layout::
     model/                      the base's files, where the job is to run on another machine
     documents.parquet           text, one row a document; absent where queries alone are learned
     examples.parquet            query, document (row, -1: none), labelled
-    teacher_queries.npy         float32 (examples, dimensions), of norm 1; absent without a teacher
-    teacher_documents.npy       float32 (documents, dimensions), of norm 1
+    teacher_queries.npy         float16 (examples, dimensions), of norm 1; absent without a teacher
+    teacher_documents.npy       float16 (documents, dimensions), of norm 1
     checkpoint.pt               where a killed training goes on
     adapter.safetensors         the result
     done.json                   `Trained`, written last
@@ -21,7 +21,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +48,7 @@ JOB, MODEL, ADAPTER, CHECKPOINT, DONE = "job.json", "model", "adapter.safetensor
 DOCUMENTS, EXAMPLES = "documents.parquet", "examples.parquet"
 TEACHER_QUERIES, TEACHER_DOCUMENTS = "teacher_queries.npy", "teacher_documents.npy"
 FILES = (JOB, ADAPTER, CHECKPOINT, DONE, DOCUMENTS, EXAMPLES, TEACHER_QUERIES, TEACHER_DOCUMENTS)
+_PART_OF_GPU = 256  # texts that are embedded at a time
 _FIRST_QUERIES = 4096  # that a projection is begun with
 
 
@@ -112,7 +113,7 @@ def write_training(
     pq.write_table(pa.table(columns), folder / EXAMPLES)
     for name, vectors in ((TEACHER_QUERIES, teacher_queries), (TEACHER_DOCUMENTS, teacher_documents)):
         if vectors is not None:
-            np.save(folder / name, vectors.astype(np.float32))
+            np.save(folder / name, vectors.astype(np.float16))
     write_atomically(folder / JOB, json.dumps(asdict(job), indent=1))
 
 
@@ -180,10 +181,12 @@ def run_training(
         report(progress)
 
     objective = _objective(folder, job, encoder)
+    # A GPU has the memory, and small parts leave it idle. Parts change nothing but rounding.
+    settings = job.recipe.fit if device == "cpu" else replace(job.recipe.fit, part=_PART_OF_GPU)
     fit(
         encoder,
         objective,
-        job.recipe.fit,
+        settings,
         checkpoint=folder / CHECKPOINT,
         identity=job.identity,
         seconds_between_checkpoints=seconds_between_checkpoints,
@@ -241,6 +244,7 @@ def trainable(base: ResolvedEncoder, recipe: Recipe, device: str) -> "TrainableE
         pooling=layout.pooling,
         pad=backbone.config.pad_token_id or 0,
         rank=recipe.rank,
+        word_rank=recipe.word_rank,
         scale=recipe.scale,
         max_tokens=min(recipe.max_tokens, base.spec.max_tokens),
         projection=recipe.projection,
@@ -270,13 +274,14 @@ def _objective(folder: Path, job: TrainingJob, encoder: "TrainableEncoder") -> "
     rows = pq.read_table(folder / EXAMPLES)
     queries = [job.base.query_prefix + query for query in rows["query"].to_pylist()]
     theirs = np.load(folder / TEACHER_QUERIES) if (folder / TEACHER_QUERIES).exists() else None
-    their_documents = np.load(folder / TEACHER_DOCUMENTS) if theirs is not None else None
+    their_documents = np.load(folder / TEACHER_DOCUMENTS).astype(np.float32) if theirs is not None else None
     if job.recipe.objective == "imitate":
         assert theirs is not None
         assert their_documents is not None
         if (projection := encoder.projection) is not None:
             encoder.projection = None
-            start = first_projection(encoder.encode(queries[:_FIRST_QUERIES]), theirs[:_FIRST_QUERIES])
+            some = np.random.default_rng(job.recipe.fit.seed).permutation(len(queries))[:_FIRST_QUERIES]
+            start = first_projection(encoder.encode([queries[row] for row in some]), theirs[some])
             with torch.no_grad():
                 projection.weight.copy_(torch.from_numpy(start))
             encoder.projection = projection
@@ -288,5 +293,7 @@ def _objective(folder: Path, job: TrainingJob, encoder: "TrainableEncoder") -> "
             queries, rows["document"].to_pylist(), rows["labelled"].to_pylist(), strict=True
         )
     ]
-    teacher = Teacher(theirs, their_documents) if theirs is not None and their_documents is not None else None
+    teacher = None
+    if theirs is not None and their_documents is not None:
+        teacher = Teacher(theirs.astype(np.float32), their_documents, weight=job.recipe.teacher_weight)
     return FindDocuments(encoder, documents, examples, sharpness=job.recipe.sharpness, teacher=teacher)
