@@ -12,6 +12,7 @@ import json
 import multiprocessing
 import os
 import platform
+import resource
 import subprocess
 import tempfile
 import threading
@@ -58,7 +59,7 @@ def read(raw: Path, out: Path, limits: DuckLimits) -> dict[str, Any]:
         seconds[table.name] = round(time.perf_counter() - started, 2)
         lines[table.name] = facts["lines"]
         tables[table.name] = folder / f"{table.name}.parquet"
-    read_peak = peak[0]
+    read_peak, cpu_of_tables = peak[0], cpu_seconds()
     joined = out / "joined"
     joined.mkdir()
     started = time.perf_counter()
@@ -66,13 +67,26 @@ def read(raw: Path, out: Path, limits: DuckLimits) -> dict[str, Any]:
     seconds["join"] = round(time.perf_counter() - started, 2)
     over.set()
     watcher.join()
-    return {"seconds": seconds, "lines": lines, "rows": facts["rows"],
-            "peak_megabytes": {"tables": read_peak >> 20, "with the join": peak[0] >> 20}}  # fmt: skip
+    return {
+        "seconds": seconds,
+        "cpu_seconds_of_tables": cpu_of_tables,
+        "cpu_seconds": cpu_seconds(),
+        "lines": lines,
+        "rows": facts["rows"],
+        "peak_megabytes": {"tables": read_peak >> 20, "with the join": peak[0] >> 20},
+    }
 
 
-def zcat(raw: Path) -> dict[str, float]:
-    """Seconds that zcat takes for each of the three large files, the better of two runs."""
+def cpu_seconds() -> float:
+    """Processor time of this process and of its workers that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return round(sum(one.ru_utime + one.ru_stime for one in used), 2)
+
+
+def zcat(raw: Path) -> tuple[dict[str, float], float]:
+    """Seconds that zcat takes for each of the three large files, the better of two runs; processor time of one run."""
     taken = {}
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     for table in LARGE:
         (file,) = raw.glob(f"ol_dump_{table.removeprefix('ol_')}_*.txt.gz")
         runs = []
@@ -82,7 +96,8 @@ def zcat(raw: Path) -> dict[str, float]:
                 subprocess.run(["zcat", file], stdout=nowhere, check=True)
             runs.append(time.perf_counter() - started)
         taken[table] = round(min(runs), 2)
-    return taken
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return taken, round((after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / 2, 2)
 
 
 def measure(works: int, limits: DuckLimits) -> dict[str, Any]:
@@ -90,7 +105,7 @@ def measure(works: int, limits: DuckLimits) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         raw = Path(scratch) / "raw"
         write_dumps(raw, works=works, limits=limits)
-        taken = zcat(raw)
+        taken, zcat_cpu = zcat(raw)
         spawn = multiprocessing.get_context("spawn")
         queue = spawn.Queue()
         # No pool: its processes may have no workers of their own.
@@ -99,7 +114,14 @@ def measure(works: int, limits: DuckLimits) -> dict[str, Any]:
         found = queue.get()
         child.join()
     read_in = sum(found["seconds"][table] for table in LARGE)
-    return {"works": works, "zcat": taken, **found, "ratio_to_zcat": round(read_in / sum(taken.values()), 2)}
+    return {
+        "works": works,
+        "zcat": taken,
+        "zcat_cpu_seconds": zcat_cpu,
+        **found,
+        "ratio_to_zcat": round(read_in / sum(taken.values()), 2),
+        "cpu_ratio_to_zcat": round(found["cpu_seconds_of_tables"] / zcat_cpu, 2),
+    }
 
 
 def _read_into(queue: Any, raw: Path, scratch: Path, limits: DuckLimits) -> None:

@@ -56,6 +56,8 @@ def test_a_book_becomes_one_typed_row(tmp_path, write_gz):
             "language_source": "given",
             "isbn": None,
             "isbn13": "9780142437247",
+            "other_isbns": [],
+            "goodreads_ids": [],
             "asin": None,
             "kindle_asin": None,
             "format": "Paperback",
@@ -104,6 +106,8 @@ def test_empty_strings_are_null_and_values_out_of_range_are_null_and_counted(tmp
         "similar_books": [],
         "popular_shelves": [],
         "shelf_counts": [],
+        "other_isbns": [],
+        "goodreads_ids": [],
     }
     assert {name: books[1][name] for name in odd} == dict.fromkeys(odd)
     assert sorted(books[1]["nulled"].split()) == sorted(odd)

@@ -279,6 +279,26 @@ def test_each_faulty_line_is_a_reject_under_its_reason(tmp_path):
     }
 
 
+def test_a_line_that_is_no_record_changes_nothing_about_the_others(tmp_path):
+    """A block without one is read without a way through Python; both ways read the same."""
+    lines = [
+        record("OL1W", title="Plain", authors=by("OL1A", "OL2A"), subjects=["Whales", " Sea "], covers=[-1, 7]),
+        record("OL2W", title={"type": "/type/text", "value": "An object"}, description=["one", {"value": "two"}]),
+        record("OL3W", title=["a", "list"], authors=["/a/OL1A", {"key": "/authors/OL1A"}], first_publish_date=1960),
+        record("OL4W", title="[1984]", subtitle='{"not": "an object', first_publish_date="[1894?]", covers=[5]),
+        record("OL5W", title=True, subtitle="Größe \u00e9", authors=[{"author": {}}], subjects="one"),
+        record("OL6W", "redirect", location="/works/OL1W"),
+    ]
+    facts, rows = typed(write_dump(tmp_path / "sound", works=lines), tmp_path / "out" / "sound", "ol_works")
+    faulty = write_dump(tmp_path / "faulty", works=[*lines, "no record"])
+    other_facts, other_rows = typed(faulty, tmp_path / "out" / "faulty", "ol_works")
+    assert rows == other_rows
+    assert (facts["nulled"], facts["rejected"]) == (other_facts["nulled"], {})
+    assert facts["nulled"] == {"author_ids": 1, "title": 1}
+    assert other_facts["rejected"] == {"not_a_record": 1}
+    assert [row["title"] for row in rows] == ["Plain", "An object", "a list", "[1984]", None, None]
+
+
 def test_tabs_in_the_json_are_no_columns(tmp_path):
     line = record("OL1W", title="Moby Dick").replace('"Moby Dick"', '\t"Moby\tDick"\t')
     _, rows = typed(

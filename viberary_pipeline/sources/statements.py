@@ -6,6 +6,8 @@ rejected, `nulled` names the columns that lost what their field said, `irregular
 `irregular.py`, and `block_line` is the position in the block, from 1.
 """
 
+import json
+
 from viberary_pipeline.duck import sql
 from viberary_pipeline.sources.columns import Column, Table
 
@@ -13,14 +15,25 @@ NULLED = "viberary_nulled"
 """The field in which `irregular.py` names what it nulled."""
 
 
-_READ = """
-WITH lines AS (
+_OBJECTS = """
     SELECT *
     FROM read_json(
         getvariable('path'), format = 'newline_delimited', compression = 'uncompressed', ignore_errors = true,
         maximum_object_size = 16777216, columns = {{{fields}, {nulled}: 'VARCHAR'}}
     )
-),
+"""
+
+# Columns between tabs, and an object. It stops at the first line that is anything else.
+_COLUMNS = """
+    SELECT {columns}, {record}
+    FROM read_csv(
+        getvariable('path'), delim = E'\\t', quote = '', escape = '', header = false, new_line = '\\n',
+        auto_detect = false, compression = 'none', max_line_size = 16777216, columns = {{{types}}}
+    )
+"""
+
+_READ = """
+WITH lines AS ({lines}),
 typed AS (SELECT {nulled}, {typed} FROM (SELECT *{said} FROM lines)),
 derived AS ({step})
 SELECT
@@ -34,14 +47,14 @@ FROM (SELECT row_number() OVER () AS block_line, * FROM derived)
 """
 
 
-def statement(table: Table) -> str:
-    """The SELECT for `table`."""
+def statement(table: Table, *, as_written: bool = False) -> str:
+    """The SELECT for `table`. `as_written`: the lines are those of the raw file, columns and all; not yet objects."""
     fields = table.fields
     columns = {column.name: column for column in fields.values()}
     lists_and_texts = [column for column in fields.values() if column.is_list or column.is_text]
     return _READ.format(
         nulled=NULLED,
-        fields=", ".join(f"\"{name}\": '{column.read_as}'" for name, column in fields.items()),
+        lines=_columns(table) if as_written else _objects(table),
         typed=", ".join(
             f'{_typed(column)} AS "{column.name}", "{name}" AS "raw_{name}"' for name, column in fields.items()
         ),
@@ -54,6 +67,24 @@ def statement(table: Table) -> str:
         irregular=" OR ".join(_irregular(column) for column in lists_and_texts) or "false",
         unknown=" AND ".join(f'"raw_{name}" IS NULL' for name in table.known_by),
         missing=" ".join(_missing(columns[name]) for name in table.required),
+    )
+
+
+def _objects(table: Table) -> str:
+    fields = ", ".join(f"\"{name}\": '{column.read_as}'" for name, column in table.fields.items())
+    return _OBJECTS.format(fields=fields, nulled=NULLED)
+
+
+def _columns(table: Table) -> str:
+    names = [name.decode() or f"column_{place}" for place, name in enumerate(table.layout.columns)]
+    of_object = {name: column.read_as for name, column in table.fields.items() if name not in names} | {
+        NULLED: "VARCHAR"
+    }
+    record = f"unnest(json_transform(record, '{json.dumps(of_object)}'))"
+    return _COLUMNS.format(
+        columns=", ".join(map(_quoted, names)),
+        record=record if table.layout.has_object else f"NULL::VARCHAR AS {NULLED}",
+        types=", ".join(f"'{name}': 'VARCHAR'" for name in (*names, *(["record"] * table.layout.has_object))),
     )
 
 

@@ -61,7 +61,11 @@ CREATE OR REPLACE TEMP MACRO plain_text(value) AS
     END;
 -- Whether such a field said something that is no text.
 CREATE OR REPLACE TEMP MACRO plain_text_is_lost(value, typed) AS
-    typed IS NULL AND (value IN ('true', 'false') OR (unicode(value) IN (91, 123) AND value NOT IN ('[]', '{}')));
+    CASE
+        WHEN typed IS NULL AND value IS NOT NULL
+            THEN value IN ('true', 'false') OR (unicode(value) IN (91, 123) AND value NOT IN ('[]', '{}'))
+        ELSE false
+    END;
 
 -- The people in a list of objects with a name and, most of them, a role.
 CREATE OR REPLACE TEMP MACRO json_people(field) AS
