@@ -59,7 +59,7 @@ def connect(limits: DuckLimits, scratch: Path) -> Iterator["duckdb.DuckDBPyConne
     import duckdb
 
     with tempfile.TemporaryDirectory(prefix=".duckdb-", dir=scratch) as folder:
-        connection = duckdb.connect(str(Path(folder) / "scratch.duckdb"), config=config(limits, Path(folder)))
+        connection = _quiet(duckdb.connect(str(Path(folder) / "scratch.duckdb"), config=config(limits, Path(folder))))
         try:
             yield connection
         finally:
@@ -93,7 +93,13 @@ def open_in_memory(limits: DuckLimits, scratch: Path) -> "duckdb.DuckDBPyConnect
     """A connection without a file of its own, for work that passes through; what it spills goes to `scratch`."""
     import duckdb
 
-    return duckdb.connect(":memory:", config=config(limits, scratch))
+    return _quiet(duckdb.connect(":memory:", config=config(limits, scratch)))
+
+
+def _quiet(connection: "duckdb.DuckDBPyConnection") -> "duckdb.DuckDBPyConnection":
+    """The connection, without the progress bar that DuckDB showed on the standard output of worker processes."""
+    connection.execute("SET enable_progress_bar = false")
+    return connection
 
 
 def config(limits: DuckLimits, folder: Path) -> dict[str, str | bool | int | float | list[str]]:
