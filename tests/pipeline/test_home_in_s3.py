@@ -54,8 +54,9 @@ class Flow:
     def made(self) -> set[str]:
         """The artifacts that take long to make: the export, tables, checks, documents, reports, the evaluation."""
         folders = {"/".join(key.split("/")[1:3]) for key in self.objects("artifacts/")}
-        notes = ("raw_", "embeddings", "search_index", "published_index")  # of which each run writes new ones
-        return {folder for folder in folders if not folder.startswith(notes)}
+        # Each run writes new notes: of files, of what is published, of tables that have no file.
+        notes = ("raw_", "embeddings", "search_index", "published_index")
+        return {folder for folder in folders if not folder.startswith(notes) and "/absent." not in folder}
 
     @contextmanager
     def web(self, machine: str, **environment: str) -> Iterator["Web"]:
