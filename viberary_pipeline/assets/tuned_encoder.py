@@ -69,6 +69,7 @@ def tuned_encoder(
             config.teacher,
             requests=pairs(config.queries, config.qrels),
             judged=pairs(config.judge_queries, config.judge_qrels),
+            refit=config.refit,
             seed=config.seed,
             most_tokens=pipeline.recipe.max_tokens,
         ),

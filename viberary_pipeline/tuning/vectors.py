@@ -15,7 +15,7 @@ from viberary_pipeline.storage import replacing
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-_AT_ONCE = 4096  # texts of a file: what a kill may cost
+_AT_ONCE = 1024  # texts of a file: what a kill may cost
 _BATCH = {"cpu": 32, "cuda": 512}
 
 
