@@ -1,27 +1,35 @@
-"""The whole job as a user runs it: first build, the same again, a forced one, and searches.
+"""The whole job as a user runs it: the first build, what each kind of rebuild costs beside it, and searches.
 
-    python benchmarks/end_to_end.py [--raw DIR] [--out benchmarks/results/NAME.json]
+    python benchmarks/end_to_end.py [--raw DIR | --books N] [--out benchmarks/results/NAME.json]
 
-Each build is a process of its own in an empty VIBERARY_HOME; peak memory is that of the largest process. Searches
-run in this process over warm connections, one client, one query at a time.
+Each build is a process of its own, the first in an empty VIBERARY_HOME; peak memory is that of the largest process.
+The rebuilds, one after the other: nothing changed; the same lines packed into new files; one book in a hundred with
+another title (its text and what is made of it change); another encoder; all stages forced. `of_the_first` is the wall
+time as a share of the first build's. Searches run in this process over warm connections, one client, one query at a
+time.
 """
 
 import argparse
+import gzip
 import json
 import os
 import platform
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from viberary_pipeline import redis_server
 from viberary_pipeline.search.searcher import Searcher
 from viberary_pipeline.settings import load_settings
+from viberary_pipeline.synth.write import write_synthetic
 
 QUERIES = [
     "funny sci-fi",
@@ -33,17 +41,47 @@ QUERIES = [
 ROUNDS = 60
 
 
-def build(home: Path, *arguments: str) -> dict:
-    started = time.perf_counter()
+def build(home: Path, *arguments: str, **settings: str) -> dict[str, Any]:
+    """Run `viberary build`; its wall and processor seconds, what it embedded, and the seconds of each stage."""
+    wall, cpu = time.perf_counter(), cpu_of_children()
     done = subprocess.run(
         [sys.executable, "-m", "viberary_pipeline.cli", "build", "--json", *arguments],
-        env={**os.environ, "VIBERARY_HOME": str(home)},
+        env={**os.environ, "VIBERARY_HOME": str(home), **settings},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         check=True,
     )
     outcome = json.loads(done.stdout.splitlines()[-1])
-    return {"wall_seconds": round(time.perf_counter() - started, 2), **outcome}
+    return {
+        "wall_seconds": round(time.perf_counter() - wall, 2),
+        "cpu_seconds": round(cpu_of_children() - cpu, 2),
+        **{name: outcome[name] for name in ("documents", "embedded", "reused", "published", "seconds")},
+    }
+
+
+def cpu_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def rewrite(raw: Path, names: str, change: Callable[[int, str], str]) -> None:
+    """Write files anew, each line as `change(number, line)` gives it."""
+    for path in raw.glob(names):
+        new = path.with_suffix(".new")
+        with gzip.open(path, "rt", encoding="utf-8") as lines, gzip.open(new, "wt", 1, encoding="utf-8") as out:
+            out.writelines(change(number, line) for number, line in enumerate(lines))
+        new.replace(path)
+
+
+def revised(number: int, line: str) -> str:
+    """Every hundredth book with another title; broken lines stay as they are."""
+    if number % 100:
+        return line
+    try:
+        book = json.loads(line)
+    except ValueError:
+        return line
+    return json.dumps({**book, "title": f"{book.get('title')}, revised"}) + "\n"
 
 
 def latencies(home: Path) -> dict:
@@ -64,18 +102,33 @@ def latencies(home: Path) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--raw", help="folder with the three gz files (default: the bundled sample)")
+    parser.add_argument("--raw", type=Path, help="folder with UCSD's files (default: the bundled sample)")
+    parser.add_argument("--books", type=int, help="a synthetic catalogue of so many editions instead")
     parser.add_argument("--out", type=Path, help="where to write the JSON")
     options = parser.parse_args()
-    raw = ["--raw", options.raw] if options.raw else []
     with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder)
+        raw, home = Path(folder) / "raw", Path(folder) / "home"
+        if options.books:
+            write_synthetic(raw, books=options.books, reviews=5 * options.books)
+        elif options.raw:
+            shutil.copytree(options.raw, raw)
+        else:
+            subprocess.run([sys.executable, "-m", "viberary_pipeline.cli", "sample", str(raw)], check=True)
         try:
+            given = ("--raw", str(raw))
+            builds = {"first build": build(home, *given), "nothing changed": build(home, *given)}
+            rewrite(raw, "*.json.gz", lambda _, line: line)
+            builds["identical files, packed anew"] = build(home, *given)
+            rewrite(raw, "goodreads_books.json.gz", revised)
+            builds["1 % of the books changed"] = build(home, *given)
+            builds["another encoder"] = build(home, *given, VIBERARY_ENCODER="all-MiniLM-L6-v2")
+            builds["forced"] = build(home, *given, "--force", VIBERARY_ENCODER="all-MiniLM-L6-v2")
+            for one in builds.values():
+                one["of_the_first"] = round(one["wall_seconds"] / builds["first build"]["wall_seconds"], 3)
             results = {
                 "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
-                "first build": build(home, *raw),
-                "the same again": build(home, *raw),
-                "forced": build(home, *raw, "--force"),
+                "load_average_after": os.getloadavg()[0],
+                **builds,
                 "peak_mb_of_the_largest_process": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024,
                 "search, one client": latencies(home),
             }

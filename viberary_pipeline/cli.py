@@ -7,6 +7,7 @@ Results go to standard output; progress, logs and errors to standard error. Exit
 import functools
 import json
 import logging
+import signal
 import os
 import platform
 import sys
@@ -76,6 +77,8 @@ def main(verbose: bool) -> None:
 
     State lies in VIBERARY_HOME (default: var/). Every setting is an environment variable; docs/settings.md lists them.
     """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a background job of a script
+        signal.signal(signal.SIGINT, _heed_sigterm_alone)
     for stream in (sys.stdout, sys.stderr):
         # A title that the terminal's encoding lacks is shown escaped; it does not end a batch of queries.
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
@@ -84,6 +87,12 @@ def main(verbose: bool) -> None:
         format="%(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
+
+
+def _heed_sigterm_alone(number: int, _: object) -> None:
+    # Dagster gives SIGTERM the handler of SIGINT. Were that to ignore, nothing but SIGKILL would end a build.
+    if number == signal.SIGTERM:
+        raise KeyboardInterrupt
 
 
 @main.command()

@@ -217,7 +217,7 @@ def record_key(build: str) -> str:
 class HnswSettings:
     """How the index stores and links vectors."""
 
-    vector_type: VectorType = Field(default="FLOAT32", description="`FLOAT16` halves the index's memory.")
+    vector_type: VectorType = Field(default="FLOAT32", description="`FLOAT16` halves the memory of the vectors.")
     m: int = Field(
         default=16,
         ge=2,

@@ -147,3 +147,33 @@ def test_kill_9_in_a_stage(warm_cli, tiny, write_gz, stages):
     assert client.dbsize() == 2 * (BOOKS + 3) + 1
     assert list(warm_cli.home.glob("artifacts/*/.tmp-*")) == []
     assert list(warm_cli.home.glob("jobs/*/job.json")) == []
+
+
+@pytest.mark.parametrize("ignored", [(), (signal.SIGINT,)], ids=["by itself", "in the background of a script"])
+def test_sigterm_ends_a_build_and_the_next_completes(warm_cli, tiny, ignored):
+    """A shell starts a background job with SIGINT ignored, and Dagster would let SIGTERM be what SIGINT is."""
+
+    def as_a_shell_does() -> None:
+        for end in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(end, signal.SIG_IGN if end in ignored else signal.SIG_DFL)
+
+    with subprocess.Popen(
+        [sys.executable, "-m", "viberary_pipeline.cli", "build", "--raw", str(tiny)],
+        env=warm_cli.environment,
+        preexec_fn=as_a_shell_does,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            deadline = time.monotonic() + 300
+            while not list(warm_cli.home.glob("jobs/*/done/*.json")):
+                assert process.poll() is None, "the build ended before a shard was done"
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            process.terminate()
+            process.wait(30)
+        finally:
+            process.kill()
+    assert process.returncode not in (0, -signal.SIGKILL)
+    assert warm_cli("build", "--raw", str(tiny), "--json").returncode == 0
+    assert [run.verdict for run in History(warm_cli.home).all()] == ["published", "failed"]

@@ -1,6 +1,7 @@
 """`viberary serve` while Redis hangs, or connections send nothing or next to nothing."""
 
 import contextlib
+import http.client
 import os
 import re
 import resource
@@ -283,6 +284,27 @@ def test_who_waited_too_long_for_a_thread_is_refused(monkeypatch):
         app.go.set()
         assert [answer.result() for answer in answers] == [200] * THREADS + [503] * 3
         assert status_of(f"{url}search") == 200
+
+
+def test_a_connection_ends_after_so_many_answers_each_of_them_whole(monkeypatch):
+    monkeypatch.setattr(module, "REQUESTS_OF_A_CONNECTION", 3)
+    stop, app = threading.Event(), Held()
+    app.go.set()
+    with listen("127.0.0.1", 0) as listener:
+        thread = threading.Thread(target=Server(app, listener).serve_until, args=(stop.is_set,))
+        thread.start()
+        try:
+            connection = http.client.HTTPConnection(*listener.getsockname())
+            said = []
+            for _ in range(7):  # the client connects anew where it is told that a connection ends
+                connection.request("GET", "/search")
+                answer = connection.getresponse()
+                assert (answer.status, answer.read()) == (200, b"")
+                said.append(answer.headers.get("Connection"))
+            assert said == [None, None, "close"] * 2 + [None]
+        finally:
+            stop.set()
+            thread.join()
 
 
 def test_a_server_that_is_stopped_answers_what_has_arrived_and_says_that_it_ends():

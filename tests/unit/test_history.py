@@ -218,7 +218,7 @@ def two(history: History, tmp_path: Path) -> tuple[RunRecord, RunRecord]:
         rejected={"books.malformed": 1},
         fill={"documents": {"year": 0.75, "title": 1.0}},
         quality={"golden": {"ndcg@10": 0.5}},
-        answers={"love": ["w1", "w2"], "war": ["w3"], "old": ["w1"], "nothing": []},
+        answers={"love": ["w1", "w2"], "war": ["w3"], "old": ["w1"], "nothing": [], "like w2": ["w1"]},
         gates=[GATE],
         settings={"VIBERARY_HNSW_M": "16"},
         versions={"duckdb": "1.5.1"},
@@ -234,7 +234,7 @@ def two(history: History, tmp_path: Path) -> tuple[RunRecord, RunRecord]:
         rows={"books": 10, "documents": 4},
         fill={"documents": {"year": 1.0, "title": 1.0}},
         quality={"golden": {"ndcg@10": 0.6}},
-        answers={"love": ["w2", "w5"], "war": ["w3"], "new": ["w5"], "nothing": []},
+        answers={"love": ["w2", "w5"], "war": ["w3"], "new": ["w5"], "nothing": [], "like w2": ["w5"]},
         gates=[GATE],
         versions={"duckdb": "1.5.1"},
         encoder={"name": "mini"},
@@ -274,7 +274,12 @@ def test_diff_says_what_changed_and_nothing_else(two: tuple[RunRecord, RunRecord
                 ],
             },
         },
-        "answers": {"queries": 3, "same": 2, "overlap": 0.8333, "least": [{"query": "love", "overlap": 0.5}]},
+        "answers": {
+            "queries": 4,
+            "same": 2,
+            "overlap": 0.625,
+            "least": [{"query": "like w2", "overlap": 0.0, "title": "Title two"}, {"query": "love", "overlap": 0.5}],
+        },
         "not_compared": {},
     }
 
@@ -290,7 +295,7 @@ def test_diff_of_a_build_with_itself_is_empty(two: tuple[RunRecord, RunRecord], 
         "columns": [[], []],
         "examples": 0,
     }
-    assert found["answers"] == {"queries": 4, "same": 4, "overlap": 1.0, "least": []}
+    assert found["answers"] == {"queries": 5, "same": 5, "overlap": 1.0, "least": []}
     assert [found[part] for part in ("inputs", "rows", "fill", "quality", "gates", "settings")] == [{}] * 6
 
 

@@ -146,8 +146,8 @@ def test_everything_that_the_docs_need_is_pinned():
     assert closure(requirements("docs"), without=set()) <= set(pins("constraints.txt"))
 
 
-def report(folder: Path, port: int) -> subprocess.CompletedProcess[str]:
-    return run(sys.executable, ROOT / "scripts" / "serve_report.py", folder, "--port", str(port))
+def report(folder: Path, port: int, *options: str) -> subprocess.CompletedProcess[str]:
+    return run(sys.executable, ROOT / "scripts" / "serve_report.py", folder, "--port", str(port), *options)
 
 
 def a_report(folder: Path, text: str) -> None:
@@ -155,13 +155,14 @@ def a_report(folder: Path, text: str) -> None:
     (folder / "report" / "latest.html").write_text(text)
 
 
-def test_a_report_whose_port_is_taken_says_so(tmp_path):
+@pytest.mark.parametrize(("target", "options"), [("report", []), ("ui", ["--quiet"])])
+def test_a_report_whose_port_is_taken_says_so(tmp_path, target, options):
     a_report(tmp_path, "report")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        done = report(tmp_path, port)
+        done = report(tmp_path, port, *options)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"report: port {port} is in use: make report REPORT_PORT=another\n"
+    assert done.stderr == f"report: port {port} is in use: make {target} REPORT_PORT=another\n"
 
 
 def test_the_report_is_served_until_interrupted(tmp_path):

@@ -10,6 +10,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -544,8 +546,8 @@ def _validate(table: str, paths: dict[str, Path], docs: Path) -> str:
 def test_processes_may_validate_at_once(tmp_path: Path) -> None:
     paths = {table: write(tmp_path / f"{table}.parquet", table, sound(table)) for table in TABLES}
     docs = tmp_path / "quality" / "docs"
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        pages = pool.starmap(_validate, [(table, paths, docs) for table in TABLES])
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        pages = list(pool.map(_validate, TABLES, repeat(paths), repeat(docs)))
     assert pages == [f"duckdb-{table}.html" for table in TABLES]
     index = (docs / "index.html").read_text()
     assert index.count("<code>together</code>") == 2 * len(TABLES)

@@ -536,6 +536,7 @@ def test_every_work_is_a_document(pipeline: Any, works: list[Work]) -> None:
             "unknown_author_id": 1,
         },
         "filtered": {},
+        "joined": 0,
         "same_title_author": 0,
     }
     documents = {row["work_id"]: row for row in rows}

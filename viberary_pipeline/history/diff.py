@@ -26,7 +26,7 @@ def diff(home: Path, a: RunRecord, b: RunRecord, limits: DuckLimits) -> dict[str
         "columns": [those of a alone, those of b alone],
         "examples": {"added", "removed", "changed": [{"work_id", "title", for changed ones "fields"}]}}, or null;
         "answers": {"queries", "same": how many, "overlap": mean share of the first ten that both find, in [0, 1],
-        "least": [{"query", "overlap"}]}, or null;
+        "least": [{"query", "overlap", for a query by a work ("like 123") whose title is kept "title"}]}, or null;
         "not_compared": {part: why}}.
 
     Raises:
@@ -37,13 +37,17 @@ def diff(home: Path, a: RunRecord, b: RunRecord, limits: DuckLimits) -> dict[str
         for part in ("inputs", "quality")
         if not (getattr(a, part) and getattr(b, part))
     }
+    store = ArtifactStore(home)
+    answers = _answers(a, b, missing)
+    if answers:
+        _add_titles(answers["least"], [table for one in (a, b) if (table := _kept(store, one))], limits, home)
     return {
         "a": _named(a),
         "b": _named(b),
         **changes(a, b),
         "seconds": {stage: [a.seconds.get(stage), b.seconds.get(stage)] for stage in {**a.seconds, **b.seconds}},
-        "documents": _documents(ArtifactStore(home), a, b, limits, missing),
-        "answers": _answers(a, b, missing),
+        "documents": _documents(store, a, b, limits, missing),
+        "answers": answers,
         "not_compared": missing,
     }
 
@@ -94,6 +98,25 @@ def _answers(a: RunRecord, b: RunRecord, missing: dict[str, str]) -> dict[str, A
     }
 
 
+def _kept(store: ArtifactStore, record: RunRecord) -> Artifact | None:
+    """The documents of a run, where they still are."""
+    key = record.keys.get("documents", "")
+    return store.find("documents", key) if key else None
+
+
+def _add_titles(least: list[dict[str, Any]], tables: list[Artifact], limits: DuckLimits, scratch: Path) -> None:
+    """Give each query "like WORK" the title of that work, from the last of `tables` that has it."""
+    by_work = {one["query"].removeprefix("like "): one for one in least if one["query"].startswith("like ")}
+    for table in tables:
+        with duckdb_errors("The titles of a build cannot be read"), open_in_memory(limits, scratch) as duck:
+            found = duck.execute(
+                "SELECT work_id, title FROM read_parquet(?) WHERE list_contains(?, work_id)",
+                [str(table.file("documents.parquet")), list(by_work)],
+            )
+            for work, title in found.fetchall():
+                by_work[work]["title"] = title
+
+
 def _overlap(before: list[str], after: list[str]) -> float:
     """The share of works that both found, of what the one with more found; 1 where neither found any."""
     most = max(len(before), len(after))
@@ -105,12 +128,10 @@ def _documents(
 ) -> dict[str, Any] | None:
     tables: list[Artifact] = []
     for record in (a, b):
-        key = record.keys.get("documents", "")
-        artifact = store.find("documents", key) if key else None
-        if artifact is None:
+        if (artifact := _kept(store, record)) is None:
             missing["documents"] = (
                 f"those of {record.name} are no longer kept: `viberary gc` removed them (VIBERARY_KEEP_DOCUMENTS)"
-                if key
+                if "documents" in record.keys
                 else f"{record.name} did not get so far"
             )
             return None

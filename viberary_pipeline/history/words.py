@@ -64,7 +64,8 @@ def diff_lines(found: Mapping[str, Any]) -> Iterator[str]:
             f"{answers['same']:,} answered exactly alike"
         )
         for least in answers["least"]:
-            yield f"  {least['overlap']:>4.0%}  {least['query']}"
+            asked = f"like {least['title']}" if "title" in least else least["query"]
+            yield f"  {least['overlap']:>4.0%}  {asked}"
     for part in _PARTS:
         if found[part]:
             yield f"{_PLACES.get(part, part)}:"

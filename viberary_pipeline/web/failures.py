@@ -41,7 +41,8 @@ def add_error_pages(app: Flask) -> None:
         blank = status == 400 and not request.values.get("query", "").strip()
         heading, advice = BLANK_QUERY if blank else MESSAGES[status]
         # The rest of the message is for the operator and may name hosts and folders; so may all of other errors'.
-        what = error.what if isinstance(error, QueryError | SearchError) else None
+        said = QueryError | SearchError if wants_json() else QueryError  # "Redis" is no word for readers
+        what = error.what if isinstance(error, said) else None
         response = _failure(status, heading, what, advice)
         if status == 503:
             seldom.warn("Cannot search: %s", error)

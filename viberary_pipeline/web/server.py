@@ -59,6 +59,10 @@ DRAIN_SECONDS = 10.0
 LAST_REQUEST_SECONDS = 1.0
 """How long it then waits for one more request of a connection that is kept open, to say in its answer that it ends."""
 
+REQUESTS_OF_A_CONNECTION = 200
+"""After so many answers a connection ends: a client that stays for ever would stay with one process, however busy, and
+a process that was started again would get none."""
+
 _FETCH_SECONDS = 20.0
 """How long a server that starts waits for an encoder from S3, before it answers 503 meanwhile."""
 
@@ -205,14 +209,16 @@ class _Channel(HTTPChannel):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.waiting_since = time.monotonic()
+        self.answered = 0
         super().__init__(*args, **kwargs)
 
     def service(self) -> Any:
         """Called by waitress in a thread that is free."""
         if time.monotonic() - self.waiting_since > QUEUE_SECONDS:
             _mark_as_busy(self)
-        if self.server.draining:
-            self.requests[0].headers["CONNECTION"] = "close"  # the answer says it, so that the client asks another
+        self.answered += 1
+        if self.server.draining or self.answered >= REQUESTS_OF_A_CONNECTION:
+            self.requests[0].headers["CONNECTION"] = "close"  # the answer says it, so that the client connects anew
         return super().service()
 
     def received(self, data: bytes) -> Any:
