@@ -7,9 +7,9 @@ Results go to standard output; progress, logs and errors to standard error. Exit
 import functools
 import json
 import logging
-import signal
 import os
 import platform
+import signal
 import sys
 import uuid
 from collections.abc import Iterator
