@@ -97,7 +97,7 @@ def routes() -> str:
     sections = []
     for operation in OPERATIONS:
         rows = [
-            _row(f"`{p.name}`{' (needed)' if p.required else ''}", _type(p.schema), p.description)
+            _row(f"`{p.name}`{' (required)' if p.required else ''}", _type(p.schema), p.description)
             for p in operation.parameters
         ]
         sections += [
@@ -108,8 +108,8 @@ def routes() -> str:
             *_table("parameter", "type", "meaning"),
             *rows,
             "",
-            f"Answers a [{operation.answer}](#{_anchor(operation.answer)}); "
-            f"may fail with {', '.join(map(str, operation.failures))}.",
+            f"Returns a [{operation.answer}](#{_anchor(operation.answer)}). "
+            f"Statuses of failures: {', '.join(map(str, operation.failures))}.",
             "",
         ]
     return "\n".join(sections).strip()
@@ -120,10 +120,10 @@ def answers() -> str:
     sections = []
     for name, schema in openapi()["components"]["schemas"].items():
         rows = [
-            _row(f"`{field}`", _type(kind), "always" if field in schema["required"] else "where there is something")
+            _row(f"`{field}`", _type(kind), "always" if field in schema["required"] else "if it applies")
             for field, kind in schema["properties"].items()
         ]
-        sections += [f"### {name}", "", *_table("field", "type", "there"), *rows, ""]
+        sections += [f"### {name}", "", *_table("field", "type", "present"), *rows, ""]
     return "\n".join(sections).strip()
 
 
@@ -137,7 +137,7 @@ def _type(schema: Mapping[str, Any]) -> str:
         name = schema["$ref"].rsplit("/", 1)[1]
         return f"[{name}](#{_anchor(name)})"
     if "enum" in schema:
-        return " or ".join(f"`{value}`" for value in schema["enum"])
+        return " or ".join(f"`{value}`" if value else '`""`' for value in schema["enum"])
     if "anyOf" in schema:
         kinds = [_type(kind) for kind in schema["anyOf"] if kind.get("pattern") != r"^\s*$"]
         return " or ".join(dict.fromkeys(kinds))
@@ -182,16 +182,16 @@ def redis_fields() -> str:
         "vector": "the vector of the work's text, little-endian",
         "names": "words of the title and of the authors, for BM25",
         "description": "the first 600 characters, for BM25",
-        "genres": "for BM25",
+        "genres": "the genres, for BM25",
         "title_keys": "titles without case, accents and punctuation",
-        "author_keys": "names of authors, the same way",
-        "volume_keys": "series and number of a volume",
+        "author_keys": "names of authors, written the same way",
+        "volume_keys": "series and number of the volume",
         "identifiers": "ISBN, ASIN, ids of editions",
-        "book_id": "the id of the edition that stands for the work",
-        "language": "BCP 47 primary subtag; `und` where it is not known",
-        "genre_tags": "genres, as filters name them",
-        "review_count": "reviews, or readers of Open Library",
-        "year": "year of publication; missing where it is not known",
+        "book_id": "the id of the edition that represents the work",
+        "language": "BCP 47 primary subtag; `und` if it is not known",
+        "genre_tags": "genres, for filters",
+        "review_count": "number of reviews; for Open Library, of readers",
+        "year": "year of publication; missing if it is not known",
     }
     fields = HnswSettings().index_fields(384)
     rows = [_row(f"`{field.name}`", _kind(field), about[field.name]) for field in fields]

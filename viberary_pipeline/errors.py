@@ -1,7 +1,7 @@
-"""The exceptions of the pipeline: each says what was expected, what was found and what to do.
+"""The exceptions of the pipeline. The message of each says what was expected, what was found and what to do.
 
-The command line turns every one of them into a message on standard error and an exit code: 1 for a failure,
-3 for a gate that refused (the live index is untouched in both cases).
+The command line turns each of them into a message on standard error and an exit code: 1 for a failure,
+3 if a gate refused. The live index is untouched in both cases.
 """
 
 import errno
@@ -10,12 +10,12 @@ from pathlib import Path
 
 
 class ViberaryError(Exception):
-    """A failure that a person can act on.
+    """The base class of all of these: a failure that a person can act on.
 
     Args:
         what: What went wrong, in a few words.
         expected: What the pipeline needed.
-        found: What it met instead.
+        found: What it found instead.
         todo: What the reader of the message can do about it.
     """
 
@@ -38,39 +38,39 @@ def _rebuild(cls: type[ViberaryError], what: str, expected: str, found: str, tod
 
 
 class SettingsError(ViberaryError):
-    """A setting that cannot be used: an unwritable home, a value out of range."""
+    """A setting cannot be used: a home that cannot be written, or a value out of range."""
 
 
 class RawDataError(ViberaryError):
-    """An input file that is missing, is not gzip, or is damaged."""
+    """An input file is missing, is not gzip, or is damaged."""
 
 
 class FetchError(ViberaryError):
-    """A download that failed, or that differs from what was published."""
+    """A download failed, or differs from the published file."""
 
 
 class HomeBusyError(ViberaryError):
-    """Another build is under way in the same VIBERARY_HOME."""
+    """Another build is running in the same VIBERARY_HOME."""
 
 
 class ArtifactError(ViberaryError):
-    """An artifact that a stage needs and that is missing, or does not match its manifest."""
+    """An artifact that a stage needs is missing, or does not match its manifest."""
 
 
 class QualityError(ViberaryError):
-    """The data cannot be checked: a wrong bound, or a table that is missing or has other columns."""
+    """The data cannot be checked: a bound is wrong, or a table is missing or has other columns."""
 
 
 class EncoderError(ViberaryError):
-    """An encoder that is unknown, cannot be loaded, or does not match its description."""
+    """An encoder is unknown, cannot be loaded, or does not match its description."""
 
 
 class WorkerError(ViberaryError):
-    """The embedding worker failed or left work that does not verify."""
+    """The worker that embeds or trains could not start, failed, or left results that cannot be used."""
 
 
 class StorageError(ViberaryError):
-    """Object storage that cannot be reached, or refuses. `passing` says that another try may help."""
+    """S3 cannot be reached, or refuses a request. `passing` is True if another try may help."""
 
     def __init__(self, what: str, *, expected: str, found: str, todo: str, passing: bool = False) -> None:
         super().__init__(what, expected=expected, found=found, todo=todo)
@@ -78,39 +78,39 @@ class StorageError(ViberaryError):
 
 
 class RedisServerError(ViberaryError):
-    """No usable Redis: unreachable, too old, or without the search module."""
+    """Redis cannot be used: it is unreachable, too old, or without the search module."""
 
 
 class IndexBuildError(ViberaryError):
-    """The new index could not be built; it was cleaned away."""
+    """An index could not be built or published, or there is none to roll back to. The live index is untouched."""
 
 
 class SearchError(ViberaryError):
-    """A query that cannot be answered: nothing published, or the encoder of the live build is missing."""
+    """A query cannot be answered: nothing is published, or the encoder of the live build is missing."""
 
 
 class SearchUnavailable(SearchError):
-    """No query can be answered at present: Redis is away, or nothing is published."""
+    """No query can be answered at present: Redis does not answer, or nothing is published."""
 
 
 class HistoryError(ViberaryError):
-    """A build of which there is no record."""
+    """There is no record of the build that was named."""
 
 
 class EvaluationError(ViberaryError):
-    """Judgements that cannot be read, or nothing to evaluate."""
+    """Judgements cannot be read, or there is nothing to evaluate."""
 
 
 class TuningError(ViberaryError):
-    """An encoder that cannot be tuned on the documents and requests at hand."""
+    """An encoder cannot be trained: there are too few queries to learn from, or a file of texts cannot be read."""
 
 
 class QueryError(ViberaryError):
-    """A query without any text, or a filter with a value that is not allowed."""
+    """A query is empty, or a filter has a value that is not allowed."""
 
 
 class BookNotFound(QueryError):
-    """No work of the live build has an edition of this id."""
+    """No work of the live build, and none of its editions, has this id."""
 
 
 class GateRefused(ViberaryError):
@@ -120,7 +120,7 @@ class GateRefused(ViberaryError):
 
 
 class BuildStopped(ViberaryError):
-    """A build that failed or was refused; the live index is untouched. `exit_code` is 3 if a gate refused, else 1."""
+    """A build failed or was refused. The live index is untouched. `exit_code` is 3 if a gate refused, else 1."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message, expected="", found="", todo="")
@@ -141,8 +141,8 @@ _NEXT_TO_NOTHING = 1 << 20
 def out_of_room(error: BaseException | None, *folders: Path) -> ViberaryError | None:
     """The message for an exception that says, itself or by its causes, that a disk has no room; None for any other.
 
-    Whoever writes raises its own: OSError; "database or disk is full" of sqlite3 and sqlalchemy, or "disk I/O error"
-    where one of the `folders` has less than 1 MB left; "No space left on device" of DuckDB and Arrow.
+    Each library says it differently: Python by OSError; sqlite3 and sqlalchemy by "database or disk is full", or by
+    "disk I/O error" while one of the `folders` has less than 1 MB left; DuckDB and Arrow by "No space left on device".
     """
     seen: list[BaseException] = []
     while error is not None and error not in seen:

@@ -1,4 +1,4 @@
-"""The pipeline from Python: `open` a published library and search it, `build` one.
+"""The pipeline from Python: `open` a published library to search it, or `build` one.
 
 The examples run against the bundled sample.
 """
@@ -31,14 +31,14 @@ _REDIS = ("redis://", "rediss://", "unix://")
 class Results(Sequence[Hit]):
     """The books that a search found, best first: a sequence of `Hit`.
 
-    It prints as a list, and shows as a table in a notebook.
+    It prints as a list. In a notebook it shows as a table.
 
     Attributes:
-        query: What was searched, as it was given.
+        query: The query as it was given.
         build: The build that answered.
-        notes: What was understood of the query beyond its plain words, as sentences.
-        corrected: The query without its typos; "" where it has none.
-        fits: False where no book fits the query well.
+        notes: How the query was read, where its words are more than a vibe: "books by Jane Austen", "left out: war".
+        corrected: The query without its typos; "" if it has none.
+        fits: False if no book fits the query well.
     """
 
     def __init__(self, response: SearchResponse) -> None:
@@ -103,7 +103,7 @@ class Library:
 
     Args:
         home: The VIBERARY_HOME that holds the query encoder, and the documents if the library was built there.
-        searcher: What answers searches.
+        searcher: The object that answers searches.
     """
 
     def __init__(self, home: Path, searcher: Searcher) -> None:
@@ -120,21 +120,21 @@ class Library:
         genre: str = "",
         exact: bool = False,
     ) -> Results:
-        """The k works that fit a text best.
+        """The k works that fit a query best.
 
         Args:
-            text: A vibe in words; titles, authors, series and ISBNs work as well.
-            k: How many, 1 to 100.
-            language: Of the books, as people spell it: "en", "English", or several.
-            years: Of publication: "1990-1999", "1990-", "-1999".
-            min_reviews: Least number of reviews.
+            text: The query. It describes a vibe, or names a title, an author, a series or an ISBN.
+            k: The number of works, 1 to 100.
+            language: The language of the books, as a code or a name ("en", "English"); or several of them.
+            years: The years of publication: "1990-1999", "1990-" or "-1999".
+            min_reviews: The least number of reviews.
             genre: A genre of the catalogue.
-            exact: Correct no typos.
+            exact: If true, typos are not corrected.
 
         Raises:
             QueryError: the text is empty, or a filter has a value that is not allowed.
             SearchError: the query cannot be answered.
-            SearchUnavailable: nothing is published, or Redis is away.
+            SearchUnavailable: nothing is published, or Redis does not answer.
 
         Example:
             >>> found = library.search("cold-blooded revenge", k=3, language="en")
@@ -156,16 +156,16 @@ class Library:
         min_reviews: int = 0,
         genre: str = "",
     ) -> Results:
-        """The k works that are nearest to a book, without the book itself.
+        """The k works that are most like a book, without the book itself.
 
         Args:
             book_id: The id of an edition or of a work, an ISBN or an ASIN.
-            k: How many, 1 to 100.
+            k: The number of works, 1 to 100.
             language, years, min_reviews, genre: As in `search`.
 
         Raises:
             BookNotFound: no work has that id.
-            QueryError, SearchError, SearchUnavailable: as `search`.
+            QueryError, SearchError, SearchUnavailable: as in `search`.
 
         Example:
             >>> book = library.search("pride and prejudice", k=1)[0]
@@ -175,11 +175,11 @@ class Library:
         return Results(self._searcher.similar(book_id, k, _filters(language, years, min_reviews, genre)))
 
     def book(self, book_id: str) -> Book:
-        """All that is known of a book, by the id of an edition or of a work, an ISBN or an ASIN.
+        """Everything that is known about the book with this id: of an edition or a work, an ISBN or an ASIN.
 
         Raises:
             BookNotFound: no work has that id.
-            SearchError, SearchUnavailable: as `search`.
+            SearchError, SearchUnavailable: as in `search`.
 
         Example:
             >>> book = library.book(library.search("pride and prejudice", k=1)[0].work_id)
@@ -192,11 +192,11 @@ class Library:
         """The documents of the published build: one row per work (contracts/documents.json).
 
         Args:
-            columns: The columns to read; None reads all. The texts of a million works take gigabytes.
+            columns: The columns to read. None reads all of them; for a million works, that takes gigabytes of memory.
 
         Raises:
             EncoderError, EvaluationError: the published build was made in another home.
-            SearchUnavailable: nothing is published, or Redis is away.
+            SearchUnavailable: nothing is published, or Redis does not answer.
 
         Example:
             >>> library.documents(["work_id", "title"]).num_rows == len(library)
@@ -209,11 +209,11 @@ class Library:
         return pq.read_table(documents_of(self._home, self._searcher.live()).file("documents.parquet"), columns=columns)
 
     def vectors(self, work_ids: Iterable[str]) -> npt.NDArray[np.float32]:
-        """The vectors of works, float32 (works, dimensions), norm 1, in the order of their ids.
+        """The vectors of works, float32 (works, dimensions), norm 1, in the order of `work_ids`.
 
         Raises:
-            BookNotFound: no work has one of these ids.
-            SearchUnavailable: nothing is published, or Redis is away.
+            BookNotFound: one of these ids is not that of a work.
+            SearchUnavailable: nothing is published, or Redis does not answer.
 
         Example:
             >>> library.vectors(library.documents(["work_id"])["work_id"].to_pylist()[:3]).shape
@@ -236,12 +236,13 @@ def open(place: str | Path | None = None) -> Library:
     """Open a published library to search it.
 
     Args:
-        place: A VIBERARY_HOME, whose embedded Redis is started if it does not run; or the URL of a Redis (`redis://`,
-            `rediss://`, `unix://`), with the query encoder of VIBERARY_HOME. None: what the environment says.
+        place: A home, whose embedded Redis is started if it is not running. Or the URL of a Redis (`redis://`,
+            `rediss://`, `unix://`); queries are then encoded with the query encoder of VIBERARY_HOME. None: the home
+            and the Redis that the environment names.
 
     Raises:
         SettingsError: a setting, or the home, cannot be used.
-        RedisServerError: there is no usable Redis.
+        RedisServerError: Redis cannot be used.
 
     Example:
         >>> library = open()
@@ -258,19 +259,19 @@ def build(raw: str | Path | None = None, *, force: bool = False, **settings: Any
     """Build an index, check it, and publish it. `viberary build` and the Dagster UI run the same job.
 
     Args:
-        raw: A folder of input files, or `s3://bucket/prefix`; or one of each source, with a comma. None: VIBERARY_RAW,
-            or the bundled sample.
-        force: Make everything but known embeddings again.
-        settings: Any setting of docs/settings.md, by its name without the prefix, in lower case: `home`, `encoder`,
+        raw: A folder of input files, or `s3://bucket/prefix`. To build from two sources, name a place of each, with a
+            comma between them. None: VIBERARY_RAW, or the bundled sample if that is not set.
+        force: Run every stage again. Only texts that already have a vector are not embedded again.
+        settings: Any setting of docs/settings.md, by its name in lower case without the prefix: `home`, `encoder`,
             `redis_url`, `embedding_device`.
 
     Returns:
-        What was built and published. If nothing has changed, that is the live build.
+        What was built and published. If nothing has changed, it describes the live build.
 
     Raises:
         BuildStopped: a gate refused the data or the index (`exit_code` 3), or a stage failed (1). The live index stays
             as it was.
-        ViberaryError: the build cannot start.
+        ViberaryError: the build could not start.
     """
     from viberary_pipeline.run import run_build
 

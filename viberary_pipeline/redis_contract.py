@@ -4,10 +4,10 @@
 ``viberary:{build}:doc:{work_id}``      HASH: the vector and the fields that the page shows
 ``viberary:idx:{build}``                the HNSW index over that prefix
 ``viberary:{build}:suggestions``        HASH: what is suggested while a reader types (`search.suggestions`)
-``viberary:{build}:sentence_words``     STRING: by what the sentences that a page quotes are chosen (`search.passages`)
+``viberary:{build}:sentence_words``     STRING: word vectors that choose the sentences a page quotes (`search.passages`)
 ``viberary:live``                       alias of the published index (never an index's own name)
-``viberary:pointer``                    HASH: live, previous
-``viberary:build:{build}``              HASH: what is known of a build (`BuildRecord`)
+``viberary:pointer``                    HASH: the names of the live and the previous build
+``viberary:build:{build}``              HASH: the record of a build (`BuildRecord`)
 ``viberary:lock``                       STRING: who is building (`viberary_pipeline.index.lock`)
 ======================================  ======================================================================
 """
@@ -274,37 +274,42 @@ class HnswSettings:
 
 @dataclass(frozen=True)
 class BuildRecord:
-    """What is known of a build: the HASH at `record_key(build)`, one field each.
+    """The record of a build: the HASH at `record_key(build)`, with one field for each attribute.
 
     Attributes:
-        build: Its name, which sorts by time.
-        state: building, refused (by a gate; never published, and removed soon), ready (passed the gates of the index,
-            not published), live or previous.
-        digest: Of everything that shaped it; an equal digest means an equal index.
-        encoder: The encoder's name.
-        fingerprint: The encoder's fingerprint, which names the space of its vectors: queries must be encoded by it, or
-            by another encoder in its space.
-        query_encoder: The key of the artifact that holds the ONNX encoder.
-        query_encoder_name: The query encoder's name; '' where a version did not write it.
-        documents_key: The key of the artifact that it was built from, whose inputs name the tables; '' if unknown.
-        dim, type, m, ef_construction: The index's parameters.
-        ef_runtime: What a query should ask for (`EF_RUNTIME` in KNN); the index's own is an estimate made before it was
-            built, and may be lower or higher.
-        documents: Works in it.
+        build: The name of the build. Names sort by time.
+        state: 'building'; 'refused' (a gate refused it: it is never published, and soon removed); 'ready' (it passed
+            the gates of the index, and is not published yet); 'live'; or 'previous'.
+        digest: A digest of everything that shaped the index. Equal digests mean equal indexes.
+        encoder: The name of the encoder of the documents.
+        fingerprint: The fingerprint of that encoder, which names the space of its vectors. Queries must be encoded by
+            it, or by another encoder in its space.
+        query_encoder: The key of the artifact that holds the query encoder, as ONNX.
+        query_encoder_name: The name of the query encoder; '' if the version that made the build did not write it.
+        documents_key: The key of the artifact `documents` that the index was built from. That artifact names the tables
+            that it was made from. '' if it is not known.
+        dim, type, m, ef_construction: The parameters of the index.
+        ef_runtime: The `EF_RUNTIME` that a KNN query should ask for. The value in the index itself is an estimate from
+            before it was built, and may be lower or higher.
+        documents: The number of works in the index.
         recall: recall@10 against exact search, in [0, 1].
-        gates: JSON list of the gates' verdicts (`GateResult.to_json`).
-        seconds: What building took, gates and all.
-        feed_seconds: Of these, from the first document sent to the last vector linked.
-        created, published: UTC, ISO 8601; published is "" until it was.
-        saved: When Redis had written it to disk as the live build, UTC, ISO 8601; "" until then.
+        gates: The verdicts of the gates (`GateResult.to_json`), as a JSON list.
+        seconds: The seconds that building took, gates included.
+        feed_seconds: The part of these seconds from the first document sent to the last vector linked.
+        created, published: Times in UTC, ISO 8601; `published` is '' until the build is published.
+        saved: The time at which Redis had saved it to disk as the live build, UTC, ISO 8601; '' until then.
         owner: The process that made it (`viberary_pipeline.owner`).
         search_fields: `SEARCH_FIELDS` of the version that made it.
-        fit: By what a query fits well or not (`viberary_pipeline.search.fit`), JSON; '' where it was not calibrated.
-        facets: What a search can be narrowed to (`viberary_pipeline.search.facets`), JSON; '' where it was not counted.
-        source: 'sample' for the bundled catalogue, 'openlibrary' for Open Library's dump, whose `review_count` counts
-            readers who shelved or rated a work, 'both' for that and UCSD's files, whose `review_count` adds reviews to
-            such readers, 'given' for any other, '' where a version did not write it.
-        licence: Under what a catalogue of one's own may be used (`sources/licences.py`); '' for the known sources.
+        fit: The figures that tell whether a query fits well (`viberary_pipeline.search.fit`), as JSON; '' if they were
+            not measured.
+        facets: The values that a search can be filtered by (`viberary_pipeline.search.facets`), as JSON; '' if they
+            were not counted.
+        source: 'sample' for the bundled catalogue; 'openlibrary' for Open Library's dump, where `review_count` counts
+            the readers who shelved or rated a work; 'both' for that dump and UCSD's files together, where
+            `review_count` is the sum of those readers and of the reviews; 'given' for any other catalogue; '' if the
+            version that made the build did not write it.
+        licence: The terms under which a catalogue of your own may be used (`sources/licences.py`); '' for the known
+            sources.
     """
 
     build: str

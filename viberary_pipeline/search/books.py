@@ -1,4 +1,4 @@
-"""One work of the live build by any of its ids, with all that a page about it shows; and the volumes of its series."""
+"""Finds one work of the live build by any of its ids, with all that its page shows, and the volumes of its series."""
 
 import json
 import re
@@ -39,7 +39,7 @@ _VOLUME_KEY = re.compile(r"(\d+(?:p\d+)?)(?:to(\d+(?:p\d+)?))?v(.+)")
 
 @dataclass(frozen=True)
 class Edition:
-    """One edition. What is not known of it is "" or, of the year, None."""
+    """One edition. A field whose value is unknown is "", or None for the year."""
 
     book_id: str
     title: str
@@ -52,7 +52,7 @@ class Edition:
 
 @dataclass(frozen=True)
 class Volume:
-    """A work as a volume of a series; `number` as people write it: "2", "2.5", "1–3"."""
+    """A work that is a volume of a series. `number` is written as on the cover: "2", "2.5", "1–3"."""
 
     number: str
     book_id: str
@@ -61,18 +61,19 @@ class Volume:
 
 @dataclass(frozen=True)
 class Book:
-    """All that the live build knows of a work.
+    """Everything that the live build knows about a work.
 
     Attributes:
         build: The build that holds it.
-        work_id, book_id: Ids of the work, and of the edition that stands for it.
-        title, link: Those of that edition.
+        work_id, book_id: The id of the work, and that of the edition that represents it.
+        title, link: The title and the link of that edition.
         author, contributors, year, year_of, language, description, genres, rating, ratings_count, review_count,
             reviews, image_url: As in `Hit`.
-        series: The names of its series.
-        edition_count: How many editions are known. `editions` has up to twelve, the one that stands for the work first.
-        isbns: The ISBN-13s of all editions, as far as they are known.
-        volume_keys: Keys by which other volumes of its series are found.
+        series: The names of the series that it belongs to.
+        edition_count: The number of known editions.
+        editions: At most twelve of them. The first is the edition that represents the work.
+        isbns: The known ISBN-13s of all editions.
+        volume_keys: Keys by which the other volumes of its series are found.
     """
 
     build: str
@@ -100,9 +101,9 @@ class Book:
 
     @classmethod
     def read(cls, row: Row, record: BuildRecord) -> Self:
-        """From a document with `_FIELDS`; a build of an older version lacks some.
+        """Read a document with `_FIELDS`; documents of an older version lack some of them.
 
-        ISBNs and links of the bundled sample are invented: none is told.
+        ISBNs and links of the bundled sample are invented, so they are left out.
         """
         invented = record.source == "sample"
         hit = hit_of({name: row.text(name) for name in PAGE_FIELDS})
@@ -120,7 +121,7 @@ class Book:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """What is known of the book, for programs."""
+        """Everything that is known about the book, as a JSON object."""
         known = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
         del known["volume_keys"]
         return {**known, "contributors": [{"name": name, "role": role} for name, role in self.contributors]}

@@ -21,36 +21,37 @@ _JSON_FIELDS = (
     *("year", "description", "language", "rating", "ratings_count", "genres"),
     *("year_of", "match", "why", "image_url"),
 )
-"""What `viberary search --json` says of a book, in its order. New fields join at the end."""
+"""The fields of a book in `viberary search --json`, in their order. New fields are added at the end."""
 
 
 @dataclass(frozen=True)
 class Hit:
     """A book that a search found.
 
-    A build of an older version lacks some of these fields.
+    If an older version of the project made the build, some of these fields are empty.
 
     Attributes:
-        rank: Its place, from 1.
+        rank: Its place in the list, from 1.
         score: The cosine similarity of query and work, in [-1, 1].
-        book_id, work_id: Ids of the edition that stands for the work, and of the work.
-        link: Its page at the source; "" for none.
-        description: "" for none.
-        genres: Of the work; of one without any, its first shelves.
+        book_id, work_id: The id of the edition that represents the work, and that of the work.
+        link: The address of its page at the source; "" if it has none.
+        description: The description; "" if it has none.
+        genres: The genres of the work. If it has none, the first of its readers' shelves.
         author: All contributors, with their roles in brackets.
-        named: What of the book the query names: "title", "author", "number" (an ISBN, an id) or "" for nothing.
-        year: The year of publication; None for unknown.
-        year_of: What the year belongs to: "work", "work, uncertain", "edition" (the one that is shown), "earliest
-            edition" or "" for unknown.
-        language: BCP 47 primary subtag; None for unknown.
-        rating: The mean of all ratings of all editions, from 1 to 5; None for unknown.
-        review_count, ratings_count: Summed over the editions.
+        named: How the query names the book: by its "title", its "author" or its "number" (an ISBN, an id); "" if it
+            does not name it.
+        year: The year of publication; None if it is unknown.
+        year_of: Whose year that is: "work", "work, uncertain", "edition" (the one that is shown), "earliest edition",
+            or "" if it is unknown.
+        language: The language, as a BCP 47 primary subtag; None if it is unknown.
+        rating: The mean of all ratings of all editions, from 1 to 5; None if it is unknown.
+        review_count, ratings_count: The numbers of reviews and of ratings, summed over the editions.
         contributors: Pairs of name and role. Main authors come first, with the role "".
-        reviews: Texts that readers wrote.
-        image_url: The address of a picture of the cover, at another host; "" for none.
-        match: How well the book fits the query: "strong", "good", "loose" or "" for unknown.
-        why: The sentence of the description or of a review that is nearest to the query; "" for none. It is ignored
-            when hits are compared.
+        reviews: Reviews that readers wrote.
+        image_url: The address of a picture of the cover, on another host; "" if there is none.
+        match: How well the book fits the query: "strong", "good", "loose", or "" if it is unknown.
+        why: The sentence of the description or of a review that is nearest to the query; "" if there is none. Comparing
+            two hits with == ignores it.
     """
 
     rank: int

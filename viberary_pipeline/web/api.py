@@ -1,8 +1,8 @@
 """JSON for programs: `/api/search`, `/api/similar/<id>`, `/api/books/<id>`, `/api/suggest`, and `/openapi.json`.
 
-`OPERATIONS` declares each route once: its handler, its parameters, what it answers. The routes are made of it, and so
-is the description, in which the fields of an answer are those of the class that the answer is made from. Parameters
-are read, and refused, by the functions that the page reads them with (`parameters`).
+`OPERATIONS` declares each route once: its handler, its parameters, its answer. Both the routes and their description
+are made from it. The fields of an answer are those of the class that the answer is made from. The same functions
+(`parameters`) read and refuse parameters here and on the page.
 """
 
 from collections.abc import Callable, Mapping
@@ -111,9 +111,9 @@ def _suggest(service: Service) -> Response:
 
 
 _FAILURES = {
-    400: "A parameter is refused: `error` says which, and why.",
+    400: "A parameter was refused; `error` says which one and why.",
     404: "The live build has no such book.",
-    429: "Too many requests of this client; Retry-After says when to try again.",
+    429: "Too many requests from this client; Retry-After says when to try again.",
     503: "No query can be answered at present; Retry-After says when to try again.",
 }
 # A form sends its empty fields, too: they are as if they were not there.
@@ -124,17 +124,17 @@ _COUNT = Parameter(
     "The number of books.",
 )
 _FILTERS = (
-    Parameter("language", _TEXT, "Languages, as codes or names, with commas between them: `en,French`."),
+    Parameter("language", _TEXT, "Languages, as codes or names, separated by commas: `en,French`."),
     Parameter(
         "years",
         {"type": "string", "pattern": r"^\s*([0-9]{1,4}(-[0-9]{0,4})?|-[0-9]{0,4})?\s*$"},
         "First and last year of publication: `1990-1999`, `1990-`, `-1999` or `1990`.",
     ),
-    Parameter("genre", _TEXT, "A genre, by the name that `genres` of a book has."),
+    Parameter("genre", _TEXT, "A genre, spelt as in `genres` of a book."),
     Parameter(
         "min_reviews",
         {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 999_999_999}, _BLANK]},
-        "Least number of reviews.",
+        "The least number of reviews.",
     ),
 )
 _BOOK_ID = Parameter("book_id", _TEXT, "The id of an edition or of a work, an ISBN or an ASIN.", True, "path")
@@ -149,7 +149,7 @@ OPERATIONS = (
             ),
             _COUNT,
             *_FILTERS,
-            Parameter("exact", {"enum": ["0", "1"]}, "`1` takes each word as it is typed: none is a typo."),
+            Parameter("exact", {"enum": ["0", "1"]}, "`1` corrects no typos."),
         ),
         "SearchResponse",
         (400, 429, 503),
@@ -158,7 +158,7 @@ OPERATIONS = (
     Operation(
         "/api/similar/<book_id>",
         "similar",
-        "The books nearest to a book, without that book.",
+        "The books most like a book, without that book.",
         (
             _BOOK_ID,
             _COUNT,
@@ -171,7 +171,7 @@ OPERATIONS = (
     Operation(
         "/api/books/<book_id>",
         "book",
-        "All that is known of a book.",
+        "Everything that is known about a book.",
         (_BOOK_ID,),
         "Book",
         (404, 429, 503),
@@ -180,8 +180,8 @@ OPERATIONS = (
     Operation(
         "/api/suggest",
         "suggest",
-        f"Completions of the beginning of a query: at most {MOST_SUGGESTIONS} titles, authors, series and queries.",
-        (Parameter("q", _TEXT, f"What was typed so far; {MOST_TYPED} characters of it are read."),),
+        f"At most {MOST_SUGGESTIONS} titles, authors, series and popular queries that complete what was typed.",
+        (Parameter("q", _TEXT, f"What was typed so far. Only the first {MOST_TYPED} characters are read."),),
         "Suggestions",
         (503,),
         _suggest,
@@ -215,7 +215,7 @@ def openapi() -> dict[str, Any]:
                 ),
                 "Contributor": {
                     "type": "object",
-                    "description": "`role` is empty for who wrote the book.",
+                    "description": "`role` is empty for an author.",
                     "properties": {"name": _TEXT, "role": _TEXT},
                     "required": ["name", "role"],
                     "additionalProperties": False,
