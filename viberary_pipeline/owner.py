@@ -11,7 +11,7 @@ import psutil
 
 def this_process() -> str:
     """This process as JSON: host, pid and start (a pid alone is used again)."""
-    return json.dumps({"host": platform.node(), "pid": os.getpid(), "started": _started(os.getpid())})
+    return json.dumps({"host": platform.node(), "pid": os.getpid(), "started": start_of(os.getpid())})
 
 
 def read_owner(text: str | bytes) -> dict[str, Any]:
@@ -29,14 +29,14 @@ def is_dead(text: str | bytes) -> bool:
     if owner.get("host") != platform.node() or not isinstance(owner.get("pid"), int):
         return False
     try:
-        return _started(owner["pid"]) != owner.get("started")
+        return start_of(owner["pid"]) != owner.get("started")
     except psutil.NoSuchProcess:
         return True
     except psutil.Error:
         return False
 
 
-def _started(pid: int) -> str:
+def start_of(pid: int) -> str:
     """When a process started, in a form that is only compared: of Linux, the boot and the kernel's ticks since then.
 
     Not as a time of day (`create_time`): that moves with every correction of the machine's clock.

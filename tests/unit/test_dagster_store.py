@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
+import psutil
 import pytest
 from click.testing import CliRunner
 
@@ -106,6 +107,18 @@ def test_a_run_whose_process_is_gone_is_failed_and_one_that_goes_on_is_not(folde
         statuses = {name: instance.get_run_by_id(run.run_id).status.value for name, run in runs.items()}
         assert instance.get_run_by_id(runs["dead"].run_id).tags["verdict"] == "failed"
     assert statuses == {"dead": "FAILURE", "reused": "FAILURE", "going on": "STARTED", "elsewhere": "STARTED"}
+
+
+def test_a_run_goes_on_when_the_clock_of_its_machine_is_set(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    job = dg.Definitions(assets=[something], jobs=[dg.define_asset_job("job")]).resolve_job_def("job")
+    created = psutil.Process.create_time
+    with dg.DagsterInstance.from_config(str(folder)) as instance:
+        tags = {PROCESS: this_process()}
+        run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=tags)
+        # psutil counts it from the start of the machine, which moves with its clock.
+        monkeypatch.setattr(psutil.Process, "create_time", lambda self, *_: created(self) + 2)
+        assert fail_dead_runs(instance) == []
+        assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.STARTED
 
 
 def test_a_build_is_late_by_its_last_end_whether_or_not_that_published(tmp_path: Path):

@@ -14,10 +14,11 @@ from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, Sq
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
+from viberary_pipeline.owner import start_of
 from viberary_pipeline.storage import write_atomically
 
 PROCESS = ".dagster/viberary_process"
-"""The tag that says which process a run is: host, pid and the second of its start. The UI hides tags of this prefix."""
+"""The tag that says which process a run is: host, pid and start (`owner.start_of`). The UI hides tags of this prefix."""
 
 _FIRST_YAML = """\
 # Written by viberary where it was missing; edit it freely.
@@ -139,9 +140,6 @@ def _compact(database: Path) -> None:
 def _process(pid: int) -> str:
     """`host/pid@start`, or '' where there is no such process: another may have the same number later."""
     try:
-        process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return ""
-        return f"{socket.gethostname()}/{pid}@{process.create_time():.0f}"
+        return f"{socket.gethostname()}/{pid}@{start_of(pid).replace(' ', '+')}"
     except psutil.NoSuchProcess:
         return ""
