@@ -239,7 +239,7 @@ class ScheduleSettings:
     cron: str = Field(default="0 3 * * 0", description="When the schedule `weekly_rebuild` builds, as cron writes it.")
     timezone: str = Field(default="UTC", description="The time zone of that, such as `Europe/Berlin`.")
     files_seconds: int = Field(
-        default=300, ge=30, description="Seconds between two looks of the sensor `new_raw_files` at `VIBERARY_RAW`."
+        default=300, ge=5, description="Seconds between two looks of the sensor `new_raw_files` at `VIBERARY_RAW`."
     )
 
     @field_validator("timezone")

@@ -8,11 +8,19 @@ import redis
 
 from viberary_pipeline.assets import stages
 from viberary_pipeline.assets.stages import Result, Work, stage
-from viberary_pipeline.errors import GateRefused, StorageError, ViberaryError
+from viberary_pipeline.errors import GateRefused, RedisServerError, StorageError, ViberaryError
+from viberary_pipeline.redis_server.failures import explained
 from viberary_pipeline.resources import Pipeline, home_lock
 from viberary_pipeline.settings import load_settings
 
 ABOUT = {"expected": "this", "found": "that", "todo": "look"}
+
+
+def explained_as(error: redis.RedisError) -> RedisServerError:
+    """What the lock of the index makes of an error of Redis that is met while it is held."""
+    with pytest.raises(RedisServerError) as raised, explained():
+        raise error
+    return raised.value
 
 
 @pytest.mark.parametrize(
@@ -20,6 +28,10 @@ ABOUT = {"expected": "this", "found": "that", "todo": "look"}
     [
         (redis.ConnectionError("away"), 3, "failed"),
         (redis.AuthenticationError("wrong password"), 1, "failed"),
+        (explained_as(redis.ConnectionError("away")), 3, "failed"),
+        (explained_as(redis.BusyLoadingError("loading")), 3, "failed"),
+        (explained_as(redis.AuthenticationError("wrong password")), 1, "failed"),
+        (explained_as(redis.OutOfMemoryError("maxmemory")), 1, "failed"),
         (StorageError("S3 is busy", **ABOUT, passing=True), 3, "failed"),
         (StorageError("no such bucket", **ABOUT), 1, "failed"),
         (GateRefused("books.drift_rows: 120 rows", **ABOUT), 1, "refused"),

@@ -248,13 +248,18 @@ def way_on(check: str) -> str:
     return "mend the input or, if it is right, the bound; then build again"
 
 
-def _may_pass(error: Exception) -> bool:
-    """Whether the same may go well a few seconds later: a Redis that starts anew, a network."""
-    if isinstance(error, StorageError):
-        return error.passing
-    return isinstance(error, redis.ConnectionError | redis.TimeoutError) and not isinstance(
-        error, redis.AuthenticationError
-    )
+def _may_pass(error: BaseException | None) -> bool:
+    """Whether the same may go well a few seconds later: a Redis that starts anew, a network.
+
+    An error of ours says so by what it was raised from.
+    """
+    while error is not None:
+        if isinstance(error, StorageError):
+            return error.passing
+        if isinstance(error, redis.ConnectionError | redis.TimeoutError):
+            return not isinstance(error, redis.AuthenticationError)
+        error = error.__cause__
+    return False
 
 
 def _artifact(result: Result) -> Artifact:

@@ -18,7 +18,7 @@ from viberary_pipeline.owner import start_of
 from viberary_pipeline.storage import write_atomically
 
 PROCESS = ".dagster/viberary_process"
-"""The tag that says which process a run is: host, pid and start (`owner.start_of`). The UI hides tags of this prefix."""
+"""The tag that says which process a run is: host, pid, start (`owner.start_of`). The UI hides tags of this prefix."""
 
 _FIRST_YAML = """\
 # Written by viberary where it was missing; edit it freely.
