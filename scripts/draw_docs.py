@@ -140,7 +140,7 @@ def package_edges() -> set[tuple[str, str]]:
     group_of = {name: group for group, names in GROUPS.items() for name in names}
     edges = set()
     for path in (ROOT / PACKAGE).rglob("*.py"):
-        if path.name == "__main__.py":  # a program of its own, as cli.py is
+        if path.name == "__main__.py":  # a program of its own, as the command line is
             continue
         name = path.relative_to(ROOT / PACKAGE).parts[0].removesuffix(".py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -46,7 +46,7 @@ EXAMPLES = {
     "synth": "viberary synth /tmp/synthetic --books 20000 --reviews 100000",
     "fetch openlibrary": "viberary fetch openlibrary /data/openlibrary --replace",
 }
-"""An example of each command; a test parses every one of them."""
+"""An example of each command, in the order of the page; a test parses every one of them."""
 
 
 def commands(group: click.Group = main, prefix: str = "") -> Iterator[tuple[str, click.Command]]:
@@ -62,7 +62,7 @@ def commands(group: click.Group = main, prefix: str = "") -> Iterator[tuple[str,
 def command_line() -> str:
     """A section for each command: what it does, its arguments and options, an example."""
     sections = []
-    for name, command in commands():
+    for name, command in sorted(commands(), key=lambda named: list(EXAMPLES).index(named[0])):
         context = click.Context(command, info_name=f"viberary {name}")
         usage = " ".join(context.command.collect_usage_pieces(context))
         paragraphs = inspect.cleandoc(command.help or "")

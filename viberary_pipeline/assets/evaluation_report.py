@@ -14,11 +14,11 @@ from viberary_pipeline.errors import IndexBuildError
 from viberary_pipeline.evaluation.build_evaluation import evaluate_build, query_sets
 from viberary_pipeline.evaluation.inputs import documents_of, report_on
 from viberary_pipeline.evaluation.page import write_report
-from viberary_pipeline.evaluation.seed_baseline import seed_vectors
 from viberary_pipeline.evaluation.systems import THIS
 from viberary_pipeline.index.gate_result import EVALUATION, GateResult
 from viberary_pipeline.index.publish import record_verdict
 from viberary_pipeline.redis_contract import read_pointer, read_record
+from viberary_pipeline.resources.seed import seed_of
 
 _NO_BOUND = 1.0
 
@@ -58,16 +58,7 @@ def evaluation_report(work: Work) -> Result:
             tuning=settings.search,
             # What is live was let through when it was published: it is measured, not refused.
             most_loss=_NO_BOUND if is_live else settings.gate.evaluation,
-            seed=seed_vectors(
-                pipeline.home,
-                record,
-                documents,
-                settings.encoder,
-                pipeline.rules,
-                settings.duckdb,
-                embed=None,
-                shared=pipeline.shared_vectors,
-            ),
+            seed=seed_of(pipeline, record, documents, embed_new=False),
             given=given,
             canaries=[canary.query for canary in pipeline.canaries],
         )

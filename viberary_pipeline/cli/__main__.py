@@ -1,0 +1,5 @@
+"""`python -m viberary_pipeline.cli` is `viberary`."""
+
+from viberary_pipeline.cli import main
+
+main()

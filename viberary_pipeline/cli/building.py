@@ -1,0 +1,60 @@
+"""`viberary build`."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from viberary_pipeline.cli.group import main
+from viberary_pipeline.settings import load_settings
+
+
+@main.command()
+@click.option(
+    "--raw", metavar="PLACE", help="Folder, s3://bucket/prefix or one books file; or two, with a comma.  [VIBERARY_RAW]"
+)
+@click.option("--encoder", help="A registered encoder, or a sentence-transformers folder.  [VIBERARY_ENCODER]")
+@click.option("--executor", type=click.Choice(["local", "ec2", "batch"]), help="Where to embed.  [VIBERARY_EXECUTOR]")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), help="What to embed on.  [VIBERARY_EMBEDDING_DEVICE]")
+@click.option("--force", is_flag=True, help="Make everything but known embeddings again, and publish a new build.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
+def build(
+    raw: str | None,
+    encoder: str | None,
+    executor: str | None,
+    device: str | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Build an index from the raw files, check it, and publish it.
+
+    Without raw files it builds the bundled sample.
+    """
+    settings = load_settings(raw=raw, encoder=encoder, executor=executor, embedding_device=device)
+    home = settings.writable_home()
+    from viberary_pipeline.run import run_build
+
+    click.echo(f"building in {home}" + (f", a copy of {settings.home}" if settings.home_in_s3 else ""), err=True)
+    outcome = run_build(settings, force=force, say=lambda line: click.echo(line, err=True))
+    if outcome.failure is None:
+        for line in _summary(outcome.to_json()):
+            click.echo(line, err=as_json)
+    if as_json:
+        click.echo(json.dumps(outcome.to_json()))
+    if outcome.failure is not None:
+        click.echo(f"viberary: {outcome.failure.stage}: {outcome.failure.message}", err=True)
+        raise click.exceptions.Exit(outcome.failure.exit_code)
+
+
+def _summary(outcome: dict[str, Any]) -> Iterator[str]:
+    verdict = "published" if outcome["published"] else "nothing changed: it stays live, no new index"
+    yield f"build {outcome['build']}: {verdict}"
+    yield (
+        f"  {outcome['documents']:,} documents, {outcome['embedded']:,} texts embedded, {outcome['reused']:,} reused, "
+        f"{sum(outcome['rejected'].values()):,} rows left out"
+    )
+    for reason, count in sorted(outcome["rejected"].items()):
+        yield f"    {reason:<36} {count:>8,}"
+    stages = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in outcome["seconds"].items() if seconds >= 0.05)
+    yield f"  {sum(outcome['seconds'].values()):.1f} s ({stages})"
