@@ -91,7 +91,7 @@ class Artifact:
                 f"The artifact {self.stage} has no such file",
                 expected=f"{path}",
                 found=", ".join(sorted({file.split("/")[0] for file in self.files})) or "no files",
-                todo="run `viberary build` with this version, which makes it again",
+                todo="run `viberary build` with this version: it makes the artifact again",
             )
         return path
 
@@ -356,7 +356,7 @@ class ArtifactStore:
                 "An artifact cannot be fetched from S3",
                 expected=f"{artifact.path} to be written",
                 found=f"{type(error).__name__}: {error}",
-                todo="mend the disk or the rights of this folder, or set VIBERARY_WORKDIR to another",
+                todo="repair the disk or the permissions of this folder, or set VIBERARY_WORKDIR to another one",
             ) from error
         if problems:
             self._origin.withdraw(artifact.stage, artifact.path.name)
@@ -384,7 +384,7 @@ class ArtifactStore:
             what,
             expected=f"an artifact of {stage} as its stage wrote it",
             found=found,
-            todo=f"run `viberary build`, or materialize {stage}; it is made again",
+            todo=f"run `viberary build`, or materialize {stage}; either makes it again",
         )
 
     @staticmethod

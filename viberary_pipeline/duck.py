@@ -76,9 +76,9 @@ def duckdb_errors(what: str) -> Iterator[None]:
     except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
         raise RawDataError(
             what,
-            expected="memory and disk for it within VIBERARY_DUCKDB_MEMORY_LIMIT and VIBERARY_HOME",
+            expected="enough memory (VIBERARY_DUCKDB_MEMORY_LIMIT) and disk space (VIBERARY_HOME) for it",
             found=f"{type(error).__name__}: {error}",
-            todo="raise VIBERARY_DUCKDB_MEMORY_LIMIT, or make room",
+            todo="raise VIBERARY_DUCKDB_MEMORY_LIMIT, or free some disk space",
         ) from error
     except duckdb.Error as error:
         raise RawDataError(

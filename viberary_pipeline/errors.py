@@ -164,8 +164,8 @@ def says_full(text: str, *folders: Path) -> bool:
 def no_room(why: str, found: str) -> ViberaryError:
     """The error for a disk without room."""
     return ViberaryError(
-        "There is no room left to write",
-        expected="room on the disks of VIBERARY_HOME, DAGSTER_HOME and the temporary folder",
+        "There is no disk space left",
+        expected="free space on the disks of VIBERARY_HOME, DAGSTER_HOME and the temporary folder",
         found=f"{why} ({found})",
-        todo="make room (`viberary gc` removes what nothing needs), then build again: finished stages are kept",
+        todo="free some space (`viberary gc` removes what nothing needs), then build again: finished stages are kept",
     )

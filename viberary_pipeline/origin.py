@@ -94,10 +94,10 @@ def make_copy(uri: str, folder: Path) -> None:
     """
     if find_spec("boto3") is None:
         raise SettingsError(
-            "A home in S3 needs more than is installed",
+            "A home in S3 needs a package that is not installed",
             expected="the module boto3",
             found="it is not installed",
-            todo="pip install 'viberary-pipeline[s3]' too",
+            todo="pip install 'viberary-pipeline[s3]'",
         )
     marker = folder / _OWN / "uri"
     try:
@@ -108,14 +108,14 @@ def make_copy(uri: str, folder: Path) -> None:
             return
     except OSError as error:
         raise SettingsError(
-            "The copy of a home in S3 cannot be written",
+            "The local copy of the home in S3 cannot be written",
             expected=f"a folder that this user may write, at {folder}",
             found=f"{type(error).__name__}: {error.strerror or error}",
             todo="set VIBERARY_WORKDIR to such a folder, or make room on its disk",
         ) from error
     if known != uri:
         raise SettingsError(
-            "This folder is no copy of that home",
+            "The folder for the local copy of the home holds something else",
             expected=f"an empty folder, or a copy of {uri}, at {folder}",
             found=f"a copy of {known}" if known else "a home of its own",
             todo="set VIBERARY_WORKDIR to another folder",
@@ -336,8 +336,9 @@ class Origin:
                 "The home in S3 is not the one that this machine has a copy of",
                 expected=f"the home {state.home} at {self.place.uri}",
                 found=f"the home {found}" if found else f"none: {LEASE} is gone",
-                todo="put the objects back (a bucket with versions has them); or, to go on with what is there now, "
-                f"move {self.home} away",
+                todo="restore the objects (a bucket that keeps versions still has them); or, to continue with what S3 "
+                "has now, "
+                f"move the local copy {self.home} away",
             )
         state.home = found
         return found
@@ -558,16 +559,17 @@ class Lease:
             "This object storage cannot hold a home",
             expected="conditional writes (If-Match, If-None-Match), as S3 and MinIO have them",
             found=f"{self._place.uri} was written although the condition did not hold",
-            todo="use a storage that has them, or a local VIBERARY_HOME",
+            todo="use an object storage that has them, or a local VIBERARY_HOME",
         )
 
 
 def _taken(uri: str, found: str) -> HomeBusyError:
     return HomeBusyError(
-        "Another machine builds in this home by now",
-        expected=f"the lease of {uri} to be this build's until its end",
+        "Another machine has taken over this home",
+        expected=f"this build to hold the lease of {uri} until it ends",
         found=found,
-        todo="let that build end; this one published nothing more, and its artifacts are kept",
+        todo="wait until that build has ended, then build again; this build has published nothing since, and its "
+        "artifacts are kept",
     )
 
 

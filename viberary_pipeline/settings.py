@@ -400,9 +400,9 @@ class Settings(BaseSettings):
         except OSError as error:
             raise SettingsError(
                 "VIBERARY_HOME cannot be used",
-                expected=f"a folder that this user may write, with room in it, at {home}",
+                expected=f"a folder that this user may write, with free space, at {home}",
                 found=f"{type(error).__name__}: {error.strerror or error}",
-                todo="set VIBERARY_HOME to a writable folder, make room on its disk, or mend the permissions",
+                todo="set VIBERARY_HOME to a writable folder, free some space on its disk, or correct the permissions",
             ) from error
         return home
 

@@ -390,7 +390,7 @@ class Bucket:
             "S3 cannot be used",
             expected=f"to reach {self.uri}/{name}".rstrip("/"),
             found=found,
-            todo="try again; if it stays so, check the network and AWS_ENDPOINT_URL"
+            todo="try again; if that does not help, check the network and AWS_ENDPOINT_URL"
             if transient
             else "check the bucket's name, AWS_ENDPOINT_URL, AWS_PROFILE, the keys or the machine's role, "
             "and their rights",
@@ -400,10 +400,10 @@ class Bucket:
 
 def _changed(uri: str) -> ObjectChangedError:
     return ObjectChangedError(
-        "An object in S3 changed",
+        "An object in S3 has changed",
         expected=f"{uri} as it was found before",
         found="another object under this name",
-        todo="run again",
+        todo="run the command again",
     )
 
 

@@ -254,7 +254,7 @@ def test_a_new_build_keeps_the_old_one_and_rollback_goes_back(of_tiny, tiny):
     cli, first = of_tiny.cli, of_tiny.build
     alone = cli("rollback")
     assert alone.returncode == 1
-    assert "`viberary build --force`, publishes another build" in alone.stderr
+    assert "with other settings, or with --force" in alone.stderr
     second = last_json(cli("build", "--raw", str(tiny), "--json", "--force"))
     assert (second["embedded"], second["reused"], second["published"]) == (0, 3, True)
     assert second["build"] != first
@@ -459,7 +459,7 @@ def test_wrong_usage_exits_2(published, arguments):
 def test_an_executor_whose_settings_are_not_whole_is_refused_at_once(published, executor, missing):
     done = published.cli("build", "--executor", executor)
     assert done.returncode == 1
-    assert f"The executor {executor} cannot be used as it is set" in done.stderr
+    assert f"The executor {executor} lacks settings" in done.stderr
     assert missing in done.stderr
     assert "raw_books" not in done.stderr
 

@@ -209,7 +209,7 @@ def test_with_s3_away_readers_read_on_and_a_build_says_what_is_wrong(flow: Flow)
     refused = flow.run("builder", "build", **away)
     assert refused.returncode == 1
     assert "S3 cannot be used" in refused.stderr
-    assert "what to do: try again; if it stays so, check the network and AWS_ENDPOINT_URL" in refused.stderr
+    assert "what to do: try again; if that does not help, check the network and AWS_ENDPOINT_URL" in refused.stderr
     with flow.web("web-empty", **away) as web:
         status, said = web.get("readyz")
         assert (status, said["ready"]) == (503, False)

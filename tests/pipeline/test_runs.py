@@ -95,7 +95,7 @@ def test_the_sample_never_replaces_a_catalogue_of_ones_own(tmp_path: Path, built
         done = own.cli("build", "--json")
         assert done.returncode == 1
         assert "The bundled sample would replace a catalogue of your own" in done.stderr
-        assert f"VIBERARY_RAW to be set, as the build {own.build} was made of files" in done.stderr
+        assert f"VIBERARY_RAW to be set, as the build {own.build} was made from files of yours" in done.stderr
         assert json.loads(done.stdout.splitlines()[-1])["published"] is False
         assert read_pointer(own.redis).live == own.build
 

@@ -228,7 +228,7 @@ def test_a_student_keeps_half_of_its_teachers_layers_unless_another_is_named(cli
     assert result["fingerprint"] != teacher.fingerprint
     refused = cli(*asked, "--layers", "3")
     assert refused.returncode == 1
-    assert "An encoder cannot keep so many of its layers" in refused.stderr
+    assert "An encoder cannot keep that number of its layers" in refused.stderr
 
 
 def test_a_student_that_falls_short_of_its_teacher_is_refused(cli, tiny, tmp_path):

@@ -153,7 +153,7 @@ def test_an_encoder_of_another_fingerprint_is_refused_at_publish_and_rollback(cl
         publish(client, record.build, home=tmp_path)
     description = json.loads((folder / "encoder.json").read_text())
     write_description(folder, {**description, "fingerprint": "0" * 16})
-    with pytest.raises(GateRefused, match="its query encoder is not the one that embedded it"):
+    with pytest.raises(GateRefused, match="its query encoder does not share the space"):
         rollback(client, home=tmp_path)
     assert read_pointer(client) == Pointer(second.build, first.build)
     (folder / "encoder.json").write_text(json.dumps({"format": 1}))

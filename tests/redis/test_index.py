@@ -363,7 +363,7 @@ def test_only_live_and_previous_are_kept(client, source):
     assert sorted(known_builds(client)) == sorted(builds[2:])
     # 40 documents and a record each, and the pointer.
     assert client.dbsize() == 2 * 42 + 1
-    with pytest.raises(IndexBuildError, match="live build is not removed"):
+    with pytest.raises(IndexBuildError, match="live build cannot be removed"):
         remove_build(client, builds[3])
 
 

@@ -15,7 +15,9 @@ from viberary_pipeline.settings import load_settings
 
 
 def refused(build: str) -> contextlib.AbstractContextManager[object]:
-    return pytest.raises(SettingsError, match=f"VIBERARY_RAW to be set, as the build {build} was made of files")
+    return pytest.raises(
+        SettingsError, match=f"VIBERARY_RAW to be set, as the build {build} was made from files of yours"
+    )
 
 
 @pytest.mark.parametrize("source", ["given", "openlibrary", "both", "sample", ""])

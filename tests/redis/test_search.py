@@ -402,7 +402,7 @@ def test_readiness_names_no_host(tmp_path):
 
 def test_the_encoder_of_other_documents_is_refused(copied, published):
     copied.hset(record_key(published.build), "fingerprint", "0" * 16)
-    with pytest.raises(EncoderError, match="not the one that embedded the documents"):
+    with pytest.raises(EncoderError, match="does not share the space of the encoder that embedded the documents"):
         Searcher(copied, published.home).search("revenge")
 
 

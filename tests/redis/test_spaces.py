@@ -111,11 +111,11 @@ def test_an_export_of_another_space_is_refused_at_publish_at_rollback_and_by_the
     description = read_description(folder)
     write_description(folder, {**description, "space": {**description["space"], "fingerprint": "0" * 16}})
     third = build_index(client, replace(space.source, digest="e"), HNSW, RULES, encoder=space.small)[0]
-    with pytest.raises(GateRefused, match="not the one that embedded it, nor of its space"):
+    with pytest.raises(GateRefused, match="does not share the space of the encoder that embedded it"):
         publish(client, evaluated(client, third.build).build, home=space.home)
-    with pytest.raises(GateRefused, match="not the one that embedded it, nor of its space"):
+    with pytest.raises(GateRefused, match="does not share the space of the encoder that embedded it"):
         rollback(client, home=space.home)
-    with pytest.raises(EncoderError, match="not the one that embedded the documents, nor of its space"):
+    with pytest.raises(EncoderError, match="does not share the space of the encoder that embedded the documents"):
         Searcher(client, space.home).search("sea")
 
 

@@ -45,7 +45,9 @@ def test_a_build_is_evaluated_on_its_own_documents_and_books(tmp_path):
         assert table_of(tmp_path, documents, "books").key == documents.inputs["books"]
 
 
-@pytest.mark.parametrize(("key", "found"), [("0" * 16, "no such artifact"), ("", "one of an older version")])
+@pytest.mark.parametrize(
+    ("key", "found"), [("0" * 16, "no such artifact"), ("", "a record that an older version wrote")]
+)
 def test_a_build_whose_documents_are_gone_is_not_judged_by_others(tmp_path, key, found):
     catalogue(tmp_path, "last")
     with pytest.raises(EvaluationError, match="The documents of build b are not in this VIBERARY_HOME") as caught:

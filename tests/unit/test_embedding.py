@@ -368,7 +368,7 @@ def test_another_model_than_the_jobs_is_a_matter_of_configuration(own_job, tmp_p
     description.write_text(json.dumps(json.loads(description.read_text()) | {"model_folder": str(other)}))
     at(own_job, own_job.manifest(1)).unlink()
     assert worker.main(["--job", str(root(own_job))]) == 78
-    assert "is not the job's" in capsys.readouterr().err
+    assert "differs from the job's" in capsys.readouterr().err
 
 
 def test_a_missing_model_is_a_matter_of_configuration(own_job, tmp_path, capsys):
@@ -378,7 +378,7 @@ def test_a_missing_model_is_a_matter_of_configuration(own_job, tmp_path, capsys)
     description.write_text(json.dumps(values | {"model_folder": str(tmp_path / "gone")}))
     at(own_job, own_job.manifest(1)).unlink()
     assert worker.main(["--job", str(root(own_job))]) == 78
-    assert "The model is not whole" in capsys.readouterr().err
+    assert "The model is incomplete" in capsys.readouterr().err
 
 
 def test_no_job_and_damaged_texts_are_a_matter_of_configuration(own_job, tmp_path, capsys):
@@ -797,7 +797,7 @@ def test_a_worker_that_leaves_texts_out_is_an_error_and_its_work_is_kept(embed):
     texts = pairs(range(20))
     with pytest.raises(WorkerError) as caught:
         embed(texts, executor=ThisProcess(stop_after=2))
-    assert (caught.value.expected, caught.value.found) == ("20 vectors that verify", "4 missing")
+    assert (caught.value.expected, caught.value.found) == ("20 vectors that pass their checks", "4 missing")
     assert list(embed.jobs.iterdir()) == []
     assert numbers(embed(texts)[0]) == (20, 4, 16)
 

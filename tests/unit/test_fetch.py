@@ -178,14 +178,14 @@ def test_what_is_there_is_verified_and_not_downloaded_again(archive: Archive, tm
 def test_somebodys_other_file_of_that_name_stays(archive: Archive, tmp_path: Path) -> None:
     mine = dump_of("mine")
     (tmp_path / name_of("ratings")).write_bytes(mine)
-    with pytest.raises(FetchError, match="A file of that name is there, and is another"):
+    with pytest.raises(FetchError, match="Another file of that name is already there"):
         fetch(archive, tmp_path)
     assert (tmp_path / name_of("ratings")).read_bytes() == mine
 
 
 def test_no_file_has_its_name_before_all_are_whole(archive: Archive, tmp_path: Path) -> None:
     del archive.files[name_of("works")]
-    with pytest.raises(FetchError, match="The file is not there") as error:
+    with pytest.raises(FetchError, match="The server does not have the file") as error:
         fetch(archive, tmp_path, tables=("ratings", "works"))
     assert error.value.expected == f"to get {archive.url}/download/ol_dump_{DATE}/{name_of('works')}"
     assert error.value.found == "HTTP 404 Not Found"
@@ -261,7 +261,7 @@ def test_tries_are_counted_from_the_last_byte_that_arrived(archive: Archive, tmp
 
 def test_a_server_that_goes_on_failing_is_given_up_and_the_next_run_goes_on(archive: Archive, tmp_path: Path) -> None:
     archive.faults = ["cut 70000", "busy", "busy", "busy"]
-    with pytest.raises(FetchError, match="The server goes on failing") as error:
+    with pytest.raises(FetchError, match="The server keeps failing") as error:
         fetch(archive, tmp_path)
     assert error.value.found == (
         "HTTP 503 Service Unavailable (3 tries in a row without a new byte, 70,000 bytes so far)"
@@ -392,7 +392,7 @@ def test_without_published_checksums_a_cut_gzip_is_noticed(archive: Archive, tmp
 def test_a_date_without_a_dump_is_refused_before_anything_is_fetched(archive: Archive, tmp_path: Path) -> None:
     from datetime import date
 
-    with pytest.raises(FetchError, match="There is no whole dump of 2026-02-28") as error:
+    with pytest.raises(FetchError, match="There is no complete dump of 2026-02-28") as error:
         fetch(archive, tmp_path, of=date(2026, 2, 28))
     assert error.value.found == "no dump of that date"
     assert archive.asked == []
@@ -400,7 +400,7 @@ def test_a_date_without_a_dump_is_refused_before_anything_is_fetched(archive: Ar
 
 def test_a_dump_that_lacks_a_file_says_which(archive: Archive, tmp_path: Path) -> None:
     archive.metadata["files"] = [file for file in archive.metadata["files"] if "works" not in file["name"]]
-    with pytest.raises(FetchError, match="There is no whole dump") as error:
+    with pytest.raises(FetchError, match="There is no complete dump") as error:
         fetch(archive, tmp_path, tables=("works", "authors"))
     assert error.value.expected.endswith(f"to list {name_of('works')}")
     assert name_of("authors") in error.value.found
@@ -409,7 +409,7 @@ def test_a_dump_that_lacks_a_file_says_which(archive: Archive, tmp_path: Path) -
 @pytest.mark.parametrize("metadata", [[], "text", {"files": None}, {"files": [None, 3, {"size": "1"}]}])
 def test_metadata_of_another_shape_are_no_dump(archive: Archive, tmp_path: Path, metadata: Any) -> None:
     archive.metadata = metadata
-    with pytest.raises(FetchError, match="There is no whole dump"):
+    with pytest.raises(FetchError, match="There is no complete dump"):
         fetch(archive, tmp_path)
 
 
@@ -417,7 +417,7 @@ def test_metadata_of_another_shape_are_no_dump(archive: Archive, tmp_path: Path,
 def test_a_page_in_place_of_the_file_is_refused_at_once(archive: Archive, tmp_path: Path, known: bool) -> None:
     archive.metadata = archive.metadata if known else None
     archive.faults = ["html"]
-    with pytest.raises(FetchError, match="The server sends something else than") as error:
+    with pytest.raises(FetchError, match="The server sends something other than") as error:
         fetch(archive, tmp_path)
     assert ("text/html" if known else "<html>log in first") in error.value.found
     assert len(archive.asked) == 1
@@ -425,7 +425,7 @@ def test_a_page_in_place_of_the_file_is_refused_at_once(archive: Archive, tmp_pa
 
 def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
     settings = FetchSettings(url="http://127.0.0.1:1", latest="http://127.0.0.1:1/latest", tries=2, wait=0)
-    with pytest.raises(FetchError, match="The server goes on failing") as error:
+    with pytest.raises(FetchError, match="The server keeps failing") as error:
         fetch_dump(tmp_path, settings)
     assert error.value.expected == "to get http://127.0.0.1:1/latest"
     assert "ConnectionError" in error.value.found
@@ -448,7 +448,7 @@ def test_a_latest_address_that_leads_nowhere_asks_for_a_date(archive: Archive, t
 
 def test_a_disk_without_room_is_noticed_before_the_download(archive: Archive, tmp_path: Path) -> None:
     archive.metadata["files"] = [{**file, "size": str(10**18)} for file in archive.metadata["files"]]
-    with pytest.raises(FetchError, match="There is no room for the dump") as error:
+    with pytest.raises(FetchError, match="There is not enough disk space for the dump") as error:
         fetch(archive, tmp_path)
     assert error.value.expected.startswith("1,000,000,000.00 GB free at")
     assert archive.asked == []

@@ -138,7 +138,7 @@ def test_a_refused_encoder_is_refused_by_name_and_used_by_its_folder(home, base)
     with pytest.raises(EncoderError, match="mine was refused by the gate of its training") as caught:
         check_encoder("mine", home)
     assert caught.value.found == "nDCG@10 fell by 0.02"
-    assert caught.value.todo.endswith(f"name its folder: {folder}")
+    assert caught.value.todo.endswith(f"give its folder: {folder}")
     found = resolve(str(folder))
     (folder / "verdict.json").write_text(json.dumps(ACCEPTED))
     assert resolve("mine", home) == found
@@ -163,7 +163,7 @@ def test_what_does_not_make_the_encoder_is_not_registered(home, base, tmp_path):
     tuned(home, base)
     before = resolve("mine", home)
     other = resolve(str(make_tiny_model(tmp_path / "other", seed=8)))
-    with pytest.raises(EncoderError, match="not one of this base"):
+    with pytest.raises(EncoderError, match="trained on another base"):
         register(
             home,
             "mine",

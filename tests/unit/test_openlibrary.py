@@ -797,7 +797,7 @@ MIXED = [*names("works", "authors", date="2026-09-30"), *names("editions")]
         (MIXED, "The files of Open Library are of different dates"),
         ([*names(*ALL), *names("reading-log", date="2026-09-30")], "The files of Open Library are of different dates"),
         (names("works", "editions"), "The raw file of ol_authors is missing"),
-        ([*names(*ALL), "goodreads_books.json.gz"], "The raw files are of two sources"),
+        ([*names(*ALL), "goodreads_books.json.gz"], "One folder holds the raw files of two sources"),
     ],
 )
 def test_what_is_no_dump_of_one_date_is_told(tmp_path, present, what):

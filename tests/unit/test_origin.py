@@ -246,7 +246,7 @@ def test_a_copy_without_room_loses_nothing(s3, machine, monkeypatch):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         full.setattr(origin, "replacing", no_room)
-        with pytest.raises(ViberaryError, match="There is no room left to write"):
+        with pytest.raises(ViberaryError, match="There is no disk space left"):
             ArtifactStore(home).find("stage", artifact.key)
     assert built(home, not_again).reused
     assert not list((home / "artifacts" / "stage").glob(".damaged*"))

@@ -171,7 +171,7 @@ def test_where_a_package_is_missing_the_hub_is_asked_and_the_packages_are_named(
 
 def test_weights_from_elsewhere_must_be_the_publishers_too(tiny, spec):
     """From the hub's cache, or on a machine that a job was sent to."""
-    with pytest.raises(EncoderError, match="are not its publisher's") as caught:
+    with pytest.raises(EncoderError, match="are not those that were published") as caught:
         fingerprint(replace(spec, sha256="0" * 64), tiny)
     assert caught.value.found.startswith(spec.sha256)
 

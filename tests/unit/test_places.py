@@ -188,7 +188,7 @@ def test_a_version_that_is_gone_is_told_from_another_one(s3):
     with bucket.stream("a", version) as stream:
         assert stream.read() == b"one"
     bucket.write("a", b"two")
-    with pytest.raises(ObjectChangedError, match="An object in S3 changed"):
+    with pytest.raises(ObjectChangedError, match="An object in S3 has changed"):
         bucket.stream("a", version)
     bucket.delete("a")
     with pytest.raises(FileNotFoundError):

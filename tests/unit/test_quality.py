@@ -739,7 +739,7 @@ def test_a_home_of_any_name_is_checked(tmp_path: Path) -> None:
 def test_tables_that_cannot_be_measured_say_why(tmp_path: Path) -> None:
     docs = tmp_path / "q" / "docs"
     books = write(tmp_path / "books.parquet", "books", sound("books"))
-    with pytest.raises(QualityError, match="The table documents cannot be checked alone"):
+    with pytest.raises(QualityError, match="The table documents cannot be checked without its related tables"):
         validate("documents", books, docs=docs, run_name="run")
     with pytest.raises(QualityError, match="The table authors cannot be measured") as wrong:
         validate("authors", books, docs=docs, run_name="run")

@@ -24,9 +24,9 @@ from viberary_pipeline.storage import file_signature
 BOOKS = "goodreads_books.json.gz"
 PLACES = (
     "point VIBERARY_RAW (or --raw) at a folder or an s3://bucket/prefix with goodreads_books.json.gz, "
-    "goodreads_book_authors.json.gz, goodreads_reviews_dedup.json.gz, or at one books file of them, "
-    "or at one with a dump of Open Library (ol_dump_works_DATE.txt.gz, ...); "
-    "or at one of each, with a comma between them"
+    "goodreads_book_authors.json.gz, goodreads_reviews_dedup.json.gz; or at one books file of these; "
+    "or at a folder or prefix with a dump of Open Library (ol_dump_works_DATE.txt.gz, ...); "
+    "or at one place of each source, with a comma between them"
 )
 
 
@@ -264,7 +264,7 @@ def test_a_raw_file_that_cannot_be_looked_at_is_named(tmp_path, name):
     fill(tmp_path, *list(FILES.values())[1:], "goodreads_books_children.json")
     looping(tmp_path, name)
     message = refused("books", tmp_path)
-    assert message["what"] == "A raw file of books cannot be looked at"
+    assert message["what"] == "A raw file of books cannot be opened"
     assert message["expected"] == f"{tmp_path / name} to be a file that this user may read"
     assert message["found"] == "Too many levels of symbolic links"
     assert refused("books", tmp_path / name)["found"] == "Too many levels of symbolic links"
@@ -312,7 +312,7 @@ def test_a_file_that_is_missing_or_of_another_kind_is_told_whatever_is_looked_fo
     }
     for name in (FILES["reviews"], "notes.txt"):
         assert refused(table, tmp_path / name) == {
-            "what": "The raw file that was named is no books file",
+            "what": "The raw file that was given is not a books file",
             "expected": f"in {tmp_path}: {books}",
             "found": name,
             "todo": PLACES,
@@ -321,7 +321,7 @@ def test_a_file_that_is_missing_or_of_another_kind_is_told_whatever_is_looked_fo
 
 def test_another_kind_of_place_is_told():
     assert refused("books", "gs://bucket/raw") == {
-        "what": "The raw files are somewhere that this version cannot read",
+        "what": "The raw files are in a place that this version cannot read",
         "expected": "a folder, s3://bucket/prefix, or a books file in either",
         "found": "gs://bucket/raw",
         "todo": PLACES,

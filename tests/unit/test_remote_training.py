@@ -171,7 +171,7 @@ def test_a_place_without_a_training_is_left_as_it_is(tmp_path):
     worker = [sys.executable, "-m", "viberary_pipeline.worker", "train", str(tmp_path / "none")]
     done = subprocess.run(worker, capture_output=True, text=True, check=False)
     assert done.returncode == 78
-    assert done.stderr.startswith("There is no training here")
+    assert done.stderr.startswith("This folder holds no training")
     assert not (tmp_path / "none").exists()
 
 

@@ -355,7 +355,7 @@ def test_the_places_are_one_of_each_source(tmp_path):
     assert find("works", f"{one},{two}") is None
     assert listing_digest(f"{one},{two}") not in (listing_digest(one), listing_digest(two))
     for location in (f"{one},{one}", f"{one},{two},{two}"):
-        with pytest.raises(RawDataError, match="The places of the raw files are not one of each source"):
+        with pytest.raises(RawDataError, match="The two places of raw files are not of two different sources"):
             find("books", location)
 
 

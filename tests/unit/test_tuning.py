@@ -159,7 +159,7 @@ def test_an_adapter_on_the_word_vectors_is_merged_as_it_was_trained(tmp_path, ba
 
 
 def test_a_folder_without_a_training_says_so(tmp_path):
-    with pytest.raises(ArtifactError, match="There is no training here"):
+    with pytest.raises(ArtifactError, match="This folder holds no training"):
         run_training(tmp_path, device="cpu")
 
 

@@ -37,7 +37,7 @@ def evaluation_report(work: Work) -> Result:
     record = read_record(client, build)
     if record is None:
         raise IndexBuildError(
-            f"Build {build} is gone",
+            f"Build {build} has been removed",
             expected="the build of search_index, in Redis",
             found="no record of it",
             todo="materialize search_index again",

@@ -244,8 +244,8 @@ def finding(asset: str, check: dg.AssetCheckResult) -> str:
 def way_on(check: str) -> str:
     """What to do about a refusal by this check."""
     if check.startswith("drift_") or check == "documents_kept":
-        return "look at what came in; if it is meant to be so, build once with VIBERARY_ACCEPT_DRIFT=1"
-    return "mend the input or, if it is right, the bound; then build again"
+        return "look at the input; if the change is intended, build once with VIBERARY_ACCEPT_DRIFT=1"
+    return "correct the input or, if it is right, the bound; then build again"
 
 
 def _may_pass(error: BaseException | None) -> bool:

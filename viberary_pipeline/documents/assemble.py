@@ -276,7 +276,7 @@ def _nothing_left(rules: DocumentRules, filtered: Mapping[str, int]) -> RawDataE
         f"min_ratings={rules.min_ratings}, keep_thin={rules.keep_thin}",
         found=f"{sum(filtered.values()):,} works, left out by "
         + ", ".join(f"{name}: {count:,}" for name, count in filtered.items()),
-        todo="loosen the filter that took the most",
+        todo="relax the filter that left out the most",
     )
 
 

@@ -94,6 +94,6 @@ def language_subtag(code: str, setting: str) -> str:
             "There is no such language",
             expected=f"{setting} to hold codes of languages such as en, eng or en-US",
             found=repr(code),
-            todo=f"correct {setting}; a language that is not known is {UNKNOWN}",
+            todo=f"correct {setting}; {UNKNOWN} stands for an unknown language",
         )
     return language

@@ -145,10 +145,10 @@ def encoder_of(job: Job) -> TextEncoder:
         found = fingerprint(job.spec, folder)
         if found != job.fingerprint:
             raise EncoderError(
-                f"The encoder {job.spec.name} on this machine is not the job's",
+                f"The encoder {job.spec.name} on this machine differs from the job's",
                 expected=f"fingerprint {job.fingerprint}",
                 found=f"{found} in {folder}",
-                todo="give this machine the same model files as the one that wrote the job",
+                todo="give this machine the same model files as the machine that wrote the job",
             )
         backend = TorchBackend(job.spec, folder, device=options.device, dtype=dtype, threads=options.threads)
     return TextEncoder(backend, prefix=job.spec.document_prefix)
@@ -169,7 +169,7 @@ def _folder(job: Job, scratch: Path) -> Path:
                 "The job lost a file of its model",
                 expected=f"{model.uri} to stay as it was written",
                 found=str(error),
-                todo="write the job again",
+                todo="run the build again, which writes the job again",
             ) from error
         if (scratch / MODULES).is_file():
             return scratch

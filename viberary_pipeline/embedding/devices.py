@@ -29,8 +29,8 @@ def choose_dtype(device: str, wanted: str) -> str:
             "The worker cannot use CUDA",
             expected="torch.cuda.is_available()",
             found=f"no usable GPU (torch {torch.__version__}, built for CUDA {torch.version.cuda or 'none'})",
-            todo="run it where a GPU, its driver and a CUDA build of torch are, or use a CPU "
-            "(VIBERARY_EMBEDDING_DEVICE=cpu; of a training, --device cpu)",
+            todo="run it on a machine with a GPU, its driver and a CUDA build of torch; or use a CPU "
+            "(VIBERARY_EMBEDDING_DEVICE=cpu; for a training, --device cpu)",
         )
     capability, built_for = torch.cuda.get_device_capability(), torch.cuda.get_arch_list()
     if not runs_on(capability, built_for):

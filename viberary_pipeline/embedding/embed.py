@@ -110,9 +110,9 @@ def embed_missing(
         if still := np.count_nonzero(store.lacks(missing)):
             raise WorkerError(
                 "The embedding worker left texts without a vector",
-                expected=f"{len(missing)} vectors that verify",
+                expected=f"{len(missing)} vectors that pass their checks",
                 found=f"{still} missing",
-                todo="run again; what is there is kept",
+                todo="run the command again; the vectors that exist are kept",
             )
         store.compact()
     return EmbedCounts(

@@ -125,7 +125,7 @@ class Job(JobFile):
                     f"The texts of shard {shard.index} are damaged",
                     expected=f"{self.place.uri}/{self.texts(shard.index)} with SHA-256 {shard.sha256}",
                     found=found,
-                    todo="write the job again",
+                    todo="run the build again, which writes the job again",
                 )
             return map_table(path, TEXTS_SCHEMA)  # the mapping outlives the file's name
 
@@ -229,7 +229,7 @@ def read_job(at: Place | Path | str) -> Job:
             f"There is no embedding job in {source.uri}",
             expected=f"a {JOB} of format {FORMAT}",
             found=f"{type(error).__name__}: {error}",
-            todo="name a folder that the pipeline wrote as a job",
+            todo="give a folder into which the pipeline wrote a job",
         ) from error
 
 

@@ -38,7 +38,7 @@ class OnnxBackend:
         description = verify_export(folder)
         if description["fingerprint"] != fingerprint:
             raise EncoderError(
-                f"The ONNX graph is not the encoder {spec.name}'s",
+                f"The ONNX graph is not that of the encoder {spec.name}",
                 expected=f"fingerprint {fingerprint}",
                 found=f"{description['fingerprint']} in {folder}",
                 todo="materialize query_encoder again",
@@ -48,7 +48,7 @@ class OnnxBackend:
                 f"The ONNX graph of {spec.name} is not float32",
                 expected="a graph exported with precision fp32",
                 found=f"{description['precision']} in {folder}",
-                todo="export it in fp32, or leave the graph out: torch computes then",
+                todo="export it in fp32, or leave the graph out, so that torch computes",
             )
         self.dtype = "int8" if dtype == "int8" else "float32"
         self.budget, self.multiple = _BUDGET, 1

@@ -155,7 +155,7 @@ def _finish(job: Job, shard: Shard, encoder: TextEncoder, prepared: _Prepared, e
             f"The vectors of shard {shard.index} cannot be used",
             expected=f"{shard.rows} finite vectors of {job.spec.dimensions} dimensions and norm 1",
             found=f"{problem} ({encoder.backend.dtype} on {job.options.device})",
-            todo="try again; if it stays so, use another dtype or another encoder",
+            todo="try again; if that does not help, use another dtype or another encoder",
         )
     data = table_bytes(vectors_table(prepared.hashes, encoded.vectors, job.options.stored))
     job.finish(

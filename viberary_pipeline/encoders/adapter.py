@@ -192,11 +192,11 @@ def _check_against(adapter: Adapter, base_name: str, base_folder: Path) -> None:
     found = weights_sha256(base_folder)
     if (adapter.base, adapter.base_sha256) != (base_name, found):
         raise EncoderError(
-            "The adapter is not one of this base",
+            "The adapter was trained on another base",
             expected=f"the encoder {adapter.base} with weights of SHA-256 {adapter.base_sha256}, "
             f"on which {adapter.path} was trained",
             found=f"{base_name} with SHA-256 {found} in {base_folder}",
-            todo="name the base that it was trained on, fetch that base again, or train a new adapter",
+            todo="use the base that it was trained on, fetch that base again, or train a new adapter",
         )
     layout = read_layout(base_folder)
     shapes = kept_shapes(layout, adapter.kept)

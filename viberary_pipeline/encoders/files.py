@@ -62,7 +62,7 @@ def resolve(name: str, home: Path | None = None, *, max_tokens: int | None = Non
     if max_tokens is not None:
         if max_tokens < _LEAST_TOKENS:
             raise EncoderError(
-                f"The encoder {name} cannot cut its texts there",
+                f"The encoder {name} cannot cut its texts so short",
                 expected=f"at least {_LEAST_TOKENS} tokens",
                 found=str(max_tokens),
                 todo="choose a greater number, or leave it out",
@@ -112,7 +112,7 @@ def fingerprint(spec: ModelSpec, folder: Path) -> str:
     weights = [file_sha256(path) for path in layout.weights]
     if spec.sha256 and weights != [spec.sha256]:
         raise EncoderError(
-            f"The weights of the encoder {spec.name} are not its publisher's",
+            f"The weights of the encoder {spec.name} are not those that were published",
             expected=f"SHA-256 {spec.sha256}",
             found=f"{', '.join(weights)} in {folder}",
             todo="remove that folder, and fetch the model again",

@@ -51,7 +51,7 @@ def registered_spec(folder: Path, *, name: str = "") -> ModelSpec:
             f"The encoder in {folder} cannot be used",
             expected=f"a {ENCODER} with {', '.join(field.name for field in fields(ModelSpec)[1:])}",
             found=f"{type(error).__name__}: {error}",
-            todo="register it again (`viberary tune --out`), or mend the file",
+            todo="train it again (`viberary tune --out`), or correct the file",
         ) from error
     if not spec.adapter:
         return replace(spec, source=f"folder:{folder / MODEL}")
@@ -77,7 +77,7 @@ def require_accepted(folder: Path) -> None:
             f"The encoder {folder.name} was refused by the gate of its training",
             expected=f"the verdict {ACCEPTED} in {path}",
             found=str(verdict.get("reason") or f"verdict {verdict.get('verdict')}"),
-            todo=f"use another encoder; to use it all the same, name its folder: {folder}",
+            todo=f"use another encoder; to use it all the same, give its folder: {folder}",
         )
 
 

@@ -79,7 +79,7 @@ def _read(folder: Path) -> ModelLayout:
     if not isinstance(hidden, int) or hidden != dimensions:
         raise EncoderError(
             f"The model in {folder} contradicts itself",
-            expected=f"hidden size {hidden} of the transformer in the pooling module too",
+            expected=f"a pooling module for the transformer's hidden size, {hidden}",
             found=f"pooling over {dimensions} dimensions",
             todo="fetch the model again",
         )
@@ -150,10 +150,10 @@ def read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:
 def _file(path: Path) -> Path:
     if not path.is_file():
         raise EncoderError(
-            "The model is not whole",
+            "The model is incomplete",
             expected=f"the file {path}",
             found="no such file",
-            todo="name a folder that sentence-transformers saved (with modules.json, tokenizer.json and "
+            todo="give a folder that sentence-transformers saved (with modules.json, tokenizer.json and "
             "safetensors weights), or fetch the model again",
         )
     return path

@@ -60,9 +60,9 @@ def cached_model(key: str, name: str, fill: Callable[[Path], None], *, size: int
             return root / key / name
     raise EncoderError(
         f"The encoder {name} cannot be put together on this machine",
-        expected=f"a folder that this user may write, with room in it, at {' or '.join(map(str, _roots(home)))}",
+        expected=f"a folder that this user may write, with free space, at {' or '.join(map(str, _roots(home)))}",
         found="; ".join(problems),
-        todo="make room, mend the permissions, or set HF_HOME to a folder that can be written",
+        todo="free some space, correct the permissions, or set HF_HOME to a folder that can be written",
     )
 
 

@@ -80,8 +80,8 @@ def choose(
         if not near:
             raise GateRefused(
                 f"The encoder {large.spec_name} changes too much in int8",
-                expected=f"mean cosine {LEAST_MEAN_COSINE} to the model over {len(queries)} queries, and "
-                f"{LEAST_NEARNESS} of the nearness of what is found",
+                expected=f"a mean cosine of {LEAST_MEAN_COSINE} to the float32 vectors of {len(queries)} queries, and "
+                f"texts that keep {LEAST_NEARNESS} of their nearness to a query",
                 found=f"{found.mean():.5f} and {nearness:.5f}",
                 todo="set VIBERARY_QUERY_PRECISION to auto or fp32",
             )

@@ -104,7 +104,7 @@ class QueryEncoder:
                     f"The query encoder {self.spec_name} gives other vectors here than where it was exported",
                     expected=f"a cosine of at least {LEAST_PROBE_COSINE} for {probe['query']!r} ({self.precision})",
                     found=f"{cosine:.4f}",
-                    todo="build with VIBERARY_QUERY_PRECISION=fp32, or with the onnxruntime that runs here",
+                    todo="build with VIBERARY_QUERY_PRECISION=fp32, or with the version of onnxruntime that runs here",
                 )
 
     def _run(self, batch: list[str]) -> NDArray[np.float32]:
@@ -115,7 +115,7 @@ class QueryEncoder:
                 f"The query encoder {self.spec_name} does not work",
                 expected=f"finite vectors of {self.dimensions} dimensions",
                 found=f"an array of shape {vectors.shape} with norms {norms.min():.3g} to {norms.max():.3g}",
-                todo="build again, which exports the encoder again",
+                todo="build again: that exports the encoder again",
             )
         # The graph normalises already; this removes the last rounding and costs nothing beside it.
         return (vectors / norms).astype(np.float32, copy=False)

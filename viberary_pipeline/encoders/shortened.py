@@ -33,7 +33,7 @@ def outer_layers(layers: int, kept: int) -> Layers:
         raise no_layers("config.json")
     if not 1 <= kept <= layers:
         raise EncoderError(
-            "An encoder cannot keep so many of its layers",
+            "An encoder cannot keep that number of its layers",
             expected=f"1 to {layers}",
             found=str(kept),
             todo="choose another number (--layers)",
@@ -48,7 +48,7 @@ def no_layers(found: str) -> EncoderError:
         "This encoder cannot be shortened",
         expected="a transformer that numbers its layers as BERT, MPNet and DistilBERT do (encoder.layer.0)",
         found=f"none in its {found}",
-        todo="name a small encoder that is trained instead (--base)",
+        todo="give a small encoder to train instead (--base)",
     )
 
 
@@ -75,7 +75,7 @@ def write_shortened(folder: Path, kept: Sequence[int], out: Path) -> None:
             "The model has no such layers",
             expected=f"some of {layers}, counted from 0",
             found=", ".join(map(str, kept)) or "none",
-            todo="name a model that has them",
+            todo="choose a model that has them",
         )
     config = _config(layout)
     sharded = {path for path in layout.weights if path.parent == config.parent}

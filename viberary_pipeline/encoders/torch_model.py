@@ -72,7 +72,7 @@ def _refuse_missing_weights(model: "SentenceTransformer", spec: ModelSpec, weigh
     missing = [name for name, _ in inner.named_parameters() if name not in names and "pooler." not in name]
     if missing:
         raise EncoderError(
-            f"The weights of the encoder {spec.name} are not whole",
+            f"The weights of the encoder {spec.name} are incomplete",
             expected="every parameter of the model in its safetensors files",
             found=f"{len(missing)} missing, such as {missing[0]}",
             todo="fetch the model again",

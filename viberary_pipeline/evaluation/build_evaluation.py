@@ -131,7 +131,7 @@ def evaluate_build(
             found=", ".join(
                 f"{name}: {of['missing']:,} of {of['works']:,} works missing" for name, of in files.items()
             ),
-            todo="see that the judgements are of this catalogue",
+            todo="check that the judgements are of this catalogue",
         )
     scored, why_not = evaluate(systems, sets), "no build is live"
     if before is not None:

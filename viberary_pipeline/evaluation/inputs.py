@@ -24,9 +24,10 @@ def documents_of(home: Path, record: BuildRecord) -> Artifact:
         expected=f"the artifact documents {record.documents_key} under {store.root}"
         if record.documents_key
         else "a record that names its documents",
-        found="no such artifact" if record.documents_key else "one of an older version",
-        todo="set VIBERARY_HOME to the home that built it, or evaluate on judgements of your own (--queries, --qrels); "
-        "`viberary build` publishes a build whose documents are here",
+        found="no such artifact" if record.documents_key else "a record that an older version wrote",
+        todo="set VIBERARY_HOME to the home that built it, run `viberary build` to publish a build of this home, or "
+        "evaluate on "
+        "judgements of your own (--queries, --qrels)",
     )
 
 

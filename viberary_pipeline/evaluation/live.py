@@ -74,7 +74,7 @@ def evaluate_live(
             f"There is no build {against} to compare with" if before is None else f"{against} is the live build itself",
             expected="a build that Redis still holds, other than the live one",
             found=", ".join(others) or "the live build alone",
-            todo="name one of these, or leave --against out",
+            todo="give --against one of these, or leave it out",
         )
     compared, baselines, not_measured = None, [], {}
     # Own judgements need no documents: then what is made of them is left out where they are not here.

@@ -156,7 +156,7 @@ def trec_set(queries: Path, qrels: Path) -> QuerySet:
             f"{queries} and {qrels} have nothing to evaluate",
             expected="queries whose ids have a judgement above 0",
             found=f"{len(asked):,} queries and {len(grades):,} judged ids, but no query with a judgement above 0",
-            todo="see that both files use the same ids",
+            todo="check that both files use the same ids",
         )
     highest = max(grade for query in found for grade in query.grades.values())
     return QuerySet(name, found, relevant=2 if highest >= _BEST else 1)
@@ -186,7 +186,7 @@ def _pairs(place: Path) -> Iterator[tuple[Path, Path]]:
             f"{place} holds no judged queries",
             expected="a folder with NAME.queries.tsv and NAME.qrels.txt, or one such file of queries",
             found="no file of that name" if place.is_dir() else "no such file or folder",
-            todo="correct VIBERARY_EVALUATION_JUDGED, or name the files so",
+            todo="correct VIBERARY_EVALUATION_JUDGED, or rename the files",
         )
     for queries in files:
         name = queries.name.split(".queries")[0]
@@ -198,7 +198,7 @@ def _pairs(place: Path) -> Iterator[tuple[Path, Path]]:
                 f"{queries} has no judgements",
                 expected=f"{name}.qrels.txt in the same folder",
                 found="no such file",
-                todo="put it there, or take the file of queries away",
+                todo="add that file, or remove the file of queries",
             )
         yield from ((queries, qrels) for qrels in judgements)
 
@@ -236,7 +236,7 @@ def _text(path: Path) -> str:
 
 def _wrong_line(path: Path, number: int, expected: str, found: str) -> EvaluationError:
     return EvaluationError(
-        f"{path} has a line of another form",
+        f"A line of {path} has the wrong form",
         expected=expected,
         found=f"line {number}: {found[:80]!r}",
         todo="correct the line",

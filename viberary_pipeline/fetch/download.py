@@ -40,7 +40,7 @@ _LONGEST_ASKED_WAIT = 600.0  # that a server may ask for by Retry-After
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
 _RANGE_NOT_SATISFIABLE = 416
 _CONTENT_RANGE = re.compile(r"bytes (?:(?P<first>[0-9]+)-[0-9]+|\*)/(?:(?P<total>[0-9]+)|\*)")
-_CHECK_THE_ADDRESS = "check the address, and whether a proxy answers in the server's place"
+_CHECK_THE_ADDRESS = "check the address, and whether a proxy answers instead of the server"
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def get_json(session: "requests.Session", url: str, settings: FetchSettings) -> 
                 return answer.json()
             except ValueError as error:
                 raise FetchError(
-                    "A server's answer is not what it should be",
+                    "A server's answer has the wrong form",
                     expected=f"JSON at {url}",
                     found=f"{answer.headers.get('Content-Type', 'no type')}: {answer.text[:60]!r}",
                     todo=_CHECK_THE_ADDRESS,
@@ -171,7 +171,8 @@ class Download:
                     "The download cannot be written",
                     expected=f"to write {self.part}" + (f", {self.total:,} bytes" if self.total else ""),
                     found=f"{error.strerror or error} after {self.size:,} bytes",
-                    todo="make room or mend the permissions, then run the command again: it goes on where it ended",
+                    todo="free some space or correct the permissions, then run the command again: it continues where "
+                    "it stopped",
                 ) from error
 
     def publish(self) -> None:
@@ -253,7 +254,7 @@ class Download:
         wrong_size = length.isdecimal() and self.published.size not in (None, int(length))
         if answer.status_code != 200 or wrong_size:
             raise FetchError(
-                "The server sends something else than the published file",
+                "The server sends something other than the published file",
                 expected=f"{self.url} to be {self.published}",
                 found=f"HTTP {answer.status_code}, {length or 'an unknown number of'} bytes of "
                 f"{answer.headers.get('Content-Type', 'an unknown type')}",
@@ -266,7 +267,7 @@ class Download:
             for piece in pieces:
                 if self.size == 0 and not piece.startswith(_GZIP_MAGIC):
                     raise FetchError(
-                        "The server sends something else than a gzip file",
+                        "The server sends something other than a gzip file",
                         expected=f"{self.url} to begin with the bytes {_GZIP_MAGIC.hex(' ')}",
                         found=repr(piece[:60]),
                         todo=_CHECK_THE_ADDRESS,
@@ -344,10 +345,12 @@ def _answer(
             refused = answer.status_code >= 400 and answer.status_code != _RANGE_NOT_SATISFIABLE
             if refused and not (missing and answer.status_code == 404):
                 raise FetchError(
-                    "The file is not there" if answer.status_code in (404, 410) else "The server refuses the file",
+                    "The server does not have the file"
+                    if answer.status_code in (404, 410)
+                    else "The server refuses the file",
                     expected=f"to get {url}",
                     found=f"HTTP {answer.status_code} {answer.reason}",
-                    todo="look whether the server has a dump of that date, or name another --date",
+                    todo="check whether the server has a dump of that date; if not, give another --date",
                 )
             yield answer
     except (requests.exceptions.SSLError, requests.exceptions.TooManyRedirects, ValueError) as error:
@@ -400,8 +403,8 @@ def _persist(action: Callable[[], T], url: str, settings: FetchSettings, arrived
         return retrying(action)
     except _PassingError as error:
         raise FetchError(
-            "The server goes on failing",
+            "The server keeps failing",
             expected=f"to get {url}",
             found=f"{error} ({failures} tries in a row without a new byte, {arrived():,} bytes so far)",
-            todo="run the command again later: it goes on where it ended",
+            todo="run the command again later: it continues where it stopped",
         ) from error

@@ -92,7 +92,7 @@ def fetch_dump(
             "The folder cannot be used",
             expected=f"a folder that this user may write, at {folder}",
             found=f"{type(error).__name__}: {error.strerror or error}",
-            todo="name another folder, make room, or mend the permissions",
+            todo="choose another folder, free some space, or correct the permissions",
         ) from error
 
 
@@ -144,7 +144,7 @@ def _latest(session: "requests.Session", settings: FetchSettings) -> str:
         "The date of the latest dump is not known",
         expected=f"{settings.latest} to redirect to an address with ol_dump_ and a date",
         found=f"it leads to {seen}" if seen != settings.latest else "it does not redirect",
-        todo="name a --date; https://archive.org/details/ol_exports lists them",
+        todo="give a --date; https://archive.org/details/ol_exports lists the dates",
     )
 
 
@@ -161,11 +161,11 @@ def _published(
     entries = {str(entry.get("name")): entry for entry in listed or () if isinstance(entry, dict)}
     if missing := [name for name in names if name not in entries]:
         raise FetchError(
-            f"There is no whole dump of {when}",
+            f"There is no complete dump of {when}",
             expected=f"{url} to list {', '.join(missing)}",
             found=", ".join(sorted(name for name in entries if _OF_A_DUMP.fullmatch(name))) or "no dump of that date",
-            todo="name another --date (https://archive.org/details/ol_exports lists them), or leave files out by "
-            "--only; a dump of these days may still be on its way there",
+            todo="give another --date (https://archive.org/details/ol_exports lists them), or leave files out by "
+            "--only; a new dump may take some days to arrive there",
         )
     return {name: _published_of(entries[name]) for name in names}
 
@@ -191,7 +191,7 @@ def _verified_by(published: Published) -> str:
 def _check_present(path: Path, published: Published) -> None:
     if problem := problem_of(path, published):
         raise FetchError(
-            "A file of that name is there, and is another",
+            "Another file of that name is already there",
             expected=f"{path} to be {published}",
             found=problem,
             todo="move it away, or remove it, then run the command again",
@@ -203,10 +203,10 @@ def _check_room(folder: Path, downloads: Sequence[Download]) -> None:
     free = shutil.disk_usage(folder).free
     if missing > free:
         raise FetchError(
-            "There is no room for the dump",
+            "There is not enough disk space for the dump",
             expected=f"{missing / 1e9:,.2f} GB free at {folder}, for what is still to come",
             found=f"{free / 1e9:,.2f} GB",
-            todo="make room there or name another folder; --only downloads fewer files",
+            todo="free some space there, or choose another folder; --only downloads fewer files",
         )
 
 

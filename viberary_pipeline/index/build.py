@@ -230,7 +230,7 @@ def build_index(
                 "Redis refused a part of the new index",
                 expected=f"{record.documents:,} documents to be written and indexed",
                 found=f"{type(error).__name__}: {error}",
-                todo="see Redis' log and memory (maxmemory); the live index is untouched, build again",
+                todo="check Redis' log and memory (maxmemory), then build again; the live index is untouched",
             ) from error
         raise
     return record, gates
@@ -250,7 +250,7 @@ def check_vectors(vectors: npt.NDArray[np.float32], documents: int) -> None:
             "The vectors cannot be indexed",
             expected=f"{documents:,} finite vectors of norm 1",
             found=problem,
-            todo="materialize embeddings again; if it comes back, remove the encoder's folder under embeddings/",
+            todo="materialize embeddings again; if that does not help, remove the encoder's folder under embeddings/",
         )
 
 
@@ -345,7 +345,7 @@ def _wait_until_indexed(client: redis.Redis, build: str) -> None:
                 "The new index vanished while it was built",
                 expected=index_name(build),
                 found="no such index",
-                todo="see who else writes to this Redis, then build again",
+                todo="find out what else writes to this Redis, then build again",
             )
         return int(info["indexing"])
 
@@ -371,7 +371,7 @@ def _wait_for(what: str, left: Callable[[], int | None], check_lock: Callable[[]
                 f"Redis did not finish {what}",
                 expected=f"nothing left within {_INDEXING_TIMEOUT_SECONDS} s",
                 found=f"{waiting:,} left",
-                todo="see Redis' load and its search-workers, then build again",
+                todo="check Redis' load and its search-workers, then build again",
             )
         check_lock()
         time.sleep(pause)

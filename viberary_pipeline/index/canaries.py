@@ -38,7 +38,7 @@ def load_canaries(path: Path) -> tuple[Canary, ...]:
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise SettingsError(
             "The canary queries cannot be used",
-            expected=f"a TOML file at {path} with [[canary]] entries: query, title, and at will within (1 to 100)",
+            expected=f"a TOML file at {path} with [[canary]] entries: query, title, and optionally within (1 to 100)",
             found=f"{type(error).__name__}: {error}",
             todo="correct VIBERARY_GATE_CANARIES or the file",
         ) from error

@@ -38,7 +38,7 @@ def remove_build(client: redis.Redis, build: str) -> int:
     """
     if build == read_pointer(client).live:
         raise IndexBuildError(
-            "The live build is not removed",
+            "The live build cannot be removed",
             expected="a build that is not published",
             found=build,
             todo="publish another build or roll back first",

@@ -67,9 +67,9 @@ def build_lock(client: redis.Redis, *, wait_seconds: float = 120) -> Iterator[Ca
         if lost.is_set():
             raise IndexBuildError(
                 "The lock of the index was lost",
-                expected=f"{LOCK} to stay ours while building",
-                found="it ran out or went to another builder",
-                todo="see whether another build runs against this Redis, then build again",
+                expected=f"this build to hold {LOCK} until it ends",
+                found="it expired, or another builder took it",
+                todo="check whether another build uses this Redis, then build again",
             )
 
     heartbeat = threading.Thread(target=beat, name="index lock", daemon=True)
@@ -99,7 +99,7 @@ def _acquire(client: redis.Redis, token: str, wait_seconds: float) -> None:
                 "Another build holds the lock of the index",
                 expected=f"{LOCK} to be free within {wait_seconds:.0f} s",
                 found=f"process {owner.get('pid', '?')} on {owner.get('host', '?')}",
-                todo="wait for that build, or stop it; a dead one's lock runs out within a minute",
+                todo="wait for that build, or stop it; the lock of a dead build expires within a minute",
             )
         time.sleep(0.25)
     if dead:

@@ -55,7 +55,7 @@ def check_usable(client: redis.Redis) -> list[str]:
             "An index has the name of the alias",
             expected=f"{ALIAS} to be an alias, never an index's own name",
             found=f"an index of that name among {', '.join(indexes)}",
-            todo=f"`FT.DROPINDEX {ALIAS}` there (it keeps the documents), then build again",
+            todo=f"`FT.DROPINDEX {ALIAS}` on that server (the documents stay), then build again",
         )
     return indexes
 

@@ -151,8 +151,8 @@ def rollback(client: redis.Redis, *, home: Path | None = None, public: bool = Fa
             found="none" + (f", and the live build {pointer.live} is lost: {lost}" if lost and pointer.live else ""),
             todo="run `viberary build`"
             if lost
-            else "get one: `viberary build` from other raw files or settings, or `viberary build --force`, publishes "
-            "another build, and the live one becomes the previous. To undo bad data, build from the files as they were",
+            else "to undo bad data, build from the files as they were. There is a build to go back to once `viberary "
+            "build` has published another one: from other raw files, with other settings, or with --force",
         )
     return publish(client, pointer.previous, home=home, public=public)
 
@@ -166,7 +166,7 @@ def _require_fit(client: redis.Redis, record: BuildRecord) -> None:
     found += [f"no verdict of {', '.join(missing)}"] * bool(missing)
     todo = "run `viberary build`"
     if failed:
-        todo = "mend the input or, if it is right, the bound; then run `viberary build`"
+        todo = "correct the input or, if it is right, the bound; then run `viberary build`"
     elif missing and record.state == "ready":
         todo = "materialize evaluation_report, then published_index; or run `viberary build`"
     raise GateRefused(
@@ -191,13 +191,14 @@ def require_query_encoder(home: Path, record: BuildRecord) -> None:
             f"Build {record.build} cannot be searched from here: {error.what}",
             expected=error.expected,
             found=error.found,
-            todo="put its query encoder back, or run `viberary build`, which makes a new one; "
+            todo="restore its query encoder, or run `viberary build`, which makes a new one; "
             "the live index is untouched",
         ) from error
     if not encoder.shares(record.fingerprint, record.dim):
         raise GateRefused(
-            f"Build {record.build} is not fit to be published: its query encoder is not the one that embedded it, "
-            "nor of its space",
+            f"Build {record.build} is not fit to be published: its query encoder does not share the space of the "
+            "encoder "
+            "that embedded it",
             expected=f"fingerprint {record.fingerprint} with {record.dim} dimensions, or a query encoder of that space",
             found=f"{encoder} in {encoder.folder}",
             todo="run `viberary build --force`; the live index is untouched",
@@ -218,7 +219,7 @@ def _switch(client: redis.Redis, build: str) -> None:
     except redis.OutOfMemoryError as error:
         raise IndexBuildError(
             f"Build {build} could not be published: Redis is out of memory",
-            expected="room for a few bytes below maxmemory",
+            expected="a few bytes of free memory below maxmemory",
             found=str(error),
             todo="run `viberary gc`, or raise maxmemory; then try again. The live index is untouched",
         ) from error
@@ -226,9 +227,9 @@ def _switch(client: redis.Redis, build: str) -> None:
         refused = str(error).startswith("REFUSED")
         raise (GateRefused if refused else IndexBuildError)(
             f"Build {build} could not be published",
-            expected="every required gate to let it pass" if refused else f"{live or 'nothing'} to be live still",
+            expected="every required gate to let it pass" if refused else f"{live or 'nothing'} still to be live",
             found=str(error),
-            todo="see what happened to it meanwhile (`viberary status`), then build again",
+            todo="look at `viberary status` to see what happened to it meanwhile, then build again",
         ) from error
 
 

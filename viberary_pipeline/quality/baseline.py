@@ -96,7 +96,7 @@ def load_baseline(home: Path, source: Source) -> Comparison:
             "The baseline cannot be read, so this build cannot be compared with the live one",
             expected=f"{path} as the last publish wrote it",
             found=f"{type(error).__name__}: {error}",
-            todo=f"put back its copy from {path.parent / 'profiles'}, or remove it, to build without a comparison",
+            todo=f"restore it from {path.parent / 'profiles'}, or remove it to build without a comparison",
         ) from error
 
 

@@ -80,8 +80,8 @@ def measure(
     missing = [name for name in RELATED.get(table, ()) if name not in (related or {})]
     if missing:
         raise QualityError(
-            f"The table {table} cannot be checked alone",
-            expected=f"the Parquet files of {', '.join(RELATED[table])} beside it",
+            f"The table {table} cannot be checked without its related tables",
+            expected=f"the Parquet files of {', '.join(RELATED[table])} as well",
             found=f"none for {', '.join(missing)}",
             todo="pass them as `related`",
         )
@@ -107,7 +107,8 @@ def measure(
                 f"The table {table} cannot be measured",
                 expected=f"Parquet files with the columns that quality/sql/{table}.sql reads",
                 found=f"{type(error).__name__}: {error}",
-                todo=f"look at {', '.join(str(path) for path in files.values())}; build them again if damaged",
+                todo=f"look at {', '.join(str(path) for path in files.values())}; if they are damaged, build them "
+                "again",
             ) from error
         figures = {**fitting, **drift}
         values = ", ".join(f"?::DOUBLE AS {name}" for name in figures)

@@ -132,7 +132,7 @@ def _measured(table: str, parquet: Path, scratch: Path, limits: "DuckLimits") ->
                 f"The table {table} cannot be profiled",
                 expected=f"Parquet with the columns that quality/sql/profile_{table}.sql reads",
                 found=f"{type(error).__name__}: {error}",
-                todo=f"look at {parquet}; build it again if damaged",
+                todo=f"look at {parquet}; if it is damaged, build it again",
             ) from error
         return {column[0]: value for column, value in zip(cursor.description or (), values, strict=True)}
 

@@ -103,7 +103,7 @@ def run_suites(
             "Data Docs were not written",
             expected=", ".join(map(str, lost)),
             found="a page that is missing or empty; Great Expectations logged the cause above",
-            todo=f"mend what the log names; {docs} can be removed whole if it is damaged",
+            todo=f"correct what the log names; if {docs} is damaged, remove the whole folder",
         )
     return results, pages[0]
 

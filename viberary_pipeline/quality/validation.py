@@ -190,7 +190,7 @@ def validate(
                 "The data quality report is locked",
                 expected=f"the lock {stored / 'lock'} within {LOCK_SECONDS:.0f} s",
                 found="another process still holds it",
-                todo="wait for it, or end it; the lock goes with the process",
+                todo="wait for that process, or end it; its lock ends with it",
             ) from error
     ordered = tuple(results.get(spec.name) or not_asked(spec, of_source) for spec in specs)
     return ValidationReport(table, run_name, measured.rows, ordered, page, docs / "index.html")

@@ -32,9 +32,9 @@ def require_passed(store: ArtifactStore) -> None:
         current, validation = store.current(table), current_artifact(store, validation_stage(table))
         if validation is None or validation.inputs.get(table) != current.key:
             raise GateRefused(
-                f"The table {table} has not been validated as it is",
+                f"The current table {table} has not been checked",
                 expected=f"the checks of {table} to have run on artifact {current.key}",
-                found="no validation" if validation is None else f"one of artifact {validation.inputs.get(table)}",
+                found="no checks" if validation is None else f"checks of artifact {validation.inputs.get(table)}",
                 todo=f"run the checks of {table} in the Dagster UI, or `viberary build`",
             )
         if errors := _errors(table, validation):
@@ -42,7 +42,7 @@ def require_passed(store: ArtifactStore) -> None:
                 f"The table {table} was refused by its checks",
                 expected="every expectation of severity ERROR to be met",
                 found="; ".join(errors),
-                todo="mend the input or, if the data is right, the bounds; then `viberary build`",
+                todo="correct the input or, if the data is right, the bounds; then run `viberary build`",
             )
 
 

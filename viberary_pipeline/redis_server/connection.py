@@ -124,7 +124,8 @@ def check_server(client: redis.Redis, shown: str = "this server", loading_second
             "Redis may evict the index",
             expected="maxmemory-policy noeviction",
             found=f"{policy} at {shown}",
-            todo="run `CONFIG SET maxmemory-policy noeviction` there, and put it into its configuration",
+            todo="run `CONFIG SET maxmemory-policy noeviction` on that server, and add the setting to its "
+            "configuration file",
         )
 
 

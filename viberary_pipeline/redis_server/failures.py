@@ -26,17 +26,18 @@ def explain(error: redis.RedisError, shown: str = "Redis") -> RedisServerError:
         command = re.search(r"run the '([^']+)' command", str(error))
         right = f"+{command[1].lower()}" if command else "~viberary:*"
         return RedisServerError(
-            f"The user of {shown} may not do what is needed",
+            f"The Redis user of {shown} lacks a right",
             expected=f"the right to run {command[1].upper()}" if command else "the right to the keys viberary:*",
             found=found,
-            todo=f"give it that right (`ACL SETUSER name {right}`), or name another user in VIBERARY_REDIS_URL",
+            todo=f"give it that right (`ACL SETUSER name {right}`), or put another user into VIBERARY_REDIS_URL",
         )
     if isinstance(error, redis.OutOfMemoryError):
         return RedisServerError(
             f"{shown} is out of memory",
             expected="room below maxmemory",
             found=found,
-            todo="run `viberary gc`, which needs none, or raise maxmemory (`CONFIG SET maxmemory ...`); then try again",
+            todo="run `viberary gc`, which works without free memory, or raise maxmemory (`CONFIG SET maxmemory "
+            "...`); then try again",
         )
     if isinstance(error, redis.ReadOnlyError):
         return RedisServerError(
@@ -63,5 +64,5 @@ def explain(error: redis.RedisError, shown: str = "Redis") -> RedisServerError:
         f"{shown} refused a command",
         expected="a Redis that is used as described in the documentation",
         found=found,
-        todo="see its log; then try again",
+        todo="look at its log, then try again",
     )

@@ -52,7 +52,7 @@ def ensure(home: Path, *, binary: Path | None = None, loading_seconds: float = L
                 "The embedded Redis runs but cannot be used",
                 expected=f"an answer from process {server.pid} at {server.url}",
                 found=f"{type(error).__name__}: {error}",
-                todo=f"see {files.log}; then `viberary redis stop`, and run the command again",
+                todo=f"look at {files.log}; then run `viberary redis stop`, and the command again",
             ) from error
         return server
 
@@ -88,7 +88,7 @@ def _shut_down(files: Files, server: Server) -> None:
             "The embedded Redis did not stop",
             expected=f"process {server.pid} to save to {files.data} and end",
             found=f"{type(error).__name__}: {error}; its log ends:\n{log_tail(files.log)}",
-            todo="mend what the log names (often: no space left), then stop it again",
+            todo="correct what the log names (often a full disk), then run `viberary redis stop` again",
         ) from error
 
 

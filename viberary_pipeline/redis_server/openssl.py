@@ -83,10 +83,10 @@ def _download(folder: Path) -> Path:
         )
     if (found := file_sha256(wheels[0])) != SHA256:
         raise RedisServerError(
-            "OpenSSL 1.1 for the embedded Redis is not the file we know",
+            "OpenSSL 1.1 for the embedded Redis is not the expected file",
             expected=f"{wheels[0].name} with SHA-256 {SHA256}",
             found=found,
-            todo="look at the package index that pip uses (`pip config list`), then try again",
+            todo="check the package index that pip uses (`pip config list`), then try again",
         )
     return wheels[0]
 
@@ -104,7 +104,7 @@ def _unpack(wheel: Path, homes: tuple[Path, Path]) -> Path:
         else:
             return home
     raise RedisServerError(
-        "OpenSSL 1.1 for the embedded Redis could not be kept",
+        "OpenSSL 1.1 for the embedded Redis could not be stored",
         expected=f"one of these folders to be writable: {homes[0]}, {homes[1]}",
         found="; ".join(problems),
         todo="make one of them writable, or install Redis 8, or set VIBERARY_REDIS_URL",

@@ -62,7 +62,7 @@ def write_sample(folder: Path, source: str = "ucsd") -> dict[str, Written]:
             "The sample cannot be written",
             expected=f"a folder that this user may write, at {folder}",
             found=f"{type(error).__name__}: {error.strerror or error}",
-            todo="name another folder, or mend the permissions",
+            todo="choose another folder, or correct the permissions",
         ) from error
     return {
         table: Written(path, len(clean[table]) + len(dirty[table]), len(dirty[table])) for table, path in paths.items()
@@ -158,5 +158,5 @@ def _refuse_foreign(paths: list[Path], expected: list[str]) -> None:
             "The sample would overwrite files that it did not write",
             expected=f"a folder without files of other origin named {', '.join(expected)}",
             found=", ".join(f"{path} ({path.stat().st_size:,} bytes)" for path in paths),
-            todo="name another folder for the sample, or move these files away",
+            todo="choose another folder for the sample, or move these files away",
         )

@@ -62,7 +62,8 @@ class Filters:
             if subtag is None:
                 raise QueryError(
                     f"No language is called {typed[:40]!r}",
-                    expected="a language's code or name, such as en, eng, en-US, English or Deutsch; und: unknown",
+                    expected="a language's code or name, such as en, eng, en-US, English or Deutsch; und stands for "
+                    "unknown",
                     found=repr(typed[:40]),
                     todo="correct the language, or leave it out",
                 )
@@ -71,7 +72,7 @@ class Filters:
                 "No genre has that name",
                 expected="the name of a genre",
                 found=repr(self.genre[:40]),
-                todo="choose one of the list, or leave it out",
+                todo="choose one of the genres that the page lists, or leave it out",
             )
         object.__setattr__(self, "languages", tuple(dict.fromkeys(filter(None, subtags.values()))))
 

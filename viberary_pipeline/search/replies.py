@@ -26,7 +26,7 @@ class BuildVanishedError(SearchError):
             "The build was replaced in the middle of a query",
             expected=f"the documents of build {build}",
             found="some of them are gone, or another build is live",
-            todo="ask again",
+            todo="search again",
         )
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -68,7 +68,8 @@ def checked(read: Callable[_Options, _Read]) -> Callable[_Options, _Read]:
                 "A reply of Redis cannot be read",
                 expected=f"what {read.__name__} reads, as RediSearch 2.10 to 8 sends it",
                 found=f"{type(error).__name__}: {error}",
-                todo="see with `viberary redis status` that this server is a supported one; report it if it is",
+                todo="check with `viberary redis status` that this Redis is 7.4 or newer; if it is, report this as a "
+                "bug",
             ) from error
 
     return reader
@@ -95,7 +96,7 @@ def read_rows(reply: Any, *, scores: bool = False, contents: bool = True) -> lis
                 "The search returned only a part of its results",
                 expected="all that were asked for",
                 found="; ".join(map(as_text, reply[b"warning"])),
-                todo="try again; if it comes back, see Redis' load and its search TIMEOUT",
+                todo="try again; if it happens again, check Redis' load and its search TIMEOUT",
             )
         # A document that was removed in the meantime has a key and no fields.
         return [

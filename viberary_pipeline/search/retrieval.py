@@ -200,9 +200,9 @@ def _require_filters(record: BuildRecord, filters: Filters) -> None:
     """Raise `SearchError` where a build of an older version cannot narrow a search so."""
     if filters and record.search_fields < (3 if filters.genre else 1):
         raise SearchError(
-            "The live build cannot narrow a search" + " by genre" * bool(record.search_fields),
-            expected="a build of this version",
-            found=f"build {record.build}, of an older one",
+            "The live build cannot filter a search" + " by genre" * bool(record.search_fields),
+            expected="a build that this version made",
+            found=f"build {record.build}, made by an older version",
             todo="run `viberary build --force`, or search without filters",
         )
 

@@ -377,7 +377,7 @@ class Searcher:
                         "Redis refused this search",
                         expected="results from the published index",
                         found=str(error),
-                        todo="try other words; where each search is refused, see `viberary status` and Redis' log",
+                        todo="try other words; if every search is refused, look at `viberary status` and at Redis' log",
                     ) from error
                 failure = error
             except redis.RedisError as error:
@@ -385,14 +385,15 @@ class Searcher:
                     "Redis does not answer",
                     expected="the server that holds the index",
                     found=f"{type(error).__name__}: {error}",
-                    todo="see `viberary redis status`, or check VIBERARY_REDIS_URL",
+                    todo="check with `viberary redis status` that it runs, or correct VIBERARY_REDIS_URL",
                 ) from error
         raise SearchError(
             "The live index does not answer",
             expected="results from the published index",
             found=str(failure.found if isinstance(failure, ViberaryError) else failure),
-            todo="see `viberary status`; if the index is gone, run `viberary build`, or `viberary rollback` to the "
-            "previous one",
+            todo="look at `viberary status`; if the index is gone, run `viberary build`, or `viberary rollback` to go "
+            "back to the "
+            "previous build",
         ) from failure
 
     def readiness(self) -> Readiness:
@@ -432,7 +433,7 @@ class Searcher:
                 raise SearchUnavailable(
                     f"The live build {build} is lost",
                     expected="its record in Redis, as `viberary build` writes it",
-                    found="none that can be read, though viberary:pointer names it",
+                    found="no record that can be read, although viberary:pointer names this build",
                     todo="run `viberary build`, or `viberary rollback` if a previous build is there",
                 )
             if record is None:
@@ -461,7 +462,7 @@ class Searcher:
         encoder = self._encoders.pop(record.query_encoder, None) or QueryEncoder(self._find_encoder(self._home, record))
         if not encoder.shares(record.fingerprint, record.dim):
             raise EncoderError(
-                "The query encoder is not the one that embedded the documents, nor of its space",
+                "The query encoder does not share the space of the encoder that embedded the documents",
                 expected=f"fingerprint {record.fingerprint} with {record.dim} dimensions, or a query encoder of that "
                 "space",
                 found=str(encoder),
@@ -506,8 +507,8 @@ def _fetched(home: Path, record: BuildRecord) -> Path:
         raise EncoderError(
             f"The query encoder of build {record.build} is not in this home in S3",
             expected=expected,
-            found="none, or a damaged one (see the log)",
-            todo="run `viberary build` with this VIBERARY_HOME, which makes it anew",
+            found="none, or a damaged one (the log says more)",
+            todo="run `viberary build` with this VIBERARY_HOME, which makes it again",
         )
     return found.path
 

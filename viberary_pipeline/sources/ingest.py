@@ -189,8 +189,8 @@ class _Loader:
                 f"The {self._spec.name} file cannot be read",
                 expected=f"{part.uri} to hold one JSON object per line, and memory and disk for them",
                 found=f"{type(error).__name__}: {error}",
-                todo="look at the file; if it speaks of memory, disk or a process that ended, raise "
-                "VIBERARY_DUCKDB_MEMORY_LIMIT, lower VIBERARY_DUCKDB_THREADS, or make room",
+                todo="look at the file; if the message is about memory, disk or a process that ended, raise "
+                "VIBERARY_DUCKDB_MEMORY_LIMIT, lower VIBERARY_DUCKDB_THREADS, or free some disk space",
             ) from error
         if tally.rows + tally.rejected.total() != tally.lines:
             raise AssertionError(f"{part.name}: {tally.lines} lines, but {tally.rows} rows, {tally.rejected}")
@@ -267,7 +267,7 @@ def _checked(reader: PartReader, spec: Table, tally: FileTally) -> Iterator[byte
                 f"The {spec.name} file has a line without an end",
                 expected=f"{tally.uri} to hold one JSON object per line",
                 found=f"{without_end:,} bytes without a line feed, the last of them {chunk[-40:]!r}",
-                todo="look at the file (`head -c 300`); it is damaged, or of another kind",
+                todo="look at the file (`head -c 300`): it is damaged, or of another kind",
             )
         yield chunk
 
@@ -349,7 +349,7 @@ def _too_many_rejects(
         f"Too much of the {spec.name} file is rejected",
         expected=f"at most {ceiling:.2%} of the lines of {tally.file} (or {ALWAYS_ALLOWED})",
         found=f"{rejected.total():,} of {read}: {_reasons(connection, tally.file, rejected)}",
-        todo="look at the file, or raise VIBERARY_REJECT_CEILING if it is meant to be so",
+        todo="look at the file; if these lines may be rejected, raise VIBERARY_REJECT_CEILING",
     )
 
 

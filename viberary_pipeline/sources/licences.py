@@ -77,7 +77,7 @@ def require_public(licences: Iterable[Licence], what: str) -> None:
             f"{what} may not be served to the public (VIBERARY_SOURCES_PUBLIC)",
             expected="sources that anybody may serve, such as Open Library",
             found="; ".join(f"{licence.source}: {licence.terms} ({licence.url})" for licence in kept),
-            todo="build from other sources, or unset VIBERARY_SOURCES_PUBLIC where only people with a right to the "
-            "data can reach the page; for a catalogue of your own set VIBERARY_SOURCES_LICENCE. The live index is "
+            todo="build from other sources, or unset VIBERARY_SOURCES_PUBLIC if only people with a right to the "
+            "data can reach the page. For a catalogue of your own, set VIBERARY_SOURCES_LICENCE. The live index is "
             "untouched",
         )

@@ -31,8 +31,8 @@ __all__ = ["FILES", "OPTIONAL", "TABLES", "RawInput", "RawPart", "find", "listin
 _TODO = (
     "point VIBERARY_RAW (or --raw) at a folder or an s3://bucket/prefix with "
     + ", ".join(FILES.values())
-    + ", or at one books file of them, or at one with a dump of Open Library (ol_dump_works_DATE.txt.gz, ...); or at "
-    "one of each, with a comma between them"
+    + "; or at one books file of these; or at a folder or prefix with a dump of Open Library "
+    "(ol_dump_works_DATE.txt.gz, ...); or at one place of each source, with a comma between them"
 )
 _SHOWN = 8
 
@@ -141,10 +141,10 @@ def find(table: str, location: str, *, known: RawInput | None = None, mixed_date
     chosen = (books,) if books and table == "books" else choose(table, sizes, subset).names
     if needed := _needed(table, sizes, unreadable, subset, books):
         raise RawDataError(
-            f"A raw file of {table} cannot be looked at",
+            f"A raw file of {table} cannot be opened",
             expected=f"{folder}/{needed} to be a file that this user may read",
             found=unreadable[needed],
-            todo="mend or remove it: a link must lead to a file (`ls -lL FILE`)",
+            todo="correct or remove it; if it is a link, it must lead to a file (`ls -lL FILE`)",
         )
     if not chosen:
         if table in OPTIONAL:
@@ -158,9 +158,9 @@ def find(table: str, location: str, *, known: RawInput | None = None, mixed_date
     if not (books and table == "books") and (missing := missing_parts(chosen)):
         raise RawDataError(
             f"Parts of the raw files of {table} are missing",
-            expected=f"all parts that the names in {folder} speak of",
+            expected=f"all parts; the names in {folder} say how many there are",
             found=f"no {_some(missing)}",
-            todo="put them there or, to read without them, rename those that are there",
+            todo="add them; or, to read without them, rename the parts that are there",
         )
     parts = _parts(table, folder, {name: sizes[name] for name in chosen}, known)
     skipped = [f"{name} is passed over: {why}" for name, why in sorted(unreadable.items()) if table == "books"]
@@ -198,10 +198,10 @@ def _places_by_source(location: str) -> dict[Source, str]:
     by_source = dict(found)
     if len(found) != 2 or len(by_source) != 2:
         raise RawDataError(
-            "The places of the raw files are not one of each source",
+            "The two places of raw files are not of two different sources",
             expected="one place with UCSD's files and one with a dump of Open Library, with a comma between them",
             found="; ".join(f"{place}: {source}" for source, place in found),
-            todo="name one place of each source; files of one source belong into one folder",
+            todo="give one place of each source; put all files of one source into one folder",
         )
     return by_source
 
@@ -226,7 +226,7 @@ def _dump_at(
     ucsd = [name for table in (*TABLES, *OPTIONAL) for name in choose(table, names).names]
     if ucsd and not named:
         raise RawDataError(
-            "The raw files are of two sources",
+            "One folder holds the raw files of two sources",
             expected=f"in {folder}: UCSD's files or those of Open Library",
             found=_some([*ucsd, *theirs]),
             todo="put the files of each source into a folder of their own, and name one of them, or both with a comma "
@@ -236,10 +236,10 @@ def _dump_at(
     for name in dump.names.values():
         if name in unreadable:
             raise RawDataError(
-                "A raw file of Open Library cannot be looked at",
+                "A raw file of Open Library cannot be opened",
                 expected=f"{folder}/{name} to be a file that this user may read",
                 found=unreadable[name],
-                todo="mend or remove it: a link must lead to a file (`ls -lL FILE`)",
+                todo="correct or remove it; if it is a link, it must lead to a file (`ls -lL FILE`)",
             )
     return dump
 
@@ -324,7 +324,7 @@ def _list_location(location: str) -> tuple[str, dict[str, int], dict[str, str], 
     in_s3 = is_s3(location)
     if "://" in location and not in_s3:
         raise RawDataError(
-            "The raw files are somewhere that this version cannot read",
+            "The raw files are in a place that this version cannot read",
             expected="a folder, s3://bucket/prefix, or a books file in either",
             found=location,
             todo=_TODO,
@@ -339,7 +339,7 @@ def _list_location(location: str) -> tuple[str, dict[str, int], dict[str, str], 
         raise RawDataError("The raw files are missing", expected=f"objects under {folder}/", found="none", todo=_TODO)
     if books is not None and not (books in sizes and (is_of("books", books) or dumps.table_of(books))):
         raise RawDataError(
-            "The raw file that was named is no books file" if books in sizes else "The books file is missing",
+            "The raw file that was given is not a books file" if books in sizes else "The books file is missing",
             expected=f"in {folder}: {accepted('books')}",
             found=books if books in sizes else unreadable.get(books) or _some(sorted(sizes)),
             todo=_TODO,

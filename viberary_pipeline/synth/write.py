@@ -143,9 +143,9 @@ def _write_files(folder: Path, source: _Source, plan: Plan, limits: DuckLimits, 
     except OSError as error:
         raise SettingsError(
             "The synthetic catalogue cannot be written",
-            expected=f"a folder that this user may write, with room for it, at {folder}",
+            expected=f"a folder that this user may write, with free space for it, at {folder}",
             found=f"{type(error).__name__}: {error.strerror or error}",
-            todo="name another folder, free some space, or mend the permissions",
+            todo="choose another folder, free some space, or correct the permissions",
         ) from error
     return {name: Written(path, lines[name], path.stat().st_size) for name, path in paths.items()}
 
@@ -252,7 +252,7 @@ def _check_counts(counts: dict[str, int], damage: float) -> None:
             "No catalogue has such counts",
             expected=f"from 0 to {MAX_RECORDS:,} {of} and {by}, no {by} without {of}, and damage from 0 to 1",
             found=f"{first} {of}, {second} {by}, damage {damage}",
-            todo=f"name other counts, for example --{of} 20000 --{by} 60000",
+            todo=f"give other counts, for example --{of} 20000 --{by} 60000",
         )
 
 
@@ -274,7 +274,7 @@ def _refuse_foreign(paths: list[Path]) -> None:
             "The synthetic catalogue would overwrite files of other origin",
             expected=f"a folder without files of other origin named {', '.join(path.name for path in paths)}",
             found=", ".join(f"{path} ({path.stat().st_size:,} bytes)" for path in foreign),
-            todo="name another folder, or move these files away",
+            todo="choose another folder, or move these files away",
         )
 
 

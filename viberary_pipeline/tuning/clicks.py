@@ -40,10 +40,11 @@ def judged_clicks(log: Path, folder: Path, limits: DuckLimits, *, days: int, cli
     if not pairs:
         raise EvaluationError(
             f"{live} has no clicks to learn from",
-            expected=f"a work that was opened {clicks} times after one query, on {days} days",
+            expected=f"a work that was opened {clicks} times after the same query, on {days} days",
             found=f"{counted:,} clicks, but no such work",
-            todo="wait for more readers, or set VIBERARY_WEB_POPULAR_SEARCHES and VIBERARY_WEB_POPULAR_DAYS lower "
-            "where readers know that they may be told apart",
+            todo="wait for more readers; or lower VIBERARY_WEB_POPULAR_SEARCHES and VIBERARY_WEB_POPULAR_DAYS, if "
+            "your readers "
+            "know that single readers may then be recognized",
         )
     ids = {vibe: hashlib.sha256(vibe.encode()).hexdigest()[:16] for vibe, _ in pairs}
     files = (folder / QUERIES, folder / QRELS)

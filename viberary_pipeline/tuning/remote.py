@@ -103,10 +103,11 @@ class RemoteTrainer:
             trained = trained_already(folder, training.identity)
             if trained is None:
                 raise WorkerError(
-                    "The training worker left no adapter of this training",
+                    "The training worker left the adapter of another training",
                     expected=f"the identity {training.identity} in {place.uri}/{DONE}",
                     found="another one",
-                    todo="give the machines the version of this project that runs here, then run again",
+                    todo="install the version of this project that runs here on the machines too, then run the "
+                    "command again",
                 )
         place.delete_all()
         return trained, facts

@@ -123,10 +123,10 @@ def read_training(folder: Path) -> TrainingJob:
         return parse_json(TrainingJob, (folder / JOB).read_bytes())
     except (OSError, ValueError) as error:
         raise ArtifactError(
-            "There is no training here",
+            "This folder holds no training",
             expected=f"{folder / JOB}",
             found=f"{type(error).__name__}: {error}",
-            todo="write it again (`viberary tune`)",
+            todo="run `viberary tune` again, which writes it",
         ) from error
 
 
@@ -231,7 +231,7 @@ def trainable(base: ResolvedEncoder, recipe: Recipe, device: str) -> "TrainableE
             f"The encoder {base.spec.name} cannot be tuned",
             expected="a transformer with mean or cls pooling, and no projection behind it",
             found=f"{layout.pooling} pooling{', a projection' if layout.projected else ''}",
-            todo="tune the encoder that it was made of (--base)",
+            todo="tune the encoder that it was made from (--base)",
         )
     backbone = AutoModel.from_pretrained(
         layout.weights[0].parent, local_files_only=True, use_safetensors=True, dtype=torch.float32

@@ -186,7 +186,7 @@ def _texts(path: Path) -> list[str]:
             "A file of texts cannot be read",
             expected=f"lines of UTF-8 in {path}",
             found=f"{type(error).__name__}: {error}",
-            todo="name another file (--texts)",
+            todo="give another file (--texts)",
         ) from error
 
 

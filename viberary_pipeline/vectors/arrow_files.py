@@ -100,7 +100,7 @@ def map_table(path: Path, *schemas: pa.Schema) -> pa.Table:
 def _unusable(path: Path, found: str) -> ArtifactError:
     return ArtifactError(
         f"The Arrow file {path.name} cannot be used",
-        expected=f"a whole file of its kind at {path}",
+        expected=f"a complete file at {path}",
         found=found,
-        todo="run again: what it held is computed again",
+        todo="run the command again: what the file held is computed again",
     )

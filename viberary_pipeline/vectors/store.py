@@ -190,7 +190,7 @@ class EmbeddingStore:
             result[targets] = matrix[sources]
         if not filled.all():
             raise ArtifactError(
-                "Texts have no vector",
+                "Some texts have no vector",
                 expected=f"a vector for each of {len(wanted)} texts in {self.folder}",
                 found=f"{np.count_nonzero(~filled[codes])} missing",
                 todo="materialize embeddings, or run `viberary build`",
@@ -218,11 +218,11 @@ class EmbeddingStore:
             problem = self._problem(vectors, manifest.rows)
         if problem is not None:
             raise ArtifactError(
-                f"The vectors of shard {manifest.shard} cannot be adopted",
+                f"The vectors of shard {manifest.shard} cannot be used",
                 expected=f"{manifest.rows} vectors of {self.dimensions} dimensions with SHA-256 "
                 f"{manifest.sha256} by the encoder {self.fingerprint}",
                 found=problem,
-                todo="run again: the shard is computed again",
+                todo="run the command again: the shard is computed again",
             )
         return self._add(found, vectors)
 

@@ -46,7 +46,7 @@ class EncoderFetcher:
             f"The query encoder of build {record.build} is being fetched",
             expected="its files in the copy of the home in S3",
             found="not all of them yet",
-            todo="wait some seconds",
+            todo="wait a few seconds",
         )
 
     def look_ahead(self) -> None:

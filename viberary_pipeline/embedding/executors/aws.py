@@ -22,17 +22,18 @@ def client_of(service: str) -> Any:
             "AWS cannot be used",
             expected=f"a region and credentials for {service}",
             found=f"{type(error).__name__}: {error}",
-            todo="set AWS_DEFAULT_REGION, and AWS_PROFILE or the keys; AWS_ENDPOINT_URL is an http address or unset",
+            todo="set AWS_DEFAULT_REGION, and AWS_PROFILE or the keys; set AWS_ENDPOINT_URL to an http address, or "
+            "unset it",
         ) from error
 
 
 def refused(service: str, found: str) -> WorkerError:
     """The error for a call that `service` did not answer as it should."""
     return WorkerError(
-        f"{_SERVICES[service]} refused",
+        f"{_SERVICES[service]} refused a request",
         expected="the rights of deploy/aws/pipeline-policy.json, and settings that it takes",
         found=found,
-        todo=f"mend the rights or the VIBERARY_{service.upper()}_* settings; see docs/operations.md",
+        todo=f"correct the rights or the VIBERARY_{service.upper()}_* settings; see docs/operations.md",
     )
 
 

@@ -159,9 +159,9 @@ def run_job(executor: Executor, job: WorkerJob, limits: Limits | None = None, sa
             if overdue or status.state != "lost" or submissions >= limits.submissions:
                 raise WorkerError(
                     f"The {job.kind.name} worker failed ({submission.executor} {submission.id})",
-                    expected=f"all of {job.place.uri} done",
+                    expected=f"the job at {job.place.uri} to be completed",
                     found=overdue or status.detail,
-                    todo=status.todo or f"run again; {job.kind.kept}",
+                    todo=status.todo or f"run the command again; {job.kind.kept}",
                 )
             say(f"{status.detail}: submitted again; {job.kind.kept}")
     finally:

@@ -35,7 +35,8 @@ def check_executor(settings: ExecutorSettings) -> None:
     remote = settings.executor != "local"
     needed = {
         "VIBERARY_EMBEDDING_JOBS (s3://bucket/prefix)": not remote or settings.jobs_uri,
-        "VIBERARY_EMBEDDING_DTYPE other than int8: that is for this machine's CPU": settings.embedding.dtype != "int8"
+        "VIBERARY_EMBEDDING_DTYPE other than int8, which only this machine's CPU can do": settings.embedding.dtype
+        != "int8"
         or (not remote and settings.embedding.device == "cpu"),
     }
     if settings.executor == "ec2":
@@ -50,10 +51,10 @@ def check_executor(settings: ExecutorSettings) -> None:
         }
     if missing := [name for name, given in needed.items() if not given]:
         raise SettingsError(
-            f"The executor {settings.executor} cannot be used as it is set",
+            f"The executor {settings.executor} lacks settings",
             expected="; ".join(missing),
-            found="not set so",
-            todo="set these (docs/operations.md, A GPU in AWS), or use VIBERARY_EXECUTOR=local",
+            found="these are not set so",
+            todo="set them (docs/operations.md, A GPU in AWS), or use VIBERARY_EXECUTOR=local",
         )
 
 

@@ -79,9 +79,9 @@ class Ec2Executor:
         if running >= self.settings.max_machines:
             raise WorkerError(
                 "No further machine may be started",
-                expected=f"fewer than {self.settings.max_machines} machines of ours (VIBERARY_EC2_MAX_MACHINES)",
+                expected=f"fewer than {self.settings.max_machines} of our machines running (VIBERARY_EC2_MAX_MACHINES)",
                 found=f"{running}; `viberary gpu list` shows them",
-                todo="wait for them, `viberary gpu reap` those that expired, or raise the limit",
+                todo="wait for them, end those that have expired (`viberary gpu reap`), or raise the limit",
             )
         forget(job.place)
         return Submission(self.name, job, self._start(job))
@@ -273,7 +273,7 @@ def _of_exit(beat: Heartbeat, kept: str, rows: int) -> JobStatus:
     """What a worker's exit code asks for: 75 another try, anything else a person."""
     detail = f"the worker on {beat.host} ended with exit code {beat.exit_code}: {beat.message}"
     if beat.exit_code == 75:
-        return JobStatus("lost", detail, f"mend what the message names; {kept}", rows=rows)
+        return JobStatus("lost", detail, f"correct what the message names, then run it again; {kept}", rows=rows)
     return JobStatus("failed", detail, "do what the message says", rows=rows)
 
 

@@ -57,7 +57,7 @@ class LocalExecutor:
         meaning, todo = _MEANING.get(code, ("an error in the worker", "report the lines above"))
         if code < 0:
             meaning = f"killed by {signal.Signals(-code).name}"
-            todo = "run again; {kept} (SIGKILL: the machine may be out of memory)"
+            todo = "run the command again; {kept} (if the signal is SIGKILL, the machine may be out of memory)"
         lines = "".join(f"\n    {line}" for line in child.last_lines())
         return JobStatus(
             "failed",
@@ -98,7 +98,7 @@ class _Child:
                 f"The {job.kind.name} worker cannot be started",
                 expected=f"to run {' '.join(command)}",
                 found=f"{type(error).__name__}: {error}",
-                todo="mend the Python installation, or free memory",
+                todo="repair the Python installation, or free some memory",
             ) from error
         assert self.process.stderr is not None
         self._lines: deque[str] = deque(maxlen=LAST_LINES)

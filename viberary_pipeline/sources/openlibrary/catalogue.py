@@ -81,7 +81,7 @@ def join_dump(tables: Mapping[str, Path], out: Path, limits: DuckLimits, rules: 
             expected=f"works that {rules.least_readers} readers have shelved or rated, with a description, a first "
             f"sentence or {rules.least_subjects} telling subjects",
             found=f"{facts['works']:,} works; left out: {facts['works_left_out']}",
-            todo="check that the files are whole, and of one dump; or lower VIBERARY_OPENLIBRARY_LEAST_READERS or "
+            todo="check that the files are complete, and of one dump; or lower VIBERARY_OPENLIBRARY_LEAST_READERS or "
             "VIBERARY_OPENLIBRARY_LEAST_SUBJECTS",
         )
     return {"rows": rows, **facts}

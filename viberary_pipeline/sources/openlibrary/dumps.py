@@ -89,8 +89,9 @@ def choose_dump(present: Iterable[str], *, named: str | None = None, mixed: bool
             expected="all of one date: "
             + ", ".join(accepted(table.name) for table in OPENLIBRARY if table.name in newest),
             found=", ".join(ours),
-            todo=f"download what is missing of the newest date, or remove what is of another one; {MIXED}=1 reads the "
-            "newest file of each kind, whatever its date",
+            todo="download the files that are missing of the newest date, or remove those of other dates; with "
+            f"{MIXED}=1 "
+            "the newest file of each kind is read, whatever its date",
         )
     return Dump(chosen or newest, _passed_over(ours, (chosen or newest).values()))
 
