@@ -25,12 +25,13 @@ class DuckLimits:
     """Memory and threads of DuckDB."""
 
     memory_limit: str = Field(
-        default="4GB", description="Beyond it DuckDB spills to disk; a number and a unit (`512MB`, `1.5GiB`)."
+        default="4GB",
+        description="The memory beyond which DuckDB writes to disk: a number and a unit (`512MB`, `1.5GiB`).",
     )
     threads: int = Field(
         default_factory=usable_cores,
         ge=1,
-        description="Threads of a query, and processes that read tables, if the memory limit gives each 256 MB.",
+        description="Threads of a query; and processes that read tables, if the memory limit leaves 256 MB for each.",
     )
 
     @field_validator("memory_limit")

@@ -222,15 +222,19 @@ class HnswSettings:
         default=16,
         ge=2,
         le=512,
-        description="Links per node of the graph: more is better recall, more memory, slower insertion.",
+        description="Links of each node of the graph. More links give better recall, take more memory, and slow "
+        "insertion.",
     )
-    ef_construction: int = Field(default=200, ge=8, le=4096, description="Candidates looked at on insertion.")
+    ef_construction: int = Field(
+        default=200, ge=8, le=4096, description="The number of candidates that an insertion looks at."
+    )
     ef_runtime: int | None = Field(
         default=None,
         ge=10,
         le=6400,
-        description="Candidates looked at per query; unset: as many as the finished index needs (200 to 6,400). "
-        "RediSearch's own default of 10 finds two in three of the true neighbours among 20,000 works.",
+        description="The number of candidates that a query looks at. Unset: as many as the finished index needs (200 "
+        "to "
+        "6,400). RediSearch's own default of 10 finds two in three of the true neighbours among 20,000 works.",
     )
 
     def to_bytes(self, vectors: npt.NDArray[np.float32]) -> list[bytes]:

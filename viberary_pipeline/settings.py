@@ -57,11 +57,12 @@ class RedisSettings:
 
     url: str | None = Field(
         default=None,
-        description="A Redis >= 7.4 with search and `maxmemory-policy noeviction`; unset: an embedded server.",
+        description="The URL of a Redis, 7.4 or newer, with search and `maxmemory-policy noeviction`. Unset: an "
+        "embedded server.",
     )
     server: Path | None = Field(
         default=None,
-        description="The `redis-server` binary for the embedded server; unset: an installed one, else the package's.",
+        description="The `redis-server` binary of the embedded server. Unset: an installed one, or else the package's.",
     )
 
 
@@ -71,11 +72,11 @@ class QuerySettings:
 
     encoder: str = Field(
         default="",
-        description="Another encoder for queries, in the space of `VIBERARY_ENCODER` (`viberary distil`); unset: the "
-        "same.",
+        description="Another encoder for queries, whose vectors lie in the space of `VIBERARY_ENCODER` "
+        "(`viberary distil` trains one). Unset: `VIBERARY_ENCODER` itself.",
     )
     precision: Literal["auto", "fp32", "int8"] = Field(
-        default="auto", description="`fp32`, `int8`, or `auto`: int8 where it changes next to nothing and is faster."
+        default="auto", description="`fp32`, `int8`, or `auto`: int8 if it is faster and hardly changes the vectors."
     )
 
 
@@ -87,7 +88,7 @@ class RejectRules:
         default=0.001,
         ge=0,
         le=1,
-        description="Largest share of a file's lines that may be rejected. Ten lines are always allowed.",
+        description="The largest share of a file's lines that may be rejected. Ten lines may always be rejected.",
     )
 
 
@@ -97,7 +98,7 @@ class QualitySettings:
 
     bounds: Path | None = Field(
         default=None,
-        description="The bounds and severities of the data checks; unset: "
+        description="A file with the bounds and severities of the data checks. Unset: "
         "[bounds.toml](../viberary_pipeline/quality/bounds.toml).",
     )
 
@@ -107,12 +108,15 @@ class EvaluationSettings:
     """The evaluation of each build."""
 
     items: int = Field(
-        default=50, ge=1, le=100_000, description="Queries per kind of known item, and per set of weak labels."
+        default=50,
+        ge=1,
+        le=100_000,
+        description="The number of queries for each kind of known item, and for each set of weak labels.",
     )
     judged: Words = Field(
         default=(),
-        description="Judged queries of your own, beside the standing sets: folders with `NAME.queries.tsv` and "
-        "`NAME.qrels.txt`, or such files of queries ([how search is judged](judging.md)).",
+        description="Your own judged queries, in addition to the standing lists: folders that hold `NAME.queries.tsv` "
+        "and `NAME.qrels.txt`, or such files of queries ([how search is judged](judging.md)).",
     )
 
 
@@ -123,7 +127,7 @@ class KeepSettings:
     records: int = Field(
         default=1000,
         ge=10,
-        description="Runs whose records are kept, for `viberary builds` and the page of trends "
+        description="The number of runs whose records are kept, for `viberary builds` and the page of trends "
         "([what is kept](files.md#what-is-kept-and-for-how-long)).",
     )
     documents: int = Field(
@@ -144,47 +148,59 @@ class WebSettings:
         default=1,
         ge=1,
         le=256,
-        description="Processes that answer; more than one share the port, under gunicorn.",
+        description="The number of processes that answer. Several processes run under gunicorn and share the port.",
     )
     queue: int = Field(
-        default=64, ge=1, le=10_000, description="Requests that may wait in each process; more are refused with 503."
+        default=64,
+        ge=1,
+        le=10_000,
+        description="The number of requests that may wait in each process. Further requests are refused with 503.",
     )
     cache: int = Field(
         default=16,
         ge=0,
         le=100_000,
-        description="Megabytes of answers, and as many of pages, that each process remembers; 0: none.",
+        description="The megabytes of answers that each process keeps in memory, and as many of pages; 0 keeps none.",
     )
     rate: str = Field(
-        default="", description="Requests that one client may make, such as `60/minute`; more are refused with 429."
+        default="",
+        description="The rate of requests that one client may make, such as `60/minute`. Further requests are refused "
+        "with "
+        "429. Unset: any rate.",
     )
     rate_storage: str = Field(
         default="memory://",
-        description="Where requests are counted: in each process, or in a Redis that all share (`redis://host:port`).",
+        description="Where requests are counted: in each process (`memory://`), or in a Redis for all (`redis://host:port`).",
     )
     proxies: int = Field(
         default=0,
         ge=0,
         le=10,
-        description="How many of your proxies stand before the page. The client's address is taken from that place, "
-        "from the right, in `X-Forwarded-For`.",
+        description="The number of your proxies in front of the page. With N proxies, the client's address is the N-th "
+        "entry of `X-Forwarded-For`, counted from the right.",
     )
     log_days: int = Field(
-        default=90, ge=0, le=36_500, description="Days that the query log is kept; 0 keeps no query log."
+        default=90, ge=0, le=36_500, description="The days that the query log is kept; 0 keeps no query log."
     )
     log_megabytes: int = Field(
-        default=512, ge=1, description="Size of the query log beyond which its oldest files are removed."
+        default=512, ge=1, description="The size of the query log beyond which its oldest files are removed."
     )
     popular_days: int = Field(
-        default=3, ge=1, description="Different days on which a query must be searched before `/popular` shows it."
+        default=3,
+        ge=1,
+        description="The number of different days on which that must happen.",
     )
     popular_searches: int = Field(
-        default=5, ge=1, description="Searches that a query, or its clicks, need before they show or train anything."
+        default=5,
+        ge=1,
+        description="The number of searches that a query needs before `/popular` shows it, and of clicks that a query "
+        "and a "
+        "work need before `viberary tune` learns from them.",
     )
     cover_hosts: Words = Field(
         default=(),
-        description="Hosts whose pictures of covers are shown, such as `images.gr-assets.com`; a reader's browser asks "
-        "them. Empty: covers are drawn from title, author and genre.",
+        description="Hosts whose pictures of covers the page shows, such as `images.gr-assets.com`; readers' browsers "
+        "fetch the pictures there. Empty: the page draws covers from title, author and genre.",
     )
 
     @field_validator("cover_hosts")
@@ -192,7 +208,7 @@ class WebSettings:
     def _hosts_are_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for host in value:
             if not _HOST.fullmatch(host):  # it becomes a part of the page's Content-Security-Policy
-                raise ValueError(f"{host!r} is no name of a host, such as covers.openlibrary.org")
+                raise ValueError(f"{host!r} is not the name of a host, such as covers.openlibrary.org")
         return tuple(host.lower() for host in value)
 
     @field_validator("rate")
@@ -213,7 +229,9 @@ class WebSettings:
             from limits.storage import SCHEMES
 
             if (scheme := value.partition("://")[0]) not in SCHEMES or scheme.startswith("async"):
-                raise ValueError(f"no place to count requests is called {scheme!r}: memory, redis, ...")
+                raise ValueError(
+                    f"requests cannot be counted in {scheme!r}; expected memory://, redis://host:port, ..."
+                )
         return value
 
 
@@ -224,8 +242,9 @@ class ReportSettings:
     url: str = Field(
         default="http://127.0.0.1:8001",
         pattern=r"^https?://",
-        description="Where `VIBERARY_HOME/quality` is served: links to reports, in the Dagster UI and in messages, "
-        "begin with it.",
+        description="The address at which `VIBERARY_HOME/quality` is served. Links to reports, in the Dagster UI and "
+        "in "
+        "messages, begin with it.",
     )
 
 
@@ -236,10 +255,12 @@ class ScheduleSettings:
     Both are switched on in the Dagster UI.
     """
 
-    cron: str = Field(default="0 3 * * 0", description="When the schedule `weekly_rebuild` builds, as cron writes it.")
-    timezone: str = Field(default="UTC", description="The time zone of that, such as `Europe/Berlin`.")
+    cron: str = Field(default="0 3 * * 0", description="When the schedule `weekly_rebuild` builds, in cron's notation.")
+    timezone: str = Field(default="UTC", description="The time zone of the schedule, such as `Europe/Berlin`.")
     files_seconds: int = Field(
-        default=300, ge=5, description="Seconds between two looks of the sensor `new_raw_files` at `VIBERARY_RAW`."
+        default=300,
+        ge=5,
+        description="The seconds after which the sensor `new_raw_files` looks at `VIBERARY_RAW` again.",
     )
 
     @field_validator("timezone")
@@ -259,7 +280,7 @@ class RunSettings:
     kept: int = Field(
         default=50,
         ge=1,
-        description="Ended runs that Dagster keeps with their events and logs; older ones are deleted.",
+        description="The number of ended runs that Dagster keeps, with their events and logs. Older runs are deleted.",
     )
 
 
@@ -281,30 +302,34 @@ class Settings(BaseSettings):
     )
     workdir: Path | None = Field(
         default=None,
-        description="The local folder that a home in S3 is worked in; unset: one of its own in the user's cache.",
+        description="The folder for the local copy of a home in S3. Unset: a folder of its own in the user's cache.",
     )
     raw: str | None = Field(
         default=None,
-        description="A folder, an `s3://bucket/prefix`, or one books file of either; with a comma between them one "
-        "place of UCSD's files and [one of Open Library](openlibrary.md); unset: the bundled sample.",
+        description="The input: a folder, an `s3://bucket/prefix`, or one books file in either. To build from two "
+        "sources, name a place of UCSD's files and [one of Open Library's](openlibrary.md), with a comma between them. "
+        "Unset: the bundled sample.",
     )
     encoder: str = Field(
         default="viberary-minilm-v1",
-        description="A registered encoder, of the package or of this home, or the path or `s3://` address of a "
-        "sentence-transformers folder.",
+        description="The encoder: a [name](encoders.md) that the package or this home has, or the path or `s3://` "
+        "address "
+        "of a sentence-transformers folder.",
     )
     executor: Literal["local", "ec2", "batch"] = Field(
         default="local",
-        description="Where documents are embedded and encoders trained: here, on `ec2`, or in AWS `batch` "
+        description="Where documents are embedded and encoders trained: `local` (on this machine), `ec2` or AWS "
+        "`batch` "
         "([operations](operations.md#a-gpu-in-aws)).",
     )
     recipe: str = Field(
         default="title-shelves",
-        description="How the text of a work is put together: `title-first` leaves readers' shelves out, `seed` is the "
-        "original system's.",
+        description="How the text of a work is put together: `title-shelves`, `title-first` (without readers' "
+        "shelves), or "
+        "`seed` (as in the original system).",
     )
     accept_drift: bool = Field(
-        default=False, description="Publish even though the data fell far behind the published build's."
+        default=False, description="Publish even if the data have shrunk or changed much since the published build."
     )
 
     redis: RedisSettings = RedisSettings()
@@ -492,8 +517,9 @@ def reference_markdown() -> str:
     lines = [
         "# Settings",
         "",
-        "Environment variables. Options of the command line override them; an empty one counts as unset. This page is",
-        "written by `make settings`.",
+        "Settings are environment variables. Options of the command line override them. An empty variable counts as "
+        "unset.",
+        "`make settings` writes this page.",
     ]
     for about, settings in reference():
         lines += ["", *([f"## {about.rstrip('.')}", ""] if about else [])]

@@ -106,7 +106,7 @@ def test_the_policy_allows_pictures_of_the_hosts_and_asks_them_without_cookies()
 
 @pytest.mark.parametrize("host", ["https://x.org", "*", "'self'", "x.org; script-src *", "a b", "a..b"])
 def test_a_host_is_a_name(host):
-    with pytest.raises(ValidationError, match="no name of a host"):
+    with pytest.raises(ValidationError, match="not the name of a host"):
         WebSettings(cover_hosts=host)
 
 

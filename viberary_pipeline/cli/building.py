@@ -12,12 +12,18 @@ from viberary_pipeline.settings import load_settings
 
 @main.command()
 @click.option(
-    "--raw", metavar="PLACE", help="Folder, s3://bucket/prefix or one books file; or two, with a comma.  [VIBERARY_RAW]"
+    "--raw",
+    metavar="PLACE",
+    help="Folder, s3://bucket/prefix or books file; or two, with a comma between.  [VIBERARY_RAW]",
 )
-@click.option("--encoder", help="A registered encoder, or a sentence-transformers folder.  [VIBERARY_ENCODER]")
-@click.option("--executor", type=click.Choice(["local", "ec2", "batch"]), help="Where to embed.  [VIBERARY_EXECUTOR]")
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), help="What to embed on.  [VIBERARY_EMBEDDING_DEVICE]")
-@click.option("--force", is_flag=True, help="Make everything but known embeddings again, and publish a new build.")
+@click.option("--encoder", help="Name of an encoder, or a sentence-transformers folder.  [VIBERARY_ENCODER]")
+@click.option(
+    "--executor", type=click.Choice(["local", "ec2", "batch"]), help="Where to embed documents.  [VIBERARY_EXECUTOR]"
+)
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Device to embed on.  [VIBERARY_EMBEDDING_DEVICE]")
+@click.option(
+    "--force", is_flag=True, help="Run all stages again and publish a new build. Stored vectors are used again."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
 def build(
     raw: str | None,
@@ -29,7 +35,7 @@ def build(
 ) -> None:
     """Build an index from the raw files, check it, and publish it.
 
-    Without raw files it builds the bundled sample.
+    Without --raw and VIBERARY_RAW it builds the bundled sample.
     """
     settings = load_settings(raw=raw, encoder=encoder, executor=executor, embedding_device=device)
     home = settings.writable_home()

@@ -18,11 +18,15 @@ def _file_option(name: str, about: str) -> Any:
 
 
 @main.command()
-@_file_option("--queries", "Your queries, which replace the standing lists: id, a tab, the query (a tab, its kind)")
-@_file_option("--qrels", "Their judgements, in TREC's form")
+@_file_option("--queries", "Your queries, instead of the standing lists (lines: id, tab, query, optionally tab, kind)")
+@_file_option("--qrels", "The judgements of these queries, in TREC's form")
 @click.option("--against", metavar="BUILD", default="", help="The build to compare with (default: the previous one).")
 @click.option(
-    "--rule", "rules", metavar="NAME=VALUE", multiple=True, help="Compare with another setting of the search."
+    "--rule",
+    "rules",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="Compare with another setting of the search; may be given several times.",
 )
 @click.option("--seed/--no-seed", default=True, help="Also compare with the original system's texts and with word2vec.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -34,9 +38,9 @@ def evaluate(
     seed: bool,
     as_json: bool,
 ) -> None:
-    """Measure how well the live build answers judged queries, beside baselines, and write the report."""
+    """Measure how well the live build and some baselines answer judged queries, and write the report."""
     if len(queries) != len(qrels):
-        raise click.UsageError("--queries and --qrels go together: as many of one as of the other")
+        raise click.UsageError("give as many --qrels as --queries: each file of queries needs one of judgements")
     from viberary_pipeline.evaluation.live import evaluate_live
     from viberary_pipeline.evaluation.page import table_lines
     from viberary_pipeline.evaluation.queries import trec_set

@@ -30,7 +30,7 @@ class Group(click.Group):
             if (error.name or "").startswith("viberary_pipeline"):
                 raise
             click.echo(
-                f"viberary: This command needs more than is installed\n  expected:   the module {error.name}\n"
+                f"viberary: This command needs a package that is not installed\n  expected:   the module {error.name}\n"
                 "  found:      it is not installed\n"
                 "  what to do: pip install 'viberary-pipeline[web]' to search and serve, '[pipeline]' to build",
                 err=True,

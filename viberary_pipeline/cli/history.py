@@ -41,10 +41,10 @@ def status(as_json: bool) -> None:
 
 
 @main.command()
-@click.option("--last", default=20, show_default=True, type=click.IntRange(1), help="Show so many builds.")
+@click.option("--last", default=20, show_default=True, type=click.IntRange(1), help="Number of builds to show.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with all builds.")
 def builds(last: int, as_json: bool) -> None:
-    """List all builds, the newest first, with their verdict, size, quality and time."""
+    """List all builds, newest first, with their verdict, size, quality and time."""
     home = open_home(load_settings())
     from viberary_pipeline.history.records import History
     from viberary_pipeline.history.words import builds_table
@@ -69,7 +69,7 @@ def builds(last: int, as_json: bool) -> None:
 def diff(a: str, b: str, as_json: bool) -> None:
     """Say what changed from build A to build B.
 
-    A and B are numbers or names of `viberary builds`, or `live` and `previous`.
+    A and B are numbers or names that `viberary builds` lists, or `live` or `previous`.
     """
     settings = load_settings()
     from viberary_pipeline.history import diff as differences
@@ -115,15 +115,15 @@ def rollback() -> None:
 def late() -> None:
     """Send a message, and exit with 1, if no build was finished for VIBERARY_NOTIFY_LATE_HOURS.
 
-    For cron, if Dagster's daemon does not run.
+    Run it from cron, if Dagster's daemon does not run.
     """
     settings = load_settings()
     if not settings.notify.late_hours:
         raise SettingsError(
-            "No limit is set after which a build is late",
-            expected="VIBERARY_NOTIFY_LATE_HOURS, such as 192 for a weekly build",
-            found="it is not set",
-            todo="set it, for this command and for the Dagster UI's daemon alike",
+            "VIBERARY_NOTIFY_LATE_HOURS is not set",
+            expected="the hours after which a build is late, such as 192 for a weekly build",
+            found="no value",
+            todo="set it, both for this command and for Dagster's daemon",
         )
     from viberary_pipeline.jobs.sensors import late_message
     from viberary_pipeline.notifications import tell

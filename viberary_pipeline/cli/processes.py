@@ -14,7 +14,7 @@ from viberary_pipeline.settings import load_settings
 @main.command()
 @click.option("--host", help="Address to listen on.  [VIBERARY_WEB_HOST]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port; 0 takes a free one.  [VIBERARY_WEB_PORT]")
-@click.option("--workers", type=click.IntRange(1, 256), help="Processes that answer.  [VIBERARY_WEB_WORKERS]")
+@click.option("--workers", type=click.IntRange(1, 256), help="Number of processes that answer.  [VIBERARY_WEB_WORKERS]")
 def serve(host: str | None, port: int | None, workers: int | None) -> None:
     """Serve the search page."""
     from viberary_pipeline.web.server import serve as serve_page
@@ -29,7 +29,7 @@ def redis() -> None:
 
 @redis.command()
 def start() -> None:
-    """Start the embedded Redis, if it does not run, and show its address."""
+    """Start the embedded Redis, if it is not running, and show its address."""
     settings = load_settings()
     from viberary_pipeline.redis_server import ensure
 
@@ -47,7 +47,7 @@ def stop() -> None:
 
 @redis.command(name="status")
 def redis_status() -> None:
-    """Say whether the embedded Redis runs, and at which address."""
+    """Say whether the embedded Redis is running, and at which address."""
     from viberary_pipeline.redis_server import running
 
     server = running(load_settings().home_dir)
@@ -65,7 +65,7 @@ def gpu() -> None:
 @gpu.command(name="list")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per machine.")
 def gpu_list(as_json: bool) -> None:
-    """List the machines that still run, with their job and the time at which they expire."""
+    """List the machines that are still running, with their jobs and the times at which they expire."""
     machines = _executor().machines()
     for machine in machines:
         if as_json:
@@ -91,10 +91,10 @@ def _executor() -> Any:
     settings = load_settings()
     if settings.executor == "local":
         raise SettingsError(
-            "This machine's workers end with their build",
-            expected="an executor that starts machines",
+            "The executor local starts no machines that could be listed or ended",
+            expected="an executor that starts machines: ec2 or batch",
             found="VIBERARY_EXECUTOR=local",
-            todo="set VIBERARY_EXECUTOR to ec2 or batch, with the settings that your builds use",
+            todo="set VIBERARY_EXECUTOR as in your builds, and the other settings of that executor",
         )
     from viberary_pipeline.embedding.executors.choice import executor_for
 

@@ -28,10 +28,15 @@ def _narrowing(command: Any) -> Any:
         command(filters=filters, **others)
 
     for option in (
-        click.option("--genre", default="", help="Only this genre, as the page lists them: fantasy."),
+        click.option("--genre", default="", help="Only this genre, named as on the page, such as fantasy."),
         click.option("--years", metavar="FROM-TO", help="Years of publication: 1990-1999, 1990- or -1999."),
-        click.option("--min-reviews", default=0, type=click.IntRange(0), help="Least number of reviews."),
-        click.option("--language", "languages", multiple=True, help="Only this language: en, English, und (unknown)."),
+        click.option("--min-reviews", default=0, type=click.IntRange(0), help="The least number of reviews."),
+        click.option(
+            "--language",
+            "languages",
+            multiple=True,
+            help="Only this language: en, English, und (unknown). May be repeated.",
+        ),
     ):
         narrowed = option(narrowed)
     return narrowed
@@ -39,12 +44,14 @@ def _narrowing(command: Any) -> Any:
 
 @main.command()
 @click.argument("query", nargs=-1, required=True)
-@click.option("-k", default=10, show_default=True, type=click.IntRange(1, 100), help="Results per query.")
+@click.option(
+    "-k", default=10, show_default=True, type=click.IntRange(1, 100), help="Number of results for each query."
+)
 @_narrowing
 @click.option("--exact", is_flag=True, help="Correct no typos.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per query.")
 def search(query: tuple[str, ...], k: int, filters: Any, exact: bool, as_json: bool) -> None:
-    """Search the live index. All words of QUERY are one query; '-' reads one query per line of standard input."""
+    """Search the live index. The words of QUERY are one query; '-' reads queries from standard input, one a line."""
     searcher = open_searcher(load_settings())
     if query != ("-",):
         _print_response(searcher.search(" ".join(query), k, filters, exact=exact), as_json)
@@ -64,11 +71,11 @@ def search(query: tuple[str, ...], k: int, filters: Any, exact: bool, as_json: b
 
 @main.command()
 @click.argument("book_id")
-@click.option("-k", default=10, show_default=True, type=click.IntRange(1, 100), help="How many.")
+@click.option("-k", default=10, show_default=True, type=click.IntRange(1, 100), help="Number of results.")
 @_narrowing
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, as `search --json` does.")
 def similar(book_id: str, k: int, filters: Any, as_json: bool) -> None:
-    """Show the books nearest to a book. BOOK_ID is the book_id or work_id of a result, an ISBN or an ASIN."""
+    """Show the books most like a book. BOOK_ID is the book_id or work_id of a result, an ISBN or an ASIN."""
     _print_response(open_searcher(load_settings()).similar(book_id, k, filters), as_json)
 
 

@@ -31,7 +31,7 @@ _SOURCE = click.option(
     type=click.Choice(["ucsd", "openlibrary"]),
     default="ucsd",
     show_default=True,
-    help="Whose files: the UCSD Book Graph's, or Open Library's dumps.",
+    help="Form of the files: that of the UCSD Book Graph, or of Open Library's dumps.",
 )
 
 
@@ -39,7 +39,7 @@ _SOURCE = click.option(
 @_FOLDER
 @_SOURCE
 def sample(folder: Path, source: str) -> None:
-    """Write the bundled catalogue to DIR, as the gz files of a source."""
+    """Write the bundled catalogue to DIR, as gz files in the form of a source."""
     from viberary_pipeline.sample.write import write_sample
 
     for file in sorted(write_sample(folder, source).values()):
@@ -49,18 +49,24 @@ def sample(folder: Path, source: str) -> None:
 @main.command()
 @_FOLDER
 @_SOURCE
-@click.option("--books", type=click.IntRange(0), help="Of ucsd: editions; UCSD has 2,360,655.")
-@click.option("--reviews", type=click.IntRange(0), help="Of ucsd: reviews; UCSD has 15,739,967.")
-@click.option("--works", type=click.IntRange(0), help="Of openlibrary: works; Open Library has 40 million.")
-@click.option("--readings", type=click.IntRange(0), help="Of openlibrary: reading log.  [default: a fifth of --works]")
-@click.option("--date", type=click.DateTime(["%Y-%m-%d"]), help="Of openlibrary: in the names of the files.")
+@click.option("--books", type=click.IntRange(0), help="ucsd: number of editions (the real files: 2,360,655).")
+@click.option("--reviews", type=click.IntRange(0), help="ucsd: number of reviews (the real files: 15,739,967).")
+@click.option("--works", type=click.IntRange(0), help="openlibrary: number of works (the real dump: 40 million).")
 @click.option(
-    "--changed", type=click.FloatRange(0, 1), help="Of openlibrary: share of works changed since a month ago."
+    "--readings", type=click.IntRange(0), help="openlibrary: lines of the reading log.  [default: a fifth of --works]"
 )
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Another one, another catalogue.")
-@click.option("--damage", default=0.0, show_default=True, type=click.FloatRange(0, 1), help="Share of broken lines.")
+@click.option("--date", type=click.DateTime(["%Y-%m-%d"]), help="openlibrary: date in the names of the files.")
+@click.option(
+    "--changed", type=click.FloatRange(0, 1), help="openlibrary: share of works that have changed since last month."
+)
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed; each gives another catalogue."
+)
+@click.option(
+    "--damage", default=0.0, show_default=True, type=click.FloatRange(0, 1), help="Share of lines that are broken."
+)
 def synth(folder: Path, source: str, seed: int, damage: float, **options: Any) -> None:
-    """Write a made-up catalogue of any size to DIR, with the shapes and the faults of a real one.
+    """Write a made-up catalogue of any size to DIR, with the structure and the faults of a real one.
 
     --source ucsd needs --books and --reviews; --source openlibrary needs --works.
     """
@@ -87,17 +93,17 @@ def fetch() -> None:
 
 @fetch.command()
 @_FOLDER
-@click.option("--date", "of", type=click.DateTime(["%Y-%m-%d"]), help="Of the dump.  [default: the latest]")
-@click.option("--only", multiple=True, type=click.Choice(_DUMPS), help="These files alone; may be repeated.")
-@click.option("--replace", is_flag=True, help="Remove dumps of other dates from DIR once this one is whole.")
-@click.option("--from", "url", metavar="URL", help="The server.  [VIBERARY_FETCH_URL]")
+@click.option("--date", "of", type=click.DateTime(["%Y-%m-%d"]), help="Date of the dump.  [default: the latest]")
+@click.option("--only", multiple=True, type=click.Choice(_DUMPS), help="Only these files; may be repeated.")
+@click.option("--replace", is_flag=True, help="Remove dumps of other dates from DIR once this one is complete.")
+@click.option("--from", "url", metavar="URL", help="Server to download from.  [VIBERARY_FETCH_URL]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def openlibrary(
     folder: Path, of: datetime | None, only: tuple[str, ...], replace: bool, url: str | None, as_json: bool
 ) -> None:
     """Download Open Library's monthly dump (some 17 GB) to DIR, or resume a download.
 
-    Every file is verified by its published checksum. No file gets its final name before all are whole.
+    Every file is compared with its published checksum. No file gets its final name before all are complete.
     """
     settings = load_settings(fetch_url=url)
     from viberary_pipeline.fetch.openlibrary import fetch_dump

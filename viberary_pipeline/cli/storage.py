@@ -46,7 +46,9 @@ def artifacts(as_json: bool) -> None:
 
 @main.command()
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
-@click.option("--vectors", is_flag=True, help="Also remove vectors of texts that no kept documents have.")
+@click.option(
+    "--vectors", is_flag=True, help="Also remove the vectors of texts that are in none of the kept documents."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def gc(dry_run: bool, vectors: bool, as_json: bool) -> None:
     """Remove builds and artifacts that nothing needs. The live build and the previous one stay."""
@@ -57,10 +59,10 @@ def gc(dry_run: bool, vectors: bool, as_json: bool) -> None:
 
     if vectors and settings.embedding.vectors:
         raise SettingsError(
-            "The vectors are not this home's alone",
+            "Other homes may use these vectors too",
             expected="vectors under VIBERARY_HOME",
             found=f"VIBERARY_EMBEDDING_VECTORS={settings.embedding.vectors}, which other homes may share",
-            todo="leave --vectors out; a rule on the bucket may expire what is old",
+            todo="leave --vectors out; to remove old vectors, give the bucket a lifecycle rule",
         )
     from viberary_pipeline.history.records import History
     from viberary_pipeline.storage import open_place

@@ -22,18 +22,26 @@ def _training(command: Any) -> Any:
             default=60.0,
             show_default=True,
             type=click.FloatRange(0),
-            help="Seconds between checkpoints: the most that a kill costs.",
+            help="Seconds between checkpoints. A killed training loses no more.",
         ),
-        click.option("--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"])),
-        click.option("--learning-rate", type=click.FloatRange(0, min_open=True), help="Instead of the recipe's."),
+        click.option(
+            "--device",
+            default="auto",
+            show_default=True,
+            type=click.Choice(["auto", "cpu", "cuda"]),
+            help="Device to train on; auto takes a GPU if there is one.",
+        ),
+        click.option(
+            "--learning-rate", type=click.FloatRange(0, min_open=True), help="Learning rate, instead of the recipe's."
+        ),
         click.option("--rank", type=click.IntRange(1, 256), help="Rank of the adapter, instead of the recipe's."),
         click.option(
             "--word-rank",
             type=click.IntRange(1, 256),
-            help="Of an adapter on the word vectors as well, in place of the recipe's.",
+            help="Rank of a second adapter, on the word vectors, instead of the recipe's.",
         ),
-        click.option("--batch", type=click.IntRange(1), help="Examples of a step, in place of the recipe's."),
-        click.option("--epochs", type=click.IntRange(1), help="Instead of the recipe's."),
+        click.option("--batch", type=click.IntRange(1), help="Number of examples in a batch, instead of the recipe's."),
+        click.option("--epochs", type=click.IntRange(1), help="Number of epochs, instead of the recipe's."),
         click.option(
             "--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of all random choices."
         ),
@@ -43,22 +51,28 @@ def _training(command: Any) -> Any:
             type=click.Path(path_type=Path, exists=True),
             help="A query log, or its folder; its clicks become requests.",
         ),
-        click.option("--judge-qrels", multiple=True, type=file, help="Their judgements."),
-        click.option("--judge-queries", multiple=True, type=file, help="Requests by which the gate judges."),
-        click.option("--qrels", multiple=True, type=file, help="Their judgements, in TREC's form."),
-        click.option("--queries", multiple=True, type=file, help="Readers' requests to train on: id, a tab, the text."),
+        click.option("--judge-qrels", multiple=True, type=file, help="The judgements of these requests."),
+        click.option("--judge-queries", multiple=True, type=file, help="Further requests that the gate judges by."),
+        click.option("--qrels", multiple=True, type=file, help="The judgements of these requests, in TREC's form."),
+        click.option(
+            "--queries", multiple=True, type=file, help="Readers' requests to train on. A line: id, tab, text."
+        ),
     ):
         command = option(command)
     return command
 
 
 @main.command()
-@click.option("--out", "name", required=True, metavar="NAME", help="What the encoder will be called in this home.")
-@click.option("--base", help="The encoder that is trained on.  [VIBERARY_ENCODER]")
+@click.option("--out", "name", required=True, metavar="NAME", help="The name of the new encoder in this home.")
+@click.option("--base", help="The encoder that the training starts from.  [VIBERARY_ENCODER]")
 @click.option(
-    "--refit", is_flag=True, help="Train an accepted encoder once more, with the requests that were held out."
+    "--refit",
+    is_flag=True,
+    help="If the gate accepts the encoder, train it once more, now also on the requests that were held out.",
 )
-@click.option("--teacher", default="", help="A larger encoder, whose order of the works is learned as well.")
+@click.option(
+    "--teacher", default="", help="A larger encoder, from which the new one also learns an order of the works."
+)
 @_training
 def tune(as_json: bool, **options: Any) -> None:
     """Train an encoder on this home's documents and on readers' requests. A gate accepts or refuses it."""
@@ -66,17 +80,21 @@ def tune(as_json: bool, **options: Any) -> None:
 
 
 @main.command()
-@click.option("--out", "name", required=True, metavar="NAME", help="What the encoder will be called in this home.")
-@click.option("--base", default="", help="Train this small encoder instead of the teacher's outer layers.")
-@click.option("--layers", type=click.IntRange(1), help="How many of the teacher's layers the student keeps.  [half]")
-@click.option("--most-texts", type=click.IntRange(1), help="How many texts the student learns from.  [28,000]")
+@click.option("--out", "name", required=True, metavar="NAME", help="The name of the new encoder in this home.")
+@click.option("--base", default="", help="A small encoder to train, instead of the teacher's outer layers.")
+@click.option(
+    "--layers", type=click.IntRange(1), help="Number of the teacher's layers that the student keeps.  [default: half]"
+)
+@click.option(
+    "--most-texts", type=click.IntRange(1), help="Number of texts that the student learns from.  [default: 28,000]"
+)
 @click.option(
     "--texts",
     multiple=True,
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Further texts that the student learns from, one a line.",
 )
-@click.option("--teacher", required=True, metavar="ENCODER", help="The encoder of the documents.")
+@click.option("--teacher", required=True, metavar="ENCODER", help="The large encoder, which embeds the documents.")
 @_training
 def distil(as_json: bool, **options: Any) -> None:
     """Train a small encoder for queries that works with the documents of a large one. A gate accepts or refuses it."""

@@ -38,14 +38,17 @@ class DocumentRules:
     """Which works become documents, and whose words they hold."""
 
     reader_language: str = Field(
-        default="en", description="The language whose editions and reviews come first: `en`, `eng`, `en-US`."
+        default="en", description="The language whose editions and reviews are preferred: `en`, `eng`, `en-US`."
     )
     languages: Words = Field(
         default=(),
-        description="Languages of works that are kept, such as `en,fr`; `und` stands for unknown. Empty: all.",
+        description="Only works in these languages are kept, such as `en,fr`; `und` stands for unknown. Empty: all "
+        "works.",
     )
-    min_ratings: int = Field(default=0, ge=0, description="Ratings, over all editions, below which a work is left out.")
-    keep_thin: bool = Field(default=True, description="Keep works with neither a description nor a review.")
+    min_ratings: int = Field(
+        default=0, ge=0, description="A work with fewer ratings, over all its editions, is left out."
+    )
+    keep_thin: bool = Field(default=True, description="Keep works that have neither a description nor a review.")
     left_out: Words = Field(
         default=(),
         description="The `work_id`s of works that never become documents: somebody asked for their removal, or the "

@@ -24,27 +24,35 @@ class EmbeddingSettings:
 
     device: Device = Field(
         default="cpu",
-        description="`cuda` embeds on the GPU (on all of them, if there are several), and fails without one.",
+        description="What embeds: `cpu`, or `cuda`: all GPUs of the machine, and a failure if there is none.",
     )
     dtype: Dtype = Field(
         default="auto",
-        description="What the encoder computes in: `float32` on a CPU, `bfloat16` or `float16` on a GPU; `int8` "
-        "(CPU) is "
-        "faster and must pass a quality gate.",
+        description="The number type that the encoder computes in. `auto`: `float32` on a CPU, `bfloat16` or "
+        "`float16` on "
+        "a GPU. `int8` (on a CPU alone) is faster, and must pass a quality gate.",
     )
-    stored: VectorDtype = Field(default="float32", description="How the store keeps vectors; `float16` halves it.")
+    stored: VectorDtype = Field(
+        default="float32", description="The number type of stored vectors; `float16` halves the store."
+    )
     vectors: str | None = Field(
         default=None,
-        description="`s3://bucket/prefix` of an embedding store that machines share; unset: VIBERARY_HOME alone.",
+        description="`s3://bucket/prefix` of a store of vectors that several homes share. Unset: the store in "
+        "VIBERARY_HOME.",
     )
-    jobs: str | None = Field(default=None, description="`s3://bucket/prefix` for the jobs of `ec2` and `batch`.")
+    jobs: str | None = Field(
+        default=None, description="`s3://bucket/prefix` where the executors `ec2` and `batch` put their jobs."
+    )
     shard_rows: int = Field(
-        default=256, ge=1, le=1_000_000, description="Texts per shard: the most that a killed worker loses."
+        default=256,
+        ge=1,
+        le=1_000_000,
+        description="The number of texts in a shard. A killed worker loses at most one shard.",
     )
     deadline_minutes: int = Field(
-        default=1440, ge=1, description="Minutes after which embedding fails, and its machines end."
+        default=1440, ge=1, description="After so many minutes embedding fails, and its machines are ended."
     )
-    stall_minutes: int = Field(default=30, ge=1, description="Minutes without progress after which embedding fails.")
+    stall_minutes: int = Field(default=30, ge=1, description="After so many minutes without progress embedding fails.")
 
     _places = field_validator("vectors", "jobs")(_in_s3)
 
@@ -55,25 +63,40 @@ class Ec2Settings:
 
     instance_types: Words = Field(
         default=("p3.2xlarge", "g6e.xlarge", "g6.xlarge", "g5.xlarge", "g4dn.xlarge"),
-        description="In order of preference; those that a region does not offer are skipped.",
+        description="Instance types, in order of preference. Types that the region does not offer are skipped.",
     )
     markets: Words = Field(
         default=("spot", "on-demand"),
-        description="In order of preference; with `spot` alone, on-demand prices are never paid.",
+        description="Kinds of purchase, in order of preference. With `spot` alone, on-demand prices are never paid.",
     )
-    subnets: Words = Field(default=(), description="One per zone, in order; empty: the default VPC's zones in turn.")
-    security_groups: Words = Field(default=(), description="Empty: the VPC's default group. No inbound rule is needed.")
-    ami: str = Field(default="", description="Empty: Amazon's newest deep-learning base image for the type.")
+    subnets: Words = Field(
+        default=(),
+        description="Subnets, one for each zone, in the order in which they are tried. Empty: those of the default "
+        "VPC.",
+    )
+    security_groups: Words = Field(
+        default=(), description="Security groups; they need no inbound rule. Empty: the default group of the VPC."
+    )
+    ami: str = Field(
+        default="", description="The machine image. Empty: Amazon's newest deep-learning base image for the type."
+    )
     instance_profile: str = Field(
-        default="", description="The profile with the rights of `deploy/aws/worker-policy.json`."
+        default="", description="The instance profile, which has the rights of `deploy/aws/worker-policy.json`."
     )
-    image: str = Field(default="", description="The container image of `Dockerfile.gpu`; or `wheel`.")
-    wheel: str = Field(default="", description="`s3://` address of the project's wheel, instead of an image.")
+    image: str = Field(
+        default="",
+        description="The address of the container image that `Dockerfile.gpu` makes. Set this or `VIBERARY_EC2_WHEEL`.",
+    )
+    wheel: str = Field(
+        default="", description="The `s3://` address of the project's wheel, to use instead of an image."
+    )
     max_price: float = Field(
-        default=5.0, gt=0, description="USD per hour for one machine; types beyond it are left out."
+        default=5.0, gt=0, description="The most USD per hour for one machine. Types that cost more are left out."
     )
-    max_machines: int = Field(default=1, ge=1, description="The most machines of ours at once, over all jobs.")
-    volume_gb: int = Field(default=100, ge=20, description="The root volume.")
+    max_machines: int = Field(
+        default=1, ge=1, description="The most machines that this project runs at once, over all jobs."
+    )
+    volume_gb: int = Field(default=100, ge=20, description="The size of the root volume, in GB.")
     heartbeat: float = Field(default=15.0, gt=0, description="Seconds between the worker's heartbeats.")
 
     _wheel = field_validator("wheel")(_in_s3)
@@ -90,15 +113,23 @@ class Ec2Settings:
 class BatchSettings:
     """AWS Batch: its queue, and the size of a job's children."""
 
-    queue: str = Field(default="", description="What the stack of `deploy/aws/batch.yaml` prints.")
-    definition: str = Field(default="", description="The same.")
+    queue: str = Field(
+        default="", description="The job queue: `Queue`, as the stack of `deploy/aws/batch.yaml` prints it."
+    )
+    definition: str = Field(default="", description="The job definition: `Definition`, as the same stack prints it.")
     shards_per_child: int = Field(
         default=4,
         ge=1,
-        description="Shards that a child of the array computes; more where there would be over 10,000 children.",
+        description="The number of shards that each child of the array job computes. It grows if there would be more "
+        "than "
+        "10,000 children.",
     )
-    attempts: int = Field(default=5, ge=1, le=10, description="How often Batch tries a child, spot losses included.")
+    attempts: int = Field(
+        default=5, ge=1, le=10, description="How often Batch tries a child. Losing a spot machine counts as a try."
+    )
     device: Device = Field(
         default="cuda",
-        description="What its machines compute on; `cpu` where an account may start no GPUs (`Gpus=0` of the stack).",
+        description="What its machines compute on: `cuda`, or `cpu` for an account that may not start GPUs (`Gpus=0` "
+        "of the "
+        "stack).",
     )

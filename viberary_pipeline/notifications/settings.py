@@ -19,15 +19,16 @@ class NotifySettings:
     )
     smtp: SecretStr | None = Field(
         default=None,
-        description="The mail server: `smtp://user:password@host:587` (STARTTLS where offered) or `smtps://...`.",
+        description="The mail server: `smtp://user:password@host:587` (with STARTTLS, if the server offers it) or `smtps://...`.",
     )
-    to: Words = Field(default=(), description="Addresses that get messages by mail.")
-    sender: str = Field(default="viberary@localhost", description="The address that they come from.")
+    to: Words = Field(default=(), description="The addresses to which messages are mailed.")
+    sender: str = Field(default="viberary@localhost", description="The address that these mails come from.")
     events: Words = Field(
-        default=EVENTS, description="What messages are about: `failure`, `refused` by a gate, `publish`, `late`."
+        default=EVENTS,
+        description="The events that send a message: `failure`, `refused` (by a gate), `publish`, `late`.",
     )
     late_hours: float = Field(
-        default=0, ge=0, description="Hours without a finished build after which it is `late`; 0: never."
+        default=0, ge=0, description="A build is `late` if none has finished for so many hours; 0: never."
     )
 
     @field_validator("webhook")
@@ -44,7 +45,7 @@ class NotifySettings:
     @classmethod
     def _events_are_known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if unknown := sorted(set(value) - set(EVENTS)):
-            raise ValueError(f"{', '.join(unknown)} is none of {', '.join(EVENTS)}")
+            raise ValueError(f"{', '.join(unknown)} is not one of {', '.join(EVENTS)}")
         return value
 
 

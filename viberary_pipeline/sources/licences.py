@@ -47,14 +47,16 @@ class SourceRules:
 
     public: bool = Field(
         default=False,
-        description="The index will be served to the public: a build of a source that may not be is refused before its "
-        "first stage, and again before it is published or rolled back to.",
+        description="Whether the index will be served to the public. Then a build from a source that may not be "
+        "served to "
+        "the public is refused: before its first stage, and again before it is published or rolled back to.",
     )
     licence: str = Field(
         default="",
-        description="For a catalogue of your own in the form of UCSD's files: under what it may be used, as the page "
-        "says it (`CC BY 4.0, example.org`). It is then served where the public is. Unset: such files are UCSD's, for "
-        "academic use.",
+        description="For a catalogue of your own in the form of UCSD's files: its licence, as the page shows it (`CC "
+        "BY "
+        "4.0, example.org`). Such a catalogue may be served to the public. Unset: the files count as UCSD's, which "
+        "are for academic use.",
     )
 
 

@@ -11,8 +11,9 @@ class OpenLibraryRules:
     least_subjects: int = Field(
         default=3,
         ge=0,
-        description="Telling subjects that a work needs if it has neither a description nor a first sentence; with "
-        "fewer it is left out. 0: none is left out.",
+        description="A work without a description and a first sentence is left out if it has fewer telling subjects "
+        "than "
+        "this. 0: none is left out.",
     )
     least_readers: int = Field(
         default=1,
@@ -21,5 +22,5 @@ class OpenLibraryRules:
         "reading log nor ratings.",
     )
     mixed_dates: bool = Field(
-        default=False, description="Read files of different dates together: of each table the newest."
+        default=False, description="Read files of different dates together: the newest file of each table."
     )
