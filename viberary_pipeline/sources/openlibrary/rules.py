@@ -11,7 +11,8 @@ class OpenLibraryRules:
     least_subjects: int = Field(
         default=3,
         ge=0,
-        description="A work without a description and a first sentence is left out if it has fewer telling subjects "
+        description="A work that has neither a description nor a first sentence is left out if it has fewer telling "
+        "subjects "
         "than "
         "this. 0: none is left out.",
     )
