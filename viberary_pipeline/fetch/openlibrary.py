@@ -83,7 +83,7 @@ def fetch_dump(
     except Timeout as error:
         raise FetchError(
             "Another download into this folder is under way",
-            expected=f"{folder} for this one alone",
+            expected=f"no other download into {folder}",
             found=f"a process that holds {folder / '.fetch.lock'}",
             todo="wait for it, or stop it, then run the command again",
         ) from error

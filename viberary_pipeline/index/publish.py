@@ -171,7 +171,7 @@ def _require_fit(client: redis.Redis, record: BuildRecord) -> None:
         todo = "materialize evaluation_report, then published_index; or run `viberary build`"
     raise GateRefused(
         f"Build {record.build} is not fit to be published",
-        expected=f"no gate that refused it or is missing, and all its {record.documents:,} documents indexed",
+        expected=f"a verdict of every gate, none of them a refusal, and all its {record.documents:,} documents indexed",
         found=", ".join(found),
         todo=f"{todo}; the live index is untouched",
     )

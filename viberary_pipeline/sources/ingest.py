@@ -187,7 +187,7 @@ class _Loader:
         except (duckdb.Error, BrokenProcessPool, OSError) as error:
             raise RawDataError(
                 f"The {self._spec.name} file cannot be read",
-                expected=f"{part.uri} to hold one JSON object per line, and memory and disk for them",
+                expected=f"{part.uri} to hold one JSON object per line, and enough memory and disk space to read them",
                 found=f"{type(error).__name__}: {error}",
                 todo="look at the file; if the message is about memory, disk or a process that ended, raise "
                 "VIBERARY_DUCKDB_MEMORY_LIMIT, lower VIBERARY_DUCKDB_THREADS, or free some disk space",
@@ -320,7 +320,7 @@ def _check(connection: duckdb.DuckDBPyConnection, spec: Table, tallies: list[Fil
         raise RawDataError(
             "There are no books",
             expected="one JSON object per line in " + ", ".join(tally.file for tally in tallies),
-            found="no line",
+            found="no lines",
             todo="check that this is the file you meant",
         )
     for tally in tallies:
@@ -347,7 +347,7 @@ def _too_many_rejects(
     read = f"{tally.lines:,}" + (" so far (the file was not read to its end)" if so_far else "")
     return RawDataError(
         f"Too much of the {spec.name} file is rejected",
-        expected=f"at most {ceiling:.2%} of the lines of {tally.file} (or {ALWAYS_ALLOWED})",
+        expected=f"at most {ceiling:.2%} of the lines of {tally.file} (or {ALWAYS_ALLOWED} lines)",
         found=f"{rejected.total():,} of {read}: {_reasons(connection, tally.file, rejected)}",
         todo="look at the file; if these lines may be rejected, raise VIBERARY_REJECT_CEILING",
     )
