@@ -27,7 +27,7 @@ from viberary_pipeline.notifications import Message, tell
 from viberary_pipeline.quality.bounds import TABLES
 from viberary_pipeline.quality.report.inputs import READ_TABLES
 from viberary_pipeline.quality.verdict import validation_stage
-from viberary_pipeline.resources.dagster_store import dagster_home, fail_dead_runs
+from viberary_pipeline.resources.dagster_store import dagster_home, fail_dead_runs, fewer_syncs
 from viberary_pipeline.resources.run_reporter import first_tags
 from viberary_pipeline.settings import Settings
 
@@ -116,7 +116,7 @@ def _run(settings: Settings, *, force: bool) -> BuildOutcome:
     job = build_definitions(settings).resolve_job_def(_JOB)
     stages = [*(asset.node_def.name for asset in BUILD_ASSETS), *(validation_stage(table) for table in TABLES)]
     config = {"ops": {stage: {"config": {"force": force}} for stage in stages}, "loggers": {"console": {}}}
-    with dg.DagsterInstance.get() as instance:
+    with fewer_syncs(), dg.DagsterInstance.get() as instance:
         fail_dead_runs(instance)
         # As the UI and the daemon create runs: of the code location that workspace.yaml names. Without it a run is
         # listed, but missing from Overview and from the page of its job.

@@ -1,6 +1,8 @@
 """Dagster's own store: bounded, free of runs whose process is gone, and with settings that Dagster takes."""
 
+import contextlib
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,6 +21,7 @@ from viberary_pipeline.resources.dagster_store import (
     PROCESS,
     dagster_home,
     fail_dead_runs,
+    fewer_syncs,
     forget_untouched,
     prune_runs,
     this_process,
@@ -49,6 +52,24 @@ def test_the_settings_of_the_instance_are_taken_by_dagster(folder: Path):
         assert instance.run_monitoring_enabled
         limits = instance.get_concurrency_config().run_queue_config.tag_concurrency_limits
     assert limits == [{"key": "viberary/writes", "value": "home", "limit": 1}]
+
+
+def test_with_fewer_syncs_a_run_is_stored_whole_and_its_log_is_written_back_at_the_end(folder: Path):
+    with dg.DagsterInstance.from_config(str(folder)) as instance:
+        with fewer_syncs():
+            run = dg.materialize([something], instance=instance)
+            logs = sorted(path.name for path in folder.rglob("*.db-wal"))
+            assert {f"{run.run_id}.db-wal", "index.db-wal"} <= set(logs)  # what Dagster closed is still open
+        assert list(folder.rglob("*.db-wal")) == []
+        kinds = [
+            record.event_log_entry.dagster_event_type for record in instance.get_records_for_run(run.run_id).records
+        ]
+    assert kinds.count(dg.DagsterEventType.ASSET_MATERIALIZATION) == 1
+    assert kinds[-1] == dg.DagsterEventType.RUN_SUCCESS
+    for path in folder.rglob("*.db"):
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+            assert database.execute("PRAGMA synchronous").fetchone() == (2,)  # for others it is as it was
 
 
 def test_what_an_earlier_version_wrote_is_replaced_and_what_a_person_wrote_is_not(folder: Path, tmp_path: Path):

@@ -50,9 +50,9 @@ class Pipeline:
         dirt = self.sample.dirt if self.sample is not None else ()
         self.rules: DocumentRules = replace(rules, left_out=(*rules.left_out, *dirt))
 
-    @property
+    @cached_property
     def raw_location(self) -> str:
-        """Where the raw files lie; the bundled sample is written out first where nothing is set."""
+        """Where the raw files lie. Where nothing is set, that is the bundled sample, which is written there first."""
         return self.settings.raw if self.sample is None else self.sample.write()  # type: ignore[return-value]
 
     def source_of(self, table: Artifact) -> Source:
