@@ -169,8 +169,8 @@ def test_a_killed_training_goes_on_where_it_was(cli, tiny, tmp_path, end):
 @pytest.mark.parametrize(
     ("options", "code", "says"),
     [
-        (["--queries", "a.tsv"], 2, "--queries and --qrels go together, in pairs"),
-        (["--judge-qrels", "a.txt"], 2, "--judge-queries and --judge-qrels go together, in pairs"),
+        (["--queries", "a.tsv"], 2, "give as many --qrels as --queries, in pairs"),
+        (["--judge-qrels", "a.txt"], 2, "give as many --judge-qrels as --judge-queries, in pairs"),
         (["--out", "all-MiniLM-L6-v2"], 1, "An encoder of this home cannot be called 'all-MiniLM-L6-v2'"),
         (["--out", "../mine"], 1, "An encoder of this home cannot be called '../mine'"),
         (["--base", "nobody"], 1, "The encoder is unknown"),

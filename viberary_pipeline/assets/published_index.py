@@ -67,12 +67,16 @@ def _remember(work: Work, build: str) -> None:
     try:
         require_passed(store)
     except GateRefused as refusal:
-        work.log.warning(f"the tables here are not those of the live build, and are not compared with: {refusal.what}")
+        work.log.warning(
+            f"the next build is not compared with these tables: they are not those of the live build: {refusal.what}"
+        )
         return
     tables = consistent_tables(store)
     documents = tables.get("documents")
     if documents is None or work.inputs["search_index"].inputs["documents"] != documents.key:
-        work.log.warning("the tables here have changed since the live build was made, and are not compared with")
+        work.log.warning(
+            "the next build is not compared with these tables: they have changed after the live build was made"
+        )
         return
     profiles = {table: dict(profiled(store, table, work.pipeline.settings.duckdb).facts) for table in TABLES}
     keys = {table: tables[table].key for table in TABLES}

@@ -109,7 +109,7 @@ def _train(
     files = {name: options.pop(name) for name in ("queries", "qrels", "judge_queries", "judge_qrels")}
     for queries, qrels in (("queries", "qrels"), ("judge_queries", "judge_qrels")):
         if len(files[queries]) != len(files[qrels]):
-            raise click.UsageError(f"--{queries} and --{qrels} go together, in pairs".replace("_", "-"))
+            raise click.UsageError(f"give as many --{qrels} as --{queries}, in pairs".replace("_", "-"))
     from viberary_pipeline.resources import Pipeline
     from viberary_pipeline.resources.tuning import document_vectors, trainer
     from viberary_pipeline.tuning import tune as tuning

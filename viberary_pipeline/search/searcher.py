@@ -449,10 +449,10 @@ class Searcher:
             self._sentence_words = {**kept, build: read_sentence_words(self._client, build)}
             if record.search_fields < SEARCH_FIELDS:
                 logger.warning(
-                    "Build %s is of an older version: %sgenres, ratings and languages are not shown of it until the "
-                    "next `viberary build`",
+                    "Build %s was made by an older version. Until the next `viberary build`, %sits genres, ratings and "
+                    "languages are not shown",
                     build,
-                    "typos, other titles, volumes and ISBNs are not known in it, and " * (record.search_fields < 2),
+                    "typos, other titles, volumes and ISBNs are not recognized, and " * (record.search_fields < 2),
                 )
             self._loaded = (record, encoder)
             return self._loaded

@@ -29,7 +29,7 @@ def requested_k() -> int:
     # The length first: int() refuses thousands of digits with an error of its own.
     if len(text) <= 3 and text.isascii() and text.isdigit() and 1 <= (k := int(text)) <= MOST_RESULTS:
         return k
-    raise BadRequest(f"The number of books (k) is a whole number from 1 to {MOST_RESULTS}.")
+    raise BadRequest(f"The number of books (k) must be a whole number from 1 to {MOST_RESULTS}.")
 
 
 def requested_filters() -> Filters:
@@ -46,7 +46,7 @@ def typed_filters() -> dict[str, str]:
     """The fields of the form that narrow a search, as they were typed. Raises `BadRequest` for a longer text."""
     typed = {name: request.values.get(name, "").strip() for name in FILTER_FIELDS}
     if any(len(value) > MOST_CHARACTERS_OF_A_FILTER for value in typed.values()):
-        raise BadRequest("What a search is narrowed by is a few characters long.")
+        raise BadRequest(f"A filter may have at most {MOST_CHARACTERS_OF_A_FILTER} characters.")
     return typed
 
 
@@ -68,7 +68,7 @@ def requested_exact() -> bool:
     """Whether each word is meant as it is typed. Raises `BadRequest` for a value that is neither yes nor no."""
     typed = request.values.get("exact", "0")
     if typed not in ("0", "1"):
-        raise BadRequest("Whether words are taken exactly as typed (exact) is 0 or 1.")
+        raise BadRequest("The parameter exact must be 0 or 1.")
     return typed == "1"
 
 
