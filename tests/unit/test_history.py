@@ -453,6 +453,35 @@ def test_a_plot_is_drawn_within_its_frame(values: list[float | None]) -> None:
     assert "#0 refused" in svg
 
 
+def heights(svg: str) -> list[float]:
+    """Of the points of a plot, in pixels from its top."""
+    return [float(y) for y in re.findall(r'cy="([\d.-]+)"', svg)]
+
+
+def test_one_figure_far_beyond_all_others_is_cut_off_and_says_so() -> None:
+    rest = [30.0, 33.0] * 15
+    svg = line_plot({"all": [150.0, *rest], "part": [90.0] + [2.0] * 30}, range(31), "{:.0f}")
+    assert len(heights(svg)) == 60  # the first run is at the top, as triangles
+    assert re.findall(r"<title>#0 (\w+: \d+)</title></path>", svg) == ["all: 150", "part: 90"]
+    assert re.findall(r"<text[^>]*>(\d+)</text>", svg) == ["2", "33", "150"]
+    assert min(heights(svg)) < 30
+    # Of few runs none is unusual, and one that is twice as high is not cut off either.
+    assert "</title></path>" not in line_plot({"all": [150.0, 30.0, 33.0]}, range(3), "{:.0f}")
+    assert "</title></path>" not in line_plot({"all": [60.0, *rest]}, range(31), "{:.0f}")
+
+
+def test_figures_that_never_change_lie_in_the_middle_and_zeros_at_the_bottom() -> None:
+    assert heights(line_plot({"x": [7.0] * 3}, range(3), "{:.0f}")) == [72.0] * 3
+    assert heights(line_plot({"x": [0.0] * 3}, range(3), "{:.0f}")) == [128.0] * 3
+
+
+def test_the_seconds_of_half_a_build_are_not_drawn(history: History, tmp_path: Path) -> None:
+    add(history, "published", "b1", seconds={"documents": 30.0, "embeddings": 4.0})
+    add(history, "refused", seconds={"documents": 3.0})
+    html = write_trends(tmp_path, history.all()).read_text(encoding="utf-8")
+    assert re.findall(r"<title>(#\d \w+: \d+)</title>", html) == ["#1 all: 34", "#1 embedding: 4", "#1 indexing: 0"]
+
+
 def test_a_rollback_is_in_the_history(history: History, tmp_path: Path) -> None:
     build = BuildRecord("b1", "live", "d", "mini", "f" * 16, "k", 384, "FLOAT32", 16, 200, 400, 4)
     record_rollback(tmp_path, build, keep=10)

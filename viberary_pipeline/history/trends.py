@@ -28,7 +28,7 @@ _BADGES = {
     **dict.fromkeys(("refused", "failed"), "error"),
     **dict.fromkeys(("killed", "interrupted", "rolled back"), "warning"),
 }
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 360, 150, 44, 12, 12, 22
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 360, 150, 56, 12, 16, 22
 _LINES = ("var(--bar)", "var(--live)", "var(--mark)", "var(--soft)")
 _DASHES = ("", "5 3", "2 3", "8 3 2 3")
 
@@ -93,7 +93,12 @@ def _specs(records: Sequence[RunRecord]) -> list[tuple[str, str, str, dict[str, 
         return lambda record: record.gate_figure(name)
 
     def seconds(*stages: str) -> Figure:
-        return lambda record: sum(record.seconds.get(stage, 0.0) for stage in stages) if record.seconds else None
+        def of(record: RunRecord) -> float | None:
+            if record.verdict in FAILED or not record.seconds:  # those of half a build compare with nothing
+                return None
+            return sum(record.seconds.get(stage, 0.0) for stage in stages) if stages else record.total_seconds
+
+        return of
 
     return [
         ("Documents", "one per work", "{:,.0f}", {"documents": rows("documents")}),
@@ -112,7 +117,7 @@ def _specs(records: Sequence[RunRecord]) -> list[tuple[str, str, str, dict[str, 
             "of all stages, and of two of them",
             "{:,.0f}",
             {
-                "all": lambda record: record.total_seconds or None,
+                "all": seconds(),
                 "embedding": seconds("embeddings"),
                 "indexing": seconds("search_index"),
             },
@@ -148,6 +153,9 @@ def line_plot(
 ) -> str:
     """Lines over the runs as an SVG element: a gap where a run has no figure, each point's figure on hovering.
 
+    A few figures far beyond all others, such as the seconds of the first build, do not flatten the rest: they are cut
+    off at the top, with a triangle and the figure.
+
     Args:
         series: {name: a figure per run}, at most four, at least one figure in all.
         numbers: Of the runs, below the axis.
@@ -155,17 +163,19 @@ def line_plot(
         failed: {number: verdict} of runs that are marked on the axis.
     """
     values = [value for line in series.values() for value in line if value is not None]
-    low, high = min(values), max(values)
+    low, high = min(values), _usual_high(series)
     # From 0 where the figures reach down to it anyway; else near them, or nothing could be seen.
-    floor = 0.0 if 0 <= low < 0.5 * high or low == high == 0 else low - 0.15 * ((high - low) or abs(high) * 0.1)
-    ceiling = high + 0.08 * ((high - floor) or 1)
+    margin = 0.15 * ((high - low) or abs(high) or 1)
+    floor = 0.0 if 0 <= low < 0.5 * high or low == high == 0 else low - margin
+    ceiling = high + (margin if low == high else 0.08 * (high - floor))
     step = (_WIDTH - _LEFT - _RIGHT) / max(len(numbers) - 1, 1)
 
     def x(at: int) -> float:
         return round(_LEFT + at * step, 1) if len(numbers) > 1 else (_LEFT + _WIDTH - _RIGHT) / 2
 
     def y(value: float) -> float:
-        return round(_HEIGHT - _BOTTOM - (value - floor) / (ceiling - floor) * (_HEIGHT - _BOTTOM - _TOP), 1)
+        share = min(1.0, (value - floor) / (ceiling - floor))
+        return round(_HEIGHT - _BOTTOM - share * (_HEIGHT - _BOTTOM - _TOP), 1)
 
     label = 'font-size="11" fill="var(--soft)"'
     drawn = []
@@ -193,12 +203,34 @@ def line_plot(
             f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="2" stroke-dasharray="{dash or "none"}"/>'
         )
         drawn += [
-            f'<circle cx="{x(at)}" cy="{y(value)}" r="{radius}" fill="{colour}"><title>#{numbers[at]} '
-            f"{_escaped(name)}: {form.format(value)}</title></circle>"
+            (
+                f'<circle cx="{x(at)}" cy="{y(value)}" r="{radius}" fill="{colour}">'
+                if value <= ceiling
+                else f'<path d="M{x(at)} {_TOP - 3}l4 7h-8z" fill="{colour}">'
+            )
+            + f"<title>#{numbers[at]} {_escaped(name)}: {form.format(value)}</title>"
+            + ("</circle>" if value <= ceiling else "</path>")
             for at, value in enumerate(line)
             if value is not None
         ]
+    for at, top in enumerate(_tops(series)):
+        if top is not None and top > ceiling:
+            anchor = "start" if at < len(numbers) / 2 else "end"
+            drawn.append(f'<text x="{x(at)}" y="{_TOP - 6}" text-anchor="{anchor}" {label}>{_short(top, form)}</text>')
     return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}">{"".join(drawn)}</svg>'
+
+
+def _tops(series: Mapping[str, Sequence[float | None]]) -> list[float | None]:
+    """The highest figure of each run."""
+    runs = zip(*series.values(), strict=True)
+    return [max((value for value in run if value is not None), default=None) for run in runs]
+
+
+def _usual_high(series: Mapping[str, Sequence[float | None]]) -> float:
+    """The highest figure, but for those of one run in twenty where these are more than twice as high as all others."""
+    tops = sorted(top for top in _tops(series) if top is not None)
+    usual = tops[-1 - len(tops) // 20]
+    return usual if tops[-1] > 2 * usual > 0 else tops[-1]
 
 
 def _short(value: float, form: str) -> str:
