@@ -15,6 +15,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 myst_heading_anchors = 4
 myst_enable_extensions = ["colon_fence"]
 default_role = "code"  # in docstrings, `name` is code
+smartquotes_action = "qe"  # "--" is the beginning of an option, not a dash
 exclude_patterns = ["images"]
 
 html_theme = "furo"

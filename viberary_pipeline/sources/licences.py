@@ -43,7 +43,7 @@ SAMPLE = Licence("The bundled sample", "under the MIT licence, as this project i
 
 @dataclass(frozen=True)
 class SourceRules:
-    """Under what the data may be used."""
+    """Who may see the data: their licences."""
 
     public: bool = Field(
         default=False,
