@@ -233,8 +233,7 @@ class HnswSettings:
         ge=10,
         le=6400,
         description="The number of candidates that a query looks at. Unset: as many as the finished index needs (200 "
-        "to "
-        "6,400). RediSearch's own default of 10 finds two in three of the true neighbours among 20,000 works.",
+        "to 6,400). RediSearch's own default of 10 finds two in three of the true neighbours among 20,000 works.",
     )
 
     def to_bytes(self, vectors: npt.NDArray[np.float32]) -> list[bytes]:

@@ -165,8 +165,7 @@ class WebSettings:
     rate: str = Field(
         default="",
         description="The rate of requests that one client may make, such as `60/minute`. Further requests are refused "
-        "with "
-        "429. Unset: any rate.",
+        "with 429. Unset: any rate.",
     )
     rate_storage: str = Field(
         default="memory://",
@@ -243,8 +242,7 @@ class ReportSettings:
         default="http://127.0.0.1:8001",
         pattern=r"^https?://",
         description="The address at which `VIBERARY_HOME/quality` is served. Links to reports, in the Dagster UI and "
-        "in "
-        "messages, begin with it.",
+        "in messages, begin with it.",
     )
 
 
@@ -313,8 +311,7 @@ class Settings(BaseSettings):
     encoder: str = Field(
         default="viberary-minilm-v1",
         description="The encoder: a [name](encoders.md) that the package or this home has, or the path or `s3://` "
-        "address "
-        "of a sentence-transformers folder.",
+        "address of a sentence-transformers folder.",
     )
     executor: Literal["local", "ec2", "batch"] = Field(
         default="local",

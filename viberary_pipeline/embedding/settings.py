@@ -121,8 +121,7 @@ class BatchSettings:
         default=4,
         ge=1,
         description="The number of shards that each child of the array job computes. It grows if there would be more "
-        "than "
-        "10,000 children.",
+        "than 10,000 children.",
     )
     attempts: int = Field(
         default=5, ge=1, le=10, description="How often Batch tries a child. Losing a spot machine counts as a try."

@@ -58,8 +58,7 @@ def require_encoder(encoder: QueryEncoder | None, fingerprint: str, dimensions: 
     if encoder is not None and not encoder.shares(fingerprint, dimensions):
         raise GateRefused(
             "Refused by the gate encoder_match: the query encoder does not share the space of the encoder that "
-            "embedded "
-            "the documents",
+            "embedded the documents",
             expected=f"fingerprint {fingerprint} with {dimensions} dimensions, as the documents' vectors have, "
             "or a query encoder of that space",
             found=f"{encoder} in {encoder.folder}",

@@ -197,8 +197,7 @@ def require_query_encoder(home: Path, record: BuildRecord) -> None:
     if not encoder.shares(record.fingerprint, record.dim):
         raise GateRefused(
             f"Build {record.build} is not fit to be published: its query encoder does not share the space of the "
-            "encoder "
-            "that embedded it",
+            "encoder that embedded it",
             expected=f"fingerprint {record.fingerprint} with {record.dim} dimensions, or a query encoder of that space",
             found=f"{encoder} in {encoder.folder}",
             todo="run `viberary build --force`; the live index is untouched",

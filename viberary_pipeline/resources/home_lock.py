@@ -57,8 +57,7 @@ def check_source(settings: Settings, client: redis.Redis) -> None:
             expected=f"VIBERARY_RAW to be set, as the build {own.build} was made from files of yours",
             found="no VIBERARY_RAW, which means the bundled sample; the live index is untouched",
             todo="set VIBERARY_RAW for this process (cron, the Dagster UI and its daemon do not see what you set in "
-            "your "
-            "shell), or build the sample in another VIBERARY_HOME, with a Redis of its own",
+            "your shell), or build the sample in another VIBERARY_HOME, with a Redis of its own",
         )
 
 

@@ -54,8 +54,7 @@ class SourceRules:
     licence: str = Field(
         default="",
         description="For a catalogue of your own in the form of UCSD's files: its licence, as the page shows it (`CC "
-        "BY "
-        "4.0, example.org`). Such a catalogue may be served to the public. Unset: the files count as UCSD's, which "
+        "BY 4.0, example.org`). Such a catalogue may be served to the public. Unset: the files count as UCSD's, which "
         "are for academic use.",
     )
 

@@ -12,8 +12,7 @@ class OpenLibraryRules:
         default=3,
         ge=0,
         description="A work that has neither a description nor a first sentence is left out if it has fewer telling "
-        "subjects "
-        "than "
+        "subjects than "
         "this. 0: none is left out.",
     )
     least_readers: int = Field(
