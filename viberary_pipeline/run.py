@@ -116,16 +116,17 @@ def _run(settings: Settings, *, force: bool) -> BuildOutcome:
     job = build_definitions(settings).resolve_job_def(_JOB)
     stages = [*(asset.node_def.name for asset in BUILD_ASSETS), *(validation_stage(table) for table in TABLES)]
     config = {"ops": {stage: {"config": {"force": force}} for stage in stages}, "loggers": {"console": {}}}
-    with fewer_syncs(), dg.DagsterInstance.get() as instance:
+    with dg.DagsterInstance.get() as instance:
         fail_dead_runs(instance)
         # As the UI and the daemon create runs: of the code location that workspace.yaml names. Without it a run is
         # listed, but missing from Overview and from the page of its job.
-        run = instance.create_run_for_job(
-            job,
-            run_config=config,
-            tags={**job.run_tags, **first_tags(settings)},
-            remote_job_origin=_origin(_JOB),
-        )
+        with fewer_syncs():
+            run = instance.create_run_for_job(
+                job,
+                run_config=config,
+                tags={**job.run_tags, **first_tags(settings)},
+                remote_job_origin=_origin(_JOB),
+            )
         result = execute_run(InMemoryJob(job), run, instance)
     return _outcome(ArtifactStore(settings.home_dir), result)
 
