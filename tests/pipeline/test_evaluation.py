@@ -250,7 +250,7 @@ def test_the_report_is_one_page_with_every_figure(evaluated, tmp_path):
     page = write_report(tmp_path, evaluated)
     text = page.read_text(encoding="utf-8")
     assert (tmp_path / "quality" / "evaluation" / "latest.html").read_text(encoding="utf-8") == text
-    assert "Not compared: no build is live." in text
+    assert "Not compared: no build was live before." in text
     assert "Fit to be published" not in text
     assert text.count("<svg") == 2
     assert "http" not in text.replace('http-equiv="', ""), "it needs no network"
@@ -260,7 +260,7 @@ def test_the_report_is_one_page_with_every_figure(evaluated, tmp_path):
     nothing = {**evaluated, "sets": {}, "queries": [], "ef_runtime": []}
     assert "no query to ask" in write_report(tmp_path, nothing).read_text(encoding="utf-8")
     for outcome, words in (
-        ("failed", "Refused: nDCG@10 is 0.100 below the live build&#39;s; 0.03 is allowed [no build is live]."),
+        ("failed", "Refused: nDCG@10 is 0.100 below the live build&#39;s; 0.03 is allowed [no build was live before]."),
         ("passed", "Fit to be published: nDCG@10 is 0.100 below the live build&#39;s; 0.03 is allowed."),
     ):
         judged = {**evaluated, "gate": {**evaluated["gate"], "outcome": outcome, "figure": 0.1}}

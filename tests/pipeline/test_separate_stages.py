@@ -90,5 +90,5 @@ def test_no_selection_of_stages_publishes_a_build_that_was_not_evaluated_or_was_
     assert read_pointer(client).live == waiting
     text = warm_cli("status").stdout
     assert f"build {worse} (refused)" in text
-    assert "gate       documents_kept not compared: no build is live" in text
+    assert "gate       documents_kept not compared: no build was live before" in text
     assert json.loads(warm_cli("gc", "--json").stdout)["builds"] == [worse]

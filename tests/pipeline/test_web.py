@@ -153,7 +153,9 @@ def test_the_start_page_offers_the_search_and_examples(client: FlaskClient, publ
     for vibe in EXAMPLES:
         assert f">{vibe}</a>" in page
     assert re.search(rf"\d+ works in build <code>{published.build}</code>", page)
-    assert "RecSys 2018" in page
+    # The sample was written for this project: it is under the licence of that, not the terms of UCSD's files.
+    assert "under the MIT licence" in page
+    assert "academic use" not in page
 
 
 def test_examples_lead_to_results(client: FlaskClient) -> None:

@@ -86,6 +86,19 @@ def test_figures_are_said_in_words(interval, words):
     assert second.endswith("better for 30 of 100, worse for 10.")
 
 
+@pytest.mark.parametrize(("queries", "words"), [(5, "Too few requests to compare with BM25"), (6, "Better than BM25")])
+def test_a_handful_of_requests_makes_no_system_better(queries: int, words: str):
+    result = result_of(1.0, 1.0, 1.0)
+    result["sets"]["mine"]["compared"][BM25]["queries"] = queries
+    assert in_words("mine", result)[1].startswith(words)
+
+
+def test_one_request_is_told_in_the_singular():
+    result = result_of(1.0, 1.0, 1.0)
+    result["sets"]["mine"]["queries"] = 1
+    assert in_words("mine", result)[0].startswith("Of 1 request, ")
+
+
 def test_what_was_left_out_is_said():
     assert left_out(result_of(0, 0, 0)) == [
         "mine: 20 of 120 requests left out, without a right answer in this catalogue; "

@@ -15,10 +15,12 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import viberary_pipeline
+from viberary_pipeline.cli import main
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = "viberary_pipeline"
@@ -49,6 +51,15 @@ def test_the_installed_command_answers():
     done = run(Path(sys.executable).parent / "viberary", "--help")
     assert done.returncode == 0, done.stderr
     assert "Find books by vibe" in done.stdout
+
+
+@pytest.mark.parametrize("group", [[], ["redis"], ["gpu"], ["fetch"]])
+def test_the_help_lists_commands_with_uncut_sentences(group: list[str]):
+    listed = CliRunner().invoke(main, [*group, "--help"]).output.split("Commands:")[1]
+    assert "..." not in listed
+    sentences = re.findall(r"^  [a-z]+ +(.+(?:\n {4,}.+)*)", listed, re.MULTILINE)
+    assert sentences
+    assert all(sentence.endswith(".") for sentence in sentences)
 
 
 def test_the_version_is_one_and_the_changelog_has_it():

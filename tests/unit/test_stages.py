@@ -7,10 +7,12 @@ import pytest
 import redis
 
 from viberary_pipeline.assets import stages
+from viberary_pipeline.assets.metadata import counts_in_words
 from viberary_pipeline.assets.stages import Result, Work, stage
 from viberary_pipeline.errors import GateRefused, RedisServerError, StorageError, ViberaryError
 from viberary_pipeline.redis_server.failures import explained
 from viberary_pipeline.resources import Pipeline, home_lock
+from viberary_pipeline.resources.console import stage_console
 from viberary_pipeline.settings import load_settings
 
 ABOUT = {"expected": "this", "found": "that", "todo": "look"}
@@ -64,6 +66,33 @@ def test_only_what_may_pass_by_itself_is_tried_again(
         assert (told.message, list(told.stack), told.cls_name) == (str(error), [], type(error).__name__)
     else:
         assert str(error) in (told.cause or told).message
+
+
+@pytest.mark.parametrize(("quiet", "told"), [(False, ["  thing               no dump"]), (True, [])])
+def test_a_stage_without_work_is_silent_on_the_console(
+    quiet: bool, told: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    @stage(group="raw", kinds={"gzip"}, name="thing")
+    def thing(work: Work) -> Result:
+        """Something."""
+        return Result(work.note("absent", {"absent": True}), "no dump", quiet=quiet)
+
+    pipeline = Pipeline(load_settings(home=tmp_path, raw="/data"))
+    resources = {"pipeline": pipeline, "home_lock": home_lock(pipeline.settings)}
+    definitions = dg.Definitions(
+        assets=[thing], resources=resources, loggers={"console": stage_console}, executor=dg.in_process_executor
+    )
+    with dg.DagsterInstance.ephemeral() as instance:
+        job = definitions.resolve_implicit_global_asset_job_def()
+        assert job.execute_in_process({"loggers": {"console": {}}}, instance=instance).success
+    assert [line for line in capfd.readouterr().err.splitlines() if "no dump" in line] == told
+
+
+def test_counts_are_told_most_first() -> None:
+    assert counts_in_words({"unknown_author_id": 3, "review_too_short": 1657}) == (
+        "1,657 review_too_short, 3 unknown_author_id"
+    )
+    assert counts_in_words({}) == "nothing"
 
 
 def test_a_redis_that_comes_back_loses_no_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

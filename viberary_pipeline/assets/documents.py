@@ -1,7 +1,7 @@
 """documents: one row per work, with the text that is embedded and what the page shows."""
 
 from viberary_pipeline.assets.data_quality_report import plots_of
-from viberary_pipeline.assets.metadata import column_schema, counts_table, sample_table
+from viberary_pipeline.assets.metadata import column_schema, counts_in_words, counts_table, sample_table
 from viberary_pipeline.assets.stages import Result, Work, stage
 from viberary_pipeline.documents.assemble import CODE, SAME, TABLES, build_documents
 
@@ -36,7 +36,7 @@ def documents(work: Work) -> Result:
     return Result(
         made,
         f"{facts['rows']:,} works from {facts['editions']:,} editions, {facts['thin']:,} thin, "
-        f"left out by joins: {facts['excluded'] or 'nothing'}, by filters: {facts['filtered'] or 'nothing'}",
+        f"left out by joins: {counts_in_words(facts['excluded'])}; by filters: {counts_in_words(facts['filtered'])}",
         rows=facts["rows"],
         metadata={
             "editions": facts["editions"],

@@ -1,6 +1,7 @@
 """Metadata that a person wants to see of a table."""
 
 import json
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,12 @@ def page_links(url: str, **pages: str | Path) -> dict[str, dg.MetadataValue]:
 def counts_table(counts: dict[str, int], name: str) -> dg.TableMetadataValue:
     """{what: count} as a table, most first."""
     return table([{name: what, "count": count} for what, count in sorted(counts.items(), key=lambda item: -item[1])])
+
+
+def counts_in_words(counts: Mapping[str, int]) -> str:
+    """{what: count} in one line, most first: "1,657 review_too_short, 3 unknown_author_id"; "nothing" if empty."""
+    most_first = sorted(counts.items(), key=lambda item: -item[1])
+    return ", ".join(f"{count:,} {what}" for what, count in most_first) or "nothing"
 
 
 def sample_table(parquet: Path) -> dg.TableMetadataValue:

@@ -1,6 +1,6 @@
 """openlibrary: the tables of Open Library's dump joined into books, works and authors."""
 
-from viberary_pipeline.assets.metadata import counts_table, sample_table
+from viberary_pipeline.assets.metadata import counts_in_words, counts_table, sample_table
 from viberary_pipeline.assets.stages import Result, Work, stage
 from viberary_pipeline.sources.openlibrary.catalogue import join_dump
 from viberary_pipeline.sources.openlibrary.tables import OPENLIBRARY
@@ -19,7 +19,7 @@ _TABLES = tuple(table.name for table in OPENLIBRARY)
 def openlibrary(work: Work) -> Result:
     """Editions, works and authors of Open Library as books, works and authors: of works that are worth indexing."""
     if work.inputs["raw_ol_works"].facts["source"] == "ucsd":
-        return Result(work.note("absent", {"absent": True}), "no dump of Open Library")
+        return Result(work.note("absent", {"absent": True}), "no dump of Open Library", quiet=True)
     settings = work.pipeline.settings
     rules = settings.openlibrary
     tables = {name: work.inputs[name].file(f"{name}.parquet") for name in _TABLES}
@@ -32,7 +32,7 @@ def openlibrary(work: Work) -> Result:
     return Result(
         made,
         f"{facts['rows']['books']:,} books of {facts['rows']['works']:,} works, of {facts['works']:,} in the dump; "
-        f"left out: {facts['works_left_out'] or 'none'}",
+        f"left out: {counts_in_words(facts['works_left_out'])}",
         rows=facts["rows"]["books"],
         metadata={
             "works_left_out": counts_table(facts["works_left_out"], "reason"),

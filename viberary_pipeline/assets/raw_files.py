@@ -26,6 +26,7 @@ def _raw_asset(name: str) -> dg.AssetsDefinition:
         mixed_dates = work.pipeline.settings.openlibrary.mixed_dates
         found = find(name, location, known=known, mixed_dates=mixed_dates)
         files = found or RawInput(name, parts=())
+        source = source_at(location)
         # The bytes determine the table; the folder that they lie in does not.
         made = work.note(
             files.digest,
@@ -33,7 +34,7 @@ def _raw_asset(name: str) -> dg.AssetsDefinition:
                 **files.to_json(),
                 "absent": found is None,
                 "bytes": files.bytes,
-                "source": source_at(location),
+                "source": source,
             },
         )
         for note in files.notes:
@@ -43,6 +44,7 @@ def _raw_asset(name: str) -> dg.AssetsDefinition:
             made,
             "; ".join(f"{part['file']}: {part['bytes']:,} bytes" for part in shown)
             or f"no {name} at {location}; the build does without",
+            quiet=found is None and source not in ("both", TABLES[name].source),
             metadata={
                 "files": table(shown),
                 "bytes": files.bytes,

@@ -10,6 +10,7 @@ the keys of these artifacts, the settings that it is given, and a digest of the 
 (`code_digest`). `work.note` writes down what a run did where nothing is to be found again.
 """
 
+import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -94,6 +95,7 @@ class Result:
     Attributes:
         made: Its artifact.
         message: One line for whoever watches.
+        quiet: Whether there was nothing to do, so that the line is of use only with the run's debug messages.
         rows: Rows of the artifact, where it has some.
         metadata: What the UI shows.
         checks: The verdicts that it came to.
@@ -101,6 +103,7 @@ class Result:
 
     made: Produced | Artifact
     message: str
+    quiet: bool = False
     rows: int | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     checks: Sequence[dg.AssetCheckResult] = ()
@@ -169,7 +172,8 @@ def stage(
                     )
                 )
             reused = isinstance(result.made, Produced) and result.made.reused
-            context.log.info(result.message + (" (unchanged)" if reused else ""))
+            level = logging.DEBUG if result.quiet else logging.INFO
+            context.log.log(level, result.message + (" (unchanged)" if reused else ""))
             home_lock.made(asset, result.metadata)
             yield dg.MaterializeResult(
                 metadata=_metadata(result, reused, time.monotonic() - started),

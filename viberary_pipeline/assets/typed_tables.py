@@ -41,7 +41,7 @@ def _table_asset(spec: Table) -> dg.AssetsDefinition:
             files.check_unchanged()
         if spec.source == "openlibrary" and raw.facts["source"] == "ucsd":
             nothing = {"lines": 0, "rows": 0, "rejected": {}, "nulled": {}, "repaired": {}, "files": [], "notes": []}
-            return Result(work.note("absent", nothing), "no dump of Open Library", rows=0)
+            return Result(work.note("absent", nothing), "no dump of Open Library", quiet=True, rows=0)
         of_dump = work.inputs.get("openlibrary")
         joined = of_dump.path if of_dump is not None and not of_dump.facts["absent"] else None
         if joined is not None and raw.facts["source"] == "openlibrary":

@@ -66,7 +66,8 @@ def _checks_of(table: str, bounds: Path, accept_drift: bool) -> dg.AssetChecksDe
         checks = [_check_result(table, result, pages) for result in results]
         for result in results:
             if result.outcome == "failed":
-                context.log.warning(f"{result.severity} {result.sentence(table)}")
+                log = context.log.error if result.severity == "ERROR" else context.log.warning
+                log(result.sentence(table))
         yield from checks
         with in_words(home_lock, stage):
             require_checks(table, checks)

@@ -60,7 +60,8 @@ def _summary(outcome: dict[str, Any]) -> Iterator[str]:
         f"  {outcome['documents']:,} documents, {outcome['embedded']:,} texts embedded, {outcome['reused']:,} reused, "
         f"{sum(outcome['rejected'].values()):,} rows left out"
     )
+    width = max(map(len, outcome["rejected"]), default=0)
     for reason, count in sorted(outcome["rejected"].items()):
-        yield f"    {reason:<36} {count:>8,}"
+        yield f"    {reason:<{width}} {count:>8,}"
     stages = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in outcome["seconds"].items() if seconds >= 0.05)
     yield f"  {sum(outcome['seconds'].values()):.1f} s ({stages})"

@@ -17,8 +17,19 @@ def _redis_errors() -> tuple[type[Any], ...]:
     return (module.RedisError,) if module else ()
 
 
-class Group(click.Group):
+class _Listing(click.Group):
+    """Lists each of its commands with the whole first sentence of its help; click would cut it to one line."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        shown = [(name, command) for name, command in sorted(self.commands.items()) if not command.hidden]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.get_short_help_str(limit=500)) for name, command in shown])
+
+
+class Group(_Listing):
     """Turns the exceptions of the pipeline into a message and their exit code."""
+
+    group_class = _Listing
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

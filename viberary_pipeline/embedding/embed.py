@@ -102,7 +102,8 @@ def embed_missing(
                 options=options,
                 carry_model=jobs_at is not None,
             )
-            say(f"embedding {len(wanted):,} texts in {len(job.shards):,} shards")
+            parts = "1 shard" if len(job.shards) == 1 else f"{len(job.shards):,} shards"
+            say(f"embedding {len(wanted):,} texts in {parts}")
             try:
                 facts = run_job(executor, job, limits, say)
             finally:

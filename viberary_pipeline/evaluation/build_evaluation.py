@@ -133,7 +133,7 @@ def evaluate_build(
             ),
             todo="check that the judgements are of this catalogue",
         )
-    scored, why_not = evaluate(systems, sets), "no build is live"
+    scored, why_not = evaluate(systems, sets), "no build was live before"
     if before is not None:
         of_before, why_not = _scored_before(client, home, before, sets, tuning)
         scored += of_before

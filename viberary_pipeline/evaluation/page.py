@@ -118,19 +118,26 @@ def _ticks(low: float, high: float) -> list[float]:
     return [round(low + step * number, 10) for number in range(count + 1)]
 
 
+# With five requests, all of them go one way by chance once in 16 times: more often than the 5 % of the intervals.
+_LEAST_QUERIES = 6
+
+
 def in_words(name: str, result: Mapping[str, Any]) -> list[str]:
     """What the figures of a set say, for a reader who knows no metric."""
     judged = result["sets"][name]
     lines = []
     if ours := judged["systems"].get(THIS):
+        asked = "request" if judged["queries"] == 1 else "requests"
         first_ten, first_three = (round(ours[metric][0] * judged["queries"]) for metric in ("success@10", "top3"))
         lines.append(
-            f"Of {judged['queries']:,} requests, {first_ten:,} had a right book among the first ten, "
+            f"Of {judged['queries']:,} {asked}, {first_ten:,} had a right book among the first ten, "
             f"{first_three:,} among the first three."
         )
     for other, found in judged["compared"].items():
         mean, low, high = found["ndcg@10"]
-        if low > 0 or high < 0:
+        if found["queries"] < _LEAST_QUERIES:
+            verdict = f"Too few requests to compare with {other}"
+        elif low > 0 or high < 0:
             verdict = f"{'Better' if low > 0 else 'Worse'} than {other}, by more than chance explains"
         else:
             verdict = f"No difference to {other} that these requests can show"

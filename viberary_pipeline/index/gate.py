@@ -126,7 +126,7 @@ def _documents_kept(client: redis.Redis, record: BuildRecord, loss: float, *, ac
     live = read_record(client, pointer.live)
     bound = 1 - loss
     if live is None:
-        why = f"the record of the live build {pointer.live} is gone" if pointer.live else "no build is live"
+        why = f"the record of the live build {pointer.live} is gone" if pointer.live else "no build was live before"
         return GateResult.not_compared("documents_kept", bound, why)
     if live.source != record.source:
         why = f"the live build's {live.documents:,} works come from another source ({live.source or 'unknown'})"

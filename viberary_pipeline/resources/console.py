@@ -7,14 +7,14 @@ import dagster as dg
 
 
 class _StageLines(logging.Formatter):
-    """`  books           918 books from 918 lines, 0 rejected`."""
+    """`  books               918 books from 918 lines, 0 rejected`."""
 
     def format(self, record: logging.LogRecord) -> str:
         meta = getattr(record, "dagster_meta", {})
         step = str(meta.get("step_key") or "")
         message = str(meta.get("orig_message") or record.getMessage())
         level = "" if record.levelno < logging.WARNING else f"{record.levelname}: "
-        return f"  {step:<16} {level}{message}"
+        return f"  {step:<19} {level}{message}"
 
 
 class _StagesOnly(logging.Filter):
