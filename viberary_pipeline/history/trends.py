@@ -227,7 +227,7 @@ def _tops(series: Mapping[str, Sequence[float | None]]) -> list[float | None]:
 
 
 def _usual_high(series: Mapping[str, Sequence[float | None]]) -> float:
-    """The highest figure, but for those of one run in ten where one of these is more than twice as high as all others."""
+    """The highest figure, without those of one run in ten if the highest is more than twice as high as the rest."""
     tops = sorted(top for top in _tops(series) if top is not None)
     usual = tops[-1 - len(tops) // 10]
     return usual if tops[-1] > 2 * usual > 0 else tops[-1]
