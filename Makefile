@@ -42,13 +42,14 @@ serve: setup ## Serve the search page (VIBERARY_WEB_PORT, default 8000)
 css: setup ## Write the page's style sheet anew, after a change of a template or of web/style/
 	@$(BIN)/python scripts/build_css.py
 
+# Without the warning by which Dagster advertises another tool, `dg`.
 .PHONY: ui
 ui: setup ## Open the Dagster UI on port 3000, the reports that it links to on 8001
 	@$(BIN)/python -c 'from viberary_pipeline.run import dagster_home; from viberary_pipeline.settings import load_settings; dagster_home(load_settings().writable_home())'
 	@$(BIN)/python scripts/serve_report.py "$(VIBERARY_HOME)/quality" --port "$(REPORT_PORT)" --quiet & \
 		trap "kill $$! 2>/dev/null" EXIT; \
 		export VIBERARY_REPORT_URL="$${VIBERARY_REPORT_URL:-http://127.0.0.1:$(REPORT_PORT)}"; \
-		$(BIN)/dagster dev -w workspace.yaml
+		PYTHONWARNINGS='ignore:Function `dev_command` is superseded' $(BIN)/dagster dev -w workspace.yaml
 
 .PHONY: report
 report: setup ## Serve the data-quality report (REPORT_PORT, default 8001)

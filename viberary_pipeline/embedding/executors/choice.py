@@ -53,7 +53,7 @@ def check_executor(settings: ExecutorSettings) -> None:
         raise SettingsError(
             f"The executor {settings.executor} lacks settings",
             expected="; ".join(missing),
-            found="these are not set so",
+            found="they are not set, or not in that form",
             todo="set them (docs/operations.md, A GPU in AWS), or use VIBERARY_EXECUTOR=local",
         )
 
