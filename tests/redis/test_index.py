@@ -510,6 +510,18 @@ def test_one_builder_at_a_time(client):
     assert client.get(LOCK) is None
 
 
+def test_a_lock_that_came_back_with_redis_is_taken_over_by_the_process_that_left_it(client):
+    """As after a restart of Redis during a build, which could not release it: the stage is tried again at once."""
+    with build_lock(client):
+        left = client.get(LOCK)
+        with pytest.raises(IndexBuildError, match="Another build holds the lock"), build_lock(client, wait_seconds=0):
+            pass
+    client.set(LOCK, left, ex=60)
+    with build_lock(client, wait_seconds=0):
+        assert client.get(LOCK) != left
+    assert client.get(LOCK) is None
+
+
 def test_a_lock_of_another_machine_is_waited_for_and_named(client):
     client.set(LOCK, json.dumps({"host": "elsewhere", "pid": 1, "started": 0, "id": "x"}), ex=60)
     with pytest.raises(IndexBuildError, match="process 1 on elsewhere"), build_lock(client, wait_seconds=0.5):

@@ -18,6 +18,8 @@ from viberary_pipeline.redis_server.failures import explained
 
 log = logging.getLogger(__name__)
 
+_OURS: set[str] = set()
+"""The tokens of this process that hold the lock or wait for it."""
 _LEASE_SECONDS = 60
 _HEARTBEAT_SECONDS = 15
 # Takes a free lock, or one whose holder (ARGV[3]) is known to be dead. Allowed beyond maxmemory: gc needs the lock to
@@ -37,16 +39,21 @@ _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL
 def build_lock(client: redis.Redis, *, wait_seconds: float = 120) -> Iterator[Callable[[], None]]:
     """Hold the lock of this Redis while building or publishing; yields a function that checks it is still held.
 
-    A lock whose owner died on this machine is taken over at once; one of another machine runs out within a
-    minute of its last heartbeat.
+    A lock whose owner died on this machine is taken over at once, as is one that this process could not release because
+    Redis was away. One of another machine runs out within a minute of its last heartbeat.
 
     Raises:
         IndexBuildError: another builder holds it for longer than `wait_seconds`, or it was lost meanwhile.
         RedisServerError: Redis refuses a command, here or in the body, or does not answer.
     """
     token = json.dumps({**read_owner(this_process()), "id": uuid.uuid4().hex})
-    with explained():
-        _acquire(client, token, wait_seconds)
+    _OURS.add(token)
+    try:
+        with explained():
+            _acquire(client, token, wait_seconds)
+    except BaseException:
+        _OURS.discard(token)
+        raise
     lost = threading.Event()
     done = threading.Event()
 
@@ -80,6 +87,7 @@ def build_lock(client: redis.Redis, *, wait_seconds: float = 120) -> Iterator[Ca
     finally:
         done.set()
         heartbeat.join()
+        _OURS.discard(token)
         try:
             client.eval(_RELEASE, 1, LOCK, token)
         except redis.RedisError as error:
@@ -90,7 +98,7 @@ def _acquire(client: redis.Redis, token: str, wait_seconds: float) -> None:
     deadline = time.monotonic() + wait_seconds
     dead = b""
     while holder := cast(bytes, client.eval(_ACQUIRE, 1, LOCK, token, _LEASE_SECONDS, dead)):
-        if is_dead(holder) and holder != dead:
+        if (is_dead(holder) or _is_left(holder)) and holder != dead:
             dead = holder  # the next attempt takes it over, unless another builder has done so
             continue
         if time.monotonic() > deadline:
@@ -103,4 +111,11 @@ def _acquire(client: redis.Redis, token: str, wait_seconds: float) -> None:
             )
         time.sleep(0.25)
     if dead:
-        log.info("took the lock over from a builder that died")
+        log.info("took the lock over from a builder that is gone")
+
+
+def _is_left(holder: bytes) -> bool:
+    """Whether it is a lock of this very process that it could not release: Redis was away, and is back with it."""
+    owner = read_owner(holder)
+    owner.pop("id", None)
+    return owner == read_owner(this_process()) and holder.decode() not in _OURS
