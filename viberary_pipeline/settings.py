@@ -10,6 +10,7 @@ place in an array job (`embedding/`), where caches lie (here and in `redis_serve
 import contextlib
 import dataclasses
 import difflib
+import errno
 import logging
 import os
 import re
@@ -405,8 +406,11 @@ class Settings(BaseSettings):
         """Whether the raw files are the bundled sample's: such a build is compared with its like only."""
         return "sample" if self.raw is None else "given"
 
-    def writable_home(self) -> Path:
+    def writable_home(self, *, with_room: bool = True) -> Path:
         """The absolute VIBERARY_HOME, created for this user alone if need be.
+
+        Args:
+            with_room: Refuse one on a full disk, too.
 
         Raises:
             SettingsError: it cannot be written.
@@ -420,6 +424,8 @@ class Settings(BaseSettings):
                 file.write(b"\0" * 4096)
                 file.flush()
         except OSError as error:
+            if not with_room and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                return home
             raise SettingsError(
                 "VIBERARY_HOME cannot be used",
                 expected=f"a folder that this user may write, with free space, at {home}",

@@ -1,5 +1,6 @@
 """A disk without room: the command says so, whoever of Dagster, SQLite, DuckDB and ourselves meets it first."""
 
+import contextlib
 import errno
 import json
 import sqlite3
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from homes import Cli, url_of
 
+from viberary_pipeline import redis_server
 from viberary_pipeline.errors import out_of_room
 
 MOUNTED_KB = 30 * 1024
@@ -47,6 +49,28 @@ def test_a_full_disk_is_named_and_what_to_do(client, small_disk, free_kb):
     listed = Cli(home)("builds", "--json")
     assert (listed.returncode, listed.stderr) == (0, "")
     assert {record["verdict"] for record in json.loads(listed.stdout)["builds"]} <= {"failed", "killed"}
+
+
+@pytest.mark.parametrize("embedded", [False, True])
+def test_gc_needs_no_room_on_the_disk(client, small_disk, embedded):
+    home = small_disk / "home"
+    home.mkdir()
+    cli = Cli(home)
+    of_redis = {} if embedded else {"VIBERARY_REDIS_URL": url_of(client)}
+    try:
+        assert cli("gc", **of_redis).returncode == 0
+        garbage = home / "artifacts" / "documents" / ".damaged-0123456789abcdef.0"
+        garbage.mkdir(parents=True)
+        (garbage / "documents.parquet").write_bytes(bytes(1 << 20))
+        with (small_disk / "fill").open("wb", buffering=0) as fill, contextlib.suppress(OSError):
+            while True:
+                fill.write(bytes(1 << 16))
+        done = cli("gc", **of_redis)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert not garbage.exists()
+    finally:
+        (small_disk / "fill").unlink(missing_ok=True)
+        redis_server.stop(home)
 
 
 def test_an_error_that_means_a_full_disk_is_told_from_others(tmp_path):

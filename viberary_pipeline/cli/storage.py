@@ -53,7 +53,7 @@ def artifacts(as_json: bool) -> None:
 def gc(dry_run: bool, vectors: bool, as_json: bool) -> None:
     """Remove builds and artifacts that nothing needs. The live build and the previous one stay."""
     settings = load_settings()
-    home = settings.writable_home()
+    home = settings.writable_home(with_room=False)
     from viberary_pipeline.index.garbage import collect_garbage
     from viberary_pipeline.redis_server import connect
 

@@ -35,7 +35,7 @@ class RedisHome(Protocol):
 
     @property
     def redis(self) -> RedisAddress: ...
-    def writable_home(self) -> Path: ...
+    def writable_home(self, *, with_room: bool = True) -> Path: ...
 
 
 def connect(
@@ -57,7 +57,8 @@ def connect(
         url = settings.redis.url
         shown = _shown(url)
     else:
-        url = ensure(settings.writable_home(), binary=settings.redis.server, loading_seconds=loading_seconds).url
+        home = settings.writable_home(with_room=False)  # a server that runs needs none
+        url = ensure(home, binary=settings.redis.server, loading_seconds=loading_seconds).url
         shown = f"the embedded server at {url}"
     try:
         with open_client(url, answer_seconds=PROBE_SECONDS) as client:
