@@ -43,7 +43,7 @@ def test_a_full_disk_is_named_and_what_to_do(client, small_disk, free_kb):
     last = done.stderr[done.stderr.rindex("\nviberary: ") if "\nviberary: " in done.stderr else 0 :]
     assert "Traceback" not in last
     assert "what to do: " in last
-    assert "make room" in last
+    assert "free some space" in last
     # No record is half-written; one that could not be completed says that its process is gone.
     (small_disk / "fill").unlink()
     listed = Cli(home)("builds", "--json")
@@ -80,7 +80,7 @@ def test_an_error_that_means_a_full_disk_is_told_from_others(tmp_path):
     for error in (full, wrapped, sqlite3.OperationalError("database or disk is full"), OSError(errno.EDQUOT, "quota")):
         found = out_of_room(error)
         assert found is not None
-        assert "make room" in found.todo
+        assert "free some space" in found.todo
     for error in (
         None,
         OSError(errno.EACCES, "Permission denied"),
