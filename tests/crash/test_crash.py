@@ -60,6 +60,14 @@ def tiny(tmp_path, write_gz):
     return raw
 
 
+def wait_for_a_shard(home, build) -> None:
+    deadline = time.monotonic() + 300
+    while not list(home.glob("jobs/*/done/*.json")):
+        assert build.poll() is None, "the build ended before a shard was done"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 @pytest.mark.parametrize(
     "stages", [pytest.param(SOME, id="some"), pytest.param(tuple(STAGES), id="every stage", marks=pytest.mark.slow)]
 )
@@ -109,11 +117,7 @@ def test_kill_9_in_a_stage(warm_cli, tiny, write_gz, stages):
             stdout=subprocess.DEVNULL,
         ) as process:
             try:
-                deadline = time.monotonic() + 300
-                while not list(warm_cli.home.glob("jobs/*/done/*.json")):
-                    assert process.poll() is None, "the build ended before a shard was done"
-                    assert time.monotonic() < deadline
-                    time.sleep(0.02)
+                wait_for_a_shard(warm_cli.home, process)
             finally:
                 process.kill()
 
@@ -165,11 +169,7 @@ def test_sigterm_ends_a_build_and_the_next_completes(warm_cli, tiny, ignored):
         text=True,
     ) as process:
         try:
-            deadline = time.monotonic() + 300
-            while not list(warm_cli.home.glob("jobs/*/done/*.json")):
-                assert process.poll() is None, "the build ended before a shard was done"
-                assert time.monotonic() < deadline
-                time.sleep(0.02)
+            wait_for_a_shard(warm_cli.home, process)
             process.terminate()
             process.wait(30)
         finally:
