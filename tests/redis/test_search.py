@@ -391,7 +391,7 @@ def test_a_query_that_redis_refuses_is_told_from_an_index_that_is_gone(copied, p
 def test_a_record_that_cannot_be_read_is_a_message(copied, published, field, value):
     copied.hset(record_key(published.build), field, value)
     searcher = Searcher(copied, published.home)
-    with pytest.raises(SearchUnavailable, match="none that can be read"):
+    with pytest.raises(SearchUnavailable, match="no record that can be read"):
         searcher.search("love")
     assert searcher.readiness().reason == f"The live build {published.build} is lost"
 

@@ -161,7 +161,7 @@ def test_both_backends_agree_with_sentence_transformers(tiny, graph, kind):
 
 
 def test_a_graph_of_another_encoder_is_refused(tiny, graph):
-    with pytest.raises(EncoderError, match="is not the encoder tiny's"):
+    with pytest.raises(EncoderError, match="is not that of the encoder tiny"):
         OnnxBackend(tiny.spec, "0" * 16, graph, dtype="float32")
 
 
