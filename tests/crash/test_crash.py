@@ -176,4 +176,4 @@ def test_sigterm_ends_a_build_and_the_next_completes(warm_cli, tiny, ignored):
             process.kill()
     assert process.returncode not in (0, -signal.SIGKILL)
     assert warm_cli("build", "--raw", str(tiny), "--json").returncode == 0
-    assert [run.verdict for run in History(warm_cli.home).all()] == ["published", "failed"]
+    assert [run.verdict for run in History(warm_cli.home).all()] == ["published", "interrupted"]

@@ -644,7 +644,7 @@ def test_openssl_of_another_content_is_refused(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(openssl, "_homes", lambda: (tmp_path / "env/openssl", tmp_path / "cache/openssl"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(index))
-    with pytest.raises(RedisServerError, match="not the file we know") as caught:
+    with pytest.raises(RedisServerError, match="is not the expected file") as caught:
         openssl.folder()
     assert openssl.SHA256 in caught.value.expected
     assert list(tmp_path.iterdir()) == [index]
