@@ -324,7 +324,7 @@ def test_a_build_of_an_older_version_is_searched_by_its_vectors(copied, publishe
     searcher = Searcher(copied, published.home)
     expected = Searcher(published.redis, published.home, VECTORS_ALONE).search("cold-blooded revenge")
     assert searcher.search("cold-blooded revenge").results == expected.results
-    with pytest.raises(SearchError, match="cannot narrow"):
+    with pytest.raises(SearchError, match="cannot filter"):
         searcher.search("cold-blooded revenge", 10, Filters(min_reviews=1))
 
 

@@ -144,7 +144,7 @@ def test_only_the_events_that_are_asked_for_are_told(hook: Hook, tmp_path: Path)
     settings = NotifySettings(webhook=hook.url, events="publish, late")
     assert notify(settings, tmp_path, MESSAGE) == []
     assert notify(settings, tmp_path, Message("publish", "run-2", "viberary: build b1 is live")) == ["webhook"]
-    with pytest.raises(SettingsError, match="success is none of failure, refused, publish, late"):
+    with pytest.raises(SettingsError, match="success is not one of failure, refused, publish, late"):
         load_settings(notify_events="success")
 
 
