@@ -59,7 +59,7 @@ DRAIN_SECONDS = 10.0
 LAST_REQUEST_SECONDS = 1.0
 """How long it then waits for one more request of a connection that is kept open, to say in its answer that it ends."""
 
-REQUESTS_OF_A_CONNECTION = 200
+REQUESTS_OF_A_CONNECTION = 1000
 """After so many answers a connection ends: a client that stays for ever would stay with one process, however busy, and
 a process that was started again would get none."""
 
