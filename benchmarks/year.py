@@ -1,4 +1,4 @@
-"""A year of weekly rebuilds in half an hour: `python benchmarks/year.py [--weeks 52] [--keep DIR] [--out FILE]`.
+"""A year of weekly rebuilds in an hour: `python benchmarks/year.py [--weeks 52] [--keep DIR] [--out FILE]`.
 
 A catalogue of 1,000 synthetic works, of which each week changes one in eighty: works come and go, reviews and ratings
 change. The services run as deploy/systemd/ starts them: a code location, Dagster's daemon, a Redis. The sensor
@@ -365,10 +365,10 @@ class Year:
         latest = History(self.home).all()[0]
         if verdict == "published":
             self.good = (latest.build, week, frozenset(self.catalogue.works))
-        before = {"is_good": self.is_good()}
+        was_good = self.is_good()
         collected = self.command("gc", "--vectors", "--json")
         (self.folder / "disk" / "fill").unlink(missing_ok=True)
-        is_good = before["is_good"] and self.is_good()
+        is_good = was_good and self.is_good()
         for is_wrong, what in (
             (not is_good, "the live build is not the latest good one"),
             (verdict not in FAULTS.get(fault, {"published"}), f"{verdict} after {fault or 'nothing'}: {latest.why}"),
@@ -446,11 +446,7 @@ class Year:
         """{figure: [median up to the middle, median up to the end, their ratio]}."""
         half, grown = len(self.weeks) // 2, {}
         for name, value in self.weeks[-1].items():
-            if (
-                name in ("seconds", "stages")
-                or (name.rpartition("_")[2] in ("kb", "mb"))
-                or name in ("runs", "records")
-            ):
+            if name in ("seconds", "stages", "runs", "records") or name.endswith(("_kb", "_mb")):
                 assert isinstance(value, int | float)
                 middle, end = (
                     statistics.median(week[name] for week in part) for part in (self.weeks[:half][-5:], self.weeks[-5:])

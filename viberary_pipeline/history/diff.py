@@ -38,15 +38,16 @@ def diff(home: Path, a: RunRecord, b: RunRecord, limits: DuckLimits) -> dict[str
         if not (getattr(a, part) and getattr(b, part))
     }
     store = ArtifactStore(home)
+    kept = [(one, _kept(store, one)) for one in (a, b)]
     answers = _answers(a, b, missing)
     if answers:
-        _add_titles(answers["least"], [table for one in (a, b) if (table := _kept(store, one))], limits, home)
+        _add_titles(answers["least"], [table for _, table in kept if table], limits, home)
     return {
         "a": _named(a),
         "b": _named(b),
         **changes(a, b),
         "seconds": {stage: [a.seconds.get(stage), b.seconds.get(stage)] for stage in {**a.seconds, **b.seconds}},
-        "documents": _documents(store, a, b, limits, missing),
+        "documents": _documents(kept, limits, home, missing),
         "answers": answers,
         "not_compared": missing,
     }
@@ -107,8 +108,10 @@ def _kept(store: ArtifactStore, record: RunRecord) -> Artifact | None:
 def _add_titles(least: list[dict[str, Any]], tables: list[Artifact], limits: DuckLimits, scratch: Path) -> None:
     """Give each query "like WORK" the title of that work, from the last of `tables` that has it."""
     by_work = {one["query"].removeprefix("like "): one for one in least if one["query"].startswith("like ")}
-    for table in tables:
-        with duckdb_errors("The titles of a build cannot be read"), open_in_memory(limits, scratch) as duck:
+    if not by_work:
+        return
+    with duckdb_errors("The titles of a build cannot be read"), open_in_memory(limits, scratch) as duck:
+        for table in tables:
             found = duck.execute(
                 "SELECT work_id, title FROM read_parquet(?) WHERE list_contains(?, work_id)",
                 [str(table.file("documents.parquet")), list(by_work)],
@@ -124,14 +127,14 @@ def _overlap(before: list[str], after: list[str]) -> float:
 
 
 def _documents(
-    store: ArtifactStore, a: RunRecord, b: RunRecord, limits: DuckLimits, missing: dict[str, str]
+    kept: list[tuple[RunRecord, Artifact | None]], limits: DuckLimits, scratch: Path, missing: dict[str, str]
 ) -> dict[str, Any] | None:
     tables: list[Artifact] = []
-    for record in (a, b):
-        if (artifact := _kept(store, record)) is None:
+    for record, artifact in kept:
+        if artifact is None:
             missing["documents"] = (
                 f"those of {record.name} are no longer kept: `viberary gc` removed them (VIBERARY_KEEP_DOCUMENTS)"
-                if "documents" in record.keys
+                if record.keys.get("documents")
                 else f"{record.name} did not get so far"
             )
             return None
@@ -142,7 +145,7 @@ def _documents(
         counts = {"added": 0, "removed": 0, "changed": 0, "same": rows}
         return {**counts, "fields": {}, "columns": [[], []], "examples": none}
     before, after = (table.file("documents.parquet") for table in tables)
-    return compare_documents(before, after, limits, store.root.parent)
+    return compare_documents(before, after, limits, scratch)
 
 
 def compare_documents(before: Path, after: Path, limits: DuckLimits, scratch: Path) -> dict[str, Any]:
