@@ -103,7 +103,7 @@ docs: setup ## Build the site of docs/ into build/docs, and fail at the first wa
 
 .PHONY: bench
 bench: setup ## Measure the ratios that README and docs quote, at small sizes (at most 15 minutes)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt '.[bench]' \
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]' \
 		|| echo "bench: the extra \`bench\` cannot be installed here: what needs it is left out" >&2
 	@$(BIN)/python benchmarks/bench.py
 

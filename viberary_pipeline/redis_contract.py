@@ -91,7 +91,7 @@ NAME_WORDS = "name_words"
 LUCKY = "lucky"
 """The field of a build's record that holds work ids worth a random pick, with blanks between them."""
 
-BuildState = Literal["building", "refused", "ready", "live", "previous"]
+BuildState = Literal["building", "refused", "ready", "live", "previous", "removed"]
 
 
 def document_prefix(build: str) -> str:
@@ -282,7 +282,8 @@ class BuildRecord:
     Attributes:
         build: The name of the build. Names sort by time.
         state: 'building'; 'refused' (a gate refused it: it is never published, and soon removed); 'ready' (it passed
-            the gates of the index, and is not published yet); 'live'; or 'previous'.
+            the gates of the index, and is not published yet); 'live'; 'previous'; or 'removed' (it was the previous
+            build, and is being removed to make room).
         digest: A digest of everything that shaped the index. Equal digests mean equal indexes.
         encoder: The name of the encoder of the documents.
         fingerprint: The fingerprint of that encoder, which names the space of its vectors. Queries must be encoded by

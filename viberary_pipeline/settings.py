@@ -65,6 +65,11 @@ class RedisSettings:
         default=None,
         description="The `redis-server` binary of the embedded server. Unset: an installed one, or else the package's.",
     )
+    make_room: bool = Field(
+        default=True,
+        description="If there is no room for a third index, remove the previous build before a new one is built. Until "
+        "the new build is published, there is then nothing to roll back to. If off, such a build is refused.",
+    )
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from viberary_pipeline.index.ef_runtime import needed_ef_runtime
 from viberary_pipeline.index.gate_result import INDEX_GATES
 from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.index.lock import build_lock
-from viberary_pipeline.index.preflight import estimated_bytes
+from viberary_pipeline.index.room import estimated_bytes
 from viberary_pipeline.index.publish import publish, rollback, save, standing_build
 from viberary_pipeline.index.recall import halfway_queries, recall_at_k
 from viberary_pipeline.redis_contract import (
@@ -314,7 +314,7 @@ def test_a_build_that_redis_refuses_midway_is_cleaned_away(client, source, monke
     live, _ = build(client, source(100))
     publish(client, live.build)
     used = client.info("memory")["used_memory"]
-    monkeypatch.setattr("viberary_pipeline.index.build.preflight", lambda *_: None)  # others write there, too
+    monkeypatch.setattr("viberary_pipeline.index.build.preflight", lambda *_, **__: None)  # others write there, too
     client.config_set("maxmemory", used + 400_000)
     try:
         with pytest.raises(IndexBuildError, match="Redis refused a part"):

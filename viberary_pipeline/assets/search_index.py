@@ -90,6 +90,7 @@ def search_index(work: Work) -> Result:
                 encoder=QueryEncoder(onnx.path, threads=0),
                 canaries=pipeline.canaries,
                 accept_loss=settings.accept_drift,
+                make_room=settings.redis.make_room,
                 check_lock=check_lock,
                 say=work.log.info,
             )

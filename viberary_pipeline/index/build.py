@@ -135,6 +135,7 @@ def build_index(
     encoder: QueryEncoder | None = None,
     canaries: Sequence[Canary] = (),
     accept_loss: bool = False,
+    make_room: bool = False,
     check_lock: Callable[[], None] = lambda: None,
     say: Callable[[str], None] = log.info,
 ) -> tuple[BuildRecord, list[GateResult]]:
@@ -147,6 +148,7 @@ def build_index(
         rules: What the gates ask for.
         encoder: What readers' queries will go through; the gates that read words need it.
         canaries, accept_loss: As for `gate_index`.
+        make_room: As for `preflight`.
         check_lock: Raises once the build lock is lost; called between portions.
         say: Told every ten seconds how far the feed is.
 
@@ -161,7 +163,7 @@ def build_index(
     """
     check_vectors(source.vectors, pq.read_metadata(source.documents).num_rows)
     require_encoder(encoder, source.fingerprint, source.vectors.shape[1])
-    preflight(client, len(source.vectors), source.vectors.shape[1], hnsw)
+    preflight(client, len(source.vectors), source.vectors.shape[1], hnsw, make_room=make_room)
     started = time.monotonic()
     record = BuildRecord(
         build=new_build_name(),

@@ -3,6 +3,7 @@
 import redis
 
 from viberary_pipeline.errors import IndexBuildError
+from viberary_pipeline.index.room import require_room
 from viberary_pipeline.redis_contract import (
     ALIAS,
     POINTER,
@@ -15,16 +16,16 @@ from viberary_pipeline.redis_contract import (
 from viberary_pipeline.redis_server.connection import check_server
 from viberary_pipeline.redis_server.failures import explained
 
-# Beside the vector, which is stored twice (in the hash and in the graph): the hash's fields (title, author, 600
-# characters of description, link), its key, and its words' postings. Measured on RediSearch 2.10.5 with 20,000 works of
-# the real catalogue's lengths: 3,630; 450 for other titles, initials, volumes and numbers of editions (30,000 works);
-# 200 for suggestions (benchmarks/suggestions.py), 1,300 for what the page shows beside (`card`, `details`); a tenth
-# more for texts that are longer.
-_BYTES_BESIDE_THE_VECTORS = 6_100
 
-
-def preflight(client: redis.Redis, documents: int, dimensions: int, hnsw: HnswSettings) -> None:
+def preflight(
+    client: redis.Redis, documents: int, dimensions: int, hnsw: HnswSettings, *, make_room: bool = False
+) -> None:
     """Raise unless this server can take one more index of that size and its names are as we left them.
+
+    Args:
+        client: The server. The caller holds its build lock.
+        documents, dimensions, hnsw: Of the index to come.
+        make_room: Remove the previous build where the index would not fit beside it.
 
     Raises:
         RedisServerError: it is too old, has no search, or evicts keys (anybody may have set so since we connected).
@@ -32,7 +33,7 @@ def preflight(client: redis.Redis, documents: int, dimensions: int, hnsw: HnswSe
     """
     check_server(client)
     check_names(client)
-    check_room(client, documents, dimensions, hnsw)
+    require_room(client, documents, dimensions, hnsw, make_room=make_room)
 
 
 def check_usable(client: redis.Redis) -> list[str]:
@@ -77,33 +78,3 @@ def check_names(client: redis.Redis) -> None:
             found=found or "no such alias",
             todo=f"`{f'FT.ALIASUPDATE {ALIAS} {expected}' if expected else f'FT.ALIASDEL {ALIAS}'}`, then build again",
         )
-
-
-def estimated_bytes(documents: int, dimensions: int, hnsw: HnswSettings) -> int:
-    """What an index of that size will occupy in Redis, rounded up."""
-    vector = dimensions * (2 if hnsw.vector_type == "FLOAT16" else 4)
-    links = 2 * hnsw.m * 8
-    return documents * (2 * vector + links + _BYTES_BESIDE_THE_VECTORS)
-
-
-def check_room(client: redis.Redis, documents: int, dimensions: int, hnsw: HnswSettings) -> None:
-    """Raises `IndexBuildError` if the server has less memory left than one more index of that size needs.
-
-    The bound is maxmemory, or, where none is set, the memory of the server's machine.
-    """
-    memory = client.info("memory")
-    bound = int(memory.get("maxmemory") or memory.get("total_system_memory") or 0)
-    if not bound:
-        return  # a managed server that does not say
-    needed, free = estimated_bytes(documents, dimensions, hnsw), bound - int(memory["used_memory"])
-    if needed > free:
-        raise IndexBuildError(
-            "Redis has no room for another index",
-            expected=f"about {_megabytes(needed)} free for {documents:,} documents of {dimensions} dimensions",
-            found=f"{_megabytes(free)} free of {_megabytes(bound)}",
-            todo="run `viberary gc`, give Redis more memory (maxmemory), or set VIBERARY_HNSW_VECTOR_TYPE=FLOAT16",
-        )
-
-
-def _megabytes(count: int) -> str:
-    return f"{count / 1e6:,.0f} MB"
