@@ -2,10 +2,11 @@
 
     python benchmarks/index_switches.py [--switches 300] [--clients 4] [--out benchmarks/results/index_switches.json]
 
-Two runs over 5,000 made-up works, each in an empty embedded Redis. In the first, two builds by one encoder take turns;
-in the second, two builds by encoders of 384 and 32 dimensions. Each client is a process that searches as the page
-does, without a pause. A result is mixed if it is not, work by work and score by score, what the build that it names
-gave before the switches began. The small encoder has random weights: what matters here is its size.
+Three runs over 5,000 made-up works, each in an empty embedded Redis. In the first, two builds by one encoder take
+turns; in the second, two builds by encoders of 384 and 32 dimensions; the third repeats the first with clients that ask
+a replica. Each client is a process that searches as the page does, without a pause. A result is mixed if it is not, work
+by work and score by score, what the build that it names gave before the switches began. The small encoder has random
+weights: what matters here is its size.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import redis
 from index_build import write_documents
 from index_vectors import realistic_vectors
 
@@ -43,7 +45,7 @@ from viberary_pipeline.settings import load_settings
 
 WORKS = 5_000
 # Between switches: long enough that clients search in between, after they have loaded the other encoder if need be.
-PAUSE_SECONDS = {"one encoder": 0.05, "a change of encoder": 0.3}
+PAUSE_SECONDS = {"one encoder": 0.05, "a change of encoder": 0.3, "one encoder, readers at a replica": 0.05}
 QUERIES = ("revenge", "a quiet garden by the sea", "robot winter", "the book of the sea", "passage", "funny sci-fi")
 Answers = dict[str, dict[str, list[tuple[str, float]]]]
 
@@ -82,13 +84,26 @@ def client(home: str, url: str, expected: Answers, ready: Any, stop: Event, out:
     out.put((dict(counts), milliseconds))
 
 
-def run(folder: Path, models: list[Path], switches: int, clients: int, pause: float) -> dict[str, Any]:
+def replica_of(server: redis.Redis, home: Path) -> str:
+    """Start a Redis that copies that server; its URL."""
+    url = redis_server.ensure(home).url
+    replica = redis.Redis.from_url(url)
+    address = server.connection_pool.connection_kwargs
+    replica.replicaof(address["host"], address["port"])
+    while replica.info("replication")["master_link_status"] != "up":
+        time.sleep(0.1)
+    return url
+
+
+def run(
+    folder: Path, models: list[Path], switches: int, clients: int, pause: float, *, at_a_replica: bool
+) -> dict[str, Any]:
     """Builds by these exported encoders, in turns."""
     folder.mkdir()
-    home = folder / "home"
+    home, copy = folder / "home", folder / "replica"
     redis_server.ensure(home)
     server = connect(load_settings(home=home))
-    url = redis_server.ensure(home).url
+    url = replica_of(server, copy) if at_a_replica else redis_server.ensure(home).url
     documents = folder / "documents.parquet"
     write_documents(documents, WORKS)
     expected: Answers = {}
@@ -123,6 +138,8 @@ def run(folder: Path, models: list[Path], switches: int, clients: int, pause: fl
             process.join()
     finally:
         redis_server.stop(home)
+        if at_a_replica:
+            redis_server.stop(copy)
     total: Counter[str] = Counter()
     for counts, _ in parts:
         total.update(counts)
@@ -151,11 +168,14 @@ def main() -> None:
         large, small = folder / "minilm", folder / "tiny"
         export_query_encoder(resolve("all-MiniLM-L6-v2"), large, precision="auto")
         export_query_encoder(resolve(str(make_tiny_model(folder / "tiny-model"))), small)
-        models = {"one encoder": [large, large], "a change of encoder": [large, small]}
+        models = {name: [large, small if name == "a change of encoder" else large] for name in PAUSE_SECONDS}
         results = {
             "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
             **{
-                name: run(folder / name, pair, options.switches, options.clients, PAUSE_SECONDS[name])
+                name: run(
+                    *(folder / name, pair, options.switches, options.clients, PAUSE_SECONDS[name]),
+                    at_a_replica="replica" in name,
+                )
                 for name, pair in models.items()
             },
         }

@@ -21,9 +21,9 @@ from viberary_pipeline.index.ef_runtime import needed_ef_runtime
 from viberary_pipeline.index.gate_result import INDEX_GATES
 from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.index.lock import build_lock
-from viberary_pipeline.index.room import estimated_bytes
 from viberary_pipeline.index.publish import publish, rollback, save, standing_build
 from viberary_pipeline.index.recall import halfway_queries, recall_at_k
+from viberary_pipeline.index.room import estimated_bytes
 from viberary_pipeline.redis_contract import (
     ALIAS,
     LOCK,

@@ -45,7 +45,7 @@ def test_week_after_week_the_previous_build_makes_room(client, tmp_path, full):
         with build_lock(client):
             remove_unneeded(client)
             builds.append(published(client, source(tmp_path, seed), RULES, make_room=True).build)
-        assert known_builds(client) == builds[-2:]
+        assert {*known_builds(client)} == {*builds[-2:]}
         assert read_pointer(client) == Pointer(builds[-1], builds[-2])
         assert rollback(client).build == builds[-2]
         rollback(client)
@@ -56,7 +56,7 @@ def test_without_leave_the_build_is_refused_and_both_stay(client, tmp_path, full
     full(0.5)
     with build_lock(client), pytest.raises(IndexBuildError, match="no room for another index"):
         built(client, source(tmp_path, 3), RULES)
-    assert known_builds(client) == [first, second]
+    assert {*known_builds(client)} == {first, second}
     assert read_pointer(client) == Pointer(second, first)
 
 
@@ -69,7 +69,7 @@ def test_the_previous_build_stays_where_it_would_not_help_or_need_not(client, tm
             require_room(client, WORKS, 256, HNSW, make_room=True)
     else:
         require_room(client, WORKS, 256, HNSW, make_room=True)
-    assert known_builds(client) == [first, second]
+    assert {*known_builds(client)} == {first, second}
     assert read_pointer(client) == Pointer(second, first)
 
 
@@ -88,7 +88,7 @@ def test_a_rollback_in_between_keeps_its_build(client, tmp_path, full, monkeypat
     with pytest.raises(IndexBuildError, match="no room for another index"):
         require_room(client, WORKS, 256, HNSW, make_room=True)
     assert read_pointer(client) == Pointer(first, second)
-    assert known_builds(client) == [first, second]
+    assert {*known_builds(client)} == {first, second}
 
 
 def test_a_kill_while_room_is_made_leaves_nothing_to_go_back_to_and_the_next_build_cleans_up(

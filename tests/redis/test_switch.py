@@ -1,30 +1,37 @@
-"""Switches under load: no error, no empty, short or mixed result, also where the encoder changes with the build.
+"""Switches under load: no error, no empty, short or mixed result, also where the encoder changes with the build, and
+where readers ask a replica.
 
 `benchmarks/index_switches.py` is the long version, with processes as clients.
 """
 
-import shutil
-import threading
+import time
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+import redis
 from builds import published
+from switching import publish_in_turn, search_while
 from tiny_model import make_tiny_model
+from works import works
 
+from viberary_pipeline import redis_server
 from viberary_pipeline.encoders import resolve
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
-from viberary_pipeline.encoders.query_encoder import QueryEncoder
-from viberary_pipeline.index.build import IndexSource
+from viberary_pipeline.errors import RedisServerError
 from viberary_pipeline.index.gate_rules import GateRules
+from viberary_pipeline.index.lock import build_lock
 from viberary_pipeline.index.publish import rollback
-from viberary_pipeline.search.searcher import Searcher
+from viberary_pipeline.redis_contract import (
+    aliased_index,
+    index_info,
+    index_name,
+    is_healthy,
+    read_pointer,
+    read_record,
+)
+from viberary_pipeline.settings import load_settings
 
-WORKS = 400
 SWITCHES = 24
-QUERIES = ("revenge", "a quiet garden by the sea", "robot winter")
 
 
 @pytest.fixture(scope="module")
@@ -37,60 +44,99 @@ def encoders(tmp_path_factory) -> dict[int, Path]:
     return {dimensions: folder / str(dimensions) for dimensions in (32, 64)}
 
 
+@pytest.fixture
+def home(tmp_path) -> Path:
+    (tmp_path / "home").mkdir()
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def replica(client, tmp_path):
+    """A Redis that copies what `client` writes."""
+    folder = tmp_path / "replica"
+    redis_server.ensure(folder)
+    replica = redis_server.connect(load_settings(home=folder))
+    follow(replica, client)
+    yield replica
+    redis_server.stop(folder)
+
+
+def follow(replica: redis.Redis, primary: redis.Redis) -> None:
+    address = primary.connection_pool.connection_kwargs
+    # By itself, the primary waits 5 s for more replicas; and its backlog outlives this test.
+    primary.config_set("repl-diskless-sync-delay", 0)
+    primary.config_set("repl-backlog-size", "100kb")
+    replica.replicaof(address["host"], address["port"])
+    until(lambda: replica.info("replication")["master_link_status"] == "up")
+
+
+def until(holds, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if holds():
+                return
+        except redis.exceptions.BusyLoadingError:
+            pass
+        time.sleep(0.01)
+    raise AssertionError("not so in time")
+
+
 @pytest.mark.parametrize("dimensions", [(32, 32), (32, 64)])
-def test_switches_under_four_clients(client, encoders, tmp_path, dimensions):
-    home = tmp_path / "home"
-    rows = [
-        {
-            **dict.fromkeys(("title", "author", "authors", "description", "link"), f"x{n}"),
-            "work_id": str(n),
-            "book_id": str(n),
-            "review_count": n,
-            "publication_year": 2000,
-        }
-        for n in range(WORKS)
-    ]
-    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "documents.parquet")
-    expected = {}
-    for number, folder in enumerate(encoders[size] for size in dimensions):
-        key = f"{number}" * 16
-        shutil.copytree(folder, home / "artifacts" / "query_encoder" / f"{key}.1")
-        encoder = QueryEncoder(folder)
-        vectors = np.random.default_rng(number).normal(size=(WORKS, encoder.dimensions)).astype(np.float32)
-        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        source = IndexSource(tmp_path / "documents.parquet", vectors, "d", "e", encoder.fingerprint, key)
-        record = published(client, source, GateRules(queries=5))
-        searcher = Searcher(client, home)
-        expected[record.build] = {query: searcher.search(query).results for query in QUERIES}
+def test_switches_under_four_clients(client, encoders, home, dimensions):
+    expected = publish_in_turn(client, home, [encoders[size] for size in dimensions])
+    answers = search_while(client, home, expected, lambda: rollback(client, home=home), SWITCHES)
+    assert answers.wrong == []
+    assert {build: answers.builds.count(build) > SWITCHES for build in expected} == dict.fromkeys(expected, True)
 
-    stop, wrong, answered = threading.Event(), [], []
 
-    def search() -> None:
-        searcher, number = Searcher(client, home), 0
-        while not stop.is_set():
-            query = QUERIES[number % len(QUERIES)]
-            number += 1
-            try:
-                response = searcher.search(query)
-            except Exception as error:
-                wrong.append(error)
-                continue
-            answered.append(response.build)
-            if len(response.results) != 10 or response.results != expected[response.build][query]:
-                wrong.append(response)
+def test_readers_of_a_replica_see_whole_builds_and_every_switch(client, replica, encoders, home):
+    expected = publish_in_turn(client, home, [encoders[32], encoders[32]])
 
-    clients = [threading.Thread(target=search) for _ in range(4)]
-    for thread in clients:
-        thread.start()
-    try:
-        for _ in range(SWITCHES):
-            seen = len(answered)
-            rollback(client, home=home)
-            while len(answered) < seen + 8 and not wrong:
-                stop.wait(0.002)
-    finally:
-        stop.set()
-        for thread in clients:
-            thread.join()
-    assert wrong == []
-    assert {build: answered.count(build) > SWITCHES for build in expected} == dict.fromkeys(expected, True)
+    def switch() -> None:
+        live = rollback(client, home=home).build
+        until(lambda: read_pointer(replica).live == live)
+        assert aliased_index(replica) == index_name(live)
+
+    answers = search_while(replica, home, expected, switch, SWITCHES)
+    assert answers.wrong == []
+    assert {build: answers.builds.count(build) > SWITCHES for build in expected} == dict.fromkeys(expected, True)
+
+
+def test_a_new_build_reaches_a_replica_while_it_is_read(client, replica, encoders, home, tmp_path):
+    expected = publish_in_turn(client, home, [encoders[32]])
+    (live,) = expected
+    until(lambda: read_pointer(replica).live == live)
+    made = []
+
+    def build_another() -> None:
+        source = works(tmp_path, 500, dimensions=32, seed=7, **of_the_encoder(client, live))
+        made.append(published(client, source, GateRules(queries=5)))
+        rollback(client, home=home)
+
+    answers = search_while(replica, home, expected, build_another, 1)
+    assert answers.wrong == []
+    (record,) = made
+    until(lambda: is_healthy(replica, record))
+    assert read_pointer(replica).live == live
+
+
+def of_the_encoder(client, build: str) -> dict[str, str]:
+    record = read_record(client, build)
+    return {"fingerprint": record.fingerprint, "query_encoder": record.query_encoder}
+
+
+def test_a_replica_that_starts_anew_is_not_ready_before_its_index_is_whole(client, replica, encoders, home):
+    expected = publish_in_turn(client, home, [encoders[32], encoders[32]])
+    record = read_record(client, read_pointer(client).live)
+    replica.replicaof("NO", "ONE")
+    replica.flushall()
+    follow(replica, client)
+    until(lambda: is_healthy(replica, record))
+    assert index_info(replica, record.build)["num_docs"] == record.documents
+    assert search_while(replica, home, expected, lambda: None, 1).wrong == []
+
+
+def test_a_replica_is_for_readers_alone(client, replica, tmp_path):
+    with pytest.raises(RedisServerError, match="is a replica"), build_lock(replica):
+        published(replica, works(tmp_path), GateRules(queries=5))

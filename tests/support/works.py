@@ -18,9 +18,15 @@ def unit_vectors(count: int, dimensions: int = 16, seed: int = 0) -> np.ndarray:
 def works(folder: Path, count: int = 40, *, dimensions: int = 16, seed: int = 0, **record: Any) -> IndexSource:
     """So many works; `record` are fields of `IndexSource`."""
     path = folder / f"works-{count}-{seed}.parquet"
-    same = dict.fromkeys(("title", "author", "authors", "description", "link"), "x")
     rows = [
-        {**same, "work_id": str(n), "book_id": str(n), "review_count": n, "publication_year": 2000, "language": "en"}
+        {
+            **dict.fromkeys(("title", "author", "authors", "description", "link"), f"x{n}"),
+            "work_id": str(n),
+            "book_id": str(n),
+            "review_count": n,
+            "publication_year": 2000,
+            "language": "en",
+        }
         for n in range(count)
     ]
     pq.write_table(pa.Table.from_pylist(rows), path)
