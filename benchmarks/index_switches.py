@@ -4,9 +4,9 @@
 
 Three runs over 5,000 made-up works, each in an empty embedded Redis. In the first, two builds by one encoder take
 turns; in the second, two builds by encoders of 384 and 32 dimensions; the third repeats the first with clients that ask
-a replica. Each client is a process that searches as the page does, without a pause. A result is mixed if it is not, work
-by work and score by score, what the build that it names gave before the switches began. The small encoder has random
-weights: what matters here is its size.
+a replica. Each client is a process that searches as the page does, without a pause. A result is mixed if it is not,
+work by work and score by score, what the build that it names gave before the switches began. The small encoder has
+random weights: what matters here is its size.
 """
 
 import argparse
