@@ -65,7 +65,7 @@ test: setup ## Run the tests, but for the slow ones
 .PHONY: coverage
 coverage: setup ## Run all tests, the slow ones too; fail under 90 % of lines and branches
 	@$(BIN)/python -m coverage erase
-	@$(BIN)/python -m coverage run -m pytest $(PARALLEL)
+	@$(BIN)/python -m coverage run -m pytest $(PARALLEL) -m "not part"
 	@$(BIN)/python -m coverage combine --quiet
 	@$(BIN)/python -m coverage report
 

@@ -54,7 +54,8 @@ if ! usable; then
     "$python" -m venv "$venv"
 fi
 echo "installing into $venv (a few minutes the first time)"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+# 25,000 modules, most of which are never imported: Python compiles those that are, when they are.
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt \
     --editable '.[pipeline,dev,docs]'
 # What the embedded Redis would otherwise download at its first start.
 "$venv/bin/python" -m viberary_pipeline.redis_server fetch

@@ -4,6 +4,7 @@ S3's protocol on loopback, and a browser.
 What only a few tests need is imported by their fixtures.
 """
 
+import json
 import os
 import shutil
 import tempfile
@@ -17,6 +18,7 @@ import homes
 import psutil
 import pytest
 import redis
+from filelock import FileLock
 from homes import Built, Cli, Published, built_once, published_copy, warm
 
 from viberary_pipeline import redis_server
@@ -117,6 +119,21 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> "ResolvedEncoder":
     from viberary_pipeline.encoders import resolve
 
     return resolve(str(make_tiny_model(tmp_path_factory.mktemp("models") / "tiny")))
+
+
+@pytest.fixture(scope="session")
+def minilm_export(shared_folder: Path) -> tuple[Path, dict[str, Any]]:
+    """The export of all-MiniLM-L6-v2 in float32, made once for all processes of a test run, and what the exporter
+    returned. Tests read it."""
+    from viberary_pipeline.encoders import resolve
+    from viberary_pipeline.encoders.onnx_export import export_query_encoder
+
+    folder, returned = shared_folder / "minilm" / "graph", shared_folder / "minilm" / "returned.json"
+    folder.parent.mkdir(exist_ok=True)
+    with FileLock(folder.parent / "lock"):
+        if not returned.exists():
+            returned.write_text(json.dumps(export_query_encoder(resolve("all-MiniLM-L6-v2"), folder)))
+    return folder, json.loads(returned.read_text())
 
 
 @pytest.fixture(scope="session")

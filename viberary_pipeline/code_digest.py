@@ -55,9 +55,18 @@ def _essence(name: str, text: str) -> str:
     if not name.endswith(".py"):
         return text
     tree = ast.parse(text)
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and ast.get_docstring(
-            node
+    for node in [tree, *_statements(tree)]:
+        if (
+            isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
+            and (ast.get_docstring(node, clean=False) or "").strip()
         ):
             node.body = node.body[1:]
     return ast.dump(tree)
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """The statements below a node. Expressions, most of a tree, hold no docstrings and are left alone."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, (ast.stmt, ast.ExceptHandler, ast.match_case)):
+            yield child
+            yield from _statements(child)

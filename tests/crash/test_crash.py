@@ -69,7 +69,11 @@ def wait_for_a_shard(home, build) -> None:
 
 
 @pytest.mark.parametrize(
-    "stages", [pytest.param(SOME, id="some"), pytest.param(tuple(STAGES), id="every stage", marks=pytest.mark.slow)]
+    "stages",
+    [
+        pytest.param(SOME, id="some", marks=pytest.mark.part),
+        pytest.param(tuple(STAGES), id="every stage", marks=pytest.mark.slow),
+    ],
 )
 def test_kill_9_in_a_stage(warm_cli, tiny, write_gz, stages):
     first = warm_cli("build", "--raw", str(tiny), "--json")

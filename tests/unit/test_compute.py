@@ -213,10 +213,8 @@ def test_int8_of_no_texts_waits_for_its_gate(tiny, graph, tmp_path):
     assert json.loads((Path(options.graph) / "quality.json").read_text())["texts"] == 1
 
 
-def test_int8_passes_its_gate_once_and_the_figures_stay(tiny, graph, tmp_path):
-    encoder = resolve("all-MiniLM-L6-v2")
-    exported = tmp_path / "exported"
-    export_query_encoder(encoder, exported)
+def test_int8_passes_its_gate_once_and_the_figures_stay(minilm_export, tmp_path):
+    encoder, (exported, _) = resolve("all-MiniLM-L6-v2"), minilm_export
     texts = TableTexts(
         [(str(n), f"{text} number {n}") for n in range(10) for text in (TEXTS[0], TEXTS[5], "sad vampires")]
     )

@@ -79,12 +79,6 @@ def tiny_with_prompts(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def minilm_export(tmp_path_factory) -> tuple[Path, dict]:
-    out = tmp_path_factory.mktemp("exported") / "minilm"
-    return out, onnx_export.export_query_encoder(resolve("all-MiniLM-L6-v2"), out)
-
-
-@pytest.fixture(scope="module")
 def minilm_int8(tmp_path_factory) -> tuple[Path, dict]:
     out = tmp_path_factory.mktemp("exported") / "minilm-auto"
     float32 = out.with_name("graphs") / "float32"

@@ -46,11 +46,11 @@ def error(left: np.ndarray, right: np.ndarray) -> float:
 
 @pytest.fixture(scope="module", params=["all-MiniLM-L6-v2", pytest.param("distilbert", marks=pytest.mark.slow)])
 def export(request, tmp_path_factory):
+    if request.param == "all-MiniLM-L6-v2":
+        return request.param, request.getfixturevalue("minilm_export")[0]
     folder = tmp_path_factory.mktemp("export")
-    name = request.param
-    encoder = resolve(str(make_distilbert(folder / "model", layers=2)) if name == "distilbert" else name)
-    export_query_encoder(encoder, folder / "graph")
-    return name, folder / "graph"
+    export_query_encoder(resolve(str(make_distilbert(folder / "model", layers=2))), folder / "graph")
+    return request.param, folder / "graph"
 
 
 @pytest.mark.parametrize("every_product", [False, True])
