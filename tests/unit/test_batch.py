@@ -106,7 +106,7 @@ def test_a_training_is_no_array_either_and_is_tried_again(cloud, outputs, encode
 
 
 def test_a_child_that_can_never_do_it_fails_the_job_at_once(cloud, outputs, encoder):
-    job = new_job(encoder, JobOptions(device="cuda"), shards=8)
+    job = new_job(encoder, JobOptions(device="cuda"), shards=4)
     with pytest.raises(WorkerError) as caught:
         run_job(executor(outputs), job)
     assert "exit code 78" in caught.value.found
