@@ -54,9 +54,10 @@ if ! usable; then
     "$python" -m venv "$venv"
 fi
 echo "installing into $venv (a few minutes the first time)"
-# 25,000 modules, most of which are never imported: Python compiles those that are, when they are.
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt \
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
     --editable '.[pipeline,dev,docs]'
+# pip compiles all but what is editable. With PYTHONDONTWRITEBYTECODE set, every process would compile it anew.
+"$venv/bin/python" -m compileall -q viberary_pipeline
 # What the embedded Redis would otherwise download at its first start.
 "$venv/bin/python" -m viberary_pipeline.redis_server fetch
 echo "$wanted" > "$stamp"
