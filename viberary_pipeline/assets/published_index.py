@@ -47,7 +47,7 @@ def published_index(work: Work) -> Result:
     facts: dict[str, Any] = {
         "build": build,
         "switched": switched,
-        "previous": pointer.previous,
+        "previous": pointer.previous or "none",
         "removed": ", ".join(removed) or "none",
         "saved": saved,
     }
