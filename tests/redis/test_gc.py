@@ -16,7 +16,7 @@ from filelock import FileLock
 from viberary_pipeline.artifacts import ArtifactStore
 from viberary_pipeline.embedding.jobs import write_job
 from viberary_pipeline.encoders import REGISTRY, ResolvedEncoder
-from viberary_pipeline.encoders.quantize import int8_name
+from viberary_pipeline.encoders.quantize import int8_names
 from viberary_pipeline.errors import HomeBusyError, IndexBuildError
 from viberary_pipeline.index.build import IndexSource
 from viberary_pipeline.index.clean import known_builds
@@ -254,7 +254,7 @@ def test_graphs_of_encoders_that_nobody_uses_go(client, build, home):
     publish(client, build())
     ArtifactStore(home).produce("query_encoder", inputs={}, settings={}, build=lambda _: {"fingerprint": "next"})
     folders = {name: home / name for name in ("graphs/old", "graphs/next", f"graphs/{'f' * 16}", "int8/next")}
-    folders |= {name: home / "int8" / name for name in (int8_name("f" * 16), int8_name("next"), "next-int8.1")}
+    folders |= {name: home / "int8" / name for name in (*int8_names("f" * 16), *int8_names("next"), "next-int8.1")}
     for folder in folders.values():
         folder.mkdir(parents=True)
         (folder / "model.onnx").write_bytes(b"x")

@@ -11,7 +11,8 @@ from tokenizers import Tokenizer
 from viberary_pipeline.artifacts import digest
 from viberary_pipeline.encoders import resolve
 from viberary_pipeline.encoders.onnx_export import export_query_encoder
-from viberary_pipeline.encoders.quantize import adapt, calibration_texts, quantize
+from viberary_pipeline.encoders.quantize import adapt, calibration_texts, int8_name, int8_names, quantize
+from viberary_pipeline.machine import multiplies_int8_exactly
 
 TEXTS = [
     "cold-blooded revenge",
@@ -84,6 +85,42 @@ def test_int8_stays_nearer_than_by_quantising_the_graph_as_it_is(export, tmp_pat
     assert 0 < ours < 0.003
     assert (tmp_path / "int8.onnx").stat().st_size < 0.5 * (folder / "model.onnx").stat().st_size
     assert {path.name for path in tmp_path.iterdir()} == {"int8.onnx", "again.onnx", "careful.onnx", "plain.onnx"}
+
+
+def test_this_processor_multiplies_the_weights_that_are_chosen_for_it_exactly():
+    """Bytes as large as they come: in 16 bits, each sum of two products would be cut off."""
+    rows, columns, depth = 4, 16, 64
+    signed = multiplies_int8_exactly()
+    weights = np.full((depth, columns), 127 if signed else 255, dtype=np.int8 if signed else np.uint8)
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("MatMulInteger", ["texts", "weights"], ["products"])],
+        "product",
+        [onnx.helper.make_tensor_value_info("texts", onnx.TensorProto.UINT8, [rows, depth])],
+        [onnx.helper.make_tensor_value_info("products", onnx.TensorProto.INT32, [rows, columns])],
+        [onnx.numpy_helper.from_array(weights, "weights")],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=10)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    (products,) = session.run(None, {"texts": np.full((rows, depth), 255, dtype=np.uint8)})
+    assert np.unique(products).tolist() == [depth * 255 * int(weights[0, 0])]
+
+
+@pytest.mark.parametrize(("flags", "exact"), [("fpu avx2", False), ("fpu avx2 avx512_vnni", True), ("avx_vnni", True)])
+def test_the_weights_of_a_graph_are_those_that_the_processor_multiplies_exactly(
+    tiny_graph, tmp_path, monkeypatch, flags, exact
+):
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setattr("viberary_pipeline.machine._processor_flags", lambda: {*flags.split()})
+    multiplies_int8_exactly.cache_clear()
+    try:
+        name = int8_name("f")
+        quantize(tiny_graph, tmp_path / "int8.onnx")
+    finally:
+        monkeypatch.undo()
+        multiplies_int8_exactly.cache_clear()
+    weights = [weight.data_type for weight in onnx.load(tmp_path / "int8.onnx").graph.initializer]
+    int8, uint8 = weights.count(onnx.TensorProto.INT8), weights.count(onnx.TensorProto.UINT8)
+    assert (name, int8 > uint8) == (int8_names("f")[not exact], exact)
 
 
 def test_calibration_texts_are_always_the_same():

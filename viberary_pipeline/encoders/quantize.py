@@ -12,8 +12,12 @@ the others, so the graph is changed first, into one that computes the same in fl
   Before the others too, if so wished: in batches of long texts that halves what error is left, and costs a tenth of the
   time.
 
-Over MiniLM this takes nine tenths of the error away: `benchmarks/query_precision.py`. Tables of embeddings are only
-looked up, so they are kept as float16, which is exact enough and half the size.
+Over MiniLM this takes nine tenths of the error away: `benchmarks/query_precision.py`.
+
+Weights are signed bytes where the processor multiplies these exactly, which is fastest. Elsewhere they are unsigned:
+then onnxruntime takes a way that never saturates, on any processor.
+
+Tables of embeddings are only looked up, so they are kept as float16, which is exact enough and half the size.
 """
 
 import logging
@@ -26,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viberary_pipeline.encoders.onnx_files import MODEL, load_tokenizer, model_inputs, read_description
+from viberary_pipeline.machine import multiplies_int8_exactly
 from viberary_pipeline.typed_json import parse_json
 
 if TYPE_CHECKING:
@@ -37,7 +42,13 @@ METHOD = 2
 
 def int8_name(fingerprint: str) -> str:
     """Of an encoder in int8: other vectors than its own, and other ones again by another method of quantising."""
-    return f"{fingerprint}-int8.{METHOD}"
+    return int8_names(fingerprint)[0 if multiplies_int8_exactly() else 1]
+
+
+def int8_names(fingerprint: str) -> tuple[str, str]:
+    """The names of an encoder's graphs with signed and with unsigned weights."""
+    name = f"{fingerprint}-int8.{METHOD}"
+    return name, f"{name}u"
 
 
 _ALPHA = 0.65  # how much of a channel's size goes into the weights; from 0.5 to 0.8 the error is the same to a tenth
@@ -70,7 +81,7 @@ def quantize(folder: Path, target: Path, *, every_product: bool = False) -> None
             adapted,
             target,
             per_channel=True,
-            weight_type=QuantType.QInt8,
+            weight_type=QuantType.QInt8 if multiplies_int8_exactly() else QuantType.QUInt8,
             op_types_to_quantize=["MatMul"],
             nodes_to_quantize=[node.name for node in _products(model)],
             # The graph's tensors whose types are not stated are of this one.

@@ -21,7 +21,7 @@ from viberary_pipeline.errors import EncoderError
 # query's vector would depend on the queries beside it: each goes alone, as a reader's does.
 BATCH = {"fp32": 32, "int8": 1}
 PROBES = ("cold-blooded revenge", "a quiet garden by the sea", "1984")
-# int8 kernels differ between processors, and those without VNNI may saturate: this much they may differ.
+# int8 kernels differ between processors. Signed weights saturate on those without VNNI: that is more than this.
 LEAST_PROBE_COSINE = 0.995
 
 

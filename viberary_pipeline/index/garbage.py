@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from viberary_pipeline.artifacts import Artifact, ArtifactStore
 from viberary_pipeline.encoders.files import float32_graphs, int8_graphs
-from viberary_pipeline.encoders.quantize import int8_name
+from viberary_pipeline.encoders.quantize import int8_names
 from viberary_pipeline.errors import ArtifactError
 from viberary_pipeline.home_lock import hold_home
 from viberary_pipeline.index.clean import known_builds, orphaned_builds, remove_build, unneeded_builds
@@ -151,7 +151,7 @@ def _unneeded_graphs(home: Path, fingerprints: set[str]) -> Iterator[Path]:
         fingerprints = {*fingerprints, facts.get("fingerprint"), facts.get("space", {}).get("fingerprint")} - {None}
     kept = {
         *(float32_graphs(home) / fingerprint for fingerprint in fingerprints),
-        *(int8_graphs(home) / int8_name(fingerprint) for fingerprint in fingerprints),
+        *(int8_graphs(home) / name for fingerprint in fingerprints for name in int8_names(fingerprint)),
     }
     for folder in sorted((*float32_graphs(home).glob("*"), *int8_graphs(home).glob("*"))):
         if folder.is_dir() and folder not in kept:
