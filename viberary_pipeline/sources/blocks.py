@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
+import numpy as np
+
 from viberary_pipeline.sources.layouts import JSON_LINES, Layout
 
 MOST_BYTES = 16 << 20
@@ -26,6 +28,8 @@ TEXT_BYTES = 2000
 """How much of a bad line is kept."""
 
 BOM = b"\xef\xbb\xbf"
+_LINE_FEED = ord("\n")
+_FIRST = np.zeros(1, np.intp)
 
 
 @dataclass(frozen=True)
@@ -190,13 +194,14 @@ def _add(
 
 
 def _count_if_sound(lines: _Lines, layout: Layout, most_bytes: int) -> int | None:
-    # Looks at both ends of each line and copies none; find() is many times faster than count() and split().
-    data, start, stop = lines.data, lines.start, lines.end
-    opens, closes = layout.opens, layout.closes
-    rows = 0
-    while (end := data.find(b"\n", start, stop)) > start:
-        if data[start] != opens or (closes is not None and data[end - 1] != closes) or end - start > most_bytes:
-            return None
-        start = end + 1
-        rows += 1
-    return rows if start == stop else None
+    # Looks at both ends of all lines at once: a look at each alone takes Python ten times as long.
+    data = np.frombuffer(lines.data, np.uint8)[lines.start : lines.end]
+    ends = np.flatnonzero(data == _LINE_FEED)
+    starts = np.concatenate((_FIRST, ends[:-1] + 1))
+    if (
+        (data[starts] != layout.opens).any()  # as of a blank line
+        or (layout.closes is not None and (data[ends - 1] != layout.closes).any())
+        or (ends - starts).max() > most_bytes
+    ):
+        return None
+    return len(ends)

@@ -73,6 +73,8 @@ class Table:
         source: The source that it is of. A build reads one; the tables of the other are empty.
         layout: How a line of its file becomes a JSON object.
         keyed: Whether its first required column identifies a row. Else every line counts, however often it is there.
+        in_threads: Whether blocks may be typed in threads of one process: next to nothing is done in Python, whose
+            lock they would share.
     """
 
     name: str
@@ -80,12 +82,13 @@ class Table:
     columns: tuple[Column, ...]
     required: tuple[str, ...]
     known_by: tuple[str, ...]
-    preference: str = "filename"
+    preference: str = "true"
     step: str | None = None
     optional: bool = False
     source: Source = "ucsd"
     layout: Layout = JSON_LINES
     keyed: bool = True
+    in_threads: bool = False
 
     @property
     def key(self) -> str:

@@ -17,12 +17,12 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from viberary_pipeline.duck import DuckLimits, connect, copy_to_parquet, duckdb_errors, parquet_glob, sql
+from viberary_pipeline.duck import DuckLimits, connect, copy_to_parquet, duckdb_errors, sql
 from viberary_pipeline.errors import RawDataError
 from viberary_pipeline.sources.blocks import Block, blocks
 from viberary_pipeline.sources.columns import Table
 from viberary_pipeline.sources.file_formats import HEAD_BYTES, Format, advice, certain, likely
-from viberary_pipeline.sources.load import Job, Loaded, Reject, readable
+from viberary_pipeline.sources.load import REPEATED, Job, Loaded, Reject, of_table, readable
 from viberary_pipeline.sources.openlibrary.dumps import other_records
 from viberary_pipeline.sources.raw_files import RawInput, RawPart
 from viberary_pipeline.sources.reader import PartReader, open_part
@@ -124,16 +124,19 @@ def ingest(table: str, raw: RawInput | None, out: Path, limits: DuckLimits, *, r
     with duckdb_errors(f"The table {table} cannot be made"), connect(limits, out) as connection:
         connection.register("no_rejects", REJECTS.empty_table())
         connection.execute("CREATE TABLE rejects AS FROM no_rejects")
-        with workers(sum(part.bytes for part in parts), limits, out) as pool:
+        with workers(sum(part.bytes for part in parts), limits, out, threads=spec.in_threads) as pool:
             loader = _Loader(
                 spec, folder, connection, pool, at_once=2 * processes_within(limits), ceiling=reject_ceiling
             )
             tallies = [loader.load(part) for part in parts]
             if not loader.parts:
                 loader.load_nothing()
-        _view_parts(connection, folder)
+        written, repeated = [*folder.glob("*.parquet")], [*folder.glob(f"*{REPEATED}")]
         if spec.keyed:
-            _drop_duplicates(connection, spec, tallies)
+            # By name each part comes before the file beside it, so that of equals its own row is kept.
+            _view_parts(connection, [*written, *repeated])
+            _drop_duplicates(connection, spec, tallies, repeated)
+        _view_parts(connection, written)
         _check(connection, spec, tallies, reject_ceiling)
         nulled = dict(connection.execute(_NULLED).fetchall())
         copy_to_parquet(connection, "FROM rejects ORDER BY file, line", out / f"{table}_rejects.parquet")
@@ -285,29 +288,39 @@ def _sum(counters: Iterable[Counter[str]]) -> dict[str, int]:
     return dict(sorted(sum(counters, Counter[str]()).items()))
 
 
-def _view_parts(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
-    parts = parquet_glob(folder).replace("'", "''")
-    connection.execute(f"CREATE TEMP VIEW parts AS SELECT *, filename, file_row_number FROM read_parquet('{parts}')")
+def _view_parts(connection: duckdb.DuckDBPyConnection, files: Iterable[Path]) -> None:
+    listed = ", ".join(f"'{_escaped(str(file))}'" for file in sorted(files))
+    connection.execute(
+        f"CREATE OR REPLACE TEMP VIEW parts AS SELECT *, filename, file_row_number FROM read_parquet([{listed}])"
+    )
 
 
-def _drop_duplicates(connection: duckdb.DuckDBPyConnection, spec: Table, tallies: list[FileTally]) -> None:
-    """Move all rows of an id but the preferred one to the rejects; only the parts that hold one are rewritten."""
+def _escaped(text: str) -> str:
+    return text.replace("'", "''")
 
-    def of_this_table(name: str) -> str:
-        return sql("sources", name).replace("KEY", spec.key).replace("PREFERENCE", spec.preference)
 
-    connection.execute(f"CREATE TEMP TABLE duplicates AS {of_this_table('duplicates')}")
+def _drop_duplicates(
+    connection: duckdb.DuckDBPyConnection, spec: Table, tallies: list[FileTally], repeated: Iterable[Path]
+) -> None:
+    """Move all rows of an id but the preferred one to the rejects. `repeated`: files that hold none that is preferred.
+
+    Only the other files that hold one are written again.
+    """
+    connection.execute(f"CREATE TEMP TABLE duplicates AS {of_table(spec, 'duplicates')}")
     hit = [name for (name,) in connection.execute("SELECT DISTINCT filename FROM duplicates ORDER BY 1").fetchall()]
     by_file = {tally.file: tally for tally in tallies}
     for name in hit:
         connection.execute(
             "CREATE OR REPLACE TEMP VIEW part AS "
-            f"SELECT rows AS record, file_row_number FROM read_parquet('{name.replace(chr(39), chr(39) * 2)}') AS rows"
+            f"SELECT rows AS record, file_row_number FROM read_parquet('{_escaped(name)}') AS rows"
         )
-        connection.execute(f"INSERT INTO rejects {of_this_table('duplicates_rejects')}", {"filename": name})
-        rest = Path(f"{name}.rest")
-        copy_to_parquet(connection, sql("sources", "duplicates_rest"), rest, {"filename": name})
-        rest.replace(name)
+        connection.execute(f"INSERT INTO rejects {of_table(spec, 'duplicates_rejects')}", {"filename": name})
+        if not name.endswith(REPEATED):
+            rest = Path(f"{name}.rest")
+            copy_to_parquet(connection, sql("sources", "duplicates_rest"), rest, {"filename": name})
+            rest.replace(name)
+    for file in repeated:
+        file.unlink()
     for file, reason, count in connection.execute(
         "SELECT file, reason, count(*) FROM rejects WHERE starts_with(reason, 'duplicate_') GROUP BY ALL"
     ).fetchall():

@@ -18,6 +18,9 @@ from viberary_pipeline.sources.statements import statement
 from viberary_pipeline.sources.table_specs import TABLES
 
 _SOUND = "reason IS NULL AND NOT irregular"
+REPEATED = ".repeated"
+"""Suffix of the file beside a part, with the rows of which the part has a better copy."""
+
 REJECT_CHARACTERS = 500
 """How much of a rejected line is kept."""
 
@@ -58,7 +61,8 @@ class Reject:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What became of a block: `rows` in its part, the other lines, and {column: values read from another shape}."""
+    """What became of a block: `rows` in its part and in the file beside it, the other lines, and {column: values read
+    from another shape}."""
 
     rows: int
     rejects: list[Reject]
@@ -78,7 +82,6 @@ def prepared(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection
 def load_block(connection: duckdb.DuckDBPyConnection, job: Job) -> Loaded:
     """Parse, type, clean and write one block. Raises `duckdb.Error` for want of memory or disk."""
     table = TABLES[job.table]
-    select = statement(table)
     variables = {
         "path": str(job.lines),
         "file": job.file,
@@ -88,41 +91,68 @@ def load_block(connection: duckdb.DuckDBPyConnection, job: Job) -> Loaded:
     }
     for name, value in variables.items():
         connection.execute(f"SET VARIABLE {name} = $value", {"value": value})
-    given = None
     try:
-        if table.layout.columns:
-            if _write_as_written(connection, table, job):
-                return Loaded(job.rows, [], Counter())
-            given = job.lines.read_bytes()
-            job.lines.write_bytes(b"\n".join(map(table.layout.to_json, given.split(b"\n")[:-1])) + b"\n")
-        rows = _write(connection, select, job.part, _SOUND)
-        if rows == job.rows:
-            return Loaded(rows, [], Counter())
-        # Nearly always every line is a row; only where one is not, the block is read again.
-        lines = (given or job.lines.read_bytes()).split(b"\n")
-        repaired = _rewrite_irregular(connection, select, table, lines, job.lines)
-        if repaired is not None:
-            rows = _write(connection, select, job.part, "reason IS NULL")
-        rejects = _rejects(connection, select, job, lines) if rows < job.rows else []
+        rejects, repaired = _type_lines(connection, table, job)
+        rows = _write(connection, table, job.part)
     finally:
+        connection.execute("DROP TABLE IF EXISTS block")
         job.lines.unlink(missing_ok=True)
-    return Loaded(rows, rejects, repaired or Counter())
+    return Loaded(rows, rejects, repaired)
 
 
-def _write_as_written(connection: duckdb.DuckDBPyConnection, table: Table, job: Job) -> bool:
-    """Write a block whose lines have columns before their object; whether every line became a row, as nearly always.
+def _type_lines(connection: duckdb.DuckDBPyConnection, table: Table, job: Job) -> tuple[list[Reject], Counter[str]]:
+    """Make the table `block`: one row per line, none of them irregular; the lines that are rejects, and what was
+    repaired."""
+    if table.layout.columns and _type_as_written(connection, table, job):
+        return [], Counter()
+    given = None
+    if table.layout.columns:
+        given = job.lines.read_bytes()
+        job.lines.write_bytes(b"\n".join(map(table.layout.to_json, given.split(b"\n")[:-1])) + b"\n")
+    if _type(connection, statement(table), job):
+        return [], Counter()
+    # Nearly always every line is a row; only where one is not, the block is read again.
+    lines = (given or job.lines.read_bytes()).split(b"\n")
+    repaired = _rewrite_irregular(connection, table, lines, job.lines)
+    if repaired is not None:
+        _type(connection, statement(table), job)
+    return _rejects(connection, job, lines), repaired or Counter()
+
+
+def _type_as_written(connection: duckdb.DuckDBPyConnection, table: Table, job: Job) -> bool:
+    """Type a block whose lines have columns before their object; whether every line became a row, as nearly always.
 
     It saves the way through Python, but one line with a tab too many, or a byte that is no UTF-8, stops it.
     """
     try:
-        return _write(connection, statement(table, as_written=True), job.part, _SOUND) == job.rows
+        return _type(connection, statement(table, as_written=True), job)
     except duckdb.Error:
         return False
 
 
-def _write(connection: duckdb.DuckDBPyConnection, select: str, part: Path, condition: str) -> int:
-    columns = "* EXCLUDE (block_line, irregular, reason)"
-    return copy_to_parquet(connection, f"SELECT {columns} FROM ({select}) WHERE {condition}", part)
+def _type(connection: duckdb.DuckDBPyConnection, select: str, job: Job) -> bool:
+    """Make the table `block`; whether every line is a row as it stands."""
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE block AS {select}")
+    sound = connection.execute(f"SELECT count(*) FROM block WHERE {_SOUND}").fetchone()
+    return sound == (job.rows,)
+
+
+def _write(connection: duckdb.DuckDBPyConnection, table: Table, part: Path) -> int:
+    """Write the rows of `block`; how many. Those of which it has a better copy go to a file beside the part: rewriting
+    the part for them, once all parts are there, would take as long again."""
+    columns = "SELECT * EXCLUDE (block_line, irregular, reason) FROM block"
+    repeated = connection.execute(of_table(table, "repeated")).fetchall() if table.keyed else []
+    if not repeated:
+        return copy_to_parquet(connection, f"{columns} WHERE reason IS NULL", part)
+    lines = {"repeated": [line for (line,) in repeated]}
+    is_repeated = "list_contains($repeated, block_line)"
+    rows = copy_to_parquet(connection, f"{columns} WHERE reason IS NULL AND NOT {is_repeated}", part, lines)
+    return rows + copy_to_parquet(connection, f"{columns} WHERE {is_repeated}", part.with_suffix(REPEATED), lines)
+
+
+def of_table(table: Table, name: str) -> str:
+    """A statement of `sql/` in which KEY and PREFERENCE stand for the table's."""
+    return sql("sources", name).replace("KEY", table.key).replace("PREFERENCE", table.preference)
 
 
 def _list_fields(path: Path, table: Table) -> list[str]:
@@ -135,10 +165,11 @@ def _list_fields(path: Path, table: Table) -> list[str]:
 
 
 def _rewrite_irregular(
-    connection: duckdb.DuckDBPyConnection, select: str, table: Table, lines: list[bytes], path: Path
+    connection: duckdb.DuckDBPyConnection, table: Table, lines: list[bytes], path: Path
 ) -> Counter[str] | None:
-    """Write the block again with its irregular lines made regular; what was repaired, or None if there are none."""
-    found = connection.execute(f"SELECT block_line FROM ({select}) WHERE irregular").fetchall()
+    """Write the file of the block again with its irregular lines made regular; what was repaired, or None if there are
+    none."""
+    found = connection.execute("SELECT block_line FROM block WHERE irregular").fetchall()
     if not found:
         return None
     repaired = Counter[str]()
@@ -151,10 +182,10 @@ def _rewrite_irregular(
     return repaired
 
 
-def _rejects(connection: duckdb.DuckDBPyConnection, select: str, job: Job, lines: list[bytes]) -> list[Reject]:
+def _rejects(connection: duckdb.DuckDBPyConnection, job: Job, lines: list[bytes]) -> list[Reject]:
     table = TABLES[job.table]
     found = connection.execute(
-        f"SELECT line, block_line, reason, {table.key} FROM ({select}) WHERE reason IS NOT NULL ORDER BY block_line"
+        f"SELECT line, block_line, reason, {table.key} FROM block WHERE reason IS NOT NULL ORDER BY block_line"
     ).fetchall()
     return [
         Reject(

@@ -1,7 +1,8 @@
-"""Who loads the blocks: this process where there is little to do, else one process per core.
+"""Who loads the blocks: threads of this process, or one process per core.
 
-Processes and not threads, because guessing a language holds Python's lock. Each has a DuckDB of its own with one
-thread: blocks side by side keep the cores busier than several threads in one block do. They share the memory limit.
+Guessing a language holds Python's lock, so tables that do it are loaded by processes, unless there is little to do. A
+process takes half a second to start; threads take none. Each has a DuckDB of its own with one thread: blocks side by
+side keep the cores busier than several threads in one block do. They share the memory limit.
 """
 
 import multiprocessing
@@ -9,7 +10,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,19 +26,30 @@ WORTH_PROCESSES = 16 << 20
 LEAST_MEMORY = 256 << 20
 """Bytes of the memory limit that a process needs for a block; with less it fails, however small the rest is."""
 
-_connection: duckdb.DuckDBPyConnection | None = None
+class _Own(threading.local):
+    """What each worker has to itself."""
+
+    connection: duckdb.DuckDBPyConnection | None = None
+
+
+_own = _Own()
 
 
 @contextmanager
-def workers(stored_bytes: int, limits: DuckLimits, scratch: Path) -> Iterator[Executor]:
+def workers(stored_bytes: int, limits: DuckLimits, scratch: Path, *, threads: bool = False) -> Iterator[Executor]:
     """Where `do` is to be submitted. The memory limit is for all of them together.
 
     Args:
         stored_bytes: Size of the input.
         limits: Memory and threads for DuckDB.
         scratch: An existing folder, in which DuckDB may spill.
+        threads: Whether the work may be done in threads, because DuckDB does nearly all of it.
     """
     processes = processes_within(limits)
+    if threads:
+        with ThreadPoolExecutor(processes, initializer=_start, initargs=(limits.share(processes), scratch)) as pool:
+            yield pool
+        return
     if stored_bytes < WORTH_PROCESSES or processes == 1:
         _start(limits.share(1), scratch)
         try:
@@ -58,15 +70,15 @@ def workers(stored_bytes: int, limits: DuckLimits, scratch: Path) -> Iterator[Ex
 
 
 def processes_within(limits: DuckLimits) -> int:
-    """How many processes work side by side: one per thread, as far as the memory limit reaches."""
+    """How many processes or threads work side by side: one per thread of DuckDB's, as far as the memory limit reaches."""
     return max(1, min(limits.threads, limits.bytes // LEAST_MEMORY))
 
 
 def do(job: Job) -> Loaded:
-    """Load one block, in the process that this is called in. Raises `duckdb.Error`."""
-    if _connection is None:
+    """Load one block, in the process and thread that this is called in. Raises `duckdb.Error`."""
+    if _own.connection is None:
         raise AssertionError("no connection: call this through `workers`")
-    return load_block(_connection, job)
+    return load_block(_own.connection, job)
 
 
 class _Here(Executor):
@@ -82,15 +94,13 @@ class _Here(Executor):
 
 
 def _start(limits: DuckLimits, scratch: Path) -> None:
-    global _connection
-    _connection = prepared(open_in_memory(limits, scratch))
+    _own.connection = prepared(open_in_memory(limits, scratch))
 
 
 def _stop() -> None:
-    global _connection
-    if _connection is not None:
-        _connection.close()
-    _connection = None
+    if _own.connection is not None:
+        _own.connection.close()
+    _own.connection = None
 
 
 def _start_process(limits: DuckLimits, scratch: Path) -> None:

@@ -69,6 +69,7 @@ def _of_records(name: str, row: str, columns: tuple[Column, ...]) -> Table:
         optional=True,
         source="openlibrary",
         layout=_RECORD,
+        in_threads=True,
     )
 
 
@@ -160,6 +161,7 @@ def _of_readers(name: str, row: str, value: Column) -> Table:
         source="openlibrary",
         layout=Layout((b"work", b"edition", b"value", b"date"), has_object=False),
         keyed=False,
+        in_threads=True,
     )
 
 
