@@ -2,6 +2,8 @@
 
 import gzip
 import json
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -10,11 +12,13 @@ from openlibrary import DATE, LIMITS, by, joined, of, record, rows_of, said, she
 
 from viberary_pipeline.duck import open_in_memory, parquet_glob, sql
 from viberary_pipeline.errors import RawDataError
+from viberary_pipeline.sources.blocks import blocks
 from viberary_pipeline.sources.load import prepared
 from viberary_pipeline.sources.openlibrary.catalogue import MADE, make_spellings, set_variables
 from viberary_pipeline.sources.openlibrary.subjects import subject_rules
 from viberary_pipeline.sources.openlibrary.tables import OPENLIBRARY
 from viberary_pipeline.sources.raw_files import find, source_at
+from viberary_pipeline.sources.reader import PartReader
 from viberary_pipeline.sources.table_specs import TABLES
 
 WORKS = f"ol_dump_works_{DATE}.txt.gz"
@@ -297,6 +301,53 @@ def test_a_line_that_is_no_record_changes_nothing_about_the_others(tmp_path):
     assert facts["nulled"] == {"author_ids": 1, "title": 1}
     assert other_facts["rejected"] == {"not_a_record": 1}
     assert [row["title"] for row in rows] == ["Plain", "An object", "a list", "[1984]", None, None]
+
+
+def test_bytes_that_are_no_text_reject_their_line_alone(tmp_path):
+    raw = write_dump(tmp_path / "raw")
+    lines = [record(key, title=f"Title of {key}").encode() for key in ("OL1M", "OL2M", "OL3M")]
+    bad = lines[1].replace(b"Title", b"Ti\xff\xfetle")
+    with gzip.open(raw / EDITIONS, "wb") as file:
+        file.writelines(line + b"\n" for line in (lines[0], bad, lines[2]))
+    facts, rows = typed(raw, tmp_path / "out", "ol_editions")
+    assert [(row["line"], row["title"]) for row in rows] == [(1, "Title of OL1M"), (3, "Title of OL3M")]
+    assert facts["rejected"] == {"invalid_utf8": 1}
+
+
+def test_a_duplicate_is_found_in_its_own_block_and_in_another(tmp_path, monkeypatch):
+    monkeypatch.setattr("viberary_pipeline.sources.ingest.blocks", partial(blocks, block_bytes=1))
+    monkeypatch.setattr("viberary_pipeline.sources.reader.PartReader.chunks", chunks_of_lines(3))
+    keys = ["OL1W", "OL1W", "OL2W", "OL3W", "OL1W", "OL3W", "OL4W", "OL2W", "OL5W"]
+    raw = write_dump(tmp_path / "raw", works=[record(key, title=f"T{n}") for n, key in enumerate(keys)])
+    facts, rows = typed(raw, tmp_path / "out", "ol_works")
+    assert [(row["line"], row["title"]) for row in rows] == [(1, "T0"), (3, "T2"), (4, "T3"), (7, "T6"), (9, "T8")]
+    assert {name: facts[name] for name in ("lines", "rows", "rejected")} == {
+        "lines": 9,
+        "rows": 5,
+        "rejected": {"duplicate_work_id": 4},
+    }
+    rejects = rows_of(tmp_path / "out" / "ol_works_rejects.parquet")
+    assert [(row["line"], row["record_id"]) for row in rejects] == [
+        (2, "OL1W"),
+        (5, "OL1W"),
+        (6, "OL3W"),
+        (8, "OL2W"),
+    ]
+    assert [path.suffix for path in (tmp_path / "out" / "ol_works.parquet").iterdir()] == [".parquet"] * 3
+
+
+def chunks_of_lines(lines: int) -> Callable[[PartReader], Iterator[bytes]]:
+    """What reads a file in chunks of so many lines, each of which is a block."""
+
+    def chunks(reader: PartReader) -> Iterator[bytes]:
+        read = b""
+        while more := reader._read(1 << 20):
+            read += more
+        whole = read.splitlines(keepends=True)
+        for first in range(0, len(whole), lines):
+            yield b"".join(whole[first : first + lines])
+
+    return chunks
 
 
 def test_tabs_in_the_json_are_no_columns(tmp_path):

@@ -26,6 +26,7 @@ WORTH_PROCESSES = 16 << 20
 LEAST_MEMORY = 256 << 20
 """Bytes of the memory limit that a process needs for a block; with less it fails, however small the rest is."""
 
+
 class _Own(threading.local):
     """What each worker has to itself."""
 
@@ -70,7 +71,7 @@ def workers(stored_bytes: int, limits: DuckLimits, scratch: Path, *, threads: bo
 
 
 def processes_within(limits: DuckLimits) -> int:
-    """How many processes or threads work side by side: one per thread of DuckDB's, as far as the memory limit reaches."""
+    """How many processes or threads work side by side: one per thread of DuckDB, as far as the memory limit reaches."""
     return max(1, min(limits.threads, limits.bytes // LEAST_MEMORY))
 
 

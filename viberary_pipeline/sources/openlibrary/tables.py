@@ -47,7 +47,7 @@ def _texts(name: str, field: str | None = None) -> Column:
     return _list(name, "json_texts({raw})", field)
 
 
-_KIND = Column("kind", "nullif(regexp_extract(trim({raw}), '^/type/(\\w+)$', 1), '')", "dump_type")
+_KIND = Column("kind", "kind_of_record({raw})", "dump_type")
 """'work', 'edition', 'author'; 'redirect' of what was merged into another, 'delete' of what was removed."""
 
 _REDIRECTED_TO = Column(

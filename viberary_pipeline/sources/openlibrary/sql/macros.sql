@@ -5,34 +5,30 @@
 CREATE OR REPLACE TEMP MACRO json_items(field) AS
     CASE WHEN json_type(field) = 'ARRAY' THEN CAST(field AS JSON[]) WHEN field IS NOT NULL THEN [field] ELSE [] END;
 
--- The texts of a list: strings, numbers, and objects with a text. One alone is a list of one.
+-- The texts of a list: strings, numbers, and objects with a text. One alone is a list of one. (texts_of_any_shape is a
+-- function of ours, in shapes.py: such lists are rare, and as SQL their forms made each block's plan many times longer.)
 CREATE OR REPLACE TEMP MACRO json_texts_of_any_shape(field) AS
     list_filter(
-        [
-            blank_to_null(
-                CASE json_type(item)
-                    WHEN 'OBJECT' THEN
-                        coalesce(
-                            CASE WHEN json_type(item, '$.value') = 'VARCHAR' THEN item->>'$.value' END,
-                            CASE WHEN json_type(item, '$.name') = 'VARCHAR' THEN item->>'$.name' END
-                        )
-                    WHEN 'ARRAY' THEN NULL
-                    WHEN 'BOOLEAN' THEN NULL
-                    ELSE item->>'$'
-                END
-            )
-            FOR item IN json_items(field)
-        ],
-        lambda one: one IS NOT NULL
+        [blank_to_null(one) FOR one IN texts_of_any_shape(CAST(field AS VARCHAR))], lambda one: one IS NOT NULL
     );
 
--- The same. Nearly every list is one of strings of printable ASCII with single blanks between words, which are had as they
--- stand; one with a bracket in it may hold objects.
+-- The same. Nearly every list is one of strings of visible characters with single blanks between words (printable ASCII,
+-- Latin, Greek, Cyrillic, Arabic, kana, Chinese, Hangul), which are had as they stand.
+CREATE OR REPLACE TEMP MACRO is_list_of_plain_texts(list) AS
+    regexp_full_match(
+        list,
+        '\["[!#-\[\]-~\x{A1}-\x{AC}\x{AE}-\x{2AF}\x{391}-\x{3A1}\x{3A3}-\x{3FF}\x{400}-\x{481}\x{620}-\x{64A}\x{3041}-\x{3096}'
+        '\x{30A1}-\x{30FE}\x{4E00}-\x{9FA5}\x{AC00}-\x{D7A3}]+(?:(?: |", ?")'
+        '[!#-\[\]-~\x{A1}-\x{AC}\x{AE}-\x{2AF}\x{391}-\x{3A1}\x{3A3}-\x{3FF}\x{400}-\x{481}\x{620}-\x{64A}\x{3041}-\x{3096}'
+        '\x{30A1}-\x{30FE}\x{4E00}-\x{9FA5}\x{AC00}-\x{D7A3}]+)*"\]'
+    );
+CREATE OR REPLACE TEMP MACRO is_list_of_texts(list) AS
+    regexp_full_match(list, '\["(?:[^"\\]|\\.)*"(?:, ?"(?:[^"\\]|\\.)*")*\]');
 CREATE OR REPLACE TEMP MACRO json_texts(field) AS
     CASE
         WHEN field IS NULL THEN []
-        WHEN regexp_full_match(CAST(field AS VARCHAR), '\["[!#-Z^-z|~]+(?:(?: |", ?")[!#-Z^-z|~]+)*"\]') THEN CAST(field AS VARCHAR[])
-        WHEN regexp_full_match(CAST(field AS VARCHAR), '\["[^{}\[]*')
+        WHEN is_list_of_plain_texts(CAST(field AS VARCHAR)) THEN CAST(field AS VARCHAR[])
+        WHEN is_list_of_texts(CAST(field AS VARCHAR))
             THEN list_filter([blank_to_null(item) FOR item IN CAST(field AS VARCHAR[])], lambda one: one IS NOT NULL)
         ELSE json_texts_of_any_shape(field)
     END;
@@ -42,7 +38,7 @@ CREATE OR REPLACE TEMP MACRO json_text(field) AS
     CASE json_type(field)
         WHEN 'VARCHAR' THEN field->>'$'
         WHEN 'OBJECT' THEN CASE WHEN json_type(field, '$.value') = 'VARCHAR' THEN field->>'$.value' END
-        WHEN 'ARRAY' THEN nullif(array_to_string(json_texts(field), ' '), '')
+        WHEN 'ARRAY' THEN nullif(array_to_string(json_texts_of_any_shape(field), ' '), '')
         WHEN 'BOOLEAN' THEN NULL
         ELSE field->>'$'
     END;
@@ -108,6 +104,15 @@ CREATE OR REPLACE TEMP MACRO column_id(key, letters) AS
         ELSE ol_id(key, letters)
     END;
 
+-- The kind of a record: 'work' in '/type/work'.
+CREATE OR REPLACE TEMP MACRO kind_of_record(type) AS
+    CASE type
+        WHEN '/type/work' THEN 'work'
+        WHEN '/type/edition' THEN 'edition'
+        WHEN '/type/author' THEN 'author'
+        ELSE nullif(regexp_extract(trim(type), '^/type/(\w+)$', 1), '')
+    END;
+
 -- Those of a list, each once, in their order.
 CREATE OR REPLACE TEMP MACRO each_once(items) AS
     list_filter(items, lambda item, place: item IS NOT NULL AND list_position(items, item) = place);
@@ -147,10 +152,9 @@ CREATE OR REPLACE TEMP MACRO cover_ids_of_any_shape(field) AS
 CREATE OR REPLACE TEMP MACRO cover_ids(field) AS
     CASE
         WHEN field IS NULL THEN []
-        -- Nearly always one number.
-        WHEN try_cast(trim(CAST(field AS VARCHAR), '[]') AS BIGINT) BETWEEN 1 AND 1000000000000
-            THEN [CAST(trim(CAST(field AS VARCHAR), '[]') AS BIGINT)]
-        WHEN CAST(field AS VARCHAR) = '[-1]' THEN []
+        -- Nearly always a list of numbers.
+        WHEN regexp_full_match(CAST(field AS VARCHAR), '\[-?[0-9]{1,12}(?:, ?-?[0-9]{1,12})*\]')
+            THEN list_filter(CAST(field AS BIGINT[]), lambda one: one > 0)
         ELSE cover_ids_of_any_shape(field)
     END;
 
@@ -177,13 +181,18 @@ CREATE OR REPLACE TEMP MACRO json_is_lost(field, nothing_is_left) AS
         ELSE false
     END;
 CREATE OR REPLACE TEMP MACRO json_text_is_lost(field, typed) AS
-    CASE WHEN json_is_lost(field, typed IS NULL) THEN json_text(field) IS NULL ELSE false END;
+    CASE
+        WHEN json_is_lost(field, typed IS NULL)
+            THEN json_type(field) IN ('OBJECT', 'ARRAY', 'BOOLEAN') AND len(json_texts_of_any_shape(field)) = 0
+        ELSE false
+    END;
 
 -- Years in dates that people wrote. A date is text in any language and calendar.
 
 -- The text that is looked at: its digits in ASCII.
 CREATE OR REPLACE TEMP MACRO plain_date(date) AS
-    lower(translate(date, '٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹０１２３４５６７８９〇一二三四五六七八九', '0123456789012345678901234567890123456789'));
+    -- translate() takes its time, and next to no date needs it.
+    CASE WHEN strlen(date) = length(date) THEN lower(date) ELSE lower(translate(date, '٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹０１２３４５６７８９〇一二三四五六七八九', '0123456789012345678901234567890123456789')) END;
 
 -- The year, or null where none is named ('n.d.', '18--'). In this order: before our era ('720 B.C.': -720); a year in
 -- brackets, which cataloguers put beside what the title page says ('1370 [1991]', '1960 [i.e. 1961]'); any year from
@@ -222,9 +231,11 @@ CREATE OR REPLACE TEMP MACRO is_plain_date(date) AS
         '(?:(?:[0-9]{1,2} )?(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]* (?:[0-9]{1,2}, ?)?)?(?:1[0-9]|20)[0-9]{2}'
         '|(?:1[0-9]|20)[0-9]{2}-[01][0-9]-[0-3][0-9]'
     );
+CREATE OR REPLACE TEMP MACRO is_year(date) AS strlen(date) = 4 AND regexp_full_match(date, '(?:1[0-9]|20)[0-9]{2}');
 CREATE OR REPLACE TEMP MACRO year_in(date) AS
     CASE
         WHEN date IS NULL THEN NULL
+        WHEN is_year(date) THEN CAST(date AS INTEGER)
         WHEN is_plain_date(date) THEN CAST(regexp_extract(date, '(?:1[0-9]|20)[0-9]{2}') AS INTEGER)
         ELSE year_in_words(date)
     END;

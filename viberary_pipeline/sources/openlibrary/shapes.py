@@ -1,0 +1,35 @@
+"""Lists of texts in the rarer of the shapes that Open Library's fields have come in."""
+
+import json
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from duckdb.func import ARROW
+
+
+def texts_of_any_shape(field: str) -> list[str]:
+    """The texts of a JSON list: strings, numbers, and those that objects have under `value` or `name`.
+
+    One that is no list is its own only element. Numbers are as the JSON has them.
+    """
+    items = json.loads(field, parse_int=str, parse_float=str)
+    texts = [_text(item) for item in (items if isinstance(items, list) else [items])]
+    return [text for text in texts if text is not None]
+
+
+def _text(item: Any) -> str | None:
+    if isinstance(item, dict):
+        return next((item[key] for key in ("value", "name") if isinstance(item.get(key), str)), None)
+    return item if isinstance(item, str) else None
+
+
+def register_shapes(connection: duckdb.DuckDBPyConnection) -> None:
+    """Give a connection `texts_of_any_shape` (VARCHAR to VARCHAR[])."""
+    text = duckdb.sqltypes.VARCHAR
+    connection.create_function("texts_of_any_shape", _column, [text], duckdb.list_type(text), type=ARROW)
+
+
+def _column(fields: pa.ChunkedArray) -> pa.Array:
+    lists = [None if field is None else texts_of_any_shape(field) for field in fields.to_pylist()]
+    return pa.array(lists, pa.list_(pa.string()))
