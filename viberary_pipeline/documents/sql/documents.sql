@@ -2,6 +2,8 @@
 -- Inputs: wanted_works, book_texts, credits, genre_lists, series_lists, other_names, edition_lists, shelf_lists,
 -- chosen_reviews, review_texts.
 -- Variables: most_characters, keep_thin, reviews_per_work; the macro text_of is the recipe.
+-- The text of a work of Open Library says its shelves by the alphabet. Their order by rarity depends on all other works, so
+-- that each dump would change texts of works that are the same; and it is worth nothing to the search.
 -- thin: neither a description nor a review. Dropped: thin works, unless they are kept (the difference of the rows).
 -- The works come in portions, because a list of texts must fit in memory; the one wide sort is that of a portion.
 WITH books_of AS (
@@ -48,7 +50,14 @@ parts AS (
 texts AS (
     SELECT
         *,
-        left(text_of(title, main_authors, description, genres, series, shelves, reviews), getvariable('most_characters')) AS "text"
+        left(
+            text_of(
+                title, main_authors, description, genres, series,
+                CASE WHEN source_of(work_id) = 'openlibrary' THEN list_sort(shelves) ELSE shelves END,
+                reviews
+            ),
+            getvariable('most_characters')
+        ) AS "text"
     FROM parts
 )
 SELECT
