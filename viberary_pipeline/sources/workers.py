@@ -48,8 +48,8 @@ def workers(stored_bytes: int, limits: DuckLimits, scratch: Path, *, threads: bo
     """
     processes = processes_within(limits)
     if threads:
-        with ThreadPoolExecutor(processes, initializer=_start, initargs=(limits.share(processes), scratch)) as pool:
-            yield pool
+        with ThreadPoolExecutor(processes, initializer=_start, initargs=(limits.share(processes), scratch)) as here:
+            yield here
         return
     if stored_bytes < WORTH_PROCESSES or processes == 1:
         _start(limits.share(1), scratch)
