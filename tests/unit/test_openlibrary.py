@@ -350,6 +350,20 @@ def chunks_of_lines(lines: int) -> Callable[[PartReader], Iterator[bytes]]:
     return chunks
 
 
+@pytest.mark.parametrize("depth", [100, 5_000])
+@pytest.mark.parametrize(
+    ("table", "key", "name"), [("works", "OL1W", "title"), ("editions", "OL1M", "title"), ("authors", "OL1A", "name")]
+)
+def test_a_list_in_lists_however_deep_costs_its_field_alone(tmp_path, table, key, name, depth):
+    fields = sorted({*TABLES[f"ol_{table}"].fields} - {"dump_type", "dump_key", name})
+    deep = "".join(f', "{field}": {"[" * depth}"x"{"]" * depth}' for field in fields)
+    lines = [record(key, **{name: "Deep"})[:-1] + deep + "}", record(key.replace("1", "2"), **{name: "Flat"})]
+    facts, rows = typed(write_dump(tmp_path / "raw", **{table: lines}), tmp_path / "out", f"ol_{table}")
+    assert [row[name] for row in rows] == ["Deep", "Flat"]
+    assert facts["rejected"] == {}
+    assert {*facts["nulled"].values()} == {1}
+
+
 def test_tabs_in_the_json_are_no_columns(tmp_path):
     line = record("OL1W", title="Moby Dick").replace('"Moby Dick"', '\t"Moby\tDick"\t')
     _, rows = typed(

@@ -173,7 +173,7 @@ def _write(connection: duckdb.DuckDBPyConnection, table: Table, part: Path) -> i
     if not repeated:
         return copy_to_parquet(connection, f"{columns} WHERE reason IS NULL", part)
     lines = {"repeated": [line for (line,) in repeated]}
-    is_repeated = "list_contains($repeated, block_line)"
+    is_repeated = "(block_line IN (SELECT unnest($repeated)))"
     rows = copy_to_parquet(connection, f"{columns} WHERE reason IS NULL AND NOT {is_repeated}", part, lines)
     return rows + copy_to_parquet(connection, f"{columns} WHERE {is_repeated}", part.with_suffix(REPEATED), lines)
 

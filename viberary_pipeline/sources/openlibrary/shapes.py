@@ -11,9 +11,13 @@ from duckdb.func import ARROW
 def texts_of_any_shape(field: str) -> list[str]:
     """The texts of a JSON list: strings, numbers, and those that objects have under `value` or `name`.
 
-    One that is no list is its own only element. Numbers are as the JSON has them.
+    One that is no list is its own only element. Numbers are as the JSON has them. A list so deep that Python does not
+    read it has none.
     """
-    items = json.loads(field, parse_int=str, parse_float=str)
+    try:
+        items = json.loads(field, parse_int=str, parse_float=str)
+    except RecursionError:
+        return []
     texts = [_text(item) for item in (items if isinstance(items, list) else [items])]
     return [text for text in texts if text is not None]
 
