@@ -70,6 +70,12 @@ def follow(replica: redis.Redis, primary: redis.Redis) -> None:
     until(lambda: replica.info("replication")["master_link_status"] == "up")
 
 
+def follows(replica: redis.Redis, primary: redis.Redis) -> None:
+    """Return once the replica answers from the build that is live at the primary."""
+    live = read_pointer(primary).live
+    until(lambda: read_pointer(replica).live == live)
+
+
 def until(holds, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -92,10 +98,11 @@ def test_switches_under_four_clients(client, encoders, home, dimensions):
 
 def test_readers_of_a_replica_see_whole_builds_and_every_switch(client, replica, encoders, home):
     expected = publish_in_turn(client, home, [encoders[32], encoders[32]])
+    follows(replica, client)
 
     def switch() -> None:
         live = rollback(client, home=home).build
-        until(lambda: read_pointer(replica).live == live)
+        follows(replica, client)
         assert aliased_index(replica) == index_name(live)
 
     answers = search_while(replica, home, expected, switch, SWITCHES)
@@ -106,7 +113,7 @@ def test_readers_of_a_replica_see_whole_builds_and_every_switch(client, replica,
 def test_a_new_build_reaches_a_replica_while_it_is_read(client, replica, encoders, home, tmp_path):
     expected = publish_in_turn(client, home, [encoders[32]])
     (live,) = expected
-    until(lambda: read_pointer(replica).live == live)
+    follows(replica, client)
     made = []
 
     def build_another() -> None:
