@@ -157,7 +157,10 @@ def test_kill_9_in_a_stage(warm_cli, tiny, write_gz, stages):
     assert list(warm_cli.home.glob("jobs/*/job.json")) == []
 
 
-@pytest.mark.parametrize("ignored", [(), (signal.SIGINT,)], ids=["by itself", "in the background of a script"])
+@pytest.mark.parametrize(
+    "ignored",
+    [pytest.param((), id="by itself", marks=pytest.mark.slow), pytest.param((signal.SIGINT,), id="behind a script")],
+)
 def test_sigterm_ends_a_build_and_the_next_completes(warm_cli, tiny, ignored):
     """A shell starts a background job with SIGINT ignored, and Dagster would let SIGTERM be what SIGINT is."""
 

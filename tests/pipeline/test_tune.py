@@ -217,6 +217,7 @@ def never_killed(killed, tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_training_that_is_killed_again_and_again_goes_on_where_it_was(killed, never_killed, tmp_path):
     cli = copy_of(killed, tmp_path)
     assert "mine" not in encoders_of(cli.home)
@@ -273,6 +274,7 @@ def test_a_student_enters_the_space_of_its_teacher(cli, teacher, tiny, tmp_path)
     )
 
 
+@pytest.mark.slow
 def test_a_student_learns_from_further_texts(cli, tiny, tmp_path):
     (tmp_path / "texts.txt").write_text("".join(f"a text {number}\n" for number in range(50)))
     asked = ("distil", "--teacher", "teacher", "--base", tiny, "--epochs", "1", "--word-rank", "2", "--json")
@@ -309,6 +311,7 @@ def test_a_student_that_falls_short_of_its_teacher_is_refused(accepted, tiny, tm
     assert result_of(done)["reason"].startswith("less than 98% of its teacher's: nDCG@10 on held-out requests")
 
 
+@pytest.mark.slow
 def test_the_sample_is_judged_by_its_held_out_works_and_its_golden_set(built_sample, tiny, tmp_path):
     shutil.copytree(built_sample.home / "artifacts", tmp_path / "home" / "artifacts", symlinks=True)
     done = Cli(tmp_path / "home")("tune", "--out", "mine", "--base", tiny, *LEARNS_NOTHING, "--json")
@@ -337,12 +340,14 @@ def test_the_asset_tunes_in_a_job_of_its_own(cli, tiny, tmp_path):
     assert (check.check_name, check.passed) == ("better_than_its_base", verdict["verdict"] == "accepted")
 
 
+@pytest.mark.slow
 def test_the_worker_trains_what_a_folder_holds(killed, never_killed):
     identity = json.loads((never_killed / "done.json").read_text())["identity"]
     assert identity == read_training(killed.home / "tuning" / "mine").identity
     assert (never_killed / "adapter.safetensors").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_the_worker_trains_what_a_bucket_holds(killed, never_killed, tmp_path, s3):
     place = open_place(f"s3://{BUCKET}/job")
     folder = job_of(killed, tmp_path / "job")
