@@ -21,6 +21,7 @@ import numpy as np
 import redis
 from index_build import write_documents
 from index_vectors import realistic_vectors
+from load import report
 
 from viberary_pipeline import redis_server
 from viberary_pipeline.index.build import IndexSource, build_index
@@ -103,10 +104,7 @@ def main() -> None:
             float(np.median(weeks)) / weekly / (last["seconds"] / options.rows), 2
         ),
     }  # fmt: skip
-    text = json.dumps(results, indent=1)
-    print(text)
-    if options.out:
-        options.out.write_text(text + "\n")
+    report(json.dumps(results, indent=1), options.out)
 
 
 if __name__ == "__main__":
