@@ -15,6 +15,7 @@ vectors say. With --cache the documents and vectors are kept for the next run.
 """
 
 import argparse
+import dataclasses
 import json
 import os
 import platform
@@ -184,7 +185,13 @@ def publish_ours(client: redis.Redis, documents: Path, vectors: np.ndarray, enco
     client.hset(record_key(name), mapping=dict(record.to_hash()))
     build._create(client, record)
     source = build.IndexSource(documents, vectors, "benchmark", ENCODER, encoder.fingerprint, "benchmark")
-    build._feed(client, source, record, lambda: None, lambda line: None)
+    facets = build._feed(client, source, record, lambda: None, lambda line: None)
+    # What the page quotes, how well it says that books fit, and what it offers to narrow by.
+    words = build.learn_sentence_words(documents, vectors, encoder)
+    client.set(build.sentence_words_key(name), words.to_bytes())
+    fit = build.calibrate(client, record, encoder, lambda word: word in words.rows)
+    record = dataclasses.replace(record, facets=facets.to_json(), fit=fit.to_json())
+    client.hset(record_key(name), mapping=dict(record.to_hash()))
     client.hset(POINTER, "live", name)
     return name
 

@@ -41,6 +41,12 @@ def test_words_lose_case_accents_strokes_and_punctuation(text, words):
     assert words_of(text) == words
 
 
+@pytest.mark.parametrize("sign", [*map(chr, range(128)), *"“”–—…’"])
+def test_the_quick_way_finds_the_words_that_the_thorough_way_finds(sign):
+    text = f"A{sign}b {sign}C{sign} d"
+    assert words_of(text) == words_of(f"{text} жук")[:-1]  # a letter that only the thorough way can read
+
+
 def test_a_title_is_asked_for_whole_without_series_subtitle_or_article():
     assert title_keys("The Hobbit (Middle-earth, #0)") == [
         "thehobbitmiddleearth0",

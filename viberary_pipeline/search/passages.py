@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from itertools import repeat
 from typing import Self
 
 import numpy as np
@@ -56,6 +57,11 @@ class SentenceWords:
     @cached_property
     def _passages(self) -> Callable[[str], "_Passages"]:
         return lru_cache(maxsize=_TEXTS_KEPT)(self._read)  # texts that are shown again are not read again
+
+    @cached_property
+    def _vectors_and_zero(self) -> Matrix:
+        """The vectors, and a last one for words that have none."""
+        return np.vstack([self.vectors, np.zeros((1, self.vectors.shape[1]), np.float32)])
 
     def to_bytes(self) -> bytes:
         """What `read` reads: an .npz file."""
@@ -104,10 +110,11 @@ class SentenceWords:
     def _best(self, shared: Mapping[str, float], u: Matrix, texts: Sequence["_Passages"]) -> str:
         best, score = "", -float("inf")
         for text in texts:
-            scores = text.vectors @ u if u.size else np.zeros(len(text.sentences), np.float32)
-            scores = scores - [_AWKWARD * (len(s) > _LONGEST or not has_end(s)) for s in text.sentences]
-            for number, stems in enumerate(text.stems):
-                if both := stems & shared.keys():
+            scores = (text.vectors @ u if u.size else 0.0) - text.awkward
+            for number, words in enumerate(text.words):
+                # A stem is the beginning of its words: most sentences are seen to have none without a look at each.
+                if any(f" {word}" in words for word in shared):
+                    both = shared.keys() & map(stem, words.split())
                     scores[number] += _SHARED_WORD * sum(shared[word] for word in both)
             if len(scores) and scores.max() > score:
                 best, score = text.sentences[int(scores.argmax())], float(scores.max())
@@ -119,19 +126,31 @@ class SentenceWords:
         words = [words_of(sentence) for sentence in sentences]
         sums = np.empty((len(sentences), 0), np.float32)
         if self.vectors.size and words:
-            rows = [[self.rows[word] for word in of_sentence if word in self.rows] for of_sentence in words]
-            sums = np.array([self.vectors[of_sentence].sum(axis=0) for of_sentence in rows], np.float32)
+            # Each sentence begins with "", which is no word: so none is without a row.
+            flat = [word for of_sentence in words for word in ("", *of_sentence)]
+            rows = np.fromiter(map(self.rows.get, flat, repeat(len(self.vectors))), np.intp, len(flat))
+            starts = np.cumsum([0, *(len(of_sentence) + 1 for of_sentence in words[:-1])])
+            sums = np.add.reduceat(self._vectors_and_zero[rows], starts)
             sums /= np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-6)
-        return _Passages(sentences, tuple(frozenset(map(stem, of_sentence)) for of_sentence in words), sums)
+        awkward = np.array([_AWKWARD * (len(s) > _LONGEST or not has_end(s)) for s in sentences], np.float32)
+        return _Passages(sentences, tuple(f" {' '.join(of_sentence)}" for of_sentence in words), sums, awkward)
 
 
 @dataclass(frozen=True, slots=True)
 class _Passages:
-    """Of one text: its sentences, the stems of their words, their vectors (sentences, dims) of norm 1."""
+    """One text.
+
+    Attributes:
+        sentences: Its sentences.
+        words: Of each sentence the words, with a blank before each.
+        vectors: Of each sentence, float32 (sentences, dims), norm 1.
+        awkward: How much less each counts for not being pleasant to read, float32 (sentences,).
+    """
 
     sentences: tuple[str, ...]
-    stems: tuple[frozenset[str], ...]
+    words: tuple[str, ...]
     vectors: Matrix
+    awkward: Matrix
 
 
 @lru_cache(maxsize=50_000)

@@ -11,13 +11,13 @@ _NO_END = re.compile(
     re.IGNORECASE,
 )
 
-
-_ENDED = re.compile(r"[.!?…。！？｡][\"'”’»)\]」』）]*$")
+_LONG_WORD = 7  # letters of a word that is no abbreviation: seen in a tenth of the time that the expression takes
+_ENDS, _CLOSING = frozenset(".!?…。！？｡"), "\"'”’»)]」』）"
 
 
 def has_end(sentence: str) -> bool:
     """Whether a sentence ends, as one that was cut does not."""
-    return bool(_ENDED.search(sentence))
+    return sentence.rstrip(_CLOSING)[-1:] in _ENDS
 
 
 def whole_sentences(text: str) -> list[str]:
@@ -46,9 +46,12 @@ def sentences_of(text: str) -> list[str]:
     text = " ".join(text.split())
     sentences, start = [], 0
     for end in _END.finditer(text):
-        rest = text[end.end() : end.end() + 1]
-        if rest.islower() or _NO_END.search(text[max(start, end.start() - 8) : end.start() + 1]):
+        stop, behind = end.span()
+        if text[behind : behind + 1].islower():
             continue
-        sentences.append(text[start : end.end()].strip())
-        start = end.end()
+        is_long_word = stop - start >= _LONG_WORD and text[stop - _LONG_WORD : stop].isalpha()
+        if not is_long_word and _NO_END.search(text[max(start, stop - 8) : stop + 1]):
+            continue
+        sentences.append(text[start:behind].strip())
+        start = behind
     return [*sentences, *filter(None, [text[start:].strip()])]

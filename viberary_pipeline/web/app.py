@@ -10,6 +10,7 @@ from flask.json.provider import DefaultJSONProvider
 
 from viberary_pipeline.settings import WebSettings
 from viberary_pipeline.web.about import add_about
+from viberary_pipeline.web.addresses import book_address
 from viberary_pipeline.web.api import add_api
 from viberary_pipeline.web.assets import add_assets
 from viberary_pipeline.web.books import add_books
@@ -91,7 +92,12 @@ def create_app(
     app.jinja_env.filters.update(FILTERS)
     web = web or WebSettings()
     headers = headers_with(web.cover_hosts)
-    app.jinja_env.globals.update(examples=EXAMPLES, cover=covers_from(web.cover_hosts), cover_hosts=web.cover_hosts)
+    app.jinja_env.globals.update(
+        examples=EXAMPLES,
+        cover=covers_from(web.cover_hosts),
+        cover_hosts=web.cover_hosts,
+        book_address=book_address,
+    )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
     log = None

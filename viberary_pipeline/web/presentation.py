@@ -1,8 +1,9 @@
 """How values look on the page. Pure functions, registered as Jinja filters by the app."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from markupsafe import Markup, escape
@@ -64,7 +65,13 @@ def marked(text: str, telling: Collection[str]) -> Markup:
 
 
 def _is_telling(part: str, telling: Collection[str]) -> bool:
-    return any(stem(word) in telling for word in words_of(part))
+    return not _stems(part).isdisjoint(telling)
+
+
+@lru_cache(maxsize=50_000)
+def _stems(part: str) -> frozenset[str]:
+    """The stems of what is a word to a reader: "self-made" has two."""
+    return frozenset(map(stem, words_of(part)))
 
 
 def long(text: str) -> str:
@@ -128,8 +135,13 @@ _ROLES = {
 
 def credited(book: Book | Hit) -> list[tuple[str, list[str]]]:
     """[(phrase, names)] of those who made a book: who leads it, the others who wrote it, then by their parts."""
+    return _credited(tuple(book.contributors or contributors_of(book.author)))
+
+
+@lru_cache(maxsize=10_000)
+def _credited(contributors: tuple[tuple[str, str], ...]) -> list[tuple[str, list[str]]]:
     parts: dict[str, list[str]] = {}
-    for place, (name, role) in enumerate(book.contributors or contributors_of(book.author)):
+    for place, (name, role) in enumerate(contributors):
         done = next((phrase for start, phrase in _ROLES.items() if role.casefold().startswith(start)), f"{role}:")
         parts.setdefault(done if role else "with" if place else "by", []).append(name)
     return list(parts.items())
@@ -138,6 +150,21 @@ def credited(book: Book | Hit) -> list[tuple[str, list[str]]]:
 def said(value: str, name: str) -> str:
     """A value of a field that narrows a search, in words."""
     return LABELS[name](value)
+
+
+def options(counts: Mapping[str, int], name: str, chosen: str) -> Markup:
+    """The `<option>`s of a field that narrows a search: each value in words, with how many works have it."""
+    return Markup("\n").join(
+        Markup('<option value="{}" selected>{}</option>').format(value, shown) if value == chosen else option
+        for value, shown, option in _options(name, tuple(counts.items()))
+    )
+
+
+@lru_cache(maxsize=64)
+def _options(name: str, counts: tuple[tuple[str, int], ...]) -> list[tuple[str, str, Markup]]:
+    # Every page has the same ones, a hundred or more.
+    told = [(value, f"{said(value, name)} ({works:,})") for value, works in counts]
+    return [(value, shown, Markup('<option value="{}">{}</option>').format(value, shown)) for value, shown in told]
 
 
 def lead(book: Book | Hit) -> str:
@@ -208,6 +235,7 @@ FILTERS = {
     "long": long,
     "link_name": link_name,
     "marked": marked,
+    "options": options,
     "safe_link": safe_link,
     "shorten": shorten,
     "said": said,

@@ -1,0 +1,38 @@
+"""Addresses of books, for pages that name many: each one is filled into the address of the page before it.
+
+`url_for` takes 20 microseconds, and a page of results has 20 of these links.
+"""
+
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+from flask import g, url_for
+
+from viberary_pipeline.search.books import Book, Volume
+from viberary_pipeline.search.hits import Hit
+from viberary_pipeline.web.presentation import shorten
+
+_ID, _TITLE = "\0", "\1"
+_LONGEST_TITLE = 80
+_PLAIN = "!$'()*,/:;?@"  # signs that an address may hold as they are, behind its "?"
+
+
+def book_address(endpoint: str, book: Book | Hit | Volume, fields: dict[str, Any], rank: int | None = None) -> str:
+    """The address of a page about a book.
+
+    Args:
+        endpoint: A route with `book_id`.
+        book: The book. The address also has its title, for a day when the library lacks it.
+        fields: What else the address carries.
+        rank: Its place in the list from which the link leads.
+    """
+    known = g.setdefault("book_addresses", {})
+    key = (endpoint, *fields.items())
+    if (parts := known.get(key)) is None:
+        pattern = url_for(endpoint, book_id=_ID, title=_TITLE, **fields)
+        start, rest = pattern.split(quote(_ID), 1)
+        parts = known[key] = (start, *rest.split(quote(_TITLE), 1))
+    start, between, end = parts
+    title = quote_plus(shorten(book.title, _LONGEST_TITLE), safe=_PLAIN)
+    place = "" if rank is None else f"&rank={rank}"
+    return f"{start}{quote(book.book_id, safe='')}{between}{title}{end}{place}"
