@@ -122,10 +122,13 @@ def sql(package: str, name: str) -> str:
 def copy_to_parquet(
     connection: "duckdb.DuckDBPyConnection", query: str, path: Path, parameters: dict[str, Any] | None = None
 ) -> int:
-    """Write the rows of `query` to a zstd Parquet file; returns how many."""
+    """Write the rows of `query` to a zstd Parquet file; returns how many.
+
+    Level 1 instead of DuckDB's 3: a part of Open Library's editions takes two thirds of the time, and as many bytes.
+    """
     target = str(path).replace("'", "''")
     result = connection.execute(
-        f"COPY ({query}) TO '{target}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)",
+        f"COPY ({query}) TO '{target}' (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE 122880)",
         parameters or {},
     ).fetchone()
     return int(result[0]) if result else 0
