@@ -1,0 +1,271 @@
+"""The whole flow at a catalogue's full size on one machine, three weeks in a row: seconds and memory of each stage.
+
+    python benchmarks/rehearsal.py --folder DIR [--books 2360000] [--reviews 15700000] [--redis-gb 18] [--out FILE]
+
+The catalogue is made up (`viberary synth`), and each week one book in a hundred has another title. The steps: make the
+files, the first build, a second and a third one, searches with and without filters, a rollback, a restart of Redis.
+Each build is a process of its own, as a user runs it. Redis may use --redis-gb at most, with
+VIBERARY_HNSW_VECTOR_TYPE=FLOAT16 (default: 18 GB for all of UCSD's books, and in proportion for fewer).
+
+The encoder is a stand-in, so that the texts need minutes and not a night: the first of all-MiniLM-L6-v2's six layers,
+which reads 32 tokens of a text. Its vectors have the size of real ones. `spread` compares how they lie with what the
+whole model gives for the same texts. The texts are made up too, so what is found means nothing: search quality is not
+looked at.
+
+A step that is done is not done again when the script is started again with the same folder.
+
+Memory is looked at twice a second: resident, with what processes share counted once (PSS), of the build with its
+workers, and of Redis.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pyarrow.parquet as pq
+from end_to_end import build, rewrite
+from index_vectors import describe
+from load import machine
+
+from viberary_pipeline import redis_server
+from viberary_pipeline.artifacts import ArtifactStore
+from viberary_pipeline.encoders import resolve
+from viberary_pipeline.encoders.shortened import write_shortened
+from viberary_pipeline.index.ef_runtime import EF_RUNTIMES
+from viberary_pipeline.index.recall import K, Probes, halfway_queries
+from viberary_pipeline.redis_contract import BuildRecord, is_healthy, read_pointer, read_record
+from viberary_pipeline.redis_server import connect
+from viberary_pipeline.resources.pipeline import Pipeline
+from viberary_pipeline.search.filters import Filters
+from viberary_pipeline.search.knn import knn_command
+from viberary_pipeline.settings import load_settings
+from viberary_pipeline.synth.write import write_synthetic
+
+FULL = 2_360_000
+STAND_IN, TOKENS = "all-MiniLM-L6-v2", 32
+AIMS, QUERIES = (0.95, 0.97), 300
+FILTERS = {
+    "no filter": Filters(),
+    "in English": Filters(languages=("en",)),
+    "published in the nineties": Filters(years=(1990, 1999)),
+    "at least 100 reviews": Filters(min_reviews=100),
+}
+
+
+class Steps:
+    """What was measured, kept in a file after each step."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.done: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+
+    def take(self, name: str, step: Callable[[], dict[str, Any]]) -> None:
+        if name not in self.done:
+            print(f"{time.strftime('%H:%M:%S')} {name}", file=sys.stderr, flush=True)
+            self.done[name] = step()
+            self.path.write_text(json.dumps(self.done, indent=1))
+
+
+@contextmanager
+def memory(home: Path) -> Iterator[dict[str, int]]:
+    """The most megabytes of this process' children, and of Redis, while the block runs."""
+    most, over = {"build_peak_mb": 0, "redis_peak_mb": 0}, threading.Event()
+
+    def held(processes: list[psutil.Process]) -> int:
+        total = 0
+        for process in processes:
+            try:
+                total += process.memory_full_info().pss
+            except psutil.Error:  # it has ended
+                continue
+        return total >> 20
+
+    def watch() -> None:
+        while not over.wait(0.5):
+            server = redis_server.running(home)
+            redis_process = [psutil.Process(server.pid)] if server and psutil.pid_exists(server.pid) else []
+            children = [p for p in psutil.Process().children(recursive=True) if p not in redis_process]
+            most["build_peak_mb"] = max(most["build_peak_mb"], held(children))
+            most["redis_peak_mb"] = max(most["redis_peak_mb"], held(redis_process))
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    yield most
+    over.set()
+    watcher.join()
+
+
+def stand_in(folder: Path) -> Path:
+    """The encoder's folder, made once."""
+    if not folder.exists():
+        write_shortened(resolve(STAND_IN).folder, [0], folder)
+        settings = folder / "sentence_bert_config.json"
+        settings.write_text(json.dumps({**json.loads(settings.read_text()), "max_seq_length": TOKENS}))
+    return folder
+
+
+def week(raw: Path, number: int) -> None:
+    """Another title for each hundredth book, other books each week."""
+
+    def revised(line_number: int, line: str) -> str:
+        if line_number % 100 != number:
+            return line
+        try:
+            book = json.loads(line)
+        except ValueError:
+            return line
+        return json.dumps({**book, "title": f"{book.get('title')}, week {number}"}) + "\n"
+
+    rewrite(raw, "goodreads_books.json.gz", revised)
+
+
+def spread(home: Path, encoder: Path) -> dict[str, Any]:
+    """How vectors of 2,000 texts lie: of the stand-in, and of the whole model."""
+    from sentence_transformers import SentenceTransformer
+
+    (texts,) = next(pq.ParquetFile(documents_of(home)).iter_batches(batch_size=2_000, columns=["text"]))
+    folders = {"stand-in": encoder, STAND_IN: resolve(STAND_IN).folder}
+    models = {name: SentenceTransformer(str(folder), device="cpu") for name, folder in folders.items()}
+    return {
+        name: describe(model.encode(texts.to_pylist(), normalize_embeddings=True)) for name, model in models.items()
+    }
+
+
+def documents_of(home: Path) -> Path:
+    return ArtifactStore(home).current("documents").file("documents.parquet")
+
+
+def searches(home: Path, settings: dict[str, str]) -> dict[str, Any]:
+    """The EF_RUNTIME that each recall needs, and with it the milliseconds of a KNN query, with filters too."""
+    pipeline = Pipeline(load_settings(home=home, encoder=settings["VIBERARY_ENCODER"]))
+    client = connect(pipeline.settings)
+    record = live(client)
+    table = pq.read_table(documents_of(home), columns=["work_id", "text_hash"])
+    embedded = str(pipeline.store.current("embeddings").facts["vectors"])
+    vectors = pipeline.vectors(embedded).vectors_for(table["text_hash"])
+    probes = Probes.halfway(record, vectors, table["work_id"].to_pylist(), QUERIES)
+    figures: dict[str, Any] = {"works": record.documents}
+    blobs = record.hnsw.to_bytes(halfway_queries(vectors, QUERIES, seed=2))
+    for aim in AIMS:
+        ef, recall = next(
+            ((ef, recall) for ef in EF_RUNTIMES if (recall := probes.ask(client, ef).recall) >= aim), (0, 0.0)
+        )
+        figures[f"recall {aim}"] = {"ef_runtime": ef, "recall_at_10": round(recall, 4)} | {
+            name: timed(client, record, blobs, where.to_query(), ef) for name, where in FILTERS.items() if ef
+        }
+    return figures
+
+
+def timed(client: Any, record: BuildRecord, blobs: list[bytes], where: str, ef_runtime: int) -> dict[str, float]:
+    milliseconds = []
+    for blob in blobs:
+        started = time.perf_counter()
+        client.execute_command(*knn_command(record.build, blob, K, where=where, ef_runtime=ef_runtime))
+        milliseconds.append((time.perf_counter() - started) * 1000)
+    p50, p95 = np.percentile(milliseconds, [50, 95])
+    return {"p50_ms": round(float(p50), 2), "p95_ms": round(float(p95), 2)}
+
+
+def live(client: Any) -> BuildRecord:
+    record = read_record(client, read_pointer(client).live)
+    assert record is not None
+    return record
+
+
+def rollback(home: Path) -> dict[str, Any]:
+    client = connect(load_settings(home=home))
+    before, started = read_pointer(client), time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", "viberary_pipeline.cli", "rollback"],
+        env={**os.environ, "VIBERARY_HOME": str(home)},
+        check=True,
+    )
+    after = read_pointer(client)
+    assert (after.live, after.previous) == (before.previous, before.live)
+    return {"wall_seconds": round(time.perf_counter() - started, 2)}
+
+
+def restart(home: Path) -> dict[str, Any]:
+    started = time.perf_counter()
+    redis_server.stop(home)
+    stopped = time.perf_counter()
+    redis_server.ensure(home, loading_seconds=4 * 3600)
+    client = connect(load_settings(home=home), loading_seconds=4 * 3600)
+    record = live(client)
+    while not is_healthy(client, record):
+        time.sleep(0.5)
+    return {
+        "stop_and_save_seconds": round(stopped - started, 1),
+        "seconds_until_whole": round(time.perf_counter() - stopped, 1),
+        "saved_mb": sum(file.stat().st_size for file in home.rglob("dump.rdb")) >> 20,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, required=True, help="for the files and VIBERARY_HOME: some 60 GB")
+    parser.add_argument("--books", type=int, default=FULL)
+    parser.add_argument("--reviews", type=int, default=15_700_000)
+    parser.add_argument("--redis-gb", type=float)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    bound = options.redis_gb or 18 * options.books / FULL
+    raw, home = options.folder / "raw", options.folder / "home"
+    options.folder.mkdir(parents=True, exist_ok=True)
+    settings = {
+        "VIBERARY_ENCODER": str(stand_in(options.folder / "first-layer-of-minilm")),
+        "VIBERARY_HNSW_VECTOR_TYPE": "FLOAT16",
+    }
+    steps = Steps(options.folder / "steps.json")
+
+    def built() -> dict[str, Any]:
+        redis_server.ensure(home, loading_seconds=4 * 3600)
+        connect(load_settings(home=home)).config_set("maxmemory", int(bound * 1e9))
+        with memory(home) as most:
+            outcome = build(home, "--raw", str(raw), **settings)
+        return {**outcome, **most, "recall_at_10": live(connect(load_settings(home=home))).recall}
+
+    def made() -> dict[str, Any]:
+        started = time.perf_counter()
+        write_synthetic(raw, books=options.books, reviews=options.reviews)
+        packed = sum(file.stat().st_size for file in raw.iterdir())
+        return {"wall_seconds": round(time.perf_counter() - started, 1), "packed_mb": packed >> 20}
+
+    def next_week(number: int) -> dict[str, Any]:
+        week(raw, number)
+        return built()
+
+    steps.take("files", made)
+    steps.take("first week", built)
+    steps.take("second week", lambda: next_week(2))
+    steps.take("third week", lambda: next_week(3))
+    steps.take("searches", lambda: searches(home, settings))
+    steps.take("spread", lambda: spread(home, Path(settings["VIBERARY_ENCODER"])))
+    steps.take("rollback", lambda: rollback(home))
+    steps.take("restart of Redis", lambda: restart(home))
+    redis_server.stop(home)
+    results = {
+        "machine": machine(),
+        "books": options.books,
+        "reviews": options.reviews,
+        "redis_may_use_gb": round(bound, 2),
+        **steps.done,
+    }
+    text = json.dumps(results, indent=1)
+    print(text)
+    if options.out:
+        options.out.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()
