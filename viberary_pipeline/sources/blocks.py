@@ -21,9 +21,6 @@ MOST_BYTES = 16 << 20
 BLOCK_BYTES = 64 << 20
 """Size of a block: some ten thousand records, so that what is done once per block costs nothing."""
 
-BLOCK_BYTES_WITH_COLUMNS = 128 << 20
-"""Size of a block of lines with columns (Open Library's): DuckDB plans their long statements for 0.1 s a block."""
-
 BLOCK_LINES = 200_000
 """Most lines of a block, blank ones included: what is kept of a bad one takes more memory than a short line itself."""
 
@@ -110,7 +107,7 @@ def blocks(
     layout: Layout = JSON_LINES,
     *,
     others: re.Pattern[bytes] | None = None,
-    block_bytes: int | None = None,
+    block_bytes: int = BLOCK_BYTES,
     most_bytes: int = MOST_BYTES,
 ) -> Iterator[Block]:
     """The lines of one file in blocks, in order.
@@ -119,11 +116,9 @@ def blocks(
         chunks: The file's bytes, in pieces of any size.
         layout: What its lines look like.
         others: What lines of other tables begin with, where a file holds those of several: they are passed over.
-        block_bytes: About the size of a block, by default that of the layout. No more than this, one line and one chunk
-            is held at a time.
+        block_bytes: About the size of a block. No more than this, one line and one chunk is held at a time.
         most_bytes: Longest line that is let through.
     """
-    block_bytes = block_bytes or (BLOCK_BYTES_WITH_COLUMNS if layout.columns else BLOCK_BYTES)
     block = Block()
     held, number = 0, 1
     for piece in _whole_lines(chunks, most_bytes):

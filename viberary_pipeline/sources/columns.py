@@ -14,9 +14,6 @@ Source = Literal["ucsd", "openlibrary"]
 Sources = Literal["ucsd", "openlibrary", "both"]
 """What a catalogue is of."""
 
-KEEP_FIRST = "true"
-"""The preference of a table of whose rows with one key the earliest is kept."""
-
 UNREADABLE = "unreadable({raw}, {column})"
 """A field that says something while its column is null: no id, number or date, or one out of range."""
 
@@ -85,7 +82,7 @@ class Table:
     columns: tuple[Column, ...]
     required: tuple[str, ...]
     known_by: tuple[str, ...]
-    preference: str = KEEP_FIRST
+    preference: str = "true"
     step: str | None = None
     optional: bool = False
     source: Source = "ucsd"

@@ -1,9 +1,9 @@
 """Raw JSON lines to a typed table and a table of rejects: every line is in exactly one of them.
 
 One pass over each file. This process decompresses it and cuts it into blocks of whole lines; each block goes to a
-worker (a process gets it as a file, a thread as it lies in memory), which has DuckDB parse, type and clean it and write
-it as one part of the table (load.py). So decompression overlaps with parsing, blocks are parsed side by side, a few
-blocks are all that is in memory, and the number of a line is known.
+worker, which has DuckDB parse, type and clean it and write it as one part of the table (load.py). So decompression
+overlaps with parsing, blocks are parsed side by side, a few blocks are all that is in memory, and the number of a
+line is known.
 """
 
 from collections import Counter
@@ -22,7 +22,7 @@ from viberary_pipeline.errors import RawDataError
 from viberary_pipeline.sources.blocks import Block, blocks
 from viberary_pipeline.sources.columns import Table
 from viberary_pipeline.sources.file_formats import HEAD_BYTES, Format, advice, certain, likely
-from viberary_pipeline.sources.load import REPEATED, Job, Line, Loaded, Reject, of_table, readable
+from viberary_pipeline.sources.load import REPEATED, Job, Loaded, Reject, of_table, readable
 from viberary_pipeline.sources.openlibrary.dumps import other_records
 from viberary_pipeline.sources.raw_files import RawInput, RawPart
 from viberary_pipeline.sources.reader import PartReader, open_part
@@ -168,7 +168,6 @@ class _Loader:
         self._spec, self._folder, self._connection, self._pool, self._at_once = spec, folder, connection, pool, at_once
         self._ceiling = ceiling
         self._running: set[Future[Loaded]] = set()
-        self._set_aside: list[Line] = []
 
     def load(self, part: RawPart) -> FileTally:
         """All blocks of one file. Raises `RawDataError` if it is damaged, hopeless, or DuckDB cannot go on."""
@@ -185,7 +184,6 @@ class _Loader:
                     self._stop_if_hopeless(reader, tally)
             while self._running:
                 self._settle(tally)
-            self._load_set_aside(tally)
         except RawDataError as error:
             found = f"{error.found}; {tally.rows:,} rows had been read"
             raise RawDataError(error.what, expected=error.expected, found=found, todo=error.todo) from error
@@ -214,17 +212,7 @@ class _Loader:
         if block.rows:
             self._start_job(block, tally)
 
-    def _load_set_aside(self, tally: FileTally) -> None:
-        """The lines whose id an earlier line of their block has: all of them together, as a block of their own."""
-        block = Block()
-        for line in sorted(self._set_aside, key=lambda line: line.number):
-            block.add(line.text, line.number)
-        self._set_aside = []
-        if block.rows:
-            self._start_job(block, tally, repeated=True)
-            self._settle(tally)
-
-    def _start_job(self, block: Block, tally: FileTally, *, repeated: bool = False) -> None:
+    def _start_job(self, block: Block, tally: FileTally) -> None:
         job = Job(
             table=self._spec.name,
             lines=self._folder.with_name(f".block-{self.parts:05d}.json"),
@@ -232,12 +220,10 @@ class _Loader:
             rows=block.rows,
             first_line=block.first_line,
             numbers=block.numbers,
-            part=self._folder / f"part-{self.parts:05d}{REPEATED if repeated else '.parquet'}",
-            text=b"".join(block.pieces) if self._spec.in_threads else None,
+            part=self._folder / f"part-{self.parts:05d}.parquet",
         )
-        if job.text is None:
-            with job.lines.open("wb") as file:
-                file.writelines(block.pieces)
+        with job.lines.open("wb") as file:
+            file.writelines(block.pieces)
         self._running.add(self._pool.submit(do, job))
         self.parts += 1
 
@@ -247,7 +233,6 @@ class _Loader:
         for loaded in [future.result() for future in done]:
             tally.rows += loaded.rows
             tally.repaired += loaded.repaired
-            self._set_aside += loaded.set_aside
             self._reject(loaded.rejects, tally)
 
     def _stop_if_hopeless(self, reader: PartReader, tally: FileTally) -> None:

@@ -28,11 +28,6 @@ class Layout:
     has_object: bool = True
 
     @property
-    def cells(self) -> int:
-        """How many columns a line has, the object included."""
-        return len(self.columns) + self.has_object
-
-    @property
     def opens(self) -> int:
         """The byte that a line begins with."""
         return ord("/" if self.columns else "{")

@@ -3,16 +3,15 @@
 import json
 import mmap
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from viberary_pipeline.duck import copy_to_parquet, sql
-from viberary_pipeline.sources.cells import Cells, cut
 from viberary_pipeline.sources.cleaning import register_text
-from viberary_pipeline.sources.columns import KEEP_FIRST, Table
+from viberary_pipeline.sources.columns import Table
 from viberary_pipeline.sources.ids import register_ids
 from viberary_pipeline.sources.irregular import regular
 from viberary_pipeline.sources.languages import register_languages
@@ -23,7 +22,7 @@ from viberary_pipeline.sources.table_specs import TABLES
 _SOUND = "reason IS NULL AND NOT irregular"
 _COLUMNS = "* EXCLUDE (block_line, irregular, reason)"
 REPEATED = ".repeated"
-"""Suffix of a file beside the parts, with rows of which a part has a better copy."""
+"""Suffix of the file beside a part, with the rows of which the part has a better copy."""
 
 REJECT_CHARACTERS = 500
 """How much of a rejected line is kept."""
@@ -31,7 +30,7 @@ REJECT_CHARACTERS = 500
 
 @dataclass(frozen=True)
 class Job:
-    """One block, in a file or in memory, and where its part goes.
+    """One block, written to a file, and where its part goes.
 
     Attributes:
         table: A name of `TABLES`.
@@ -40,8 +39,7 @@ class Job:
         rows: How many lines those are.
         first_line: The number, from 1, of the first one in the raw file.
         numbers: The numbers of all of them where they do not follow on each other, else None.
-        part: Where the Parquet goes. With the suffix `REPEATED`: they are lines that other blocks have set aside.
-        text: The lines themselves, for a thread of this process; their file is written only if it is needed.
+        part: Where the Parquet goes.
     """
 
     table: str
@@ -51,19 +49,6 @@ class Job:
     first_line: int
     numbers: list[int] | None
     part: Path
-    text: bytes | None = None
-
-    def number(self, line: int) -> int:
-        """The number in the raw file of a line of the block (from 0)."""
-        return self.numbers[line] if self.numbers else self.first_line + line
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line and its number in the raw file."""
-
-    number: int
-    text: bytes
 
 
 @dataclass(frozen=True)
@@ -79,19 +64,12 @@ class Reject:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What became of a block.
-
-    Attributes:
-        rows: Rows in its part and in the file beside it.
-        rejects: Lines that are no rows.
-        repaired: {column: values read from another shape}.
-        set_aside: Lines that are still to be read: an earlier line of the block has their id.
-    """
+    """What became of a block: `rows` in its part and in the file beside it, the other lines, and {column: values read
+    from another shape}."""
 
     rows: int
-    rejects: list[Reject] = field(default_factory=list)
-    repaired: Counter[str] = field(default_factory=Counter)
-    set_aside: list[Line] = field(default_factory=list)
+    rejects: list[Reject]
+    repaired: Counter[str]
 
 
 def prepared(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
@@ -118,9 +96,10 @@ def load_block(connection: duckdb.DuckDBPyConnection, job: Job) -> Loaded:
     for name, value in variables.items():
         connection.execute(f"SET VARIABLE {name} = $value", {"value": value})
     try:
-        # Nearly every block is rows alone, which are written as they are read: a table between takes a tenth more.
-        if (loaded := _load_as_it_is(connection, table, job)) is not None:
-            return loaded
+        # Nearly every block of objects is rows alone, which are written as they are read: a table between takes a tenth
+        # more. In Open Library's blocks a line may be there twice.
+        if not table.layout.columns and _write_sound(connection, table, job):
+            return Loaded(job.rows, [], Counter())
         rejects, repaired = _type_lines(connection, table, job)
         rows = _write(connection, table, job.part)
     finally:
@@ -129,56 +108,48 @@ def load_block(connection: duckdb.DuckDBPyConnection, job: Job) -> Loaded:
     return Loaded(rows, rejects, repaired)
 
 
-def _load_as_it_is(connection: duckdb.DuckDBPyConnection, table: Table, job: Job) -> Loaded | None:
-    """Write the part of a block whose lines are all rows as they stand; None if one is not."""
-    if job.text is None:
-        return Loaded(job.rows) if _write_sound(connection, statement(table), job) == job.rows else None
-    if (cells := cut(job.text, table.layout.cells)) is None:
-        return None
-    # Of equals this table keeps the first. The others would need a table between, or the part to be written twice.
-    aside = _repeated(cells, table) if job.part.suffix != REPEATED else []
-    connection.register("written", cells.table())
-    try:
-        rows = _write_sound(connection, statement(table, as_written=True), job, [line + 1 for line in aside])
-    except duckdb.Error:  # an object is no JSON
-        return None
-    finally:
-        connection.unregister("written")
-    if rows + len(aside) != job.rows:
-        return None
-    return Loaded(rows, set_aside=[Line(job.number(line), cells.line(line)) for line in aside])
-
-
-def _repeated(cells: Cells, table: Table) -> list[int]:
-    """The lines whose id an earlier line spells the same. Other spellings are found once all parts are there."""
-    if not table.keyed:
-        return []
-    if table.preference != KEEP_FIRST:
-        raise AssertionError(f"{table.name}: which row is kept cannot be told from the lines")
-    key = next(name for name, column in table.fields.items() if column.name == table.key)
-    return cells.repeated(table.layout.columns.index(key.encode()))
-
-
-def _write_sound(connection: duckdb.DuckDBPyConnection, select: str, job: Job, without: Sequence[int] = ()) -> int:
-    """Write the part of a block `without` some lines (from 1), as far as they are rows as they stand; how many."""
-    rows = f"SELECT {_COLUMNS} FROM ({select}) WHERE {_SOUND}"
-    if without:
-        rows += f" AND block_line NOT IN ({', '.join(map(str, without))})"
-    return copy_to_parquet(connection, rows, job.part)
-
-
 def _type_lines(connection: duckdb.DuckDBPyConnection, table: Table, job: Job) -> tuple[list[Reject], Counter[str]]:
     """Make the table `block`: one row per line, none of them irregular; the lines that are rejects, and what was
     repaired."""
-    if job.text is not None:
-        job.lines.write_bytes(b"\n".join(map(table.layout.to_json, job.text.split(b"\n")[:-1])) + b"\n")
+    if table.layout.columns and _is_utf8(job.lines) and _type_as_written(connection, table, job):
+        return [], Counter()
+    given = None
+    if table.layout.columns:
+        given = job.lines.read_bytes()
+        job.lines.write_bytes(b"\n".join(map(table.layout.to_json, given.split(b"\n")[:-1])) + b"\n")
     if _type(connection, statement(table), job):
         return [], Counter()
-    lines = (job.lines.read_bytes() if job.text is None else job.text).split(b"\n")
+    lines = (given or job.lines.read_bytes()).split(b"\n")
     repaired = _rewrite_irregular(connection, table, lines, job.lines)
     if repaired is not None:
         _type(connection, statement(table), job)
     return _rejects(connection, job, lines), repaired or Counter()
+
+
+def _type_as_written(connection: duckdb.DuckDBPyConnection, table: Table, job: Job) -> bool:
+    """Type a block whose lines have columns before their object; whether every line became a row, as nearly always.
+
+    It saves the way through Python, but one line with a tab too many stops it. The lines must be UTF-8: a byte that is
+    none makes DuckDB 1.5 close the database with an internal error.
+    """
+    try:
+        return _type(connection, statement(table, as_written=True), job)
+    except duckdb.Error:
+        return False
+
+
+def _is_utf8(path: Path) -> bool:
+    """Whether a file is UTF-8, which Arrow sees in a hundredth of the time that decoding takes."""
+    if not (size := path.stat().st_size):
+        return True
+    with pa.memory_map(str(path)) as file:
+        ends = pa.array([0, size], pa.int64()).buffers()[1]
+        text = pa.Array.from_buffers(pa.large_binary(), 1, [None, ends, file.read_buffer(size)])
+        try:
+            text.cast(pa.large_string())
+        except pa.ArrowInvalid:
+            return False
+    return True
 
 
 def _type(connection: duckdb.DuckDBPyConnection, select: str, job: Job) -> bool:
@@ -188,12 +159,17 @@ def _type(connection: duckdb.DuckDBPyConnection, select: str, job: Job) -> bool:
     return sound == (job.rows,)
 
 
+def _write_sound(connection: duckdb.DuckDBPyConnection, table: Table, job: Job) -> bool:
+    """Write the part of a block; whether every line is a row as it stands."""
+    rows = f"SELECT {_COLUMNS} FROM ({statement(table)}) WHERE {_SOUND}"
+    return copy_to_parquet(connection, rows, job.part) == job.rows
+
+
 def _write(connection: duckdb.DuckDBPyConnection, table: Table, part: Path) -> int:
     """Write the rows of `block`; how many. Those of which it has a better copy go to a file beside the part: rewriting
     the part for them, once all parts are there, would take as long again."""
     columns = f"SELECT {_COLUMNS} FROM block"
-    by_key = table.keyed and part.suffix != REPEATED
-    repeated = connection.execute(of_table(table, "repeated")).fetchall() if by_key else []
+    repeated = connection.execute(of_table(table, "repeated")).fetchall() if table.keyed else []
     if not repeated:
         return copy_to_parquet(connection, f"{columns} WHERE reason IS NULL", part)
     lines = {"repeated": [line for (line,) in repeated]}

@@ -1,10 +1,9 @@
 """The statement that reads a block of lines into a typed table, made of the table's declaration.
 
-Input are a file of JSON lines, which the variable `path` names, or the view `written` of lines with columns (cells.py);
-and the variables `file`, `first_line`, `numbers` and `present` (the list fields that occur in the block). Output is one
-row per line, and nothing is dropped: `reason` says why a line is to be rejected, `nulled` names the columns that lost
-what their field said, `irregular` lines have to be read again by `irregular.py`, and `block_line` is the position in
-the block, from 1.
+Input are the variables `path` (a file of JSON lines), `file`, `first_line`, `numbers` and `present` (the list fields
+that occur in the block). Output is one row per line, and nothing is dropped: `reason` says why a line is to be
+rejected, `nulled` names the columns that lost what their field said, `irregular` lines have to be read again by
+`irregular.py`, and `block_line` is the position in the block, from 1.
 """
 
 import json
@@ -24,8 +23,14 @@ _OBJECTS = """
     )
 """
 
-# Columns between tabs, and an object. It stops at the first object that is none.
-_COLUMNS = "SELECT {columns}, {record} FROM written"
+# Columns between tabs, and an object. It stops at the first line that is anything else.
+_COLUMNS = """
+    SELECT {columns}, {record}
+    FROM read_csv(
+        getvariable('path'), delim = E'\\t', quote = '', escape = '', header = false, new_line = '\\n',
+        auto_detect = false, compression = 'none', max_line_size = 16777216, columns = {{{types}}}
+    )
+"""
 
 _READ = """
 WITH lines AS ({lines}),
@@ -73,17 +78,15 @@ def _objects(table: Table) -> str:
 
 
 def _columns(table: Table) -> str:
-    names = [name.decode() for name in table.layout.columns]
+    names = [name.decode() or f"column_{place}" for place, name in enumerate(table.layout.columns)]
     of_object = {name: column.read_as for name, column in table.fields.items() if name not in names} | {
         NULLED: "VARCHAR"
     }
-    record = f"unnest(json_transform(cells[{table.layout.cells}], '{json.dumps(of_object)}'))"
+    record = f"unnest(json_transform(record, '{json.dumps(of_object)}'))"
     return _COLUMNS.format(
-        # Each cell ends with its tab or line feed.
-        columns=", ".join(
-            f"nullif(left(cells[{place}], -1), '') AS \"{name}\"" for place, name in enumerate(names, 1) if name
-        ),
+        columns=", ".join(map(_quoted, names)),
         record=record if table.layout.has_object else f"NULL::VARCHAR AS {NULLED}",
+        types=", ".join(f"'{name}': 'VARCHAR'" for name in (*names, *(["record"] * table.layout.has_object))),
     )
 
 
