@@ -178,6 +178,12 @@ def main() -> None:
     parser.add_argument("--name", default="pool", help="of the lists, in the key")
     parser.add_argument("--grades", type=Path, help="the judge's lines: number of a book, grade")
     options = parser.parse_args()
+    if options.home and not (options.queries and options.qrels):
+        parser.error("--home needs --queries and --qrels")
+    if options.system and not (options.queries and options.key):
+        parser.error("--system needs --queries and --key")
+    if not (options.home or options.system or (options.key and options.grades)):
+        parser.error("--home, --system, or --key with --grades")
     keys = json.loads(options.key.read_text("utf-8")) if options.key and options.key.is_file() else {}
     if options.grades:
         lines = [line.split() for line in options.grades.read_text("utf-8").splitlines() if line.strip()]

@@ -1,4 +1,5 @@
-"""The whole flow at a catalogue's full size on one machine, three weeks in a row: seconds and memory of each stage.
+"""The whole flow at a catalogue's full size on one machine, three weeks in a row: seconds of each stage, memory of each
+build and of Redis.
 
     python benchmarks/rehearsal.py --folder DIR [--books 2360000] [--reviews 15700000] [--redis-gb 18] [--out FILE]
 
@@ -12,10 +13,11 @@ which reads 32 tokens of a text. Its vectors have the size of real ones. `spread
 whole model gives for the same texts. The texts are made up too, so what is found means nothing: search quality is not
 looked at.
 
-A step that is done is not done again when the script is started again with the same folder.
+A step that is done is not done again when the script is started again with the same folder and numbers. One that was
+cut short is done again, and is marked: a build goes on from what it has, so its seconds are too few.
 
-Memory is looked at twice a second: resident, with what processes share counted once (PSS), of the build with its
-workers, and of Redis.
+Memory is looked at every two seconds: resident, with what processes share counted once (PSS), of the build with its
+workers, and of Redis with the process that saves.
 """
 
 import argparse
@@ -27,6 +29,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,46 +66,69 @@ FILTERS = {
 
 
 class Steps:
-    """What was measured, kept in a file after each step."""
+    """What was measured, kept in a file after each step. Raises `SystemExit` for a file of other numbers."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, numbers: dict[str, Any]) -> None:
         self.path = path
-        self.done: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        self.done: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {**numbers, "steps": {}}
+        if any(self.done[name] != value for name, value in numbers.items()):
+            raise SystemExit(f"{path} is of a run with other numbers: {json.dumps(self.done)[:200]}")
+        self.machine()
+
+    def machine(self) -> None:
+        if "machine" not in self.done:
+            self.done["machine"] = machine()
+            self._keep()
 
     def take(self, name: str, step: Callable[[], dict[str, Any]]) -> None:
-        if name not in self.done:
-            print(f"{time.strftime('%H:%M:%S')} {name}", file=sys.stderr, flush=True)
-            self.done[name] = step()
-            self.path.write_text(json.dumps(self.done, indent=1))
+        known = self.done["steps"].get(name)
+        if known is not None and "begun" not in known:
+            return
+        print(f"{time.strftime('%H:%M:%S')} {name}", file=sys.stderr, flush=True)
+        self.done["steps"][name] = {"begun": time.strftime("%Y-%m-%d %H:%M:%S")}
+        self._keep()
+        self.done["steps"][name] = {**step(), **({"cut_short_before": True} if known else {})}
+        self._keep()
+
+    def _keep(self) -> None:
+        self.path.write_text(json.dumps(self.done, indent=1))
 
 
 @contextmanager
 def memory(home: Path) -> Iterator[dict[str, int]]:
-    """The most megabytes of this process' children, and of Redis, while the block runs."""
+    """The most megabytes of the other children of this process, and of Redis with its own, while the block runs."""
     most, over = {"build_peak_mb": 0, "redis_peak_mb": 0}, threading.Event()
+
+    def with_children(process: psutil.Process) -> list[psutil.Process]:
+        try:
+            return [process, *process.children(recursive=True)]
+        except psutil.Error:  # it has ended
+            return []
 
     def held(processes: list[psutil.Process]) -> int:
         total = 0
         for process in processes:
             try:
                 total += process.memory_full_info().pss
-            except psutil.Error:  # it has ended
+            except psutil.Error:
                 continue
         return total >> 20
 
     def watch() -> None:
-        while not over.wait(0.5):
+        while not over.wait(2):
             server = redis_server.running(home)
-            redis_process = [psutil.Process(server.pid)] if server and psutil.pid_exists(server.pid) else []
-            children = [p for p in psutil.Process().children(recursive=True) if p not in redis_process]
-            most["build_peak_mb"] = max(most["build_peak_mb"], held(children))
-            most["redis_peak_mb"] = max(most["redis_peak_mb"], held(redis_process))
+            of_redis = with_children(psutil.Process(server.pid)) if server and psutil.pid_exists(server.pid) else []
+            others = [process for process in with_children(psutil.Process())[1:] if process not in of_redis]
+            most["build_peak_mb"] = max(most["build_peak_mb"], held(others))
+            most["redis_peak_mb"] = max(most["redis_peak_mb"], held(of_redis))
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
-    yield most
-    over.set()
-    watcher.join()
+    try:
+        yield most
+    finally:
+        over.set()
+        watcher.join()
 
 
 def stand_in(folder: Path) -> Path:
@@ -114,8 +140,9 @@ def stand_in(folder: Path) -> Path:
     return folder
 
 
-def week(raw: Path, number: int) -> None:
+def week(raw: Path, number: int) -> dict[str, Any]:
     """Another title for each hundredth book, other books each week."""
+    started = time.perf_counter()
 
     def revised(line_number: int, line: str) -> str:
         if line_number % 100 != number:
@@ -124,9 +151,11 @@ def week(raw: Path, number: int) -> None:
             book = json.loads(line)
         except ValueError:
             return line
-        return json.dumps({**book, "title": f"{book.get('title')}, week {number}"}) + "\n"
+        title = str(book.get("title")).partition(", week ")[0]  # a week that was cut short is not told twice
+        return json.dumps({**book, "title": f"{title}, week {number}"}) + "\n"
 
     rewrite(raw, "goodreads_books.json.gz", revised)
+    return {"wall_seconds": round(time.perf_counter() - started, 1)}
 
 
 def spread(home: Path, encoder: Path) -> dict[str, Any]:
@@ -219,17 +248,18 @@ def main() -> None:
     parser.add_argument("--redis-gb", type=float)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    bound = options.redis_gb or 18 * options.books / FULL
+    # What Redis needs for itself does not shrink with the catalogue.
+    bound = options.redis_gb or round(0.2 + 17.8 * options.books / FULL, 2)
     raw, home = options.folder / "raw", options.folder / "home"
     options.folder.mkdir(parents=True, exist_ok=True)
     settings = {
         "VIBERARY_ENCODER": str(stand_in(options.folder / "first-layer-of-minilm")),
         "VIBERARY_HNSW_VECTOR_TYPE": "FLOAT16",
     }
-    steps = Steps(options.folder / "steps.json")
+    numbers = {"books": options.books, "reviews": options.reviews, "redis_may_use_gb": bound}
+    steps = Steps(options.folder / "steps.json", numbers)
 
     def built() -> dict[str, Any]:
-        redis_server.ensure(home, loading_seconds=4 * 3600)
         connect(load_settings(home=home)).config_set("maxmemory", int(bound * 1e9))
         with memory(home) as most:
             outcome = build(home, "--raw", str(raw), **settings)
@@ -241,26 +271,20 @@ def main() -> None:
         packed = sum(file.stat().st_size for file in raw.iterdir())
         return {"wall_seconds": round(time.perf_counter() - started, 1), "packed_mb": packed >> 20}
 
-    def next_week(number: int) -> dict[str, Any]:
-        week(raw, number)
-        return built()
-
     steps.take("files", made)
-    steps.take("first week", built)
-    steps.take("second week", lambda: next_week(2))
-    steps.take("third week", lambda: next_week(3))
-    steps.take("searches", lambda: searches(home, settings))
-    steps.take("spread", lambda: spread(home, Path(settings["VIBERARY_ENCODER"])))
-    steps.take("rollback", lambda: rollback(home))
-    steps.take("restart of Redis", lambda: restart(home))
-    redis_server.stop(home)
-    results = {
-        "machine": machine(),
-        "books": options.books,
-        "reviews": options.reviews,
-        "redis_may_use_gb": round(bound, 2),
-        **steps.done,
-    }
+    redis_server.ensure(home, loading_seconds=4 * 3600)
+    try:
+        steps.take("first week", built)
+        for number, name in ((2, "second week"), (3, "third week")):
+            steps.take(f"files of the {name}", partial(week, raw, number))
+            steps.take(name, built)
+        steps.take("searches", lambda: searches(home, settings))
+        steps.take("spread", lambda: spread(home, Path(settings["VIBERARY_ENCODER"])))
+        steps.take("rollback", lambda: rollback(home))
+        steps.take("restart of Redis", lambda: restart(home))
+    finally:
+        redis_server.stop(home)
+    results = steps.done
     text = json.dumps(results, indent=1)
     print(text)
     if options.out:

@@ -22,8 +22,8 @@ def words() -> SentenceWords:
 
 
 def test_the_sentence_nearest_in_sense_is_quoted(words):
-    texts = [["The ship sails. His hate is vengeance.", "A whale!"], ["Nothing known here."], [""], []]
-    assert words.best("payback", REVENGE, texts) == ["His hate is vengeance.", "Nothing known here.", "", ""]
+    texts = [["The ship sails. His hate is vengeance.", "A whale!"], ["Nothing known here."], [""], [], [" \u00a0", "\n"]]
+    assert words.best("payback", REVENGE, texts) == ["His hate is vengeance.", "Nothing known here.", "", "", ""]
     assert words.best("boats", SEA, texts)[0] == "The ship sails."
 
 
@@ -33,6 +33,15 @@ def test_a_shared_word_decides_where_nothing_was_learned():
     for lexical in (SentenceWords.read(None), SentenceWords.read(few.to_bytes())):
         assert lexical.best("assassins with cats", REVENGE, texts) == ["Two assassins and a cat."]
         assert lexical.best("nothing of it", REVENGE, texts) == ["One thing."]
+
+
+@pytest.mark.parametrize("others", [0, 30])
+def test_a_shared_word_decides_among_few_and_many_words(others):
+    nothing = SentenceWords.read(None)
+    query = " ".join(["assassins", "uncatty", *(f"word{number}" for number in range(others))])
+    # Not a word that only begins as one of the query's does.
+    assert nothing.best(query, REVENGE, [["One uncattyish thing. Two assassins."]]) == ["Two assassins."]
+    assert nothing.best(query, REVENGE, [["Nothing. Nobody's uncatty."]]) == ["Nobody's uncatty."]
 
 
 def test_a_sentence_that_is_long_or_was_cut_is_quoted_where_there_is_no_other(words):

@@ -28,7 +28,8 @@ Matrix = npt.NDArray[np.float32]
 _SHARED_WORD = 0.03  # what the rarity of a word counts for that query and sentence share, beside a cosine
 _RARE = 8.0  # the rarity of a word that the build does not know
 _TELLING = 1.7  # rarity from which on a word tells something: it is in one text of six or fewer
-_TEXTS_KEPT = 2048  # with the vectors of their sentences: 7 kB for 500 characters, so 15 to 30 MB in all
+_TEXTS_KEPT = 4096  # with the vectors of their sentences: 4 kB for 500 characters, so 15 to 30 MB in all
+_FEW = 8  # words of a query, up to which it is quicker to look for each in a sentence than to look at all of its words
 _LONGEST = 320  # characters of a sentence that is pleasant to read
 _AWKWARD = 2.0  # less than any other: a longer one, or one that was cut
 # What readers ask with, not what they ask for.
@@ -104,16 +105,22 @@ class SentenceWords:
             texts: The texts of each book; of sentences that are alike near, the first is taken.
         """
         shared = self.telling(query)
+        begins = [f" {word}" for word in shared] if len(shared) <= _FEW else None
         u = vector @ self.projection if len(self.projection) == len(vector) else self.projection[:0].sum(axis=0)
-        return [self._best(shared, u, [self._passages(text) for text in of_book if text]) for of_book in texts]
+        return [
+            self._best(shared, begins, u, [self._passages(text) for text in of_book if text.strip()])
+            for of_book in texts
+        ]
 
-    def _best(self, shared: Mapping[str, float], u: Matrix, texts: Sequence["_Passages"]) -> str:
+    def _best(
+        self, shared: Mapping[str, float], begins: Sequence[str] | None, u: Matrix, texts: Sequence["_Passages"]
+    ) -> str:
         best, score = "", -float("inf")
         for text in texts:
             scores = (text.vectors @ u if u.size else 0.0) - text.awkward
             for number, words in enumerate(text.words):
                 # A stem is the beginning of its words: most sentences are seen to have none without a look at each.
-                if any(f" {word}" in words for word in shared):
+                if begins is None or any(begin in words for begin in begins):
                     both = shared.keys() & map(stem, words.split())
                     scores[number] += _SHARED_WORD * sum(shared[word] for word in both)
             if len(scores) and scores.max() > score:

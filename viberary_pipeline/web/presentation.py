@@ -19,6 +19,7 @@ from viberary_pipeline.web.narrowing import LABELS
 
 INTERFACE_LANGUAGE = "en"
 _LONGEST_NAME = 40
+_LONGEST_KEPT = 40  # a word that is remembered: texts without blanks are one word
 _LONG_HEADING = 60
 _SERIES = re.compile(r"\s*\([^()]*#[^()]*\)\s*$")
 _WORDS = re.compile(r"([^\W_](?:[\w'’]*[^\W_])?)")
@@ -65,13 +66,16 @@ def marked(text: str, telling: Collection[str]) -> Markup:
 
 
 def _is_telling(part: str, telling: Collection[str]) -> bool:
-    return not _stems(part).isdisjoint(telling)
+    stems = _stems_kept(part) if len(part) <= _LONGEST_KEPT else _stems(part)
+    return not stems.isdisjoint(telling)
 
 
-@lru_cache(maxsize=50_000)
 def _stems(part: str) -> frozenset[str]:
     """The stems of what is a word to a reader: "self-made" has two."""
     return frozenset(map(stem, words_of(part)))
+
+
+_stems_kept = lru_cache(maxsize=20_000)(_stems)  # 10 MB
 
 
 def long(text: str) -> str:
@@ -138,7 +142,7 @@ def credited(book: Book | Hit) -> list[tuple[str, list[str]]]:
     return _credited(tuple(book.contributors or contributors_of(book.author)))
 
 
-@lru_cache(maxsize=10_000)
+@lru_cache(maxsize=2_000)
 def _credited(contributors: tuple[tuple[str, str], ...]) -> list[tuple[str, list[str]]]:
     parts: dict[str, list[str]] = {}
     for place, (name, role) in enumerate(contributors):
