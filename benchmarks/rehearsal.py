@@ -6,7 +6,7 @@ build and of Redis.
 The catalogue is made up (`viberary synth`), and each week one book in a hundred has another title. The steps: make the
 files, the first build, a second and a third one, searches with and without filters, a rollback, a restart of Redis.
 Each build is a process of its own, as a user runs it. Redis may use --redis-gb at most, with
-VIBERARY_HNSW_VECTOR_TYPE=FLOAT16 (default: 18 GB for all of UCSD's books, and in proportion for fewer).
+VIBERARY_HNSW_VECTOR_TYPE=FLOAT16 (default: 20 GB for all of UCSD's books, and in proportion for fewer).
 
 The encoder is a stand-in, so that the texts need minutes and not a night: the first of all-MiniLM-L6-v2's six layers,
 which reads 32 tokens of a text. Its vectors have the size of real ones. `spread` compares how they lie with what the
@@ -249,7 +249,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     # What Redis needs for itself does not shrink with the catalogue.
-    bound = options.redis_gb or round(0.2 + 17.8 * options.books / FULL, 2)
+    bound = options.redis_gb or round(0.2 + 19.8 * options.books / FULL, 2)
     raw, home = options.folder / "raw", options.folder / "home"
     options.folder.mkdir(parents=True, exist_ok=True)
     settings = {
@@ -263,7 +263,15 @@ def main() -> None:
         connect(load_settings(home=home)).config_set("maxmemory", int(bound * 1e9))
         with memory(home) as most:
             outcome = build(home, "--raw", str(raw), **settings)
-        return {**outcome, **most, "recall_at_10": live(connect(load_settings(home=home))).recall}
+        client = connect(load_settings(home=home))
+        used, pointer = client.info("memory")["used_memory"], read_pointer(client)
+        return {
+            **outcome,
+            **most,
+            "redis_used_mb": used >> 20,
+            "previous_build_kept": bool(pointer.previous),
+            "recall_at_10": live(client).recall,
+        }
 
     def made() -> dict[str, Any]:
         started = time.perf_counter()

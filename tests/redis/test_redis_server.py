@@ -180,6 +180,8 @@ def test_two_homes_have_a_server_each(homes: Callable[[str], Path]) -> None:
 def test_the_server_is_configured_for_the_index_and_private_to_the_machine(home: Path) -> None:
     server = ensure(home)
     with _client(server) as client:
+        client.hset("document", mapping={"vector": b"\0" * 4 * 1024, "description": "word " * 500})
+        assert client.object("encoding", "document") == b"listpack"  # one block of memory
         names = ["maxmemory-policy", "save", "appendonly", "protected-mode", "dbfilename", "dir"]
         assert client.config_get(*names) == {
             "maxmemory-policy": "noeviction",

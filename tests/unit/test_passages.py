@@ -22,7 +22,13 @@ def words() -> SentenceWords:
 
 
 def test_the_sentence_nearest_in_sense_is_quoted(words):
-    texts = [["The ship sails. His hate is vengeance.", "A whale!"], ["Nothing known here."], [""], [], [" \u00a0", "\n"]]
+    texts = [
+        ["The ship sails. His hate is vengeance.", "A whale!"],
+        ["Nothing known here."],
+        [""],
+        [],
+        [" \u00a0", "\n"],
+    ]
     assert words.best("payback", REVENGE, texts) == ["His hate is vengeance.", "Nothing known here.", "", "", ""]
     assert words.best("boats", SEA, texts)[0] == "The ship sails."
 
