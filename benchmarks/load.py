@@ -416,7 +416,7 @@ def main() -> None:
         figures["searcher alone"] = searcher_alone(home, url, queries[20_000:], options.seconds)
         with ours(home, url, web_cache=64) as page:
             for _ in range(2 * WORKERS):
-                asyncio.run(press(page.port, few, 4, 1))  # each worker remembers
+                asyncio.run(press(page.port, few, 4, options.seconds))  # each worker remembers
             figures["ours, cached"] = pressed(page, client, few * len(CLIENTS), options.seconds)
         feed_seed(client, SEED_INDEX, documents, widened(vectors, DIMENSIONS))
         model = kept / "distilbert"
