@@ -26,6 +26,7 @@ import numpy as np
 import redis
 from index_build import write_documents
 from index_vectors import realistic_vectors
+from load import report
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
 from tiny_model import make_tiny_model
@@ -179,10 +180,7 @@ def main() -> None:
                 for name, pair in models.items()
             },
         }
-    text = json.dumps(results, indent=1)
-    print(text)
-    if options.out:
-        options.out.write_text(text + "\n")
+    report(json.dumps(results, indent=1), options.out)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The whole flow at a catalogue's full size on one machine, three weeks in a row: seconds of each stage, memory of each
 build and of Redis.
 
-    python benchmarks/rehearsal.py --folder DIR [--books 2360000] [--reviews 15700000] [--redis-gb 18] [--out FILE]
+    python benchmarks/rehearsal.py --folder DIR [--books 2360000] [--reviews 15700000] [--redis-gb 20] [--out FILE]
 
 The catalogue is made up (`viberary synth`), and each week one book in a hundred has another title. The steps: make the
 files, the first build, a second and a third one, searches with and without filters, a rollback, a restart of Redis.
@@ -38,7 +38,7 @@ import psutil
 import pyarrow.parquet as pq
 from end_to_end import build, rewrite
 from index_vectors import describe
-from load import machine
+from load import machine, report
 
 from viberary_pipeline import redis_server
 from viberary_pipeline.artifacts import ArtifactStore
@@ -70,15 +70,10 @@ class Steps:
 
     def __init__(self, path: Path, numbers: dict[str, Any]) -> None:
         self.path = path
-        self.done: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {**numbers, "steps": {}}
+        new = {**numbers, "machine": machine(), "steps": {}}
+        self.done: dict[str, Any] = json.loads(path.read_text()) if path.exists() else new
         if any(self.done[name] != value for name, value in numbers.items()):
             raise SystemExit(f"{path} is of a run with other numbers: {json.dumps(self.done)[:200]}")
-        self.machine()
-
-    def machine(self) -> None:
-        if "machine" not in self.done:
-            self.done["machine"] = machine()
-            self._keep()
 
     def take(self, name: str, step: Callable[[], dict[str, Any]]) -> None:
         known = self.done["steps"].get(name)
@@ -292,11 +287,7 @@ def main() -> None:
         steps.take("restart of Redis", lambda: restart(home))
     finally:
         redis_server.stop(home)
-    results = steps.done
-    text = json.dumps(results, indent=1)
-    print(text)
-    if options.out:
-        options.out.write_text(text + "\n")
+    report(json.dumps(steps.done, indent=1), options.out)
 
 
 if __name__ == "__main__":
