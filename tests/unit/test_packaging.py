@@ -11,12 +11,13 @@ import sys
 import tomllib
 import urllib.request
 import zipfile
-from importlib.metadata import distribution
+from importlib.metadata import distribution, distributions
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import viberary_pipeline
@@ -155,6 +156,19 @@ def test_everything_that_setup_installs_is_pinned():
 @pytest.mark.skipif(importlib.util.find_spec("sphinx") is None, reason="the extra `docs` is not installed: make setup")
 def test_everything_that_the_docs_need_is_pinned():
     assert closure(requirements("docs"), without=set()) <= set(pins("constraints.txt"))
+
+
+def test_every_pinned_package_takes_the_oldest_python_that_the_project_takes():
+    """Debian 12's Python is 3.11.2, and pip says only "conflicting dependencies" where a pin wants a newer one."""
+    oldest = PROJECT["requires-python"].removeprefix(">=") + ".0"
+    pinned = set(pins("constraints.txt"))
+    wants = {
+        found.name: found.metadata["Requires-Python"]
+        for found in distributions()
+        if canonicalize_name(found.name) in pinned and found.metadata["Requires-Python"]
+    }
+    assert len(wants) > 100
+    assert {name: python for name, python in wants.items() if oldest not in SpecifierSet(python)} == {}
 
 
 def report(folder: Path, port: int, *options: str) -> subprocess.CompletedProcess[str]:
