@@ -25,7 +25,7 @@ import numpy as np
 
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
 from viberary_pipeline.evaluation.queries import judged_set
-from viberary_pipeline.redis_contract import PAGE_FIELDS, as_text, document_prefix, read_pointer, read_record
+from viberary_pipeline.redis_contract import PAGE_FIELDS, document_prefix, field_text, read_pointer, read_record
 from viberary_pipeline.redis_server import connect
 from viberary_pipeline.sample import GOLDEN
 from viberary_pipeline.search.fit import Fit, fit_of, known_share
@@ -136,7 +136,9 @@ def quotes(client, record, queries, vectors, found, words, encoder):
     sentences = {}
     for query, vector, hits in zip(queries, vectors, found, strict=True):
         pages = [client.hmget(f"{document_prefix(record.build)}{hit['work_id']}", PAGE_FIELDS) for hit in hits]
-        books = [hit_of(dict(zip(PAGE_FIELDS, map(as_text, page), strict=True))) for page in pages]
+        books = [
+            hit_of({n: field_text(n, value) for n, value in zip(PAGE_FIELDS, page, strict=True)}) for page in pages
+        ]
         texts = [(book.description, *book.reviews) for book in books]
         words._passages.cache_clear()
         for name in times:

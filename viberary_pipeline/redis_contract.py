@@ -14,6 +14,7 @@
 
 import json
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self
@@ -26,6 +27,7 @@ from pydantic import Field
 from redis.commands.search.field import Field as IndexField
 from redis.commands.search.field import NumericField, TagField, TextField, VectorField
 
+from viberary_pipeline.errors import SearchError
 from viberary_pipeline.identifiers import identifier_key, isbn_key
 from viberary_pipeline.name_keys import (
     KEY_SEPARATOR,
@@ -72,17 +74,20 @@ ratings_count, contributors (pairs of name and role, where `author` does not say
 The page of one book shows `details` as well, a JSON object: series (names), edition_count, and as editions the first
 twelve with their book_id, title, year, language, format, publisher and isbn.
 
-In both, what is not known is left out.
+In both, what is not known is left out. Both are compressed by zlib where that makes them shorter: JSON begins with "{",
+and zlib's data with another byte. Builds of older versions hold them as JSON.
 """
+
+_COMPRESSED = frozenset({CARD, DETAILS})
 
 VectorType = Literal["FLOAT32", "FLOAT16"]
 
 _NUMPY_TYPE = {"FLOAT32": "<f4", "FLOAT16": "<f2"}
 
-SEARCH_FIELDS = 3
+SEARCH_FIELDS = 4
 """What the index holds beside vectors, in `BuildRecord.search_fields`: 0 nothing (builds of older versions), 1 words,
 keys of names, filters, 2 also genres, other titles, volumes of series, identifiers and (in the record) words of names,
-3 also a filter by genre, `card` and `details`.
+3 also a filter by genre, `card` and `details`, 4 the same, with these two compressed.
 """
 
 NAME_WORDS = "name_words"
@@ -154,7 +159,7 @@ _MOST_GENRES = 5
 _PERSON = re.compile(r"(?P<name>[^,()\s][^,()]*?)\s*(?:\((?P<role>[^()]*)\))?\s*(?:,|$)")
 
 
-def page_fields(row: Mapping[str, Any]) -> dict[str, str]:
+def page_fields(row: Mapping[str, Any]) -> dict[str, str | bytes]:
     """`PAGE_FIELDS` and `details` of a row of the documents; those without a value are left out.
 
     `reviews` of the row are what is kept of them.
@@ -185,12 +190,10 @@ def page_fields(row: Mapping[str, Any]) -> dict[str, str]:
         "year": row["publication_year"],  # an empty number would keep the document out of the index
         LANGUAGE: row.get("language") or UNKNOWN_LANGUAGE,
         GENRE_TAGS: KEY_SEPARATOR.join(genres_of(row)) or None,
-        **{
-            name: json.dumps(known, ensure_ascii=False, separators=(",", ":")) if (known := _known(values)) else None
-            for name, values in ((CARD, card), (DETAILS, details))
-        },
     }
-    return {name: str(value) for name, value in values.items() if value is not None}
+    texts = {name: str(value) for name, value in values.items() if value is not None}
+    objects = {name: known for name, values in ((CARD, card), (DETAILS, details)) if (known := _known(values))}
+    return {**texts, **{name: _compressed(known) for name, known in objects.items()}}
 
 
 def genres_of(row: Mapping[str, Any]) -> list[str]:
@@ -202,6 +205,11 @@ def genres_of(row: Mapping[str, Any]) -> list[str]:
 def contributors_of(author: str) -> list[tuple[str, str]]:
     """The names and roles in the author field of a document, "Ann, Bob (Illustrator)"; "" is the role of an author."""
     return [(match["name"], match["role"] or "") for match in _PERSON.finditer(author)]
+
+
+def _compressed(values: Mapping[str, Any]) -> bytes:
+    text = json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()
+    return min(text, zlib.compress(text), key=len)
 
 
 def _known(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -380,6 +388,25 @@ def as_text(value: Any) -> str:
     if isinstance(value, bytes):
         return value.decode(errors="replace")
     return "" if value is None else str(value)
+
+
+def field_text(name: str, value: Any) -> str:
+    """The field of a document as text; "" if the document has none.
+
+    Raises:
+        SearchError: `card` or `details` was damaged.
+    """
+    if name in _COMPRESSED and isinstance(value, bytes) and value[:1] not in (b"", b"{"):
+        try:
+            value = zlib.decompress(value)
+        except zlib.error as error:
+            raise SearchError(
+                "A document in Redis cannot be read",
+                expected=f"a field {name} as `viberary build` writes it",
+                found=str(error),
+                todo="run `viberary build --force`",
+            ) from error
+    return as_text(value)
 
 
 def read_record(client: redis.Redis, build: str) -> BuildRecord | None:

@@ -16,7 +16,7 @@ from viberary_pipeline.index.publish import publish
 from viberary_pipeline.name_keys import KEY_SEPARATOR
 from viberary_pipeline.quality.baseline import load_baseline
 from viberary_pipeline.quality.verdict import results_of
-from viberary_pipeline.redis_contract import document_prefix, read_record, record_key
+from viberary_pipeline.redis_contract import document_prefix, field_text, read_record, record_key
 from viberary_pipeline.search.searcher import Searcher
 from viberary_pipeline.sources.openlibrary.tables import OPENLIBRARY
 from viberary_pipeline.web.app import create_app
@@ -81,7 +81,7 @@ def test_a_work_is_in_redis_under_its_own_key(dump: Published) -> None:
     keys = dump.redis.keys(f"{document_prefix(dump.build)}*")
     assert {key.decode().rpartition(":")[2] for key in keys} == {"OL1W", "OL2W", "bOL3M"}
     stored = {k.decode(): v for k, v in dump.redis.hgetall(f"{document_prefix(dump.build)}OL1W").items()}
-    card, details = json.loads(stored["card"]), json.loads(stored["details"])
+    card, details = (json.loads(field_text(name, stored[name])) for name in ("card", "details"))
     shown = {
         "work_id": "OL1W",
         "book_id": "OL1M",

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from builds import evaluated
 
-from viberary_pipeline.errors import GateRefused, IndexBuildError
+from viberary_pipeline.errors import GateRefused, IndexBuildError, SearchError
 from viberary_pipeline.index.build import IndexSource, build_index
 from viberary_pipeline.index.clean import known_builds, remove_build, remove_unneeded
 from viberary_pipeline.index.ef_runtime import needed_ef_runtime
@@ -31,9 +31,11 @@ from viberary_pipeline.redis_contract import (
     HnswSettings,
     Pointer,
     document_prefix,
+    field_text,
     index_info,
     index_name,
     is_healthy,
+    page_fields,
     read_pointer,
     read_record,
     record_key,
@@ -182,7 +184,7 @@ def test_a_document_holds_all_that_is_known_of_a_work(client, source, tmp_path):
     pq.write_table(pa.Table.from_pylist(rows), path)
     record, _ = build(client, replace(data, documents=path))
     stored = client.hgetall(f"{document_prefix(record.build)}w0")
-    told = {name: stored[name.encode()].decode() for name in PAGE_FIELDS}
+    told = {name: field_text(name, stored[name.encode()]) for name in PAGE_FIELDS}
     assert told == {
         "work_id": "w0",
         "book_id": "0",
@@ -204,7 +206,7 @@ def test_a_document_holds_all_that_is_known_of_a_work(client, source, tmp_path):
         "contributors": [["Jr., Ann", ""], ["Bob", "Illustrator"]],
         "reviews": ["r" * 500 + "."],
     }
-    assert json.loads(stored[b"details"]) == {
+    assert json.loads(field_text("details", stored[b"details"])) == {
         "series": ["Earthsea"],
         "edition_count": 20,
         "editions": [{"book_id": "0", "title": "T", "isbn": "1"}],
@@ -228,6 +230,24 @@ def test_a_document_holds_all_that_is_known_of_a_work(client, source, tmp_path):
         contributors=(("Jr., Ann", ""), ("Bob", "Illustrator")),
         reviews=("r" * 500 + ".",),
     )
+
+
+@pytest.mark.parametrize("name", ["card", "details"])
+def test_what_the_page_shows_is_compressed_where_that_makes_it_shorter(name: str) -> None:
+    reviews = ["The sea, the sea, and nothing but the sea."] * 20
+    row = dict.fromkeys(("work_id", "book_id", "title", "description", "authors", "author", "link"), "") | {
+        "review_count": 0,
+        "publication_year": None,
+    }
+    short = page_fields({**row, "average_rating": 4.5, "editions": 2})[name]
+    assert field_text(name, short) == short.decode()
+    assert json.loads(short) == {"card": {"rating": 4.5}, "details": {"edition_count": 2}}[name]
+    long = page_fields({**row, "reviews": reviews, "series": reviews})[name]
+    assert len(long) < 200
+    assert json.loads(field_text(name, long)) == {"card": {"reviews": reviews}, "details": {"series": reviews}}[name]
+    with pytest.raises(SearchError, match="cannot be read"):
+        field_text(name, long[:-9])
+    assert field_text("title", long) == long.decode(errors="replace")
 
 
 def test_of_an_older_build_there_is_what_its_documents_hold():

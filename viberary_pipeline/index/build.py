@@ -48,6 +48,7 @@ from viberary_pipeline.redis_contract import (
     VECTOR,
     BuildRecord,
     HnswSettings,
+    as_text,
     document_prefix,
     index_info,
     index_name,
@@ -336,7 +337,7 @@ def _batches(documents: Path) -> Iterator[pa.RecordBatch]:
 def _document_hash(row: dict[str, Any], blob: bytes) -> Mapping[Any, str | bytes]:
     shown = page_fields({**row, "reviews": list(whole_texts(row.get("reviews") or (), _REVIEW_CHARACTERS))})
     searched = {name: row.get(name) or () for name in _FOR_SEARCH_ALONE}
-    return {**shown, **search_fields(row["title"], shown["author"], **searched), VECTOR: blob}
+    return {**shown, **search_fields(row["title"], as_text(shown["author"]), **searched), VECTOR: blob}
 
 
 def _wait_until_indexed(client: redis.Redis, build: str) -> None:

@@ -25,9 +25,9 @@ log = logging.getLogger(__name__)
 # Beside the vector, which is stored twice (in the hash and in the graph): the hash's fields (title, author, 600
 # characters of description, link), its key, and its words' postings. Measured on RediSearch 2.10.5 with 20,000 works of
 # the real catalogue's lengths: 3,630; 450 for other titles, initials, volumes and numbers of editions (30,000 works);
-# 200 for suggestions (benchmarks/suggestions.py), 1,300 for what the page shows beside (`card`, `details`); a tenth
-# more for texts that are longer.
-_BYTES_BESIDE_THE_VECTORS = 6_100
+# 200 for suggestions (benchmarks/suggestions.py), 700 for what the page shows beside (`card`, `details`, compressed); a
+# tenth more for texts that are longer.
+_BYTES_BESIDE_THE_VECTORS = 5_500
 _MARGIN = 1.1
 """What an index may take beyond what those of its kind took."""
 _FREES_WITHIN_SECONDS = 10.0

@@ -10,7 +10,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from viberary_pipeline.errors import SearchError
-from viberary_pipeline.redis_contract import as_text, index_name
+from viberary_pipeline.redis_contract import as_text, field_text, index_name
 
 Command = tuple[str | bytes | int, ...]
 
@@ -43,7 +43,7 @@ class Row:
 
     def text(self, name: str) -> str:
         """A field as text; "" if the document has none."""
-        return as_text(self.fields.get(name.encode()))
+        return field_text(name, self.fields.get(name.encode()))
 
 
 def search_command(build: str, query: str, *options: str | bytes | int) -> Command:

@@ -24,7 +24,7 @@ import redis
 
 from viberary_pipeline.errors import SearchError
 from viberary_pipeline.name_keys import Copies, author_keys, key_of, words_of
-from viberary_pipeline.redis_contract import PAGE_FIELDS, VECTOR, BuildRecord, as_text, document_prefix
+from viberary_pipeline.redis_contract import PAGE_FIELDS, VECTOR, BuildRecord, as_text, document_prefix, field_text
 from viberary_pipeline.search.arrangement import (
     Result,
     authors_later,
@@ -383,7 +383,7 @@ def _with_fields(
         for work in break_ties(batch, {key: int(page["review_count"] or 0) for key, page in pages.items()}):
             page = pages[work.key]
             cosine = _cosine(record, page.get(VECTOR), vector) if work.cosine is None else work.cosine
-            yield Result(cosine, work.named, {name: as_text(page[name]) for name in PAGE_FIELDS})
+            yield Result(cosine, work.named, {name: field_text(name, page[name]) for name in PAGE_FIELDS})
 
 
 def _page_command(key: bytes, cosine_known: bool) -> Command:

@@ -27,7 +27,6 @@ from viberary_pipeline.errors import (
 )
 from viberary_pipeline.origin import origin_of
 from viberary_pipeline.redis_contract import (
-    SEARCH_FIELDS,
     BuildRecord,
     index_info,
     index_is_missing,
@@ -447,7 +446,7 @@ class Searcher:
             self._words = {**dict(list(self._words.items())[-1:]), build: read_name_words(self._client, build)}
             kept = dict(list(self._sentence_words.items())[-1:])
             self._sentence_words = {**kept, build: read_sentence_words(self._client, build)}
-            if record.search_fields < SEARCH_FIELDS:
+            if record.search_fields < 3:
                 logger.warning(
                     "Build %s was made by an older version. Until the next `viberary build`, %sits genres, ratings and "
                     "languages are not shown",
