@@ -27,7 +27,7 @@ from viberary_pipeline.notifications import Message, tell
 from viberary_pipeline.quality.bounds import TABLES
 from viberary_pipeline.quality.report.inputs import READ_TABLES
 from viberary_pipeline.quality.verdict import validation_stage
-from viberary_pipeline.resources.dagster_store import dagster_home, fail_dead_runs, fewer_syncs
+from viberary_pipeline.resources.dagster_store import dagster_home, fail_dead_runs, kept_connections
 from viberary_pipeline.resources.run_reporter import first_tags
 from viberary_pipeline.settings import Settings
 
@@ -120,7 +120,7 @@ def _run(settings: Settings, *, force: bool) -> BuildOutcome:
         fail_dead_runs(instance)
         # As the UI and the daemon create runs: of the code location that workspace.yaml names. Without it a run is
         # listed, but missing from Overview and from the page of its job.
-        with fewer_syncs():
+        with kept_connections():
             run = instance.create_run_for_job(
                 job,
                 run_config=config,

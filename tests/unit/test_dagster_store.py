@@ -13,6 +13,8 @@ import dagster as dg
 import psutil
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from viberary_pipeline.artifacts import ArtifactStore
 from viberary_pipeline.cli import main
@@ -21,8 +23,8 @@ from viberary_pipeline.resources.dagster_store import (
     PROCESS,
     dagster_home,
     fail_dead_runs,
-    fewer_syncs,
     forget_untouched,
+    kept_connections,
     prune_runs,
     this_process,
 )
@@ -54,9 +56,31 @@ def test_the_settings_of_the_instance_are_taken_by_dagster(folder: Path):
     assert limits == [{"key": "viberary/writes", "value": "home", "limit": 1}]
 
 
-def test_with_fewer_syncs_a_run_is_stored_whole_and_its_log_is_written_back_at_the_end(folder: Path):
+def test_with_kept_connections_a_run_opens_each_database_once(folder: Path):
+    opened: list[str] = []
+
+    def note(connection: sqlite3.Connection, _: object) -> None:
+        opened.append(Path(next(file for _, name, file in connection.execute("PRAGMA database_list"))).stem)
+
+    event.listen(Engine, "connect", note)
+    try:
+        with dg.DagsterInstance.from_config(str(folder)) as instance:
+            opened.clear()
+            with kept_connections():
+                run = dg.materialize([something], instance=instance)
+            opened_by_run = sorted(opened)
+            instance.get_runs()
+            assert len(opened) == len(opened_by_run) + 1  # Dagster's own ways are back
+    finally:
+        event.remove(Engine, "connect", note)
+    # Dagster's check of a new file's tables takes a second connection.
+    assert set(opened_by_run) == {"index", "runs", run.run_id}
+    assert all(opened_by_run.count(name) <= 2 for name in opened_by_run), opened_by_run
+
+
+def test_with_kept_connections_a_run_is_stored_whole_and_its_log_is_written_back_at_the_end(folder: Path):
     with dg.DagsterInstance.from_config(str(folder)) as instance:
-        with fewer_syncs():
+        with kept_connections():
             run = dg.materialize([something], instance=instance)
             logs = sorted(path.name for path in folder.rglob("*.db-wal"))
             assert {f"{run.run_id}.db-wal", "index.db-wal"} <= set(logs)  # what Dagster closed is still open

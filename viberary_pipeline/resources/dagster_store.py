@@ -8,12 +8,14 @@ import sqlite3
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import psutil
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.sqlite import sqlite_event_log
+from dagster._core.storage.runs.sqlite import sqlite_run_storage
 
 from viberary_pipeline.owner import start_of
 from viberary_pipeline.storage import write_atomically
@@ -46,37 +48,39 @@ def dagster_home(home: Path) -> Path:
 
 
 @contextlib.contextmanager
-def fewer_syncs() -> Iterator[None]:
-    """Write events without waiting for the disk after each of them.
+def kept_connections() -> Iterator[None]:
+    """Keep Dagster's connections to its SQLite files open, and write events without waiting for the disk after each.
 
-    Dagster opens a connection to SQLite for each event and closes it. SQLite waits for the disk at each commit, and
-    writes its log back into the file when the last connection closes. Here it waits only where it writes back, and one
-    connection for each file stays open, so that this happens seldom. A loss of power may cost the last events; the
-    files stay whole.
+    Dagster makes an engine and a connection for each event and closes both. So SQLAlchemy compiles each statement anew,
+    and SQLite writes its log back into the file when the last connection closes. Here each file has one engine. SQLite
+    waits for the disk only when it writes its log back. A loss of power may cost the last events; the files stay whole.
     """
     from sqlalchemy import event
-    from sqlalchemy.engine import Engine
+    from sqlalchemy.engine import Engine, create_engine
 
-    kept: dict[str, sqlite3.Connection] = {}
+    engines: dict[str, Engine] = {}
 
-    def connected(connection: object, _: object) -> None:
-        if not isinstance(connection, sqlite3.Connection):
-            return
-        connection.execute("PRAGMA synchronous = NORMAL")
-        path = next(file for _, name, file in connection.execute("PRAGMA database_list") if name == "main")
-        if path:
-            if path not in kept:
-                kept[path] = sqlite3.connect(path, check_same_thread=False)
-            # A connection has the log open from its first read on, if there is a log by then.
-            kept[path].execute("SELECT count(*) FROM sqlite_master").fetchone()
+    def engine_of(url: str, **options: Any) -> Engine:
+        if url not in engines:
+            options.pop("poolclass", None)  # Dagster's keeps no connection
+            engines[url] = engine = create_engine(url, **options)
+            event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous = NORMAL"))
+            # Dagster disposes of an engine after each use, and that would close what is kept.
+            engine.dispose = lambda close=True: None  # type: ignore[method-assign]
+        return engines[url]
 
-    event.listen(Engine, "connect", connected)
+    # A Dagster that makes its engines elsewhere works as before, without this.
+    modules = [vars(module) for module in (sqlite_event_log, sqlite_run_storage) if hasattr(module, "create_engine")]
+    before = [module["create_engine"] for module in modules]
     try:
+        for module in modules:
+            module["create_engine"] = engine_of
         yield
     finally:
-        event.remove(Engine, "connect", connected)
-        for connection in kept.values():
-            connection.close()
+        for module, create in zip(modules, before, strict=True):
+            module["create_engine"] = create
+        for engine in engines.values():
+            Engine.dispose(engine)
 
 
 def this_process() -> str:
@@ -113,7 +117,7 @@ def forget_untouched(instance: dg.DagsterInstance, run_id: str) -> list[str]:
     index of events; the run's own log stays whole. Another store than SQLite has no such index, and stays as it is.
     """
     storage = instance.event_log_storage
-    if not isinstance(storage, SqliteEventLogStorage):
+    if not isinstance(storage, sqlite_event_log.SqliteEventLogStorage):
         return []
     planned = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
     started = {entry.step_key for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_START)}

@@ -14,7 +14,7 @@ from viberary_pipeline.origin import refresh
 from viberary_pipeline.quality.baseline import Source, load_baseline
 from viberary_pipeline.redis_contract import read_pointer, read_record
 from viberary_pipeline.redis_server import connect
-from viberary_pipeline.resources.dagster_store import fewer_syncs, prune_runs
+from viberary_pipeline.resources.dagster_store import kept_connections, prune_runs
 from viberary_pipeline.resources.pipeline import Pipeline
 from viberary_pipeline.resources.run_record import recorded, recording_failure
 from viberary_pipeline.resources.run_reporter import RunReporter, in_its_words, untouched_is_no_error
@@ -97,7 +97,7 @@ def home_lock(settings: Settings) -> dg.ResourceDefinition:
             say = context.log.info if context.log else print
             with hold_home(settings.writable_home(), say=say), recorded(run, context.instance, settings):
                 _prune(context, settings.runs.kept)
-                with fewer_syncs():
+                with kept_connections():
                     yield reporter
         finally:
             reporter.close()
