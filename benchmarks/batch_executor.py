@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from reporting import report
 
 SUPPORT = Path(__file__).parents[1] / "tests" / "support"
 sys.path.insert(0, str(SUPPORT))
@@ -52,9 +53,7 @@ def main() -> None:
     result = {"machine": platform.processor() or platform.machine(), "python": platform.python_version()}
     result |= {"poll_seconds": POLL_SECONDS, "rows_per_shard": ROWS, "runs": measured(arguments.hold)}
     text = json.dumps(result, indent=1)
-    print(text)
-    if arguments.out:
-        arguments.out.write_text(text + "\n", encoding="utf-8")
+    report(text, arguments.out)
 
 
 def measured(hold: float) -> list[dict[str, Any]]:

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reporting import report
+
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 BOOKS, REVIEWS = 60_000, 400_000
@@ -182,9 +184,7 @@ def main() -> None:
     took = (time.monotonic() - started) / 60
     lines += ["", f"{time.strftime('%d %B %Y')}, {machine()}; load before {load:.1f}; {took:.0f} minutes."]
     text = "\n".join(lines)
-    print(text)
-    if options.out:
-        options.out.write_text(text + "\n", encoding="utf-8")
+    report(text, options.out)
     raise SystemExit(failed)
 
 

@@ -16,8 +16,6 @@ cache or, if they do not fit, none does.
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -28,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from reporting import machine
 
 from viberary_pipeline.duck import DuckLimits
 from viberary_pipeline.sources.raw_files import RawInput, find
@@ -274,7 +273,7 @@ def main() -> None:
     benchmark: Callable[..., dict[str, Any]] = globals()[f"{options.what}_benchmark"]
     with tempfile.TemporaryDirectory(dir=options.folder) as scratch:
         results = {
-            "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
+            "machine": machine(),
             "limits": {"memory_limit": LIMITS.memory_limit, "threads": LIMITS.threads},
             **benchmark(options.folder, Path(scratch), checks=not options.no_checks),
         }

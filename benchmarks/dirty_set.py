@@ -13,6 +13,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from reporting import report
+
 from viberary_pipeline.duck import DuckLimits
 from viberary_pipeline.errors import RawDataError
 from viberary_pipeline.sources.ingest import ingest
@@ -127,9 +129,7 @@ def main() -> None:
     for how in ("truncated", "corrupt half-way", "wrong checksum"):
         table[f"gzip {how}"] = {"put in": "50,000 sound", **run(damaged(how))}
     text = json.dumps(table, indent=1)
-    print(text)
-    if options.out:
-        options.out.write_text(text + "\n")
+    report(text, options.out)
 
 
 if __name__ == "__main__":

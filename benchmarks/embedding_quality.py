@@ -28,6 +28,7 @@ from recipes import (
     vibe_queries,
     write_genres,
 )
+from reporting import report
 
 from viberary_pipeline.documents.recipes import RECIPES
 from viberary_pipeline.embedding.compute import TextEncoder
@@ -99,9 +100,7 @@ def main() -> None:
             ),
         }
     text = json.dumps(result, indent=1)
-    print(text)
-    if options.out:
-        options.out.write_text(text + "\n")
+    report(text, options.out)
 
 
 if __name__ == "__main__":

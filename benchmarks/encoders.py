@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from order import Bm25
+from reporting import report
 
 from viberary_pipeline.embedding.compute import TextEncoder
 from viberary_pipeline.embedding.torch_backend import TorchBackend
@@ -75,9 +76,7 @@ def main() -> None:
     for encoder in options.encoder:
         found[encoder]["cost"] = found[encoder].get("cost") or _cost(encoder, options.cache)
     text = json.dumps(found, indent=1)
-    print(text)
-    if options.out:
-        options.out.write_text(text + "\n")
+    report(text, options.out)
 
 
 def judged_sets(documents: Path, works: list[str], folders: list[Path]) -> list[QuerySet]:

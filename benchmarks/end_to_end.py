@@ -13,7 +13,6 @@ import argparse
 import gzip
 import json
 import os
-import platform
 import resource
 import shutil
 import subprocess
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from reporting import machine
 
 from viberary_pipeline import redis_server
 from viberary_pipeline.search.searcher import Searcher
@@ -126,7 +126,7 @@ def main() -> None:
             for one in builds.values():
                 one["of_the_first"] = round(one["wall_seconds"] / builds["first build"]["wall_seconds"], 3)
             results = {
-                "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
+                "machine": machine(),
                 "load_average_after": os.getloadavg()[0],
                 **builds,
                 "peak_mb_of_the_largest_process": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024,

@@ -17,6 +17,7 @@ import urllib.parse
 from pathlib import Path
 from typing import Any
 
+from reporting import report
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
@@ -58,9 +59,7 @@ def main() -> None:
         found[name] = {figure: round(statistics.median(view[figure] for view in views)) for figure in views[0]}
         found[name]["slowest_painted_ms"] = round(max(view["painted_ms"] for view in views))
     text = json.dumps(found, indent=1)
-    print(text)
-    if given.out:
-        given.out.write_text(text + "\n")
+    report(text, given.out)
 
 
 def first_view(address: str) -> dict[str, float]:

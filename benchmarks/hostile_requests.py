@@ -21,6 +21,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "tests" / "support"))
 
 from hostile import INJECTED, PLACES, faults, hostile_texts, send  # noqa: E402
+from reporting import report  # noqa: E402
 
 from viberary_pipeline.query_lines import log_files  # noqa: E402
 from viberary_pipeline.redis_server import connect  # noqa: E402
@@ -79,9 +80,7 @@ def main() -> None:
         "lines_of_the_program_log": program.lines,
         "of_them_begun_by_a_reader": program.injected,
     }
-    print(json.dumps(figures, indent=1))
-    if arguments.out:
-        arguments.out.write_text(json.dumps(figures, indent=1) + "\n")
+    report(json.dumps(figures, indent=1), arguments.out)
 
 
 if __name__ == "__main__":

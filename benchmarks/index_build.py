@@ -16,8 +16,6 @@ vectors alone is built, for sizes at which each takes half an hour; instead Redi
 import argparse
 import contextlib
 import json
-import os
-import platform
 import tempfile
 import time
 from collections.abc import Iterator
@@ -32,6 +30,7 @@ import redis
 from index_vectors import describe, realistic_vectors
 from redis.commands.search.field import VectorField
 from redis.commands.search.query import Query
+from reporting import machine
 
 from viberary_pipeline import redis_server
 from viberary_pipeline.index.build import IndexSource, build_index
@@ -200,7 +199,7 @@ def main() -> None:
     mine = fastest | {"curve": ours[0]["curve"]}
     mine["feeding_costs"] = sorted(found["feeding_costs"] for found in ours)[len(ours) // 2]
     result = {
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
+        "machine": machine(),
         "vectors": describe(vectors),
         "rounds": len(ours),
         "rates": {"redis": [found["rate"] for found in ours], "hnswlib": [found["rate"] for found in theirs]},

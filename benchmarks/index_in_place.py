@@ -11,7 +11,6 @@ EF_RUNTIME 200, one client.
 import argparse
 import json
 import os
-import platform
 import tempfile
 import time
 from pathlib import Path
@@ -21,7 +20,7 @@ import numpy as np
 import redis
 from index_build import write_documents
 from index_vectors import realistic_vectors
-from load import report
+from reporting import machine, report
 
 from viberary_pipeline import redis_server
 from viberary_pipeline.index.build import IndexSource, build_index
@@ -92,7 +91,7 @@ def main() -> None:
         finally:
             redis_server.stop(home)
     results = {
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
+        "machine": machine(),
         "load_average_after": os.getloadavg()[0],
         "works": options.rows,
         "weeks": options.weeks,

@@ -12,8 +12,6 @@ random weights: what matters here is its size.
 import argparse
 import json
 import multiprocessing
-import os
-import platform
 import sys
 import tempfile
 import time
@@ -26,9 +24,9 @@ import numpy as np
 import redis
 from index_build import write_documents
 from index_vectors import realistic_vectors
-from load import report
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
+from reporting import machine, report
 from tiny_model import make_tiny_model
 
 from viberary_pipeline import redis_server
@@ -171,7 +169,7 @@ def main() -> None:
         export_query_encoder(resolve(str(make_tiny_model(folder / "tiny-model"))), small)
         models = {name: [large, small if name == "a change of encoder" else large] for name in PAUSE_SECONDS}
         results = {
-            "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
+            "machine": machine(),
             **{
                 name: run(
                     *(folder / name, pair, options.switches, options.clients, PAUSE_SECONDS[name]),

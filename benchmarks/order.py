@@ -23,6 +23,7 @@ import lightgbm
 import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from reporting import report
 from scipy.optimize import minimize
 
 from viberary_pipeline.embedding.compute import TextEncoder
@@ -198,9 +199,7 @@ def main() -> None:
             for way, figures in scored.items()
         }
     text = json.dumps(found, indent=1)
-    print(text)
-    if options.out:
-        options.out.write_text(text + "\n")
+    report(text, options.out)
 
 
 def _requests(folder: Path, name: str) -> dict[str, list[tuple[str, str]]]:

@@ -9,8 +9,6 @@ query's vector differs. The judged queries are [[query]] tables with `text` and 
 
 import argparse
 import json
-import os
-import platform
 import shutil
 import tempfile
 import time
@@ -19,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+from reporting import machine, report
 
 from viberary_pipeline.artifacts import ArtifactStore
 from viberary_pipeline.encoders import resolve
@@ -89,7 +88,7 @@ def main() -> None:
         base = ndcg(reference, documents, ids, judged)
         random = np.random.default_rng(0)
         results: dict[str, Any] = {
-            "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
+            "machine": machine(),
             "queries": len(queries),
         }
         for name, encoder in encoders.items():
@@ -106,9 +105,7 @@ def main() -> None:
                 "bytes": (exports[name] / MODEL).stat().st_size,
             }
     text = json.dumps(results, indent=1)
-    print(text)
-    if options.out:
-        options.out.write_text(text + "\n")
+    report(text, options.out)
 
 
 if __name__ == "__main__":

@@ -18,8 +18,6 @@ bootstrap interval over queries; `ndcg_less` are paired differences to other rec
 import argparse
 import gzip
 import json
-import os
-import platform
 import re
 import tempfile
 import tomllib
@@ -31,6 +29,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 from numpy.typing import NDArray
+from reporting import machine
 
 from viberary_pipeline.documents import assemble as build
 from viberary_pipeline.documents.recipes import RECIPES, Recipe
@@ -358,7 +357,7 @@ def main() -> None:
     measured["texts_embedded"] = encode.embedded
     before = json.loads(options.out.read_text(encoding="utf-8")) if options.out and options.out.exists() else {}
     results = {
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
+        "machine": machine(),
         "versions": {name: version(name) for name in ("duckdb", "torch", "transformers", "sentence-transformers")},
         "encoder": ENCODER,
         "choice": CHOICE,

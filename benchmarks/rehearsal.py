@@ -29,6 +29,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,19 +39,20 @@ import psutil
 import pyarrow.parquet as pq
 from end_to_end import build, rewrite
 from index_vectors import describe
-from load import machine, report
+from reporting import machine_and_versions, report
 
 from viberary_pipeline import redis_server
 from viberary_pipeline.artifacts import ArtifactStore
 from viberary_pipeline.encoders import resolve
 from viberary_pipeline.encoders.shortened import write_shortened
 from viberary_pipeline.index.ef_runtime import EF_RUNTIMES
-from viberary_pipeline.index.recall import K, Probes, halfway_queries
+from viberary_pipeline.index.recall import Probes, halfway_queries
 from viberary_pipeline.redis_contract import BuildRecord, is_healthy, read_pointer, read_record
 from viberary_pipeline.redis_server import connect
 from viberary_pipeline.resources.pipeline import Pipeline
 from viberary_pipeline.search.filters import Filters
-from viberary_pipeline.search.knn import knn_command
+from viberary_pipeline.search.knn import is_broad, knn_command
+from viberary_pipeline.search.weights import SearchSettings
 from viberary_pipeline.settings import load_settings
 from viberary_pipeline.synth.write import write_synthetic
 
@@ -70,7 +72,7 @@ class Steps:
 
     def __init__(self, path: Path, numbers: dict[str, Any]) -> None:
         self.path = path
-        new = {**numbers, "machine": machine(), "steps": {}}
+        new = {**numbers, "machine": machine_and_versions(), "steps": {}}
         self.done: dict[str, Any] = json.loads(path.read_text()) if path.exists() else new
         if any(self.done[name] != value for name, value in numbers.items()):
             raise SystemExit(f"{path} is of a run with other numbers: {json.dumps(self.done)[:200]}")
@@ -170,7 +172,7 @@ def documents_of(home: Path) -> Path:
 
 
 def searches(home: Path, settings: dict[str, str]) -> dict[str, Any]:
-    """The EF_RUNTIME that each recall needs, and with it the milliseconds of a KNN query, with filters too."""
+    """The EF_RUNTIME that each recall needs, and with it the milliseconds of a search's KNN query, with filters too."""
     pipeline = Pipeline(load_settings(home=home, encoder=settings["VIBERARY_ENCODER"]))
     client = connect(pipeline.settings)
     record = live(client)
@@ -185,16 +187,20 @@ def searches(home: Path, settings: dict[str, str]) -> dict[str, Any]:
             ((ef, recall) for ef in EF_RUNTIMES if (recall := probes.ask(client, ef).recall) >= aim), (0, 0.0)
         )
         figures[f"recall {aim}"] = {"ef_runtime": ef, "recall_at_10": round(recall, 4)} | {
-            name: timed(client, record, blobs, where.to_query(), ef) for name, where in FILTERS.items() if ef
+            name: timed(client, replace(record, ef_runtime=ef), blobs, where.to_query())
+            for name, where in FILTERS.items()
+            if ef
         }
     return figures
 
 
-def timed(client: Any, record: BuildRecord, blobs: list[bytes], where: str, ef_runtime: int) -> dict[str, float]:
-    milliseconds = []
+def timed(client: Any, record: BuildRecord, blobs: list[bytes], where: str) -> dict[str, float]:
+    k, milliseconds = SearchSettings().candidates, []
     for blob in blobs:
         started = time.perf_counter()
-        client.execute_command(*knn_command(record.build, blob, K, where=where, ef_runtime=ef_runtime))
+        batches = is_broad(client, record, where, k)
+        command = knn_command(record.build, blob, k, where=where, ef_runtime=record.ef_runtime, batches=batches)
+        client.execute_command(*command)
         milliseconds.append((time.perf_counter() - started) * 1000)
     p50, p95 = np.percentile(milliseconds, [50, 95])
     return {"p50_ms": round(float(p50), 2), "p95_ms": round(float(p95), 2)}

@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from reporting import report
 
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
 from viberary_pipeline.evaluation.queries import judged_set
@@ -78,9 +79,7 @@ def main() -> None:
         "fit": fits(asked, found, words, encoder, record),
         "quotes": quotes(client, record, golden, encoder.encode(golden), found["golden"], words, encoder),
     }
-    print(json.dumps(measured, indent=1))
-    if options.out:
-        options.out.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
+    report(json.dumps(measured, indent=1), options.out)
 
 
 def letters() -> list[str]:

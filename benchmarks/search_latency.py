@@ -18,7 +18,6 @@ import argparse
 import dataclasses
 import json
 import os
-import platform
 import sys
 import tempfile
 import time
@@ -35,6 +34,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "tests" / "support"))
 
 from distilbert import DIMENSIONS, make_distilbert  # noqa: E402
+from reporting import machine, report  # noqa: E402
 
 from viberary_pipeline.documents.assemble import TABLES, build_documents  # noqa: E402
 from viberary_pipeline.documents.recipes import RECIPES  # noqa: E402
@@ -238,7 +238,7 @@ def main() -> None:
             stop(home)
     ours = figures["ours, every default"]
     results = {
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
+        "machine": machine(),
         "load_average": [round(value, 2) for value in os.getloadavg()],
         "versions": {name: version(name) for name in ("redis", "hiredis", "onnxruntime", "optimum", "transformers")},
         "works": len(vectors),
@@ -251,9 +251,7 @@ def main() -> None:
         },
     }
     text = json.dumps(results, indent=1)
-    print(text)
-    if options.out:
-        options.out.write_text(text + "\n", encoding="utf-8")
+    report(text, options.out)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ import numpy as np
 import recipes
 from numpy.typing import NDArray
 from recipes import Candidate, Encoder, documents_of, ingest_all, known_item_queries, own, unseen_review_queries
+from reporting import report
 
 from viberary_pipeline.documents.recipes import RECIPES
 from viberary_pipeline.evaluation.queries import judged_set, trec_set
@@ -259,9 +260,7 @@ def main() -> None:
     before = json.loads(options.out.read_text(encoding="utf-8")) if options.out and options.out.exists() else {}
     text = json.dumps(before | {name: measured}, indent=1, ensure_ascii=False)
     text = re.sub(r"\[\s+([^\[\]{}]+?)\s+\]", lambda found: f"[{' '.join(found[1].split())}]", text)
-    print(text)
-    if options.out:
-        options.out.write_text(text + "\n", encoding="utf-8")
+    report(text, options.out)
 
 
 if __name__ == "__main__":

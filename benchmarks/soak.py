@@ -20,7 +20,8 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from load import Served, ask, library, machine, ours, queries_for, report
+from load import Served, ask, library, ours, queries_for
+from reporting import machine_and_versions, report
 from search_latency import publish_ours
 
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
@@ -98,7 +99,7 @@ def main() -> None:
     parser.add_argument("--encoder", type=Path, help="an exported query encoder; else one is exported")
     parser.add_argument("--out", type=Path, help="the JSON to write")
     options = parser.parse_args()
-    results = machine()
+    results = machine_and_versions()
     with library(options.cache, options.encoder) as (home, client, url, _, documents, vectors):
         watch = Watch()
         encoder = QueryEncoder(home / "artifacts" / "query_encoder" / "benchmark.0")

@@ -16,8 +16,6 @@ import argparse
 import gzip
 import html
 import json
-import os
-import platform
 import random
 import re
 import tempfile
@@ -29,6 +27,7 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+from reporting import machine
 
 from viberary_pipeline.sample.write import write_sample
 from viberary_pipeline.sources.cleaning import register_text
@@ -207,7 +206,7 @@ def main() -> None:
         texts = descriptions(options.texts or Path(folder))
     packages = ("duckdb", "selectolax", "lxml", "beautifulsoup4", "nh3")
     results: dict = {
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
+        "machine": machine(),
         "versions": {name: version(name) for name in packages},
         "texts_from": "bundled sample" if options.texts is None else options.texts.name,
         "different_texts": len(texts),

@@ -38,7 +38,7 @@ from typing import Any
 import dagster as dg
 import psutil
 import redis
-from load import machine, report
+from reporting import machine_and_versions, report
 
 import viberary_pipeline
 from viberary_pipeline.errors import ViberaryError
@@ -512,7 +512,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="a folder that does not exist: the home and the logs afterwards")
     parser.add_argument("--out", type=Path, help="the JSON to write")
     options = parser.parse_args()
-    results = machine()
+    results = machine_and_versions()
     with tempfile.TemporaryDirectory(prefix="viberary-year-") as scratch, disk(Path(scratch) / "disk"):
         year = Year(Path(scratch), options.weeks)
         try:

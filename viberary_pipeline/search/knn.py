@@ -1,12 +1,16 @@
 """One KNN query against one build's index."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import redis
 
-from viberary_pipeline.redis_contract import VECTOR
-from viberary_pipeline.search.replies import BuildVanishedError, Command, Row, read_rows, search_command
+from viberary_pipeline.redis_contract import VECTOR, BuildRecord
+from viberary_pipeline.search.replies import BuildVanishedError, Command, Row, read_rows, read_total, search_command
+
+_COST_OF_A_BATCHED_WORK = 24
+"""How many comparisons one work of the graph costs (chosen by benchmarks/filtered_knn.py)."""
 
 
 def nearest(
@@ -41,20 +45,57 @@ def similarity(row: Row, build: str) -> float:
 
 
 def knn_command(
-    build: str, blob: bytes, k: int, *, where: str = "", fields: Sequence[str] = (), ef_runtime: int | None = None
+    build: str,
+    blob: bytes,
+    k: int,
+    *,
+    where: str = "",
+    fields: Sequence[str] = (),
+    ef_runtime: int | None = None,
+    batches: bool = False,
 ) -> Command:
     """The k nearest documents of those that the filter `where` lets through, best first, with `distance` (1 - cosine).
 
-    `ef_runtime` overrides the index's own.
+    Args:
+        build, blob, k, fields: As for `nearest`.
+        where: In RediSearch's query language; "" for none.
+        ef_runtime: Overrides the index's own.
+        batches: The filter is broad (`is_broad`).
     """
     returned: Command = ("distance", *fields)
     ef = f" EF_RUNTIME {ef_runtime}" if ef_runtime else ""
+    policy = " HYBRID_POLICY BATCHES" if batches else ""
     return search_command(
         build,
-        f"{f'({where})' if where else '*'}=>[KNN {k} @{VECTOR} $query{ef} AS distance]",
+        f"{f'({where})' if where else '*'}=>[KNN {k} @{VECTOR} $query{ef}{policy} AS distance]",
         *("RETURN", len(returned)),
         *returned,
         *("SORTBY", "distance", "ASC"),  # distance: the smallest is the best
         *("LIMIT", 0, k),  # FT.SEARCH returns 10 otherwise, whatever KNN says
         *("PARAMS", 2, "query", blob),
     )
+
+
+def is_broad(client: redis.Redis, record: BuildRecord, where: str, k: int) -> bool:
+    """Whether the k nearest works that a filter lets through are found sooner in the graph than by comparing them all.
+
+    RediSearch has two ways. With ADHOC_BF it compares the query with every work that the filter lets through. With
+    BATCHES it takes the nearest works from the graph, batch by batch, until k of them pass the filter: about k divided
+    by the share that passes. Left to itself it takes the first way for 80 works in English, and so compares most of
+    the catalogue with each query.
+
+    How many works pass is asked once for each build and filter.
+
+    Raises:
+        redis.ResponseError: no such index.
+        SearchError: the reply cannot be read.
+    """
+    if not where or not record.documents:
+        return False
+    passing = _passing(client, record.build, where)
+    return passing * passing > _COST_OF_A_BATCHED_WORK * k * record.documents
+
+
+@lru_cache(maxsize=1024)
+def _passing(client: redis.Redis, build: str, where: str) -> int:
+    return read_total(client.execute_command(*search_command(build, where, "LIMIT", 0, 0)))

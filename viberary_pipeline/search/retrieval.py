@@ -36,7 +36,7 @@ from viberary_pipeline.search.arrangement import (
 from viberary_pipeline.search.books import book_commands, read_book
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.fit import NEAREST
-from viberary_pipeline.search.knn import knn_command, similarity
+from viberary_pipeline.search.knn import is_broad, knn_command, similarity
 from viberary_pipeline.search.lookups import (
     FirstLookups,
     FirstReplies,
@@ -243,7 +243,8 @@ def key_of_book(client: redis.Redis, record: BuildRecord, book_id: str) -> bytes
 def _nearest(client: redis.Redis, record: BuildRecord, vector: Vector, k: int, *, where: str) -> dict[bytes, float]:
     """{document: its cosine similarity} of the k nearest works, best first."""
     (blob,) = record.hnsw.to_bytes(vector[None])
-    command = knn_command(record.build, blob, k, where=where, ef_runtime=record.ef_runtime)
+    batches = is_broad(client, record, where, k)
+    command = knn_command(record.build, blob, k, where=where, ef_runtime=record.ef_runtime, batches=batches)
     rows = read_rows(ask(client, {"nearest": command})["nearest"])
     return {row.key: similarity(row, record.build) for row in rows}
 
