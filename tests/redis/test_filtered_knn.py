@@ -48,7 +48,7 @@ def test_a_broad_filter_is_told_from_a_narrow_one_and_asked_for_once(filled: red
     asked = searches(filled)
     assert is_broad(filled, RECORD, BROAD, 80)
     assert not is_broad(filled, RECORD, BROAD, 1000)  # as many as a good part of the catalogue
-    assert not is_broad(filled, RECORD, "", 10)
+    assert is_broad(filled, RECORD, "", 10)
     assert searches(filled) == asked
     assert not is_broad(filled, RECORD, NARROW, 10)
     assert not is_broad(filled, RECORD, NONE, 10)

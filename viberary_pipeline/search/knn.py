@@ -84,15 +84,13 @@ def is_broad(client: redis.Redis, record: BuildRecord, where: str, k: int) -> bo
     by the share that passes. Left to itself it takes the first way for 80 works in English, and so compares most of
     the catalogue with each query.
 
-    How many works pass is asked once for each build and filter.
+    How many works pass is asked once for each build and filter. All of them pass where there is no filter ("").
 
     Raises:
         redis.ResponseError: no such index.
         SearchError: the reply cannot be read.
     """
-    if not where or not record.documents:
-        return False
-    passing = _passing(client, record.build, where)
+    passing = _passing(client, record.build, where) if where else record.documents
     return passing * passing > _COST_OF_A_BATCHED_WORK * k * record.documents
 
 

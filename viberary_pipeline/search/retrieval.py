@@ -147,7 +147,7 @@ def find(
         found = _with_fields(client, record, ranked, vector, size=k)
         notes = () if ranked else (f"no book{' that the filter lets through' * bool(filters)} has this number",)
         return _answer(without_copies(found, Copies()), k, notes=notes, filters=Filters())
-    cosines = _nearest(client, record, vector, tuning.candidates, where=where)
+    cosines = _nearest(client, record, vector, tuning.candidates, where=where, filters=filters)
     nearest = list(cosines)
     for row in first.sentences:
         if row.key not in cosines:
@@ -173,7 +173,7 @@ def find(
     def beyond() -> Iterator[Ranked]:
         if len(nearest) == tuning.candidates:  # else there are no more
             known = {work.key for work in ranked}
-            others = _nearest(client, record, vector, tuning.candidates + _BEYOND, where=where)
+            others = _nearest(client, record, vector, tuning.candidates + _BEYOND, where=where, filters=filters)
             yield from (Ranked(key, cosine, cosine=cosine) for key, cosine in others.items() if key not in known)
 
     found = chain(
@@ -222,7 +222,7 @@ def find_like(client: redis.Redis, record: BuildRecord, key: bytes, k: int, *, f
     copies.add(as_text(stored["title"]), as_text(stored["author"]))
 
     def nearest(most: int) -> Iterator[Ranked]:
-        for other, cosine in _nearest(client, record, vector, most, where=where).items():
+        for other, cosine in _nearest(client, record, vector, most, where=where, filters=filters).items():
             if other not in known:
                 known.add(other)
                 yield Ranked(other, cosine, cosine=cosine)
@@ -240,10 +240,15 @@ def key_of_book(client: redis.Redis, record: BuildRecord, book_id: str) -> bytes
     return row.key if row else None
 
 
-def _nearest(client: redis.Redis, record: BuildRecord, vector: Vector, k: int, *, where: str) -> dict[bytes, float]:
-    """{document: its cosine similarity} of the k nearest works, best first."""
+def _nearest(
+    client: redis.Redis, record: BuildRecord, vector: Vector, k: int, *, where: str, filters: Filters
+) -> dict[bytes, float]:
+    """{document: its cosine similarity} of the k nearest works, best first.
+
+    `where` has the filters and what is not wanted. Few works are not wanted, so the filters say how broad it is.
+    """
     (blob,) = record.hnsw.to_bytes(vector[None])
-    batches = is_broad(client, record, where, k)
+    batches = bool(where) and is_broad(client, record, filters.to_query(), k)
     command = knn_command(record.build, blob, k, where=where, ef_runtime=record.ef_runtime, batches=batches)
     rows = read_rows(ask(client, {"nearest": command})["nearest"])
     return {row.key: similarity(row, record.build) for row in rows}
