@@ -4,8 +4,6 @@ import json
 from typing import Any
 
 import duckdb
-import pyarrow as pa
-from duckdb.func import ARROW
 
 
 def texts_of_any_shape(field: str) -> list[str]:
@@ -31,9 +29,4 @@ def _text(item: Any) -> str | None:
 def register_shapes(connection: duckdb.DuckDBPyConnection) -> None:
     """Give a connection `texts_of_any_shape` (VARCHAR to VARCHAR[])."""
     text = duckdb.sqltypes.VARCHAR
-    connection.create_function("texts_of_any_shape", _column, [text], duckdb.list_type(text), type=ARROW)
-
-
-def _column(fields: pa.ChunkedArray) -> pa.Array:
-    lists = [None if field is None else texts_of_any_shape(field) for field in fields.to_pylist()]
-    return pa.array(lists, pa.list_(pa.string()))
+    connection.create_function("texts_of_any_shape", texts_of_any_shape, [text], duckdb.list_type(text))

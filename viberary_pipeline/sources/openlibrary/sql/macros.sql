@@ -68,11 +68,16 @@ CREATE OR REPLACE TEMP MACRO json_people(field) AS
     CASE
         WHEN field IS NULL THEN []
         ELSE
-            [
-                {'name': clean_text(item->>'$.name'), 'role': coalesce(blank_to_null(item->>'$.role'), 'Contributor')}
-                FOR item IN json_items(field)
-                IF json_type(item, '$.name') = 'VARCHAR' AND clean_text(item->>'$.name') IS NOT NULL
-            ]
+            list_filter(
+                [
+                    {
+                        'name': CASE WHEN json_type(item, '$.name') = 'VARCHAR' THEN clean_text(item->>'$.name') END,
+                        'role': coalesce(blank_to_null(item->>'$.role'), 'Contributor')
+                    }
+                    FOR item IN json_items(field)
+                ],
+                lambda one: one."name" IS NOT NULL
+            )
     END::STRUCT("name" VARCHAR, "role" VARCHAR)[];
 
 -- Contributors of editions have no id of their own: their name is one.
