@@ -465,7 +465,9 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**given)
     except ValidationError as error:
-        problems = [f"{_variable(e['loc'])}={_named(e)}: {e['msg']}" for e in error.errors()]
+        problems = [
+            f"{_variable(e['loc'])}={_named(e)}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()
+        ]
         raise SettingsError(
             "A setting cannot be used",
             expected="values as docs/settings.md lists them",
@@ -577,7 +579,13 @@ def _warn_of_unknown() -> None:
         if name.startswith(PREFIX):
             renamed = [variable for variable in known if variable.endswith(name.removeprefix(PREFIX))]
             near = renamed or difflib.get_close_matches(name, known, n=1)
-            log.warning("%s is not a setting%s", name, f"; did you mean {near[0]}?" if near else "")
+            _warn(f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
+
+
+@cache
+def _warn(line: str) -> None:
+    """Once in a process: a build reads the settings for itself and for Dagster's definitions."""
+    log.warning("%s", line)
 
 
 if __name__ == "__main__":

@@ -244,8 +244,8 @@ def test_builds_that_are_not_there_are_named(published):
     done = published.cli("diff", "live", "20200101T000000-0000")
     assert (done.returncode, done.stdout) == (1, "")
     assert "The history has no build '20200101T000000-0000'" in done.stderr
-    # Of the first build there is no previous one.
-    done = published.cli("diff", "previous", "live")
+    # Of the first build there is no previous one. `diff` alone means the previous build and the live one.
+    done = published.cli("diff")
     assert done.returncode == 1
     assert "There is no previous build" in done.stderr
 
@@ -258,7 +258,7 @@ def test_a_new_build_keeps_the_old_one_and_rollback_goes_back(of_tiny, tiny):
     second = last_json(cli("build", "--raw", str(tiny), "--json", "--force"))
     assert (second["embedded"], second["reused"], second["published"]) == (0, 3, True)
     assert second["build"] != first
-    changed = last_json(cli("diff", "previous", "live", "--json"))
+    changed = last_json(cli("diff", "--json"))
     assert (changed["a"]["build"], changed["b"]["build"]) == (first, second["build"])
     assert (changed["documents"]["same"], changed["inputs"], changed["rows"]) == (3, {}, {})
     assert changed["answers"]["overlap"] == 1.0

@@ -251,6 +251,7 @@ def test_the_report_is_one_page_with_every_figure(evaluated, tmp_path):
     text = page.read_text(encoding="utf-8")
     assert (tmp_path / "quality" / "evaluation" / "latest.html").read_text(encoding="utf-8") == text
     assert "Not compared: no build was live before." in text
+    assert "<b>nDCG@10</b> says" in text, "a reader may know no metric"
     assert "Fit to be published" not in text
     assert text.count("<svg") == 2
     assert "http" not in text.replace('http-equiv="', ""), "it needs no network"
@@ -398,7 +399,7 @@ def test_similar_on_the_command_line(published):
     assert "No such book" in missing.stderr
     wrong = published.cli("search", "--years", "long ago", "love")
     assert wrong.returncode == 2
-    assert "years such as 1990-1999" in wrong.stderr
+    assert "years such as 1990-1999, 1990-, -1999 or 1990, found 'long ago'" in wrong.stderr
 
 
 def test_a_build_that_finds_worse_is_refused_and_removed(built_sample, tmp_path):

@@ -99,7 +99,8 @@ def test_groups_are_set_by_variable_and_by_keyword_alike(monkeypatch):
 def test_a_misspelt_variable_is_named_with_the_one_that_was_meant(monkeypatch, caplog):
     monkeypatch.setenv("VIBERARY_HNSW_EF_RUNTIM", "300")
     monkeypatch.setenv("VIBERARY_MIN_RATINGS", "5")
-    assert load_settings().hnsw.ef_runtime is None
+    for _ in range(2):  # it is said once in a process
+        assert load_settings().hnsw.ef_runtime is None
     assert [record.getMessage() for record in caplog.records] == [
         "VIBERARY_HNSW_EF_RUNTIM is not a setting; did you mean VIBERARY_HNSW_EF_RUNTIME?",
         "VIBERARY_MIN_RATINGS is not a setting; did you mean VIBERARY_DOCUMENTS_MIN_RATINGS?",

@@ -35,8 +35,9 @@ def documents(work: Work) -> Result:
     facts = made.artifact.facts
     return Result(
         made,
-        f"{facts['rows']:,} works from {facts['editions']:,} editions, {facts['thin']:,} thin, "
-        f"left out by joins: {counts_in_words(facts['excluded'])}; by filters: {counts_in_words(facts['filtered'])}",
+        f"{facts['rows']:,} works ({facts['thin']:,} with neither description nor review) from {facts['editions']:,} "
+        f"editions; left out by joins: {counts_in_words(facts['excluded'])}; "
+        f"by filters: {counts_in_words(facts['filtered'])}",
         rows=facts["rows"],
         metadata={
             "editions": facts["editions"],

@@ -9,6 +9,9 @@ import click
 from viberary_pipeline.cli.group import main
 from viberary_pipeline.settings import load_settings
 
+_STAGES_SHOWN = 6
+"""The slowest; all are in `build --json`."""
+
 
 @main.command()
 @click.option(
@@ -63,5 +66,8 @@ def _summary(outcome: dict[str, Any]) -> Iterator[str]:
     width = max(map(len, outcome["rejected"]), default=0)
     for reason, count in sorted(outcome["rejected"].items()):
         yield f"    {reason:<{width}} {count:>8,}"
-    stages = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in outcome["seconds"].items() if seconds >= 0.05)
-    yield f"  {sum(outcome['seconds'].values()):.1f} s ({stages})"
+    slowest = sorted(outcome["seconds"].items(), key=lambda stage: -stage[1])
+    shown = [f"{stage} {seconds:.1f}" for stage, seconds in slowest[:_STAGES_SHOWN]]
+    if rest := [seconds for _, seconds in slowest[_STAGES_SHOWN:]]:
+        shown.append(f"{len(rest)} others {sum(rest):.1f}")
+    yield f"  {sum(outcome['seconds'].values()):.1f} s ({', '.join(shown)})"

@@ -63,13 +63,14 @@ def builds(last: int, as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("a", metavar="A")
-@click.argument("b", metavar="B")
+@click.argument("a", metavar="[A]", default="previous")
+@click.argument("b", metavar="[B]", default="live")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def diff(a: str, b: str, as_json: bool) -> None:
     """Say what changed from build A to build B.
 
-    A and B are numbers or names that `viberary builds` lists, or `live` or `previous`.
+    A and B are numbers or names that `viberary builds` lists, or `live` or `previous`. Without them it compares the
+    previous build with the live one.
     """
     settings = load_settings()
     from viberary_pipeline.history import diff as differences

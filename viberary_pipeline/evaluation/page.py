@@ -73,7 +73,7 @@ def _verdict(gate: Mapping[str, Any]) -> tuple[str, str]:
     return {
         "passed": ("passed", f"Fit to be published: {said}."),
         "failed": ("error", f"Refused: {said}."),
-        "not compared": ("warning", f"Not compared: {said}. The figures below are this build's alone."),
+        "not compared": ("not-compared", f"Not compared: {said}. The figures below are this build's alone."),
     }[gate["outcome"]]
 
 

@@ -198,7 +198,7 @@ class History:
         if pointer.get(name) == "":
             raise HistoryError(
                 f"There is no {name} build",
-                expected="a build that Redis points to",
+                expected=f"a {name} build in Redis; the first publish makes a live one, the second a previous one too",
                 found="none",
                 todo="name a build that `viberary builds` lists, or publish one: `viberary build`",
             )

@@ -147,8 +147,9 @@ def _build_lines(record: BuildRecord) -> Iterator[str]:
     )
     published, saved = record.published or "never", record.saved or "no"
     yield f"  times      created {record.created}, published {published}, saved {saved}"
-    rate = f", {record.documents / record.feed_seconds:,.0f} works/s" if record.feed_seconds else ""
-    yield f"  built in   {record.seconds} s{rate}"
+    fed = record.feed_seconds
+    feed = f", of which writing the works {fed:.1f} s ({record.documents / fed:,.0f} works/s)" if fed else ""
+    yield f"  built in   {record.seconds:.1f} s{feed}"
     yield from (f"  gate       {in_words(gate)}" for gate in record.gate_results)
 
 

@@ -41,13 +41,17 @@ class Filters:
         """
         typed, reviews = (years or "").strip(), str(min_reviews or 0).strip()
         match = _YEARS.fullmatch(typed)
-        if (typed and not match) or not _COUNT.fullmatch(reviews):
-            raise QueryError(
-                "The filter has a value that is not allowed",
-                expected="years such as 1990-1999, 1990- or 1990, and a whole number of reviews",
-                found=repr(reviews if match or not typed else typed)[:60],
-                todo="correct the value, or leave it out",
-            )
+        for value, allowed, expected in (
+            (typed, not typed or match, "years such as 1990-1999, 1990-, -1999 or 1990"),
+            (reviews, _COUNT.fullmatch(reviews), "a whole number of reviews"),
+        ):
+            if not allowed:
+                raise QueryError(
+                    "The filter has a value that is not allowed",
+                    expected=expected,
+                    found=repr(value)[:60],
+                    todo="correct the value, or leave it out",
+                )
         first, dash, last = match.groups() if match else ("", "", "")
         if not dash:
             last = first
