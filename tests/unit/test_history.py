@@ -513,6 +513,11 @@ def test_a_rollback_is_in_the_history(history: History, tmp_path: Path) -> None:
             "evaluation passed: nDCG@10 is 0.012 below the live build's; 0.03 is allowed",
         ),
         ({**GATE, "name": "a_new_one", "figure": 3, "bound": 4}, "a_new_one passed: 3 (bound 4), m"),
+        (
+            {**GATE, "name": "documents_kept", "figure": 0.742, "bound": 0.9},
+            "documents_kept passed: 74.2% of the live build's documents; at least 90.0% must remain; fewer were "
+            "accepted (VIBERARY_ACCEPT_DRIFT)",
+        ),
     ],
 )
 def test_a_gate_is_told_in_words(gate: dict[str, Any], words: str) -> None:

@@ -95,6 +95,8 @@ def in_words(gate: Mapping[str, Any]) -> str:
     if name == EVALUATION and figure <= 0:
         words = "search quality is no worse than the live build's (nDCG@10 {gain:+.3f})"
     said = words.format(figure=figure, bound=bound, means=gate["means"], gain=0 - figure)
+    if name == "documents_kept" and outcome == "passed" and figure < bound:
+        said += "; fewer were accepted (VIBERARY_ACCEPT_DRIFT)"
     # Which canary, which set: what is wrong has to be named.
     named = f" [{gate['means']}]" if outcome == "failed" and name in _WORDS else ""
     return f"{name} {'passed' if outcome == 'passed' else 'FAILED'}: {said}{named}"
