@@ -11,6 +11,7 @@ import pytest
 from homes import published_copy
 
 from viberary_pipeline.errors import EvaluationError
+from viberary_pipeline.evaluation import build_evaluation
 from viberary_pipeline.evaluation.build_evaluation import evaluate_build, query_sets
 from viberary_pipeline.evaluation.evaluation_gate import gate_evaluation
 from viberary_pipeline.evaluation.inputs import documents_of
@@ -244,6 +245,32 @@ def test_a_build_is_measured_beside_its_baselines(evaluated, published):
     ]
     assert evaluated["ef_runtime"][-1]["recall"] >= 0.99
     json.dumps(evaluated)
+
+
+def test_an_encoder_that_both_builds_have_is_loaded_once_and_encodes_each_query_once(published, monkeypatch):
+    loaded, encoded = [], []
+
+    class Noted(build_evaluation.QueryEncoder):
+        def __init__(self, folder):
+            super().__init__(folder)
+            loaded.append(folder)
+            encoded.clear()  # of its own probes
+
+        def encode(self, texts, **how):
+            encoded.extend(texts)
+            return super().encode(texts, **how)
+
+    monkeypatch.setattr(build_evaluation, "QueryEncoder", Noted)
+    record = read_record(published.redis, published.build)
+    found = evaluate_build(
+        *(published.redis, published.home, record, record, [judged_set(GOLDEN)]),
+        tuning=SearchSettings(),
+        most_loss=0.03,
+        seed=None,
+    ).result
+    golden = found["sets"]["golden"]["systems"]
+    assert golden[PREVIOUS] == golden[THIS]
+    assert (len(loaded), len(encoded)) == (1, len(set(encoded)))
 
 
 def test_the_report_is_one_page_with_every_figure(evaluated, tmp_path):

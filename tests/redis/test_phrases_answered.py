@@ -5,9 +5,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_library import SmallLibrary
 
-from viberary_pipeline.redis_contract import document_prefix
+from viberary_pipeline.redis_contract import PAGE_FIELDS, document_prefix
 from viberary_pipeline.search.filters import Filters
-from viberary_pipeline.search.retrieval import find_like
+from viberary_pipeline.search.retrieval import ORDER_FIELDS, find_like
 
 KINDS = ("amber", "brisk", "copper", "dusty", "early", "faded", "gentle", "hollow", "idle", "jolly", "kind", "lone")
 WORDS = ("paper", "arena", "guide", "moon", "funny", "vampire", "castle", "not", "without", "books", "by", "like", "a")
@@ -279,6 +279,24 @@ def test_similar_books_are_the_same_however_many_are_asked_for(library):
         most = find_like(library.client, library.record, key, 100, filters=Filters()).results
         for k in (1, 10, 26):
             assert find_like(library.client, library.record, key, k, filters=Filters()).results == most[:k]
+
+
+@pytest.mark.parametrize(
+    "query", ["paper arena", "books like moon harvest", "by ada verne", "cruel arena", "9780306406158"]
+)
+def test_the_order_is_the_same_whatever_fields_are_asked_for(library, query):
+    whole, slim = (library.ask(query, 100, fields=fields).results for fields in (PAGE_FIELDS, ORDER_FIELDS))
+    assert [work.fields for work in slim] == [{name: work.fields[name] for name in ORDER_FIELDS} for work in whole]
+    assert [(work.score, work.named) for work in slim] == [(work.score, work.named) for work in whole]
+
+
+def test_similar_books_are_the_same_whatever_fields_are_asked_for(library):
+    key = f"{document_prefix(library.record.build)}0".encode()
+    whole, slim = (
+        find_like(library.client, library.record, key, 100, filters=Filters(), fields=fields).results
+        for fields in (PAGE_FIELDS, ORDER_FIELDS)
+    )
+    assert [work.fields for work in slim] == [{name: work.fields[name] for name in ORDER_FIELDS} for work in whole]
 
 
 def test_more_reviews_do_not_reshuffle_what_an_author_wrote(client, tmp_path):

@@ -1,6 +1,7 @@
 """A live build of a few made-up works that is searched by the words they share, with no model at all."""
 
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from builds import published
 from viberary_pipeline.index.build import IndexSource
 from viberary_pipeline.index.gate_rules import GateRules
 from viberary_pipeline.name_keys import words_of
+from viberary_pipeline.redis_contract import PAGE_FIELDS
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.retrieval import Answer, find
 from viberary_pipeline.search.spelling import read_name_words
@@ -59,7 +61,14 @@ class SmallLibrary:
         self.record = published(client, source, GateRules(recall=0.5, queries=5, loss=1))
         self.words = read_name_words(client, self.record.build)
 
-    def ask(self, query: str, k: int = 10, filters: Filters | None = None, **settings: Any) -> Answer:
+    def ask(
+        self,
+        query: str,
+        k: int = 10,
+        filters: Filters | None = None,
+        fields: Sequence[str] = PAGE_FIELDS,
+        **settings: Any,
+    ) -> Answer:
         """What a search answers; the texts that were embedded join `embedded`."""
 
         def encode(text: str) -> np.ndarray:
@@ -72,6 +81,7 @@ class SmallLibrary:
             filters=filters or Filters(),
             tuning=tuning,
             spell=self.words.spelling,
+            fields=fields,
         )
 
     def titles(self, query: str, k: int = 10, filters: Filters | None = None, **settings: Any) -> list[str]:

@@ -135,7 +135,7 @@ def evaluate_build(
         )
     scored, why_not = evaluate(systems, sets), "no build was live before"
     if before is not None:
-        of_before, why_not = _scored_before(client, home, before, sets, tuning)
+        of_before, why_not = _scored_before(client, home, before, sets, tuning, vectors)
         scored += of_before
         missing |= {PREVIOUS: why_not} if why_not else {}
     guards = {judged.name for judged in sets if judged.guards}
@@ -197,9 +197,16 @@ def _within(
 
 
 def _scored_before(
-    client: redis.Redis, home: Path, before: BuildRecord, sets: Sequence[QuerySet], tuning: SearchSettings
+    client: redis.Redis,
+    home: Path,
+    before: BuildRecord,
+    sets: Sequence[QuerySet],
+    tuning: SearchSettings,
+    vectors: QueryVectors,
 ) -> tuple[list[Scored], str]:
     """The build before on the queries whose right answers it holds: works that are new are no fault of it.
+
+    `vectors` are those of the new build's encoder, which are used again if it is the same one.
 
     Returns:
         Its figures; or none, and why it cannot be asked.
@@ -207,10 +214,12 @@ def _scored_before(
     if lost := lost_because(client, before.build):
         return [], f"the build {before.build} cannot be asked: {lost}"
     try:
-        encoder = QueryEncoder(encoder_folder(home, before))
+        folder = encoder_folder(home, before)
+        if folder != vectors.encoder.folder:
+            vectors = QueryVectors(QueryEncoder(folder))
     except EncoderError as error:
         return [], f"the build {before.build} cannot be asked: {error.what}"
-    system: System = build_system(PREVIOUS, client, before, QueryVectors(encoder), tuning)
+    system: System = build_system(PREVIOUS, client, before, vectors, tuning)
     there = held(client, before.build, {work for judged in sets for work in judged.works})
 
     def fair(query: JudgedQuery) -> bool:

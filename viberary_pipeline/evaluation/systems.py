@@ -14,7 +14,7 @@ from viberary_pipeline.redis_contract import BuildRecord, document_prefix
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.query import ParsedQuery
 from viberary_pipeline.search.replies import read_rows, search_command
-from viberary_pipeline.search.retrieval import find, find_like
+from viberary_pipeline.search.retrieval import ORDER_FIELDS, find, find_like
 from viberary_pipeline.search.spelling import read_name_words
 from viberary_pipeline.search.weights import SearchSettings
 
@@ -57,7 +57,7 @@ def build_system(
     def answer(query: JudgedQuery) -> list[str]:
         if query.like:
             key = f"{document_prefix(record.build)}{query.like}".encode()
-            found = find_like(client, record, key, RECALL_DEPTH, filters=Filters())
+            found = find_like(client, record, key, RECALL_DEPTH, filters=Filters(), fields=ORDER_FIELDS)
         else:
             found = find(
                 *(client, record, query.text, vectors, RECALL_DEPTH),
@@ -66,6 +66,8 @@ def build_system(
                 if_live=False,
                 spell=lambda terms: words.spelling(terms, vectors.encoder.has_word),
                 held=words.held,
+                # Of a hundred results, what readers see of them would take half the time of an evaluation.
+                fields=ORDER_FIELDS,
             )
         return [hit.fields["work_id"] for hit in found.results] if found else []
 

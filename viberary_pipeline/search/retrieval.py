@@ -64,6 +64,8 @@ _MOST_NAMED = MOST_RESULTS + _SPARE  # works by title, by author, by names
 _LIKELY = 25  # of the nearest: their fields come along
 _MOST_MEANT = 25  # of the works of a surname, or of half a title with a typo: they join the candidates
 _SHOWN_FIRST = 3  # results that tell whether a typo was corrected
+ORDER_FIELDS = ("work_id", "title", "author", "review_count")
+"""The fields of a document that the order of results is made of."""
 _BEYOND = 200  # nearest works beyond the candidates that may follow them
 
 
@@ -95,6 +97,7 @@ def find(
     if_live: bool = True,
     spell: Speller = lambda words: Spelling(),
     held: Callable[[str], int] = lambda word: 0,
+    fields: Sequence[str] = PAGE_FIELDS,
 ) -> Answer:
     """The k works that answer a query best, best first; fewer only if there are fewer.
 
@@ -112,6 +115,7 @@ def find(
         if_live: Answer only if the build is the published one, which is asked in the first round trip.
         spell: What words of the query may be typos of, in this build.
         held: How many texts of this build hold a word: of a long query the rarest are scored by BM25.
+        fields: Those that the results have; `ORDER_FIELDS` among them.
 
     Raises:
         redis.ResponseError: no such index, or a command ran out of time.
@@ -144,7 +148,7 @@ def find(
     how: dict[str, Any] = {"documents": record.documents, "most_named": MOST_RESULTS, "readings": readings}
     if lookups.by_number and readings.identifier and readings.identifier.certain:
         ranked = rank(query, _candidates({}, first, SecondReplies([], [])), tuning, **how)
-        found = _with_fields(client, record, ranked, vector, size=k)
+        found = _with_fields(client, record, ranked, vector, fields, size=k)
         notes = () if ranked else (f"no book{' that the filter lets through' * bool(filters)} has this number",)
         return _answer(without_copies(found, Copies()), k, notes=notes, filters=Filters())
     cosines = _nearest(client, record, vector, tuning.candidates, where=where, filters=filters)
@@ -159,11 +163,11 @@ def find(
     more = SecondLookups.of(query, readings, build, tuning, candidates=[*cosines, *meant])
     # Most of what will be shown is known by now: its fields come along.
     likely = [*nearest[:_LIKELY], *(work.key for work in reading.first), *named][: _LIKELY + k]
-    pages = {key: _page_command(key, key in cosines) for key in (*likely, *meant)}
+    pages = {key: _page_command(key, fields, key in cosines) for key in (*likely, *meant)}
     both = ask(client, {**vars(more), **pages})
     second = SecondReplies.read(**{name: both.pop(name) for name in vars(more)})
     for key in meant:
-        cosines[key] = _cosine(record, _read_page(both[key], record).get(VECTOR), vector)
+        cosines[key] = _cosine(record, _read_page(both[key], fields, record).get(VECTOR), vector)
     ranked = rank(query, _candidates(cosines, first, second), tuning, **how)
     asked_for = {work.key for work in reading.first}
     ranked = [work._replace(cosine=cosines.get(work.key)) for work in reading.first] + [
@@ -177,11 +181,11 @@ def find(
             yield from (Ranked(key, cosine, cosine=cosine) for key, cosine in others.items() if key not in known)
 
     found = chain(
-        _with_fields(client, record, ranked, vector, size=k, fetched=both),
-        _with_fields(client, record, beyond(), vector, size=k),
+        _with_fields(client, record, ranked, vector, fields, size=k, fetched=both),
+        _with_fields(client, record, beyond(), vector, fields, size=k),
     )
     titles = [row.text("title") for row in (*first.numbered, *first.named, *second.names)]
-    titles += [_read_page(both[key], record)["title"].decode(errors="replace") for key in nearest[:_LIKELY]]
+    titles += [_read_page(both[key], fields, record)["title"].decode(errors="replace") for key in nearest[:_LIKELY]]
     answer = _answer(
         _arranged(client, record, found, query, reading, readings, titles, tuning),
         k,
@@ -207,10 +211,18 @@ def _require_filters(record: BuildRecord, filters: Filters) -> None:
         )
 
 
-def find_like(client: redis.Redis, record: BuildRecord, key: bytes, k: int, *, filters: Filters) -> Answer | None:
+def find_like(
+    client: redis.Redis,
+    record: BuildRecord,
+    key: bytes,
+    k: int,
+    *,
+    filters: Filters,
+    fields: Sequence[str] = PAGE_FIELDS,
+) -> Answer | None:
     """The k works nearest to the document of that key, without itself and its copies; None if there is no such one.
 
-    The first of them are the same for every k.
+    The first of them are the same for every k. `fields` are as for `find`.
     """
     _require_filters(record, filters)
     names = (VECTOR, "title", "author")
@@ -228,7 +240,8 @@ def find_like(client: redis.Redis, record: BuildRecord, key: bytes, k: int, *, f
                 yield Ranked(other, cosine, cosine=cosine)
 
     found = chain.from_iterable(
-        _with_fields(client, record, nearest(most), vector, size=k) for most in (_LIKELY, MOST_RESULTS + _BEYOND)
+        _with_fields(client, record, nearest(most), vector, fields, size=k)
+        for most in (_LIKELY, MOST_RESULTS + _BEYOND)
     )
     return _answer(without_copies(found, copies), k, filters=filters)
 
@@ -365,6 +378,7 @@ def _with_fields(
     record: BuildRecord,
     ranked: Iterable[Ranked],
     vector: Vector,
+    fields: Sequence[str],
     *,
     size: int,
     fetched: dict[Any, Any] | None = None,
@@ -375,6 +389,7 @@ def _with_fields(
         client, record: The build.
         ranked: The order.
         vector: The query's, float32 (dim,).
+        fields: Those that they have.
         size: How many are fetched at once.
         fetched: {document: reply to its `_page_command`} as far as known.
     """
@@ -384,23 +399,23 @@ def _with_fields(
         start += len(batch)
         if any(work.key not in fetched for work in batch):  # those that may take the place of copies come along
             ahead = [w for w in (*batch, *works[start : start + _SPARE]) if w.key not in fetched]
-            fetched |= ask(client, {w.key: _page_command(w.key, w.cosine is not None) for w in ahead})
-        pages = {work.key: _read_page(fetched[work.key], record) for work in batch}
+            fetched |= ask(client, {w.key: _page_command(w.key, fields, w.cosine is not None) for w in ahead})
+        pages = {work.key: _read_page(fetched[work.key], fields, record) for work in batch}
         for work in break_ties(batch, {key: int(page["review_count"] or 0) for key, page in pages.items()}):
             page = pages[work.key]
             cosine = _cosine(record, page.get(VECTOR), vector) if work.cosine is None else work.cosine
-            yield Result(cosine, work.named, {name: field_text(name, page[name]) for name in PAGE_FIELDS})
+            yield Result(cosine, work.named, {name: field_text(name, page[name]) for name in fields})
 
 
-def _page_command(key: bytes, cosine_known: bool) -> Command:
-    """The fields that the page shows, and the vector where it is needed for the similarity."""
-    return ("HMGET", key, *PAGE_FIELDS, *(() if cosine_known else (VECTOR,)))
+def _page_command(key: bytes, fields: Sequence[str], cosine_known: bool) -> Command:
+    """These fields, and the vector where it is needed for the similarity."""
+    return ("HMGET", key, *fields, *(() if cosine_known else (VECTOR,)))
 
 
-def _read_page(reply: Any, record: BuildRecord) -> dict[str, Any]:
+def _read_page(reply: Any, fields: Sequence[str], record: BuildRecord) -> dict[str, Any]:
     if isinstance(reply, Exception):
         raise reply
-    page = dict(zip((*PAGE_FIELDS, VECTOR), reply, strict=False))
+    page = dict(zip((*fields, VECTOR), reply, strict=False))
     if page["work_id"] is None:
         raise BuildVanishedError(record.build)
     return page
