@@ -1,7 +1,11 @@
-"""The cores that this process may use, what its processor can do, and whether another process lives."""
+"""The cores and the memory of this process, what its processor can do, and whether another process lives."""
 
+import gc
 import os
 import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -38,3 +42,18 @@ def process_lives(pid: int) -> bool:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """For the import of a large library, whose objects stay: the garbage collector does not look through them, neither
+    while they are made, again and again, nor later."""
+    modules, collects = len(sys.modules), gc.isenabled()
+    gc.disable()
+    try:
+        yield
+        if len(sys.modules) > modules:
+            gc.freeze()
+    finally:
+        if collects:
+            gc.enable()

@@ -1,13 +1,18 @@
 """How a stage of the flow behaves as an asset: what is tried again, and what its failure says."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import dagster as dg
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import redis
 
 from viberary_pipeline.assets import stages
-from viberary_pipeline.assets.metadata import counts_in_words
+from viberary_pipeline.assets.metadata import counts_in_words, sample_table
 from viberary_pipeline.assets.stages import Result, Work, stage
 from viberary_pipeline.errors import GateRefused, RedisServerError, StorageError, ViberaryError
 from viberary_pipeline.redis_server.failures import explained
@@ -120,3 +125,33 @@ def test_a_redis_that_comes_back_loses_no_build(tmp_path: Path, monkeypatch: pyt
     assert list(made.metadata)[:2] == ["dagster/row_count", "answer"]
     assert made.metadata["key"].value == "key-1"
     assert made.tags["dagster/data_version"] == "key-1"
+
+
+def test_a_sample_shows_times_as_python_writes_them_and_imports_no_pandas(tmp_path):
+    microseconds = [1178435289_000000, None], [1178435289_500000, None]
+    times = [
+        pa.array(given, pa.int64()).cast(pa.timestamp("us", zone))
+        for given, zone in zip(microseconds, ("UTC", None), strict=True)
+    ]
+    path = tmp_path / "times.parquet"
+    pq.write_table(pa.table([*times, pa.array(["1", "2"])], names=["a", "b", "c"]), path)
+    shown = subprocess.run([sys.executable, "-c", SHOW, path], capture_output=True, text=True, check=True)
+    assert json.loads(shown.stdout) == {
+        "rows": [["2007-05-06 07:08:09+00:00", "2007-05-06 07:08:09.500000", "1"], ["", "", "2"]],
+        "pandas": False,
+    }
+
+
+def test_a_sample_of_no_rows_is_empty(tmp_path):
+    pq.write_table(pa.table({"title": pa.array([], pa.string())}), tmp_path / "none.parquet")
+    assert list(sample_table(tmp_path / "none.parquet").records) == []
+
+
+SHOW = """
+import json, sys
+from pathlib import Path
+from viberary_pipeline.assets.metadata import sample_table
+
+rows = [list(record.data.values()) for record in sample_table(Path(sys.argv[1])).records]
+print(json.dumps({"rows": rows, "pandas": "pandas" in sys.modules}))
+"""

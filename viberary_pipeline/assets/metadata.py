@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -56,8 +57,9 @@ def sample_table(parquet: Path) -> dg.TableMetadataValue:
     """The first rows of a Parquet file, or of a table's first part, cells cut to a readable length."""
     with pq.ParquetFile(_a_part(parquet)) as file:
         batch = next(file.iter_batches(batch_size=_SAMPLE_ROWS), None)
-    rows = batch.to_pylist() if isinstance(batch, pa.RecordBatch) else []
-    return table([{name: _cell(value) for name, value in row.items()} for row in rows])
+    columns = {name: _values(batch.column(name)) for name in batch.schema.names} if batch is not None else {}
+    rows = zip(*columns.values(), strict=True)
+    return table([{name: _cell(value) for name, value in zip(columns, row, strict=True)} for row in rows])
 
 
 def table(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:
@@ -71,6 +73,15 @@ def table(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:
 def _a_part(parquet: Path) -> Path:
     """The file, or the first of a table's parts."""
     return min(parquet.iterdir()) if parquet.is_dir() else parquet
+
+
+def _values(column: pa.Array) -> list[Any]:
+    """Its values. For times pyarrow would import pandas, which takes longer than all else of a stage that is kept."""
+    if not pa.types.is_timestamp(column.type):
+        return column.to_pylist()
+    epoch = datetime(1970, 1, 1, tzinfo=UTC if column.type.tz else None)
+    since = column.cast(pa.timestamp("us", column.type.tz)).cast(pa.int64()).to_pylist()
+    return [None if value is None else epoch + timedelta(microseconds=value) for value in since]
 
 
 def _cell(value: Any) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from viberary_pipeline.cli.group import main
+from viberary_pipeline.machine import importing
 from viberary_pipeline.settings import load_settings
 
 _STAGES_SHOWN = 6
@@ -42,7 +43,8 @@ def build(
     """
     settings = load_settings(raw=raw, encoder=encoder, executor=executor, embedding_device=device)
     home = settings.writable_home()
-    from viberary_pipeline.run import run_build
+    with importing():
+        from viberary_pipeline.run import run_build
 
     click.echo(f"building in {home}" + (f", a copy of {settings.home}" if settings.home_in_s3 else ""), err=True)
     outcome = run_build(settings, force=force, say=lambda line: click.echo(line, err=True))
