@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from viberary_pipeline.errors import QualityError
+from viberary_pipeline.machine import importing
 from viberary_pipeline.quality.bounds import ExpectationSpec, wrong_entry
 from viberary_pipeline.quality.data_docs import SITE, literal, page_path, site_config
 from viberary_pipeline.quality.metrics import FIGURES, ROWS, Measured
@@ -76,7 +77,6 @@ def run_suites(
         checkpoint = gx.Checkpoint(
             name=table,
             validation_definitions=definitions,
-            actions=[gx.checkpoint.UpdateDataDocsAction(name="data_docs", site_names=[SITE])],
             result_format={
                 "result_format": "SUMMARY",
                 "unexpected_index_column_names": ["label"],
@@ -84,6 +84,8 @@ def run_suites(
             },
         )
         outcome = context.checkpoints.add(checkpoint).run(run_id=gx.RunIdentifier(run_name=run_name))
+    # Not by the action UpdateDataDocsAction, which builds the index anew for each suite, from all stored results.
+    context.build_data_docs(site_names=[SITE], resource_identifiers=list(outcome.run_results))
 
     by_name = {spec.name: spec for spec in specs}
     results: dict[str, ExpectationResult] = {}
@@ -110,7 +112,8 @@ def run_suites(
 
 def _great_expectations() -> Any:
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # before the import; never any telemetry
-    import great_expectations as gx
+    with importing():
+        import great_expectations as gx
 
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     return gx
