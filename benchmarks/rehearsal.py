@@ -51,7 +51,7 @@ from viberary_pipeline.redis_contract import BuildRecord, is_healthy, read_point
 from viberary_pipeline.redis_server import connect
 from viberary_pipeline.resources.pipeline import Pipeline
 from viberary_pipeline.search.filters import Filters
-from viberary_pipeline.search.knn import is_broad, knn_command
+from viberary_pipeline.search.knn import nearest_works
 from viberary_pipeline.search.weights import SearchSettings
 from viberary_pipeline.settings import load_settings
 from viberary_pipeline.synth.write import write_synthetic
@@ -195,12 +195,10 @@ def searches(home: Path, settings: dict[str, str]) -> dict[str, Any]:
 
 
 def timed(client: Any, record: BuildRecord, blobs: list[bytes], where: str) -> dict[str, float]:
-    k, milliseconds = SearchSettings().candidates, []
+    milliseconds = []
     for blob in blobs:
         started = time.perf_counter()
-        batches = is_broad(client, record, where, k)
-        command = knn_command(record.build, blob, k, where=where, ef_runtime=record.ef_runtime, batches=batches)
-        client.execute_command(*command)
+        nearest_works(client, record, blob, SearchSettings().candidates, where=where)
         milliseconds.append((time.perf_counter() - started) * 1000)
     p50, p95 = np.percentile(milliseconds, [50, 95])
     return {"p50_ms": round(float(p50), 2), "p95_ms": round(float(p95), 2)}

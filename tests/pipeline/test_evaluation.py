@@ -270,6 +270,7 @@ def test_an_encoder_that_both_builds_have_is_loaded_once_and_encodes_each_query_
     ).result
     golden = found["sets"]["golden"]["systems"]
     assert golden[PREVIOUS] == golden[THIS]
+    assert encoded
     assert (len(loaded), len(encoded)) == (1, len(set(encoded)))
 
 

@@ -1,4 +1,4 @@
-"""How a KNN query is narrowed: from the graph if the filter is broad, by comparing all that pass if it is narrow."""
+"""How the nearest works that pass a filter are found: among the nearest of all, or else by RediSearch's own way."""
 
 import numpy as np
 import pytest
@@ -6,14 +6,31 @@ import redis
 from redis.commands.search.index_definition import IndexDefinition, IndexType
 
 from viberary_pipeline.redis_contract import VECTOR, BuildRecord, HnswSettings, document_prefix, index_name
+from viberary_pipeline.search import knn
 from viberary_pipeline.search.filters import Filters
-from viberary_pipeline.search.knn import is_broad, knn_command
-from viberary_pipeline.search.replies import read_rows
+from viberary_pipeline.search.knn import nearest_works
 
-WORKS, DIM = 5000, 16
+WORKS, DIM, K = 5000, 16, 80
 HNSW = HnswSettings(ef_runtime=200)
 RECORD = BuildRecord("narrowed", "live", "d", "e", "f" * 16, "q", DIM, "FLOAT32", HNSW.m, 200, 200, WORKS)
-BROAD, NARROW, NONE = (Filters.of([language], 0, None).to_query() for language in ("en", "de", "fr"))
+MOST = Filters(languages=("en",)).to_query()
+TENTH = Filters(languages=("de",)).to_query()
+FIFTY = Filters(years=(1900, 1900)).to_query()
+NOT_WANTED = f"{MOST} -@year:[1950 1959]"
+NONE = Filters(languages=("fr",)).to_query()
+
+PASS = {
+    MOST: lambda n: n % 10 != 0,
+    TENTH: lambda n: n % 10 == 0,
+    FIFTY: lambda n: n % 100 == 0,
+    NOT_WANTED: lambda n: n % 10 != 0 and not 50 <= n % 100 < 60,
+    NONE: lambda n: False,
+}
+
+
+@pytest.fixture(autouse=True)
+def _many_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(knn, "_FEW_WORKS", WORKS - 1)
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +41,7 @@ def vectors() -> np.ndarray:
 
 @pytest.fixture
 def filled(client: redis.Redis, vectors: np.ndarray) -> redis.Redis:
-    """An index of works in English, each tenth in German."""
+    """An index of works in English, each tenth in German, of the years 1900 to 1999."""
     pipeline = client.pipeline(transaction=False)
     for n, blob in enumerate(HNSW.to_bytes(vectors)):
         fields = {VECTOR: blob, "language": "de" if n % 10 == 0 else "en", "year": 1900 + n % 100, "review_count": n}
@@ -39,58 +56,63 @@ def filled(client: redis.Redis, vectors: np.ndarray) -> redis.Redis:
     return client
 
 
-def searches(client: redis.Redis) -> int:
-    return client.info("commandstats")["cmdstat_FT.SEARCH"]["calls"]
+def blob_of(query: np.ndarray) -> bytes:
+    return HNSW.to_bytes(query[None])[0]
 
 
-def test_a_broad_filter_is_told_from_a_narrow_one_and_asked_for_once(filled: redis.Redis) -> None:
-    assert is_broad(filled, RECORD, BROAD, 10)
-    asked = searches(filled)
-    assert is_broad(filled, RECORD, BROAD, 80)
-    assert not is_broad(filled, RECORD, BROAD, 1000)  # as many as a good part of the catalogue
-    assert is_broad(filled, RECORD, "", 10)
-    assert searches(filled) == asked
-    assert not is_broad(filled, RECORD, NARROW, 10)
-    assert not is_broad(filled, RECORD, NONE, 10)
+def queries_by_redis(client: redis.Redis) -> list[str]:
+    """The filters of the KNN queries that were sent since the log was emptied, in their order."""
+    client.config_set("slowlog-log-slower-than", -1)
+    sent = [entry["command"].decode(errors="replace") for entry in client.slowlog_get(1000)]
+    return [command.split(" ", 2)[2].partition("=>")[0] for command in reversed(sent) if "KNN" in command]
 
 
-def test_a_filter_in_an_index_that_is_gone_is_an_error(client: redis.Redis) -> None:
-    with pytest.raises(redis.ResponseError, match=r"(?i)no such index"):
-        is_broad(client, RECORD, "@language:{it}", 10)
+def log_queries(client: redis.Redis) -> None:
+    client.slowlog_reset()
+    client.config_set("slowlog-log-slower-than", 0)
 
 
-@pytest.mark.parametrize("where", [BROAD, NARROW])
-def test_both_ways_find_the_nearest_works_of_those_that_pass(
-    filled: redis.Redis, vectors: np.ndarray, where: str
+@pytest.mark.parametrize("where", PASS)
+def test_the_nearest_works_that_pass_are_found_best_first(filled: redis.Redis, vectors: np.ndarray, where: str) -> None:
+    passing = np.array([n for n in range(WORKS) if PASS[where](n)], dtype=int)
+    for query in vectors[:5]:
+        cosines = vectors[passing] @ query
+        exact = {int(passing[place]) for place in np.argsort(-cosines)[:K]}
+        found = nearest_works(filled, RECORD, blob_of(query), K, where=where)
+        assert len(found) == min(K, len(passing))
+        assert list(found.values()) == sorted(found.values(), reverse=True)
+        works = [int(key.rpartition(b":")[2]) for key in found]
+        assert len(exact.intersection(works)) >= 0.9 * len(exact)
+        assert list(found.values()) == pytest.approx([float(vectors[work] @ query) for work in works], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("where", "sent"),
+    [
+        pytest.param(MOST, ["*"], id="most pass: the nearest are asked once"),
+        pytest.param(TENTH, ["*", "*"], id="a tenth passes: more of them are asked"),
+        pytest.param(FIFTY, ["*", f"({FIFTY})"], id="a hundredth passes: all that pass are compared"),
+        pytest.param(NONE, ["*", f"({NONE})"], id="none passes"),
+        pytest.param("", ["*"], id="no filter"),
+    ],
+)
+def test_redis_compares_all_that_pass_only_where_few_pass_nearby(
+    filled: redis.Redis, vectors: np.ndarray, where: str, sent: list[str]
 ) -> None:
-    passing = [n for n in range(WORKS) if (n % 10 == 0) == (where == NARROW)]
-    for query in vectors[:20]:
-        exact = {passing[place] for place in np.argsort(-(vectors[passing] @ query))[:10]}
-        for batches in (False, True):
-            command = knn_command(
-                RECORD.build, HNSW.to_bytes(query[None])[0], 10, where=where, ef_runtime=200, batches=batches
-            )
-            found = {int(row.key.rpartition(b":")[2]) for row in read_rows(filled.execute_command(*command))}
-            assert len(found & exact) >= 9
+    log_queries(filled)
+    nearest_works(filled, RECORD, blob_of(vectors[1]), K, where=where)
+    assert queries_by_redis(filled) == sent
 
 
-def test_a_broad_filter_is_not_answered_by_comparing_all(filled: redis.Redis, vectors: np.ndarray) -> None:
-    """RediSearch counts what it reads of the filter's works: all of them, or about as many as it finds."""
-
-    def read(batches: bool) -> int:
-        command = knn_command(
-            RECORD.build, HNSW.to_bytes(vectors[:1])[0], 80, where=BROAD, ef_runtime=200, batches=batches
-        )
-        reply = filled.execute_command("FT.PROFILE", command[1], "SEARCH", "QUERY", *command[2:])
-        return max(_counters(reply))
-
-    assert read(batches=True) < 500
-    assert read(batches=False) > 4000
+def test_few_works_are_compared_at_once(
+    filled: redis.Redis, vectors: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(knn, "_FEW_WORKS", WORKS)
+    log_queries(filled)
+    nearest_works(filled, RECORD, blob_of(vectors[1]), K, where=MOST)
+    assert queries_by_redis(filled) == [f"({MOST})"]
 
 
-def _counters(reply: object) -> list[int]:
-    """All numbers that a profile tells under a name of a counter of reads."""
-    if isinstance(reply, dict):
-        own = [int(value) for name, value in reply.items() if name in (b"Counter", b"Number of reading operations")]
-        return own + [number for value in reply.values() for number in _counters(value)]
-    return [number for value in reply for number in _counters(value)] if isinstance(reply, list) else []
+def test_a_filter_in_an_index_that_is_gone_is_an_error(client: redis.Redis, vectors: np.ndarray) -> None:
+    with pytest.raises(redis.ResponseError, match=r"(?i)no such index"):
+        nearest_works(client, RECORD, blob_of(vectors[0]), K, where=MOST)

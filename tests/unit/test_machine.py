@@ -28,7 +28,7 @@ def test_what_is_imported_is_not_looked_through_for_garbage(collecting, monkeypa
 
 def test_where_nothing_is_imported_garbage_is_looked_for_as_before(collecting):
     with importing():
-        import sys
+        import json  # noqa: F401  which is there already
     assert gc.get_freeze_count() == collecting
     gc.disable()
     try:
@@ -39,4 +39,4 @@ def test_where_nothing_is_imported_garbage_is_looked_for_as_before(collecting):
         gc.enable()
     with pytest.raises(ImportError), importing():
         import no_such_module_at_all  # noqa: F401
-    assert gc.isenabled(), sys.version
+    assert gc.isenabled()

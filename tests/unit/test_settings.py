@@ -6,6 +6,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from viberary_pipeline import settings as settings_module
 from viberary_pipeline.documents.rules import DocumentRules
 from viberary_pipeline.errors import SettingsError
 from viberary_pipeline.redis_contract import HnswSettings
@@ -99,6 +100,7 @@ def test_groups_are_set_by_variable_and_by_keyword_alike(monkeypatch):
 def test_a_misspelt_variable_is_named_with_the_one_that_was_meant(monkeypatch, caplog):
     monkeypatch.setenv("VIBERARY_HNSW_EF_RUNTIM", "300")
     monkeypatch.setenv("VIBERARY_MIN_RATINGS", "5")
+    settings_module._warn.cache_clear()
     for _ in range(2):  # it is said once in a process
         assert load_settings().hnsw.ef_runtime is None
     assert [record.getMessage() for record in caplog.records] == [

@@ -11,7 +11,6 @@ from viberary_pipeline.index.clean import known_builds, remove_build
 from viberary_pipeline.redis_contract import (
     OOM_ALLOWED,
     POINTER,
-    SEARCH_FIELDS,
     BuildRecord,
     HnswSettings,
     Pointer,
@@ -28,6 +27,8 @@ log = logging.getLogger(__name__)
 # 200 for suggestions (benchmarks/suggestions.py), 700 for what the page shows beside (`card`, `details`, compressed); a
 # tenth more for texts that are longer.
 _BYTES_BESIDE_THE_VECTORS = 5_500
+_SAME_SIZE = 3
+"""The version of `SEARCH_FIELDS` whose documents need the most memory: version 4 compresses what version 3 holds."""
 _MARGIN = 1.1
 """What an index may take beyond what those of its kind took."""
 _FREES_WITHIN_SECONDS = 10.0
@@ -81,9 +82,9 @@ def needed_bytes(client: redis.Redis, documents: int, dimensions: int, hnsw: Hns
     Those builds count if all are of the same kind as the new one. Whatever else is in Redis counts as theirs.
     """
     estimate, records = estimated_bytes(documents, dimensions, hnsw), _records(client)
-    kinds = {(r.dim, r.type, r.m, r.search_fields) if r else None for r in records.values()}
+    kinds = {(r.dim, r.type, r.m, min(r.search_fields, _SAME_SIZE)) if r else None for r in records.values()}
     held = sum(record.documents for record in records.values() if record)
-    if kinds != {(dimensions, hnsw.vector_type, hnsw.m, SEARCH_FIELDS)} or not held:
+    if kinds != {(dimensions, hnsw.vector_type, hnsw.m, _SAME_SIZE)} or not held:
         return estimate
     return min(estimate, round(documents * _MARGIN * _memory(client).used / held))
 

@@ -65,7 +65,7 @@ def run_suites(
     with _data_source(context, database, limits) as source:
         definitions = []
         for name, (view, chosen) in suites.items():
-            # Before the run, because its index build drops the pages of the results that are gone.
+            # Before `build_data_docs`, which drops the pages of the results that are gone.
             _prune(context.validation_results_store, name, keep=max(keep, 1) - 1)
             if chosen:
                 expectations = [_expectation(spec, measured, spec.name in accepted) for spec in chosen]

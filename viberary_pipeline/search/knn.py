@@ -1,16 +1,18 @@
 """One KNN query against one build's index."""
 
+import math
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import redis
 
 from viberary_pipeline.redis_contract import VECTOR, BuildRecord
-from viberary_pipeline.search.replies import BuildVanishedError, Command, Row, read_rows, read_total, search_command
+from viberary_pipeline.search.replies import BuildVanishedError, Command, Row, read_rows, search_command
 
-_COST_OF_A_BATCHED_WORK = 24
-"""How many comparisons one work of the graph costs (chosen by benchmarks/filtered_knn.py)."""
+_FEW_WORKS = 20_000
+"""So many works are compared with a query in less time than the graph is asked twice (benchmarks/filtered_knn.py)."""
+_MOST_ASKED = 1_600
+"""Works of the graph that are asked whether they pass a filter."""
 
 
 def nearest(
@@ -45,29 +47,17 @@ def similarity(row: Row, build: str) -> float:
 
 
 def knn_command(
-    build: str,
-    blob: bytes,
-    k: int,
-    *,
-    where: str = "",
-    fields: Sequence[str] = (),
-    ef_runtime: int | None = None,
-    batches: bool = False,
+    build: str, blob: bytes, k: int, *, where: str = "", fields: Sequence[str] = (), ef_runtime: int | None = None
 ) -> Command:
     """The k nearest documents of those that the filter `where` lets through, best first, with `distance` (1 - cosine).
 
-    Args:
-        build, blob, k, fields: As for `nearest`.
-        where: In RediSearch's query language; "" for none.
-        ef_runtime: Overrides the index's own.
-        batches: The filter is broad (`is_broad`).
+    `ef_runtime` overrides the index's own.
     """
     returned: Command = ("distance", *fields)
     ef = f" EF_RUNTIME {ef_runtime}" if ef_runtime else ""
-    policy = " HYBRID_POLICY BATCHES" if batches else ""
     return search_command(
         build,
-        f"{f'({where})' if where else '*'}=>[KNN {k} @{VECTOR} $query{ef}{policy} AS distance]",
+        f"{f'({where})' if where else '*'}=>[KNN {k} @{VECTOR} $query{ef} AS distance]",
         *("RETURN", len(returned)),
         *returned,
         *("SORTBY", "distance", "ASC"),  # distance: the smallest is the best
@@ -76,24 +66,47 @@ def knn_command(
     )
 
 
-def is_broad(client: redis.Redis, record: BuildRecord, where: str, k: int) -> bool:
-    """Whether the k nearest works that a filter lets through are found sooner in the graph than by comparing them all.
+def nearest_works(
+    client: redis.Redis, record: BuildRecord, blob: bytes, k: int, *, where: str = ""
+) -> dict[bytes, float]:
+    """{document: its cosine similarity} of the k nearest works that pass a filter, best first.
 
-    RediSearch has two ways. With ADHOC_BF it compares the query with every work that the filter lets through. With
-    BATCHES it takes the nearest works from the graph, batch by batch, until k of them pass the filter: about k divided
-    by the share that passes. Left to itself it takes the first way for 80 works in English, and so compares most of
-    the catalogue with each query.
+    RediSearch, left to itself, compares the query with every work that passes: with most of the catalogue if the filter
+    is "in English". So the nearest works of all are asked first whether they pass. Only if too few of them do is the
+    filter left to RediSearch. What passes in the whole catalogue does not say which way is faster: near a query in
+    German, no work in English may be.
 
-    How many works pass is asked once for each build and filter. All of them pass where there is no filter ("").
+    Args:
+        client: The server.
+        record: The build to ask.
+        blob: The query vector in the index's float type.
+        k: How many; fewer come back only if fewer pass.
+        where: The filter, in RediSearch's query language; "" for none.
 
     Raises:
-        redis.ResponseError: no such index.
-        SearchError: the reply cannot be read.
+        redis.ResponseError: no such index, or a query ran out of time.
+        SearchError: the server returned a partial result with a warning, or the documents are being removed.
     """
-    passing = _passing(client, record.build, where) if where else record.documents
-    return passing * passing > _COST_OF_A_BATCHED_WORK * k * record.documents
+    if where and record.documents > _FEW_WORKS:
+        asked = 2 * k
+        for _ in range(2):
+            found = _nearest(client, record, blob, asked)
+            passing = _passing(client, record, list(found), where)
+            if len(passing) >= k:
+                return dict([(key, cosine) for key, cosine in found.items() if key in passing][:k])
+            # Half more than would be enough, if as many passed farther away.
+            asked = math.ceil(1.5 * k * len(found) / len(passing)) if passing else _MOST_ASKED + 1
+            if asked > _MOST_ASKED:
+                break
+    return _nearest(client, record, blob, k, where)
 
 
-@lru_cache(maxsize=1024)
-def _passing(client: redis.Redis, build: str, where: str) -> int:
-    return read_total(client.execute_command(*search_command(build, where, "LIMIT", 0, 0)))
+def _nearest(client: redis.Redis, record: BuildRecord, blob: bytes, k: int, where: str = "") -> dict[bytes, float]:
+    command = knn_command(record.build, blob, k, where=where, ef_runtime=record.ef_runtime)
+    return {row.key: similarity(row, record.build) for row in read_rows(client.execute_command(*command))}
+
+
+def _passing(client: redis.Redis, record: BuildRecord, keys: Sequence[bytes], where: str) -> set[bytes]:
+    """Those of these documents that pass a filter."""
+    command = search_command(record.build, where, "INKEYS", len(keys), *keys, "NOCONTENT", "LIMIT", 0, len(keys))
+    return {row.key for row in read_rows(client.execute_command(*command), contents=False)} if keys else set()

@@ -110,12 +110,6 @@ def read_rows(reply: Any, *, scores: bool = False, contents: bool = True) -> lis
     ]
 
 
-@checked
-def read_total(reply: Any) -> int:
-    """How many documents an FT.SEARCH reply says there are; fewer if the server ran out of time."""
-    return int(reply[b"total_results"] if isinstance(reply, Mapping) else reply[0])
-
-
 def _pairs(flat: list[Any] | None) -> dict[bytes, bytes]:
     values = iter(flat or ())
     return dict(zip(values, values, strict=True))

@@ -36,7 +36,7 @@ from viberary_pipeline.search.arrangement import (
 from viberary_pipeline.search.books import book_commands, read_book
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.fit import NEAREST
-from viberary_pipeline.search.knn import is_broad, knn_command, similarity
+from viberary_pipeline.search.knn import nearest_works
 from viberary_pipeline.search.lookups import (
     FirstLookups,
     FirstReplies,
@@ -49,7 +49,7 @@ from viberary_pipeline.search.query import ParsedQuery
 from viberary_pipeline.search.ranking import Candidate, Ranked, break_ties, next_batch, rank
 from viberary_pipeline.search.reading import Reading, is_ordinary, understand, vectors_of
 from viberary_pipeline.search.readings import Readings
-from viberary_pipeline.search.replies import BuildVanishedError, Command, read_rows
+from viberary_pipeline.search.replies import BuildVanishedError, Command
 from viberary_pipeline.search.round_trips import ask, ask_while
 from viberary_pipeline.search.spelling import Speller, Spelling, corrected_text
 from viberary_pipeline.search.weights import SearchSettings
@@ -151,7 +151,7 @@ def find(
         found = _with_fields(client, record, ranked, vector, fields, size=k)
         notes = () if ranked else (f"no book{' that the filter lets through' * bool(filters)} has this number",)
         return _answer(without_copies(found, Copies()), k, notes=notes, filters=Filters())
-    cosines = _nearest(client, record, vector, tuning.candidates, where=where, filters=filters)
+    cosines = _nearest(client, record, vector, tuning.candidates, where=where)
     nearest = list(cosines)
     for row in first.sentences:
         if row.key not in cosines:
@@ -177,7 +177,7 @@ def find(
     def beyond() -> Iterator[Ranked]:
         if len(nearest) == tuning.candidates:  # else there are no more
             known = {work.key for work in ranked}
-            others = _nearest(client, record, vector, tuning.candidates + _BEYOND, where=where, filters=filters)
+            others = _nearest(client, record, vector, tuning.candidates + _BEYOND, where=where)
             yield from (Ranked(key, cosine, cosine=cosine) for key, cosine in others.items() if key not in known)
 
     found = chain(
@@ -234,7 +234,7 @@ def find_like(
     copies.add(as_text(stored["title"]), as_text(stored["author"]))
 
     def nearest(most: int) -> Iterator[Ranked]:
-        for other, cosine in _nearest(client, record, vector, most, where=where, filters=filters).items():
+        for other, cosine in _nearest(client, record, vector, most, where=where).items():
             if other not in known:
                 known.add(other)
                 yield Ranked(other, cosine, cosine=cosine)
@@ -253,18 +253,10 @@ def key_of_book(client: redis.Redis, record: BuildRecord, book_id: str) -> bytes
     return row.key if row else None
 
 
-def _nearest(
-    client: redis.Redis, record: BuildRecord, vector: Vector, k: int, *, where: str, filters: Filters
-) -> dict[bytes, float]:
-    """{document: its cosine similarity} of the k nearest works, best first.
-
-    `where` has the filters and what is not wanted. Few works are not wanted, so the filters say how broad it is.
-    """
+def _nearest(client: redis.Redis, record: BuildRecord, vector: Vector, k: int, *, where: str) -> dict[bytes, float]:
+    """{document: its cosine similarity} of the k nearest works, best first."""
     (blob,) = record.hnsw.to_bytes(vector[None])
-    batches = bool(where) and is_broad(client, record, filters.to_query(), k)
-    command = knn_command(record.build, blob, k, where=where, ef_runtime=record.ef_runtime, batches=batches)
-    rows = read_rows(ask(client, {"nearest": command})["nearest"])
-    return {row.key: similarity(row, record.build) for row in rows}
+    return nearest_works(client, record, blob, k, where=where)
 
 
 def _cosine(record: BuildRecord, blob: bytes | None, vector: Vector) -> float:
