@@ -20,6 +20,7 @@ from viberary_pipeline.redis_contract import (
     read_record,
     record_key,
 )
+from viberary_pipeline.search import knn
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.knn import nearest
 from viberary_pipeline.search.query import MOST_CHARACTERS, clean_query
@@ -529,3 +530,24 @@ def test_switches_under_load_lose_no_answer(copied, published):
     works = {works for given in answers.values() for _, works in given}
     assert len(works) == 1, "short, empty or mixed results"
     assert len(works.pop()) == 10
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        Filters(),
+        Filters(languages=("en",)),
+        Filters(years=(1990, 1999)),
+        Filters(genre="fantasy"),
+        Filters(languages=("en",), min_reviews=3),
+        Filters(languages=("zu",)),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("query", ["funny sci-fi", "a slow sad book, not romance", "books like Rivers of London"])
+def test_a_filter_finds_the_same_works_in_whichever_way_it_is_asked(searcher, monkeypatch, query, filters):
+    """In a large catalogue the nearest works are asked whether they pass; in this one, Redis compares all that pass."""
+    book = searcher.search("Rivers of London", 1).results[0].book_id
+    expected = searcher.search(query, 20, filters), searcher.similar(book, 20, filters)
+    monkeypatch.setattr(knn, "_FEW_WORKS", 0)
+    assert (searcher.search(query, 20, filters), searcher.similar(book, 20, filters)) == expected
