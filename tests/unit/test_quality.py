@@ -22,7 +22,7 @@ from table_rows import Row, author, book, document, failed, names, review, sound
 from viberary_pipeline.errors import QualityError
 from viberary_pipeline.quality import data_docs, validation
 from viberary_pipeline.quality.bounds import BOUNDS, TABLES, expectation_specs
-from viberary_pipeline.quality.results import ExpectationResult, expected_text, number_text
+from viberary_pipeline.quality.results import BADGES, ExpectationResult, badge_of_all, expected_text, number_text
 from viberary_pipeline.quality.validation import ValidationReport, validate
 
 
@@ -769,3 +769,18 @@ def test_numbers_and_bounds_read_well() -> None:
     assert number_text("", 15_739_967.0) == "15,739,967"
     assert number_text("", 812.5) == "812.5"
     assert number_text("share_with_author", 0.99964) == "99.96%"
+
+
+@pytest.mark.parametrize(
+    ("counts", "badge"),
+    [
+        ({}, ""),
+        ({"passed": 25}, "passed"),
+        ({"passed": 25, "not compared": 6}, "passed"),
+        ({"not compared": 6}, "not compared"),
+        ({"passed": 25, "not compared": 6, "warning": 1}, "warning"),
+        ({"passed": 25, "warning": 1, "error": 1}, "error"),
+    ],
+)
+def test_a_table_has_the_badge_of_what_must_be_seen_first(counts: dict[str, int], badge: str) -> None:
+    assert badge_of_all({name: counts.get(name, 0) for name in BADGES}) == badge

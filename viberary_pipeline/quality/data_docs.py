@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from viberary_pipeline.quality.results import BADGES, result_of, worst_badge
+from viberary_pipeline.quality.results import BADGES, badge_of_all, result_of
 
 TEMPLATES = Path(__file__).with_name("templates")
 SITE = "viberary"
@@ -72,7 +72,7 @@ class ResultRenderer:
             },
             "checks": checks,
             "counts": counts,
-            "status": worst_badge(counts),
+            "status": badge_of_all(counts),
         }
 
 

@@ -126,9 +126,13 @@ def not_asked(spec: ExpectationSpec, source: str) -> ExpectationResult:
     )
 
 
-def worst_badge(counts: Mapping[Badge, int]) -> Badge | Literal[""]:
-    """The badge of a whole: what must be seen first; '' where there is nothing."""
-    return next((badge for badge in BADGES if counts[badge]), "")
+def badge_of_all(counts: Mapping[Badge, int]) -> Badge | Literal[""]:
+    """The badge of a table or suite; '' if it has no expectations.
+
+    It has passed if some of them passed, and there was nothing to compare the others with.
+    """
+    order: tuple[Badge, ...] = ("error", "warning", "passed", "not compared")
+    return next((badge for badge in order if counts[badge]), "")
 
 
 def number_text(figure: str, value: float) -> str:

@@ -14,7 +14,7 @@ from viberary_pipeline.quality.profile import shares
 from viberary_pipeline.quality.report.inputs import ReportInputs, TableInput
 from viberary_pipeline.quality.report.plots import shown_shares, svg
 from viberary_pipeline.quality.report.summary import figures, verdict, why_not_compared
-from viberary_pipeline.quality.results import BADGES, worst_badge
+from viberary_pipeline.quality.results import BADGES, badge_of_all
 from viberary_pipeline.sources.licences import licences_of
 
 # The sections that show distributions: heading, what to know, and (table, distribution).
@@ -272,7 +272,7 @@ def _checks(inputs: ReportInputs, table: str, folder: Path) -> dict[str, Any]:
     return {
         "table": table,
         "counts": counts,
-        "badge": worst_badge(counts),
+        "badge": badge_of_all(counts),
         "failed": sorted(
             (result for result in entry.results if result.outcome == "failed"), key=lambda result: result.severity
         ),
