@@ -179,7 +179,7 @@ def publish_ours(client: redis.Redis, documents: Path, vectors: np.ndarray, enco
     hnsw, name = HnswSettings(), build.new_build_name()
     record = BuildRecord(
         *(name, "live", "benchmark", ENCODER, encoder.fingerprint, "benchmark", encoder.dimensions),
-        *(hnsw.vector_type, hnsw.m, hnsw.ef_construction, 200, len(vectors)),
+        *(hnsw.stored_type, hnsw.m, hnsw.ef_construction, 200, len(vectors)),
         search_fields=SEARCH_FIELDS,
     )
     client.hset(record_key(name), mapping=dict(record.to_hash()))

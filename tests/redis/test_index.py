@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from builds import evaluated
 
+from viberary_pipeline import redis_contract
 from viberary_pipeline.errors import GateRefused, IndexBuildError, SearchError
 from viberary_pipeline.index.build import IndexSource, build_index
 from viberary_pipeline.index.clean import known_builds, remove_build, remove_unneeded
@@ -284,6 +285,22 @@ def test_a_document_holds_what_the_page_shows_and_its_vector(client, source):
 def test_the_invented_addresses_of_the_bundled_sample_are_not_shown(client, source, kind, link):
     record, _ = build(client, replace(source(20), source=kind))
     assert client.hget(f"{document_prefix(record.build)}w1", "link") == link
+
+
+@pytest.mark.parametrize(
+    ("works", "wanted", "stored"),
+    [(299, None, "FLOAT32"), (300, None, "FLOAT16"), (300, "FLOAT32", "FLOAT32"), (299, "FLOAT16", "FLOAT16")],
+)
+def test_a_large_index_has_small_vectors_unless_told_otherwise(client, source, monkeypatch, works, wanted, stored):
+    monkeypatch.setattr(redis_contract, "FLOAT16_FROM", 300)
+    data = source(works)
+    record, _ = build(client, data, HnswSettings(vector_type=wanted))
+    assert (record.state, record.type) == ("ready", stored)
+    blob = client.hget(f"{document_prefix(record.build)}w7", "vector")
+    assert len(blob) == DIM * {"FLOAT32": 4, "FLOAT16": 2}[stored]
+    (hit, *_) = nearest(client, record.build, record.hnsw.to_bytes(data.vectors[7:8])[0], 3, fields=("work_id",))
+    assert hit["work_id"] == "w7"
+    assert estimated_bytes(works, DIM, HnswSettings()) == estimated_bytes(works, DIM, HnswSettings().for_works(works))
 
 
 @pytest.mark.parametrize("vector_type", ["FLOAT32", "FLOAT16"])

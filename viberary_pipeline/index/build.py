@@ -145,7 +145,7 @@ def build_index(
     Args:
         client: The server.
         source: What goes in.
-        hnsw: The index's parameters.
+        hnsw: The index's parameters, of which the number of works may decide some (`HnswSettings.for_works`).
         rules: What the gates ask for.
         encoder: What readers' queries will go through; the gates that read words need it.
         canaries, accept_loss: As for `gate_index`.
@@ -164,6 +164,7 @@ def build_index(
     """
     check_vectors(source.vectors, pq.read_metadata(source.documents).num_rows)
     require_encoder(encoder, source.fingerprint, source.vectors.shape[1])
+    hnsw = hnsw.for_works(len(source.vectors))
     preflight(client, len(source.vectors), source.vectors.shape[1], hnsw, make_room=make_room)
     started = time.monotonic()
     record = BuildRecord(
@@ -174,7 +175,7 @@ def build_index(
         fingerprint=source.fingerprint,
         query_encoder=source.query_encoder,
         dim=source.vectors.shape[1],
-        type=hnsw.vector_type,
+        type=hnsw.stored_type,
         m=hnsw.m,
         ef_construction=hnsw.ef_construction,
         # RediSearch wants to know before there is an index: an estimate, for programs that ask for none.

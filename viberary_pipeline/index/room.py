@@ -84,14 +84,14 @@ def needed_bytes(client: redis.Redis, documents: int, dimensions: int, hnsw: Hns
     estimate, records = estimated_bytes(documents, dimensions, hnsw), _records(client)
     kinds = {(r.dim, r.type, r.m, min(r.search_fields, _SAME_SIZE)) if r else None for r in records.values()}
     held = sum(record.documents for record in records.values() if record)
-    if kinds != {(dimensions, hnsw.vector_type, hnsw.m, _SAME_SIZE)} or not held:
+    if kinds != {(dimensions, hnsw.for_works(documents).vector_type, hnsw.m, _SAME_SIZE)} or not held:
         return estimate
     return min(estimate, round(documents * _MARGIN * _memory(client).used / held))
 
 
 def estimated_bytes(documents: int, dimensions: int, hnsw: HnswSettings) -> int:
     """What an index of that size will occupy in Redis, rounded up."""
-    vector = dimensions * (2 if hnsw.vector_type == "FLOAT16" else 4)
+    vector = dimensions * (2 if hnsw.for_works(documents).vector_type == "FLOAT16" else 4)
     links = 2 * hnsw.m * 8
     return documents * (2 * vector + links + _BYTES_BESIDE_THE_VECTORS)
 
