@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from viberary_pipeline.redis_contract import field_text
 from viberary_pipeline.search.books import Book, Edition, Volume
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.lucky import Pick
@@ -405,7 +406,7 @@ def test_no_work_of_the_demo_shows_dirt_or_an_invented_link(
         assert not dirt.search(client.get(f"/book/{work}").text), work
         stored = published.redis.hgetall(f"{prefix}{work}")
         assert stored[b"link"] == b""
-        texts = b" ".join(value for name, value in stored.items() if name != b"vector").decode()
+        texts = " ".join(field_text(name.decode(), value) for name, value in stored.items() if name != b"vector")
         assert not re.search("sample dirt|lorem|ipsum", texts, re.IGNORECASE), work
 
 

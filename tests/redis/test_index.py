@@ -45,7 +45,6 @@ from viberary_pipeline.redis_server import connect
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.knn import nearest
 from viberary_pipeline.search.retrieval import find, find_like
-from viberary_pipeline.search.round_trips import ask
 from viberary_pipeline.search.searcher import Hit, hit_of
 from viberary_pipeline.search.weights import SearchSettings
 from viberary_pipeline.settings import load_settings
@@ -134,12 +133,14 @@ def test_a_query_looks_as_far_as_the_finished_index_needs(client, source, monkey
     assert read_record(client, record.build) == record
     # Readers' queries ask for it, whatever the index itself says.
     asked: list[str] = []
+    execute = client.execute_command
 
-    def listen(server, commands):
-        asked.extend(str(command[2]) for command in commands.values() if command and command[0] == "FT.SEARCH")
-        return ask(server, commands)
+    def listen(*command, **options):
+        if "KNN" in str(command[2:3]):
+            asked.append(command[2])
+        return execute(*command, **options)
 
-    monkeypatch.setattr("viberary_pipeline.search.retrieval.ask", listen)
+    monkeypatch.setattr(client, "execute_command", listen)
     tuning = SearchSettings(lexical_weight=0, find_names=False, per_author=0)
     find(client, record, "x", lambda _: data.vectors[0], 10, filters=Filters(), tuning=tuning, if_live=False)
     find_like(client, record, f"{document_prefix(record.build)}w0".encode(), 10, filters=Filters())
