@@ -37,7 +37,11 @@ def _bench():
     spec = importlib.util.spec_from_file_location("bench", BENCHMARKS[0].with_name("bench.py"))
     module = importlib.util.module_from_spec(spec)
     sys.modules["bench"] = module  # where dataclasses look for it
-    spec.loader.exec_module(module)
+    sys.path.insert(0, str(BENCHMARKS[0].parent))  # as when it is run as a script
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.pop(0)
     return module
 
 
