@@ -1,5 +1,7 @@
 """How the nearest works that pass a filter are found: among the nearest of all, or else by RediSearch's own way."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import redis
@@ -87,20 +89,21 @@ def test_the_nearest_works_that_pass_are_found_best_first(filled: redis.Redis, v
 
 
 @pytest.mark.parametrize(
-    ("where", "sent"),
+    ("where", "works", "sent"),
     [
-        pytest.param(MOST, ["*"], id="most pass: the nearest are asked once"),
-        pytest.param(TENTH, ["*", "*"], id="a tenth passes: more of them are asked"),
-        pytest.param(FIFTY, ["*", f"({FIFTY})"], id="a hundredth passes: all that pass are compared"),
-        pytest.param(NONE, ["*", f"({NONE})"], id="none passes"),
-        pytest.param("", ["*"], id="no filter"),
+        pytest.param(MOST, WORKS, ["*"], id="most pass: the nearest are asked once"),
+        pytest.param(TENTH, 1_000_000, ["*", "*"], id="a tenth of many passes: more of them are asked"),
+        pytest.param(TENTH, WORKS, ["*", f"({TENTH})"], id="a tenth of few passes: all that pass are compared"),
+        pytest.param(FIFTY, 1_000_000, ["*", f"({FIFTY})"], id="a hundredth passes"),
+        pytest.param(NONE, 1_000_000, ["*", f"({NONE})"], id="none passes"),
+        pytest.param("", WORKS, ["*"], id="no filter"),
     ],
 )
-def test_redis_compares_all_that_pass_only_where_few_pass_nearby(
-    filled: redis.Redis, vectors: np.ndarray, where: str, sent: list[str]
+def test_redis_compares_all_that_pass_where_that_is_sooner(
+    filled: redis.Redis, vectors: np.ndarray, where: str, works: int, sent: list[str]
 ) -> None:
     log_queries(filled)
-    nearest_works(filled, RECORD, blob_of(vectors[1]), K, where=where)
+    nearest_works(filled, replace(RECORD, documents=works), blob_of(vectors[1]), K, where=where)
     assert queries_by_redis(filled) == sent
 
 

@@ -13,6 +13,8 @@ _FEW_WORKS = 20_000
 """So many works are compared with a query in less time than the graph is asked twice (benchmarks/filtered_knn.py)."""
 _MOST_ASKED = 1_600
 """Works of the graph that are asked whether they pass a filter."""
+_COST_OF_ASKING = 30
+"""So many works are compared with a query while one is taken from the graph and asked (0.7 and 20 µs)."""
 
 
 def nearest(
@@ -94,9 +96,11 @@ def nearest_works(
             passing = _passing(client, record, list(found), where)
             if len(passing) >= k:
                 return dict([(key, cosine) for key, cosine in found.items() if key in passing][:k])
-            # Half more than would be enough, if as many passed farther away.
-            asked = math.ceil(1.5 * k * len(found) / len(passing)) if passing else _MOST_ASKED + 1
-            if asked > _MOST_ASKED:
+            if not passing:
+                break
+            share = len(passing) / len(found)
+            asked = math.ceil(1.5 * k / share)  # half more than would be enough, if as many passed farther away
+            if asked > _MOST_ASKED or asked * _COST_OF_ASKING > share * record.documents:
                 break
     return _nearest(client, record, blob, k, where)
 
