@@ -47,14 +47,12 @@ def main() -> None:
     parser.add_argument("--baselines", action="store_true", help="BM25 and word2vec too")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    homes = {name: Path(home) for name, _, home in (given.partition("=") for given in options.catalogue)}
-    judged: dict[str, list[Path]] = {}
-    for name, _, folder in (given.partition("=") for given in options.judged):
-        judged.setdefault(name, []).append(Path(folder))
+    homes = {name: places[-1] for name, places in named_places(options.catalogue).items()}
+    judged = named_places(options.judged)
     options.cache.mkdir(parents=True, exist_ok=True)
     found: dict[str, Any] = json.loads(options.out.read_text()) if options.out and options.out.is_file() else {}
     for name, home in homes.items():
-        parquet = max(home.glob("artifacts/documents/*/documents.parquet"), key=lambda path: path.stat().st_mtime)
+        parquet = newest_documents(home)
         rows = pq.read_table(parquet, columns=["work_id", "text"]).to_pylist()
         works, texts = [row["work_id"] for row in rows], [row["text"] for row in rows]
         sets = judged_sets(parquet, works, judged.get(name, []))
@@ -77,6 +75,18 @@ def main() -> None:
         found[encoder]["cost"] = found[encoder].get("cost") or _cost(encoder, options.cache)
     text = json.dumps(found, indent=1)
     report(text, options.out)
+
+
+def named_places(given: list[str]) -> dict[str, list[Path]]:
+    """What NAME=PLACE options name, by name; a name may be given several times."""
+    places: dict[str, list[Path]] = {}
+    for name, _, place in (option.partition("=") for option in given):
+        places.setdefault(name, []).append(Path(place))
+    return places
+
+
+def newest_documents(home: Path) -> Path:
+    return max(home.glob("artifacts/documents/*/documents.parquet"), key=lambda path: path.stat().st_mtime)
 
 
 def judged_sets(documents: Path, works: list[str], folders: list[Path]) -> list[QuerySet]:

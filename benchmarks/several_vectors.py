@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from encoders import Floats, judged_sets, vectors_of
+from encoders import Floats, judged_sets, named_places, newest_documents, vectors_of
 from reporting import machine, report
 
 from viberary_pipeline.ranking_metrics import ndcg, paired_bootstrap
@@ -60,12 +60,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     options.cache.mkdir(parents=True, exist_ok=True)
-    judged: dict[str, list[Path]] = {}
-    for name, _, folder in (given.partition("=") for given in options.judged):
-        judged.setdefault(name, []).append(Path(folder))
+    judged = named_places(options.judged)
     results: dict[str, Any] = {"machine": machine(), "encoder": options.encoder, "sets": {}}
-    for name, _, home in (given.partition("=") for given in options.catalogue):
-        parquet = max(Path(home).glob("artifacts/documents/*/documents.parquet"), key=lambda file: file.stat().st_mtime)
+    for name, places in named_places(options.catalogue).items():
+        parquet = newest_documents(places[-1])
         rows = pq.read_table(parquet, columns=["work_id", "title", "description", "reviews", "text"]).to_pylist()
         works, parts = [row["work_id"] for row in rows], [parts_of(row) for row in rows]
         of = np.repeat(np.arange(len(rows)), [len(texts) for texts in parts])

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from encoders import judged_sets, vectors_of
+from encoders import judged_sets, named_places, vectors_of
 from numpy.typing import NDArray
 from txtai import Embeddings
 
@@ -55,14 +55,12 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    judged: dict[str, list[Path]] = {}
-    for name, _, folder in (given.partition("=") for given in options.judged):
-        judged.setdefault(name, []).append(Path(folder))
+    judged = named_places(options.judged)
     machine = f"{usable_cores()} cores, {platform.machine()}, Python {platform.python_version()}"
     load = [round(value, 2) for value in os.getloadavg()]
     found: dict[str, Any] = {"machine": machine, "load_average": load, "txtai": version("txtai"), "sets": {}}
-    for name, _, home in (given.partition("=") for given in options.catalogue):
-        settings = load_settings(home=Path(home))
+    for name, places in named_places(options.catalogue).items():
+        settings = load_settings(home=places[-1])
         ours = Searcher(redis_server.connect(settings), settings.home_dir, settings.search)
         documents = settings.home_dir / "current" / "documents.parquet"
         rows = pq.read_table(documents, columns=["work_id", "text_hash", "text"])

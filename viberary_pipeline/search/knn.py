@@ -1,4 +1,4 @@
-"""One KNN query against one build's index."""
+"""KNN queries against one build's index."""
 
 import math
 from collections.abc import Sequence
