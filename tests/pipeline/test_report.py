@@ -5,7 +5,7 @@ import re
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,9 @@ from viberary_pipeline.quality.bounds import BOUNDS, TABLES
 from viberary_pipeline.quality.distributions import DISTRIBUTIONS, TOKENS, Distribution, counting
 from viberary_pipeline.quality.drift import drift_metrics
 from viberary_pipeline.quality.profile import distribution, profile, profiled
+from viberary_pipeline.quality.report import plots
 from viberary_pipeline.quality.report.inputs import ReportInputs, TableInput
+from viberary_pipeline.quality.report.kept_plots import KeptPlots
 from viberary_pipeline.quality.report.make import make_report, table_plots
 from viberary_pipeline.quality.report.page import publish_report, write_report
 from viberary_pipeline.quality.report.plots import plots_markdown, png, shown_bins, shown_shares, svg
@@ -572,7 +574,7 @@ def test_plots_are_small_images_in_markdown(inputs: ReportInputs) -> None:
     for name in TABLES:
         found = inputs.tables[name].profile
         assert found is not None
-        images = re.findall(r"!\[([^\]]+)\]\(data:image/png;base64,([^)]+)\)", plots_markdown(name, found))
+        images = re.findall(r"!\[([^\]]+)\]\(data:image/png;base64,([^)]+)\)", plots_markdown(name, found, KeptPlots()))
         assert [title for title, _ in images] == [
             shape.title for shape in DISTRIBUTIONS[name] if shown_bins(shape, found["distributions"][shape.name])
         ]
@@ -583,7 +585,43 @@ def test_plots_are_small_images_in_markdown(inputs: ReportInputs) -> None:
             assert (width, 100 < height < 600) == (460, True)
             assert len(encoded) < 60_000
     empty = {"distributions": {shape.name: distribution(shape, {}) for shape in DISTRIBUTIONS["authors"]}}
-    assert plots_markdown("authors", empty) == ""
+    assert plots_markdown("authors", empty, KeptPlots()) == ""
+
+
+def test_a_plot_that_shows_the_same_is_kept_and_the_others_are_drawn_anew(
+    inputs: ReportInputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = inputs.tables["authors"].profile
+    assert found is not None
+    store, drawn = ArtifactStore(tmp_path), []
+
+    def counted(shape: Distribution, measured: Mapping[str, Any]) -> bytes:
+        drawn.append(shape.name)
+        return png(shape, measured)
+
+    monkeypatch.setattr(plots, "png", counted)
+
+    def week(number: str, profile: Mapping[str, Any]) -> str:
+        def build(out: Path) -> dict[str, Any]:
+            kept = KeptPlots.of(store, "authors_plots")
+            (out / "plots.md").write_text(plots_markdown("authors", profile, kept))
+            kept.save(out)
+            return {}
+
+        drawn.clear()
+        made = store.produce("authors_plots", inputs={}, settings={"week": number}, build=build).artifact
+        return made.file("plots.md").read_text()
+
+    first, names = week("1", found), [shape.name for shape in DISTRIBUTIONS["authors"]]
+    assert drawn == names
+    assert week("2", found) == first
+    assert drawn == []
+    moved = distribution(DISTRIBUTIONS["authors"][0], {5: 7})
+    changed = {**found, "distributions": {**found["distributions"], names[0]: moved}}
+    assert week("3", changed) == plots_markdown("authors", changed, KeptPlots()) != first
+    assert drawn == [names[0], *names], "one for week 3, then all for the comparison"
+    assert week("4", found) == first
+    assert drawn == names[:1], "what the report before did not show is not kept"
 
 
 NUMBERS = Distribution("x", "X", counting(1, 2, 4, 10))

@@ -10,6 +10,7 @@ from typing import Any
 
 from viberary_pipeline.artifacts import Artifact, ArtifactStore
 from viberary_pipeline.quality.baseline import Comparison, Profile, Source
+from viberary_pipeline.quality.report.kept_plots import KeptPlots
 from viberary_pipeline.quality.results import ExpectationResult
 from viberary_pipeline.quality.verdict import current_artifact, results_of, validation_stage
 from viberary_pipeline.sources import table_specs
@@ -53,6 +54,7 @@ class ReportInputs:
         joined: What the join of Open Library's tables said (its facts); None where books are of another source.
         same: What the comparison of both sources said (its facts); None where books are of one.
         licence: Under what a catalogue of one's own may be used (`sources/licences.py`).
+        plots: Those of the report before.
     """
 
     tables: Mapping[str, TableInput]
@@ -65,6 +67,7 @@ class ReportInputs:
     joined: Mapping[str, Any] | None = None
     same: Mapping[str, Any] | None = None
     licence: str = ""
+    plots: KeptPlots = field(default_factory=KeptPlots)
 
     @property
     def read(self) -> dict[str, TableInput]:

@@ -18,6 +18,7 @@ from viberary_pipeline.quality.report.inputs import (
     same_facts,
     table_input,
 )
+from viberary_pipeline.quality.report.kept_plots import KeptPlots
 from viberary_pipeline.quality.verdict import same_artifact
 
 if TYPE_CHECKING:
@@ -86,14 +87,16 @@ def make_report(
         if standing and standing.page.exists():
             return Produced(standing, reused=True)
 
-    def build(_: Path) -> dict[str, Any]:
+    def build(out: Path) -> dict[str, Any]:
         from viberary_pipeline.quality.report.page import publish_report
         from viberary_pipeline.quality.report.summary import verdict
 
         made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
         name = encoder.spec.name if encoder else ""
-        gathered = ReportInputs(tables, source, compared_with, tokens, name, made, failed, joined, same, licence)
+        plots = KeptPlots.of(store, STAGE)
+        gathered = ReportInputs(tables, source, compared_with, tokens, name, made, failed, joined, same, licence, plots)
         page = publish_report(home, digest([inputs, compared_with.digest]), gathered)
+        plots.save(out)
         badge, sentence = verdict(gathered)
         rows = {table: entry.facts["rows"] for table, entry in tables.items() if table in TABLES}
         documents = keys.get("documents", "")
@@ -118,17 +121,19 @@ def _from(home: Path, page: Path | None) -> str:
 
 def table_plots(store: ArtifactStore, table: str, limits: "DuckLimits") -> str:
     """The plots of a current table as Markdown for the Dagster UI, drawn once per profile; '' where there are none."""
-    profile = profiled(store, table, limits)
+    profile, stage = profiled(store, table, limits), f"{table}_plots"
 
     def build(out: Path) -> dict[str, Any]:
         from viberary_pipeline.quality.report.plots import plots_markdown
 
-        markdown = plots_markdown(table, profile.facts)
+        kept = KeptPlots.of(store, stage)
+        markdown = plots_markdown(table, profile.facts, kept)
+        kept.save(out)
         (out / "plots.md").write_text(markdown, encoding="utf-8")
         return {"characters": len(markdown)}
 
     drawn = store.produce(
-        f"{table}_plots",
+        stage,
         inputs={f"{table}_profile": profile.key},
         settings={"code": code_digest(*_MADE_BY)},
         build=build,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from viberary_pipeline.quality.distributions import DISTRIBUTIONS, Bins, Distribution
 from viberary_pipeline.quality.profile import OTHER
+from viberary_pipeline.quality.report.kept_plots import KeptPlots
 from viberary_pipeline.quality.report.text import visible
 
 if TYPE_CHECKING:
@@ -122,14 +123,16 @@ def png(shape: Distribution, measured: Mapping[str, Any]) -> bytes:
     return small.getvalue()
 
 
-def plots_markdown(table: str, profile: Mapping[str, Any]) -> str:
+def plots_markdown(table: str, profile: Mapping[str, Any], kept: KeptPlots) -> str:
     """The plots of a table as Markdown images with the PNG in them, for the Dagster UI."""
-    images = []
-    for shape in DISTRIBUTIONS[table]:
-        image = png(shape, profile["distributions"][shape.name])
-        if image:
-            images.append(f"![{shape.title}](data:image/png;base64,{base64.b64encode(image).decode()})")
-    return "\n".join(images)
+
+    def image(shape: Distribution) -> str:
+        measured = profile["distributions"][shape.name]
+        shown = ["png", repr(shape), shown_shares(shape, measured, None)]
+        return kept(shown, lambda: base64.b64encode(png(shape, measured)).decode())
+
+    images = ((shape.title, image(shape)) for shape in DISTRIBUTIONS[table])
+    return "\n".join(f"![{title}](data:image/png;base64,{data})" for title, data in images if data)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from viberary_pipeline.quality.distributions import DISTRIBUTIONS, TOKENS, Distr
 from viberary_pipeline.quality.drift import distance, fill_rates, reject_share
 from viberary_pipeline.quality.profile import shares
 from viberary_pipeline.quality.report.inputs import ReportInputs, TableInput
+from viberary_pipeline.quality.report.kept_plots import KeptPlots
 from viberary_pipeline.quality.report.plots import shown_shares, svg
 from viberary_pipeline.quality.report.summary import figures, verdict, why_not_compared
 from viberary_pipeline.quality.results import BADGES, badge_of_all
@@ -94,7 +95,7 @@ def page_values(inputs: ReportInputs, folder: Path) -> dict[str, Any]:
             for anchor, heading, about, shown in _SECTIONS
             if (plots := [plot for table, name in shown if (plot := _plot(inputs, table, name))])
         ],
-        "tokens": _tokens(inputs.tokens) if inputs.tokens and inputs.tokens["documents"] else None,
+        "tokens": _tokens(inputs.tokens, inputs.plots) if inputs.tokens and inputs.tokens["documents"] else None,
         "documents": documents,
         "licences": licences_of(inputs.source, inputs.licence),
         "joined": _joined(inputs.joined) if inputs.joined else (),
@@ -146,17 +147,19 @@ def _plot(inputs: ReportInputs, table: str, name: str) -> dict[str, Any] | None:
         return None
     baseline = inputs.baseline(table)
     earlier = baseline["distributions"].get(name) if baseline else None
-    return _drawn(shape, table, entry.profile["distributions"][name], earlier)
+    return _drawn(inputs.plots, shape, table, entry.profile["distributions"][name], earlier)
 
 
 def _drawn(
+    plots: KeptPlots,
     shape: Distribution,
     table: str,
     measured: Mapping[str, Any],
     baseline: Mapping[str, Any] | None,
     limit: int | None = None,
 ) -> dict[str, Any] | None:
-    image = svg(shape, measured, baseline, limit=limit)
+    bins = shown_shares(shape, measured, baseline)
+    image = plots(["svg", repr(shape), bins, limit], lambda: svg(shape, measured, baseline, limit=limit))
     if not image:
         return None
     return {
@@ -164,7 +167,7 @@ def _drawn(
         "table": table,
         "about": shape.about,
         "svg": image,
-        "bins": shown_shares(shape, measured, baseline),
+        "bins": bins,
         "compared": baseline is not None,
         "quantiles": measured["quantiles"],
     }
@@ -222,8 +225,8 @@ def _same(facts: Mapping[str, Any]) -> list[tuple[str, int, int]]:
     ]
 
 
-def _tokens(tokens: Mapping[str, Any]) -> dict[str, Any]:
-    return {**tokens, "plot": _drawn(TOKENS, "documents", tokens, None, limit=tokens["max_tokens"])}
+def _tokens(tokens: Mapping[str, Any], plots: KeptPlots) -> dict[str, Any]:
+    return {**tokens, "plot": _drawn(plots, TOKENS, "documents", tokens, None, limit=tokens["max_tokens"])}
 
 
 _LEAST_MOVED = 0.001
