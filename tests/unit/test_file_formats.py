@@ -129,7 +129,7 @@ def test_a_small_file_of_millions_of_bad_lines_is_refused_at_once(tmp_path, line
     raw = tmp_path / "b.json.gz"
     with gzip.open(raw, "wt") as file:
         file.write(sound)
-        for _ in range(50 if line != "\n" else 200):
+        for _ in range(50):
             file.write(line * 100_000)
     assert raw.stat().st_size < 1 << 20
     if sound and line == "\n":
@@ -139,7 +139,7 @@ def test_a_small_file_of_millions_of_bad_lines_is_refused_at_once(tmp_path, line
         run("books", raw, out=tmp_path / "out", ceiling=0.01)
     assert caught.value.what.startswith(("There is not one record", "Too much of the books file", "There are no books"))
     counts = [int(number.replace(",", "")) for number in re.findall(r"[0-9,]*[0-9]", caught.value.found)]
-    assert max(counts) < 1_100_000  # of 5 and 20 million
+    assert max(counts) < 1_100_000  # of 5 million
 
 
 def test_a_line_without_an_end_is_not_read_to_its_end(tmp_path):

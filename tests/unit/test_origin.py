@@ -44,6 +44,11 @@ def machine(s3, tmp_path) -> Callable[[], Path]:
     return make
 
 
+@pytest.fixture
+def short(monkeypatch):
+    monkeypatch.setattr(origin, "LEASE_SECONDS", 1.0)
+
+
 def fill(folder: Path) -> dict[str, Any]:
     (folder / "data.parquet").write_bytes(CONTENT)
     (folder / "deep").mkdir()
@@ -329,7 +334,8 @@ def fail(client: Any, operation: str, status: int, code: str) -> list[bool]:
     return on
 
 
-def test_what_could_not_be_sent_at_the_end_is_sent_by_the_next_build(s3, machine, caplog):
+def test_what_could_not_be_sent_at_the_end_is_sent_by_the_next_build(s3, machine, caplog, short, monkeypatch):
+    monkeypatch.setattr("viberary_pipeline.home_lock._ASK_S3_SECONDS", 0.1)
     home = machine()
     with hold_home(home):
         (home / "quality").mkdir()
@@ -339,7 +345,7 @@ def test_what_could_not_be_sent_at_the_end_is_sent_by_the_next_build(s3, machine
     assert "could not be given back, and expires in" in caplog.text
     away.clear()
     assert keys(s3, "quality/") == []
-    with hold_home(home):  # the lease is this process's own, and was not given back
+    with hold_home(home):  # once the lease has expired, which was not given back
         pass
     assert (refresh(machine()) / "quality" / "page.html").read_text() == "kept"
 
@@ -379,11 +385,6 @@ def test_a_second_machine_waits(s3, machine, monkeypatch):
     with hold_home(machine(), wait_seconds=30, say=say):
         assert len(said) == 1
         assert said[0].startswith(f"waiting for another build in {URI}: process {os.getpid()}")
-
-
-@pytest.fixture
-def short(monkeypatch):
-    monkeypatch.setattr(origin, "LEASE_SECONDS", 1.0)
 
 
 def test_whoever_stops_renewing_is_out_and_can_move_nothing_any_more(s3, machine, short):
