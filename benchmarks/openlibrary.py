@@ -25,9 +25,11 @@ import duckdb
 import psutil
 
 from viberary_pipeline.duck import DuckLimits
+from viberary_pipeline.sources.blocks import Numbers
 from viberary_pipeline.sources.ingest import ingest
 from viberary_pipeline.sources.openlibrary.catalogue import join_dump
 from viberary_pipeline.sources.openlibrary.rules import OpenLibraryRules
+from viberary_pipeline.sources.openlibrary.selection import READ_FIRST, SELECTED, select_lines, wanted_lines
 from viberary_pipeline.sources.openlibrary.tables import OPENLIBRARY
 from viberary_pipeline.sources.raw_files import find
 from viberary_pipeline.sources.table_specs import TABLES
@@ -36,29 +38,43 @@ from viberary_pipeline.synth.write import write_dumps
 LARGE = ("ol_works", "ol_editions", "ol_authors")
 
 
-def read(raw: Path, out: Path, limits: DuckLimits) -> dict[str, Any]:
-    """Seconds of each table and of the join, lines, and when the tables were read."""
+def read(raw: Path, out: Path, limits: DuckLimits, rules: OpenLibraryRules) -> dict[str, Any]:
+    """Seconds of each table, of choosing lines (`keys`) and of the join; lines; and when the tables were read."""
     begun = cpu_seconds()
-    tables, seconds, lines = {}, {}, {}
-    for table in OPENLIBRARY:
-        folder = out / table.name
-        folder.mkdir(parents=True)
+    seconds: dict[str, float] = {}
+    lines: dict[str, int] = {}
+    not_read: dict[str, int] = {}
+    files = {table.name: find(table.name, str(raw)) for table in OPENLIBRARY}
+    tables = {name: out / name / f"{name}.parquet" for name in files}
+
+    def read_table(name: str, wanted: Numbers | None = None) -> None:
         started = time.perf_counter()
-        facts = ingest(table.name, find(table.name, str(raw)), folder, limits, reject_ceiling=0.01)
-        seconds[table.name] = round(time.perf_counter() - started, 2)
-        lines[table.name] = facts["lines"]
-        tables[table.name] = folder / f"{table.name}.parquet"
+        (out / name).mkdir(parents=True)
+        facts = ingest(name, files[name], out / name, limits, reject_ceiling=0.01, wanted=wanted)
+        seconds[name] = round(time.perf_counter() - started, 2)
+        lines[name] = facts["lines"]
+        not_read[name] = facts["not_read"]
+
+    for name in READ_FIRST:
+        read_table(name)
+    (out / "selected").mkdir()
+    started = time.perf_counter()
+    selected = select_lines({name: files[name] for name in SELECTED}, tables, out / "selected", limits, rules)
+    seconds["keys"] = round(time.perf_counter() - started, 2)
+    for name in SELECTED:
+        read_table(name, wanted_lines(name, out / "selected"))
     read_by, cpu_of_tables = time.time(), round(cpu_seconds() - begun, 2)
     joined = out / "joined"
     joined.mkdir()
     started = time.perf_counter()
-    facts = join_dump(tables, joined, limits, OpenLibraryRules())
+    facts = join_dump(tables, joined, limits, rules, selected)
     seconds["join"] = round(time.perf_counter() - started, 2)
     return {
         "seconds": seconds,
         "cpu_seconds_of_tables": cpu_of_tables,
         "cpu_seconds": round(cpu_seconds() - begun, 2),
         "lines": lines,
+        "not_read": {name: number for name, number in not_read.items() if number},
         "rows": facts["rows"],
         "read_by": read_by,
     }

@@ -174,7 +174,7 @@ def matched(folder: Path) -> dict[str, Any]:
 
     dump = {table.name: read(table.name) for table in OPENLIBRARY}
     (folder / "joined").mkdir()
-    join_dump(dump, folder / "joined", LIMITS, OpenLibraryRules())
+    join_dump(dump, folder / "joined", LIMITS, OpenLibraryRules(), {"all_lines": True})
     tables = {table: read(table) for table in READ}
     for table in MADE:
         add_table(table, folder / "joined", folder / "tables" / table, {"lines": 0, "rows": 0})

@@ -165,7 +165,9 @@ def _rejected(store: ArtifactStore, made: Mapping[str, Any]) -> dict[str, int]:
     rejected: dict[str, int] = {}
     for stage, fact in (*((table, "rejected") for table in READ_TABLES), ("documents", "excluded")):
         if stage in made:
-            rejected |= {f"{stage}.{reason}": count for reason, count in store.current(stage).facts[fact].items()}
+            facts = store.current(stage).facts
+            rejected |= {f"{stage}.{reason}": count for reason, count in facts[fact].items()}
+            rejected |= {f"{stage}.not_read": count for count in [facts.get("not_read", 0)] if count}
     if "openlibrary" in made:
         left_out = store.current("openlibrary").facts.get("works_left_out", {})
         rejected |= {f"openlibrary.filtered_by_{name}": count for name, count in left_out.items()}

@@ -39,8 +39,14 @@ def test_the_graph_is_the_flow(definitions):
         "raw_series": [],
         **{f"raw_{table.name}": [] for table in OPENLIBRARY},
         **{table.name: [f"raw_{table.name}"] for table in OPENLIBRARY},
+        "ol_selection": [
+            *("ol_authors", "ol_ratings", "ol_reading_log", "ol_redirects", "raw_ol_editions", "raw_ol_works"),
+        ],
+        "ol_works": ["ol_selection", "raw_ol_works"],
+        "ol_editions": ["ol_selection", "raw_ol_editions"],
         "openlibrary": [
-            *("ol_authors", "ol_editions", "ol_ratings", "ol_reading_log", "ol_redirects", "ol_works", "raw_ol_works"),
+            *("ol_authors", "ol_editions", "ol_ratings", "ol_reading_log", "ol_redirects", "ol_selection", "ol_works"),
+            "raw_ol_works",
         ],
         "books": ["openlibrary", "raw_books"],
         "authors": ["openlibrary", "raw_authors"],
@@ -79,7 +85,7 @@ def test_jobs_and_the_weekly_schedule(definitions):
     assert jobs.keys() - {"__ASSET_JOB"} == {
         *("rebuild", "catalogue", "reembed", "reindex", "evaluate", "publish", "rollback", "tune")
     }
-    assert len(jobs["rebuild"]) == 33
+    assert len(jobs["rebuild"]) == 34
     assert [key.to_user_string() for key in jobs["reembed"]] == ["embeddings", "query_encoder"]
     assert [key.to_user_string() for key in jobs["evaluate"] + jobs["publish"]] == [
         "evaluation_report",
@@ -117,7 +123,7 @@ def test_the_schedule_is_a_setting_and_a_wrong_one_is_refused(tmp_path):
 
 def test_every_asset_says_what_it_is_whose_and_of_what_kind(definitions):
     specs = definitions.resolve_all_asset_specs()
-    assert len(specs) == 34
+    assert len(specs) == 35
     for spec in specs:
         assert spec.description
         assert spec.owners in (["team:catalogue"], ["team:search"])

@@ -74,7 +74,7 @@ def dump(built_dump: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 def test_a_build_says_which_works_it_left_out(dump: Published) -> None:
     assert (dump.outcome["documents"], dump.outcome["published"]) == (3, True)
-    assert dump.outcome["rejected"] == {"openlibrary.filtered_by_few_readers": 1}
+    assert dump.outcome["rejected"] == {"ol_works.not_read": 1, "openlibrary.filtered_by_few_readers": 1}
 
 
 def test_a_work_is_in_redis_under_its_own_key(dump: Published) -> None:

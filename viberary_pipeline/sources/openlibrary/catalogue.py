@@ -16,6 +16,7 @@ from viberary_pipeline.duck import DuckLimits, connect, copy_to_parquet, duckdb_
 from viberary_pipeline.errors import RawDataError
 from viberary_pipeline.sources.ingest import REJECTS
 from viberary_pipeline.sources.load import prepared
+from viberary_pipeline.sources.openlibrary.links import count, counts, link_records
 from viberary_pipeline.sources.openlibrary.rules import OpenLibraryRules
 from viberary_pipeline.sources.openlibrary.subjects import subject_rules
 from viberary_pipeline.sources.openlibrary.tables import OPENLIBRARY
@@ -23,14 +24,13 @@ from viberary_pipeline.sources.openlibrary.tables import OPENLIBRARY
 MADE = ("books", "authors", "works")
 """The tables that are made."""
 
-_MOST_DOUBLINGS = 8
-"""Of the steps that are followed in a chain of redirects: 2^8 of them, and what is left leads in a circle."""
-
-_LINKS = ("live_works", "edition_links", "readers", "units", "unit_editions")
+_LINKS = ("readers", "units", "unit_editions")
 _CHOICES = ("subject_names", "shelves", "worthy", "author_links")
 
 
-def join_dump(tables: Mapping[str, Path], out: Path, limits: DuckLimits, rules: OpenLibraryRules) -> dict[str, Any]:
+def join_dump(
+    tables: Mapping[str, Path], out: Path, limits: DuckLimits, rules: OpenLibraryRules, selected: Mapping[str, Any]
+) -> dict[str, Any]:
     """Write `books.parquet`, `authors.parquet` and `works.parquet` into `out`.
 
     Args:
@@ -38,9 +38,10 @@ def join_dump(tables: Mapping[str, Path], out: Path, limits: DuckLimits, rules: 
         out: An empty folder.
         limits: Memory and threads for DuckDB.
         rules: Which works are worth indexing.
+        selected: What `select_lines` said of works and editions that the tables may lack because nobody has read them.
 
     Returns:
-        `rows` ({table: rows}); `works_left_out` ({reason: works}); `works` (those looked at); `redirects` and
+        `rows` ({table: rows}); `works_left_out` ({reason: works}); `works` (all of the dump); `redirects` and
         `redirects_in_a_circle`; `deleted` ({table: records}); `edition_links` ({kind: editions}); `subjects` ({kind:
         subjects as written}); `described` (works kept that have a description).
 
@@ -52,7 +53,9 @@ def join_dump(tables: Mapping[str, Path], out: Path, limits: DuckLimits, rules: 
         for table in OPENLIBRARY:
             pattern = parquet_glob(tables[table.name]).replace("'", "''")
             connection.execute(f"CREATE TEMP VIEW {table.name} AS FROM read_parquet('{pattern}')")
-        facts: dict[str, Any] = {"redirects": _follow_redirects(connection), **_circles(connection)}
+        facts = link_records(connection)
+        if not selected["all_lines"]:
+            facts |= {name: selected[name] for name in ("works", "edition_links")}
         subjects = dict(subject_rules())
         set_variables(
             connection,
@@ -60,7 +63,7 @@ def join_dump(tables: Mapping[str, Path], out: Path, limits: DuckLimits, rules: 
                 **subjects,
                 "least_subjects": rules.least_subjects,
                 "least_readers": rules.least_readers,
-                "has_readers": bool(_count(connection, "ol_ratings") + _count(connection, "ol_reading_log")),
+                "has_readers": bool(count(connection, "ol_ratings") + count(connection, "ol_reading_log")),
             },
         )
         for step in _LINKS:
@@ -74,7 +77,7 @@ def join_dump(tables: Mapping[str, Path], out: Path, limits: DuckLimits, rules: 
             name: copy_to_parquet(connection, sql("sources/openlibrary", name), out / f"{name}.parquet")
             for name in MADE
         }
-        facts |= _facts(connection)
+        facts |= _facts(connection, facts["works"])
     if not rows["books"]:
         raise RawDataError(
             "No work of Open Library is worth indexing",
@@ -101,7 +104,7 @@ def take_table(table: str, joined: Path, out: Path) -> dict[str, Any]:
     shutil.copyfile(joined / f"{table}.parquet", out / f"{table}.parquet")
     pq.write_table(REJECTS.empty_table(), out / f"{table}_rejects.parquet")
     rows = pq.ParquetFile(out / f"{table}.parquet").metadata.num_rows
-    empty: dict[str, Any] = {"rejected": {}, "nulled": {}, "repaired": {}, "files": [], "notes": []}
+    empty: dict[str, Any] = {"not_read": 0, "rejected": {}, "nulled": {}, "repaired": {}, "files": [], "notes": []}
     return {"lines": rows, "rows": rows, **empty, "source": "openlibrary"}
 
 
@@ -123,46 +126,20 @@ def add_table(table: str, joined: Path, out: Path, facts: Mapping[str, Any]) -> 
     return {**facts, "lines": facts["lines"] + rows, "rows": facts["rows"] + rows}
 
 
-def _follow_redirects(connection: duckdb.DuckDBPyConnection) -> int:
-    """Make `moved`, each redirect followed to its end; how many there are."""
-    connection.execute(sql("sources/openlibrary", "moved"))
-    for _ in range(_MOST_DOUBLINGS):
-        if not _count(connection, "moved SEMI JOIN (SELECT id AS next_id FROM moved) AS ends USING (next_id)"):
-            break
-        connection.execute(sql("sources/openlibrary", "moved_on"))
-        connection.execute("DROP TABLE moved")
-        connection.execute("ALTER TABLE moved_on RENAME TO moved")
-    return _count(connection, "moved")
-
-
-def _circles(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """Count what is merged in a circle: it ends at what was merged itself, so that its work is not found."""
-    return {
-        "redirects_in_a_circle": _count(
-            connection, "moved SEMI JOIN (SELECT id AS next_id FROM moved) AS ends USING (next_id)"
-        )
-    }
-
-
-def _facts(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
-    units = _count(connection, "(SELECT DISTINCT unit FROM edition_links)")
-    few = {"few_readers": units - _count(connection, "units")}
-    left_out = _counts(
+def _facts(connection: duckdb.DuckDBPyConnection, works: int) -> dict[str, Any]:
+    few = {"few_readers": works - count(connection, "units")}
+    left_out = counts(
         connection, "SELECT left_out, count(*) FROM worthy WHERE left_out IS NOT NULL GROUP BY 1 ORDER BY 1"
     )
     deleted = {
-        table: _count(connection, f"{table} WHERE kind = 'delete'")
+        table: count(connection, f"{table} WHERE kind = 'delete'")
         for table in ("ol_works", "ol_editions", "ol_authors")
     }
     return {
-        "works": units,
-        "works_left_out": {name: count for name, count in {**few, **left_out}.items() if count},
-        "deleted": {table: count for table, count in deleted.items() if count},
-        "edition_links": _counts(connection, "SELECT link, count(*) FROM edition_links GROUP BY 1 ORDER BY 1"),
-        "subjects": _counts(
-            connection, "SELECT kind, count(DISTINCT written) FROM subject_names GROUP BY 1 ORDER BY 1"
-        ),
-        "described": _count(connection, "worthy WHERE left_out IS NULL AND described"),
+        "works_left_out": {name: number for name, number in {**few, **left_out}.items() if number},
+        "deleted": {table: number for table, number in deleted.items() if number},
+        "subjects": counts(connection, "SELECT kind, count(DISTINCT written) FROM subject_names GROUP BY 1 ORDER BY 1"),
+        "described": count(connection, "worthy WHERE left_out IS NULL AND described"),
     }
 
 
@@ -181,11 +158,3 @@ def set_variables(connection: duckdb.DuckDBPyConnection, values: Mapping[str, An
             connection.execute(f"SET VARIABLE {name} = CAST($value AS VARCHAR[])", {"value": list(value)})
         else:
             connection.execute(f"SET VARIABLE {name} = $value", {"value": value})
-
-
-def _count(connection: duckdb.DuckDBPyConnection, source: str) -> int:
-    return int((connection.execute(f"SELECT count(*) FROM {source}").fetchone() or (0,))[0])
-
-
-def _counts(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, int]:
-    return dict(connection.execute(query).fetchall())

@@ -19,7 +19,7 @@ class OpenLibraryRules:
         default=1,
         ge=0,
         description="A work that fewer readers have shelved or rated is left out. Ignored if the dump has neither a "
-        "reading log nor ratings.",
+        "reading log nor ratings. 0: none is left out, and every record is read.",
     )
     mixed_dates: bool = Field(
         default=False, description="Read files of different dates together: the newest file of each table."

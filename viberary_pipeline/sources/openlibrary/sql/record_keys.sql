@@ -1,0 +1,4 @@
+-- record_keys: one row per line of the works' and the editions' files that looks like a record: its key, kind, target (of a
+-- redirect) and first work (of an edition), ids as number_of has them. id is null for a line that is no record; kind is
+-- null where the line begins as those of works, or editions, do.
+CREATE TEMP TABLE record_keys (line BIGINT, is_edition BOOLEAN, id BIGINT, kind VARCHAR, redirected_to BIGINT, work_id BIGINT)
