@@ -33,11 +33,19 @@ def test_a_book_becomes_one_typed_row(tmp_path, write_gz):
     assert facts == {
         "lines": 1,
         "rows": 1,
+        "not_read": 0,
         "rejected": {},
         "nulled": {},
         "repaired": {},
         "files": [
-            {"file": "books.json.gz", "bytes": raw.stat().st_size, "lines": 1, "rows": 1, "rejected": {}},
+            {
+                "file": "books.json.gz",
+                "bytes": raw.stat().st_size,
+                "lines": 1,
+                "rows": 1,
+                "not_read": 0,
+                "rejected": {},
+            },
         ],
         "notes": [],
     }
