@@ -25,7 +25,7 @@ def link_records(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
         work of their own).
     """
     redirects = _follow_redirects(connection)
-    for step in ("live_works", "edition_links", "readings"):
+    for step in ("live_works", "edition_links", "works_alone", "readings"):
         connection.execute(sql("sources/openlibrary", step))
     links = counts(connection, "SELECT link, count(*) FROM edition_links GROUP BY 1 ORDER BY 1")
     return {
