@@ -3,6 +3,7 @@
 `url_for` takes 20 microseconds, and a page of results has 20 of these links.
 """
 
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -33,6 +34,10 @@ def book_address(endpoint: str, book: Book | Hit | Volume, fields: dict[str, Any
         start, rest = pattern.split(quote(_ID), 1)
         parts = known[key] = (start, *rest.split(quote(_TITLE), 1))
     start, between, end = parts
-    title = quote_plus(shorten(book.title, _LONGEST_TITLE), safe=_PLAIN)
     place = "" if rank is None else f"&rank={rank}"
-    return f"{start}{quote(book.book_id, safe='')}{between}{title}{end}{place}"
+    return f"{start}{quote(book.book_id, safe='')}{between}{_quoted_title(book.title)}{end}{place}"
+
+
+@lru_cache(maxsize=4096)
+def _quoted_title(title: str) -> str:
+    return quote_plus(shorten(title, _LONGEST_TITLE), safe=_PLAIN)

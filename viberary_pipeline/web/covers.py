@@ -109,6 +109,9 @@ def covers_from(hosts: Collection[str]) -> Callable[..., Markup]:
     A picture that does not come leaves the drawn cover to be seen.
     """
 
+    if not hosts:
+        return lambda title, author, genres, image_url: cover(title, author, genres)
+
     def either(title: str, author: str, genres: tuple[str, ...], image_url: str) -> Markup:
         drawn, address = cover(title, author, genres), _picture(image_url, hosts)
         if not address:

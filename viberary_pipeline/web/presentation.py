@@ -137,13 +137,29 @@ _ROLES = {
 }
 
 
-def credited(book: Book | Hit) -> list[tuple[str, list[str]]]:
-    """[(phrase, names)] of those who made a book: who leads it, the others who wrote it, then by their parts."""
+Credits = list[tuple[str, list[str]]]
+"""[(phrase, names)]: "by" or "translated by", and who did it."""
+
+
+def credited(book: Book | Hit) -> Credits:
+    """Those who made a book: who leads it, the others who wrote it, then by their parts."""
     return _credited(tuple(book.contributors or contributors_of(book.author)))
 
 
+def wrote_and_helped(book: Book | Hit) -> tuple[Credits, Credits]:
+    """`credited`, those who wrote the book apart from those who had another part in it."""
+    return _wrote_and_helped(tuple(book.contributors or contributors_of(book.author)))
+
+
 @lru_cache(maxsize=2_000)
-def _credited(contributors: tuple[tuple[str, str], ...]) -> list[tuple[str, list[str]]]:
+def _wrote_and_helped(contributors: tuple[tuple[str, str], ...]) -> tuple[Credits, Credits]:
+    people = _credited(contributors)
+    wrote = [part for part in people if part[0] in ("by", "with")]
+    return wrote, [part for part in people if part not in wrote]
+
+
+@lru_cache(maxsize=2_000)
+def _credited(contributors: tuple[tuple[str, str], ...]) -> Credits:
     parts: dict[str, list[str]] = {}
     for place, (name, role) in enumerate(contributors):
         done = next((phrase for start, phrase in _ROLES.items() if role.casefold().startswith(start)), f"{role}:")
@@ -158,17 +174,18 @@ def said(value: str, name: str) -> str:
 
 def options(counts: Mapping[str, int], name: str, chosen: str) -> Markup:
     """The `<option>`s of a field that narrows a search: each value in words, with how many works have it."""
+    return _options(name, tuple(counts.items()), chosen if chosen in counts else "")
+
+
+@lru_cache(maxsize=256)
+def _options(name: str, counts: tuple[tuple[str, int], ...], chosen: str) -> Markup:
+    # Nearly every page has the same ones, a hundred or more.
     return Markup("\n").join(
-        Markup('<option value="{}" selected>{}</option>').format(value, shown) if value == chosen else option
-        for value, shown, option in _options(name, tuple(counts.items()))
+        Markup('<option value="{}"{}>{}</option>').format(
+            value, Markup(" selected") if value == chosen else "", f"{said(value, name)} ({works:,})"
+        )
+        for value, works in counts
     )
-
-
-@lru_cache(maxsize=64)
-def _options(name: str, counts: tuple[tuple[str, int], ...]) -> list[tuple[str, str, Markup]]:
-    # Every page has the same ones, a hundred or more.
-    told = [(value, f"{said(value, name)} ({works:,})") for value, works in counts]
-    return [(value, shown, Markup('<option value="{}">{}</option>').format(value, shown)) for value, shown in told]
 
 
 def lead(book: Book | Hit) -> str:
@@ -244,6 +261,7 @@ FILTERS = {
     "shorten": shorten,
     "said": said,
     "told_apart": told_apart,
+    "wrote_and_helped": wrote_and_helped,
     "year": shown_year,
     "year_of": year_of,
 }
