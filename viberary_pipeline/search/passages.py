@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from itertools import repeat
+from itertools import accumulate, repeat
 from typing import Self
 
 import numpy as np
@@ -136,9 +136,10 @@ class SentenceWords:
             # Each sentence begins with "", which is no word: so none is without a row.
             flat = [word for of_sentence in words for word in ("", *of_sentence)]
             rows = np.fromiter(map(self.rows.get, flat, repeat(len(self.vectors))), np.intp, len(flat))
-            starts = np.cumsum([0, *(len(of_sentence) + 1 for of_sentence in words[:-1])])
+            starts = list(accumulate((len(of_sentence) + 1 for of_sentence in words[:-1]), initial=0))
             sums = np.add.reduceat(self._vectors_and_zero[rows], starts)
-            sums /= np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-6)
+            # What np.linalg.norm computes, which takes twice as long for so few.
+            sums /= np.maximum(np.sqrt(np.add.reduce(sums * sums, axis=1, keepdims=True)), 1e-6)
         awkward = np.array([_AWKWARD * (len(s) > _LONGEST or not has_end(s)) for s in sentences], np.float32)
         return _Passages(sentences, tuple(f" {' '.join(of_sentence)}" for of_sentence in words), sums, awkward)
 

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Iterator
 
 # An end, with the quotes and brackets that close behind it, before a blank; scripts without blanks have ends of their
-# own.
-_END = re.compile(r"(?:[.!?…]++[\"'”’»)\]]*(?=\s)|[。！？｡]+[」』”’）]*)\s*")
+# own. All begin with one set of signs, to which the expression can skip.
+_END = re.compile(r"[.!?…。！？｡](?:(?<=[.!?…])[.!?…]*+[\"'”’»)\]]*(?=\s)|(?<=[。！？｡])[。！？｡]*[」』”’）]*)\s*")
 _NO_END = re.compile(
     r"(?:\b(?:mr|mrs|ms|dr|st|prof|rev|gen|col|capt|lt|sgt|jr|sr|vs|vol|no|nr|bd|al|approx|ca|cf|e\.g|i\.e)|(?:^|\W)\w)\.$",
     re.IGNORECASE,
