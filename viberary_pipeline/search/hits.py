@@ -84,12 +84,13 @@ class Hit:
         return {**{name: getattr(self, name) for name in _JSON_FIELDS}, "genres": list(self.genres)}
 
 
-def hit_of(fields: Mapping[str, str]) -> Hit:
-    """A book from its `PAGE_FIELDS` as Redis holds them; "" where it holds none. Its rank and score are 0."""
+def hit_of(fields: Mapping[str, str], *, rank: int = 0, score: float = 0.0, named: str = "") -> Hit:
+    """A book from its `PAGE_FIELDS` as Redis holds them; "" where it holds none."""
     card, language = json.loads(fields[CARD] or "{}"), fields[LANGUAGE]
     return Hit(
-        rank=0,
-        score=0.0,
+        rank=rank,
+        score=score,
+        named=named,
         book_id=fields["book_id"],
         work_id=fields["work_id"],
         title=fields["title"],

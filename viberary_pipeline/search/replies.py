@@ -5,9 +5,8 @@ redis-py's own parsing of a search reply takes longer than the search. Both prot
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from viberary_pipeline.errors import SearchError
 from viberary_pipeline.redis_contract import as_text, field_text, index_name
@@ -33,8 +32,7 @@ class BuildVanishedError(SearchError):
         return (type(self), (self.expected.rpartition(" ")[2],))
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One document of a reply: its key, its text score (0 without WITHSCORES), the returned fields that it has."""
 
     key: bytes

@@ -192,18 +192,19 @@ class Searcher:
         if answer.vector is None:
             return replace(response, results=hits)
         sentences = words.best(text, answer.vector, [(hit.description, *hit.reviews) for hit in hits])
-        hits = tuple(replace(hit, why=sentence) for hit, sentence in zip(hits, sentences, strict=True))
-        response = replace(response, results=hits, telling=frozenset(words.telling(text)))
-        if (fit := Fit.read(record.fit)) is None:
-            return response
-        share = known_share(
-            answer.corrected or text,
-            lambda word: word in words.rows or names.held(word) > 0,
-            lambda word: encoder is not None and encoder.has_word(word),
+        fit, fits = Fit.read(record.fit), True
+        if fit is not None:
+            share = known_share(
+                answer.corrected or text,
+                lambda word: word in words.rows or names.held(word) > 0,
+                lambda word: encoder is not None and encoder.has_word(word),
+            )
+            fits = any(hit.named for hit in hits) or fit_of(answer.nearest, share) >= fit.poor
+        told = tuple(
+            replace(hit, why=sentence, match=fit.match(hit.score, fits) if fit is not None else "")
+            for hit, sentence in zip(hits, sentences, strict=True)
         )
-        fits = any(hit.named for hit in hits) or fit_of(answer.nearest, share) >= fit.poor
-        told = tuple(replace(hit, match=fit.match(hit.score, fits)) for hit in hits)
-        return replace(response, results=told, fits=fits)
+        return replace(response, results=told, telling=frozenset(words.telling(text)), fits=fits)
 
     def search_each(
         self,
@@ -527,6 +528,6 @@ def _bounded(k: int) -> int:
 
 def _hits(results: list[Result]) -> tuple[Hit, ...]:
     return tuple(
-        replace(hit_of(result.fields), rank=rank, score=round(result.score, _SCORE_DIGITS), named=result.named)
+        hit_of(result.fields, rank=rank, score=round(result.score, _SCORE_DIGITS), named=result.named)
         for rank, result in enumerate(results, start=1)
     )
