@@ -118,13 +118,15 @@ class SentenceWords:
         best, score = "", -float("inf")
         for text in texts:
             scores = (text.vectors @ u if u.size else 0.0) - text.awkward
-            for number, words in enumerate(text.words):
-                # A stem is the beginning of its words: most sentences are seen to have none without a look at each.
-                if begins is None or any(begin in words for begin in begins):
+            # A stem is the beginning of its words: most texts are seen to have none without a look at each sentence.
+            found = begins if begins is None else [begin for begin in begins if begin in text.words]
+            for number, words in enumerate(text.words.split("\n") if found != [] else ()):
+                if found is None or any(begin in words for begin in found):
                     both = shared.keys() & map(stem, words.split())
                     scores[number] += _SHARED_WORD * sum(shared[word] for word in both)
-            if len(scores) and scores.max() > score:
-                best, score = text.sentences[int(scores.argmax())], float(scores.max())
+            first = int(scores.argmax())
+            if scores[first] > score:
+                best, score = text.sentences[first], float(scores[first])
         return best
 
     def _read(self, text: str) -> "_Passages":
@@ -141,7 +143,7 @@ class SentenceWords:
             # What np.linalg.norm computes, which takes twice as long for so few.
             sums /= np.maximum(np.sqrt(np.add.reduce(sums * sums, axis=1, keepdims=True)), 1e-6)
         awkward = np.array([_AWKWARD * (len(s) > _LONGEST or not has_end(s)) for s in sentences], np.float32)
-        return _Passages(sentences, tuple(f" {' '.join(of_sentence)}" for of_sentence in words), sums, awkward)
+        return _Passages(sentences, "\n".join(f" {' '.join(of_sentence)}" for of_sentence in words), sums, awkward)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,14 +151,14 @@ class _Passages:
     """One text.
 
     Attributes:
-        sentences: Its sentences.
-        words: Of each sentence the words, with a blank before each.
+        sentences: Its sentences, one or more.
+        words: Of each sentence a line of its words, with a blank before each.
         vectors: Of each sentence, float32 (sentences, dims), norm 1.
         awkward: How much less each counts for not being pleasant to read, float32 (sentences,).
     """
 
     sentences: tuple[str, ...]
-    words: tuple[str, ...]
+    words: str
     vectors: Matrix
     awkward: Matrix
 
