@@ -6,7 +6,7 @@ import pytest
 from flask import Flask, url_for
 
 from viberary_pipeline.search.books import Volume
-from viberary_pipeline.web.addresses import book_address
+from viberary_pipeline.web.addresses import add_addresses, book_address
 
 
 @pytest.fixture
@@ -45,3 +45,12 @@ def test_one_page_may_name_books_after_several_searches(app):
         book = Volume("1", "7", "Emma")
         one, other = (book_address("book", book, {"query": query}) for query in ("sad", "glad"))
         assert (one, other) == ("/book/7?title=Emma&query=sad", "/book/7?title=Emma&query=glad")
+
+
+def test_a_fixed_address_is_that_of_the_place_where_the_app_is_mounted(app):
+    add_addresses(app)
+    fixed_address = app.jinja_env.globals["fixed_address"]
+    for root in ("", "/books", "", "/books"):
+        with app.test_request_context(base_url=f"http://localhost{root}"):
+            found = [fixed_address("similar"), fixed_address("book", book_id=""), fixed_address("book", book_id="7")]
+            assert found == [f"{root}/similar", f"{root}/book/", f"{root}/book/7"]

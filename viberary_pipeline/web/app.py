@@ -10,7 +10,7 @@ from flask.json.provider import DefaultJSONProvider
 
 from viberary_pipeline.settings import WebSettings
 from viberary_pipeline.web.about import add_about
-from viberary_pipeline.web.addresses import book_address
+from viberary_pipeline.web.addresses import add_addresses
 from viberary_pipeline.web.api import add_api
 from viberary_pipeline.web.assets import add_assets
 from viberary_pipeline.web.books import add_books
@@ -96,7 +96,6 @@ def create_app(
         examples=EXAMPLES,
         cover=covers_from(web.cover_hosts),
         cover_hosts=web.cover_hosts,
-        book_address=book_address,
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
@@ -110,6 +109,7 @@ def create_app(
         g.started = time.perf_counter()
 
     add_limits(app, service, web)
+    add_addresses(app)
     add_assets(app)
     add_pages(app, service, RenderedPages(web.cache * 2**20))
     add_books(app, service)
