@@ -3,6 +3,8 @@
 import json
 import re
 from collections import Counter
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -10,8 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from homes import published_copy
 
+from viberary_pipeline.artifacts import ArtifactStore
+from viberary_pipeline.assets.evaluation_report import answers_of
+from viberary_pipeline.assets.stages import Work
 from viberary_pipeline.errors import EvaluationError
-from viberary_pipeline.evaluation import build_evaluation
+from viberary_pipeline.evaluation import build_evaluation, systems
 from viberary_pipeline.evaluation.build_evaluation import evaluate_build, query_sets
 from viberary_pipeline.evaluation.evaluation_gate import gate_evaluation
 from viberary_pipeline.evaluation.inputs import documents_of
@@ -272,6 +277,60 @@ def test_an_encoder_that_both_builds_have_is_loaded_once_and_encodes_each_query_
     assert golden[PREVIOUS] == golden[THIS]
     assert encoded
     assert (len(loaded), len(encoded)) == (1, len(set(encoded)))
+
+
+def test_what_the_build_before_answered_is_not_asked_again(published, monkeypatch):
+    asked = Counter()
+
+    def counted(name, *rest, **options):
+        system = systems.build_system(name, *rest, **options)
+
+        def answer(query):
+            asked[name] += 1
+            return system.answer(query)
+
+        return System(name, answer)
+
+    monkeypatch.setattr(build_evaluation, "build_system", counted)
+    record, golden = read_record(published.redis, published.build), judged_set(GOLDEN)
+
+    def evaluated(**before):
+        asked.clear()
+        return evaluate_build(
+            *(published.redis, published.home, record, record, [golden]),
+            tuning=SearchSettings(),
+            most_loss=0.03,
+            seed=None,
+            **before,
+        )
+
+    first = evaluated()
+    assert asked == {THIS: len(golden.queries), VECTORS: len(golden.queries), PREVIOUS: len(golden.queries)}
+    assert set(first.answers) == {(query.text, "") for query in golden.queries}
+    again = evaluated(answers_before=first.answers)
+    assert asked == {THIS: len(golden.queries), VECTORS: len(golden.queries)}
+    assert again.result["sets"] == first.result["sets"]
+    (lost, *_), *_ = first.answers
+    fewer = {asked_for: found for asked_for, found in first.answers.items() if asked_for[0] != lost}
+    assert evaluated(answers_before=fewer).result["sets"] == first.result["sets"]
+    assert asked[PREVIOUS] == 1
+
+
+@pytest.mark.parametrize("changed", ["", "build", "search", "code"])
+def test_answers_are_known_of_the_same_build_settings_and_code_alone(tmp_path, changed):
+    work = Work("evaluation_report", SimpleNamespace(store=ArtifactStore(tmp_path)), {}, False, None, "", code="c1")
+    work.pipeline.settings = SimpleNamespace(search=SearchSettings())
+    record = SimpleNamespace(build="b1")
+    assert answers_of(work, record) == {}, "nothing was evaluated yet"
+
+    def evaluated(out):
+        (out / "answers.json").write_text(json.dumps([["sad vampires", "", ["w1", "w2"]], ["", "w3", []]]))
+        return {}
+
+    made = {"build": "b1", "search": repr(SearchSettings()), changed: "another"}
+    replace(work, code=made.pop("code", "c1")).produce(evaluated, **made)
+    known = {("sad vampires", ""): ["w1", "w2"], ("", "w3"): []}
+    assert answers_of(work, record) == ({} if changed else known)
 
 
 def test_the_report_is_one_page_with_every_figure(evaluated, tmp_path):

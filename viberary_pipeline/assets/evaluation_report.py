@@ -1,5 +1,6 @@
 """evaluation_report: how well the new index answers judged queries; one that is worse than the live one is refused."""
 
+import json
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -14,13 +15,15 @@ from viberary_pipeline.errors import IndexBuildError
 from viberary_pipeline.evaluation.build_evaluation import evaluate_build, query_sets
 from viberary_pipeline.evaluation.inputs import documents_of, report_on
 from viberary_pipeline.evaluation.page import write_report
-from viberary_pipeline.evaluation.systems import THIS
+from viberary_pipeline.evaluation.systems import THIS, Answers
 from viberary_pipeline.index.gate_result import EVALUATION, GateResult
 from viberary_pipeline.index.publish import record_verdict
-from viberary_pipeline.redis_contract import read_pointer, read_record
+from viberary_pipeline.quality.verdict import current_artifact
+from viberary_pipeline.redis_contract import BuildRecord, read_pointer, read_record
 from viberary_pipeline.resources.seed import seed_of
 
 _NO_BOUND = 1.0
+_ANSWERS = "answers.json"
 
 
 @stage(
@@ -47,7 +50,7 @@ def evaluation_report(work: Work) -> Result:
     baseline = read_record(client, pointer.previous if is_live else pointer.live)
     given = pipeline.given_judgements
 
-    def evaluate(_: Path) -> dict[str, Any]:
+    def evaluate(out: Path) -> dict[str, Any]:
         documents = documents_of(pipeline.home, record)
         evaluated = evaluate_build(
             client,
@@ -61,7 +64,10 @@ def evaluation_report(work: Work) -> Result:
             seed=seed_of(pipeline, record, documents, embed_new=False),
             given=given,
             canaries=[canary.query for canary in pipeline.canaries],
+            answers_before=answers_of(work, baseline) if baseline else None,
         )
+        kept = [[*asked, found] for asked, found in evaluated.answers.items()]
+        (out / _ANSWERS).write_text(json.dumps(kept), encoding="utf-8")
         page = write_report(pipeline.home, evaluated.result, report_on(pipeline.home, record.documents_key))
         return {
             **{k: v for k, v in evaluated.result.items() if k != "queries"},
@@ -90,3 +96,18 @@ def evaluation_report(work: Work) -> Result:
         },
         checks=[gate_check(facts["gate"])],
     )
+
+
+def answers_of(work: Work, build: BuildRecord) -> Answers:
+    """What a build answered when it was evaluated; none where that was by other settings or code, or is not known.
+
+    A build never changes, so that its answers need not be asked for again.
+    """
+    evaluation = current_artifact(work.pipeline.store, work.stage)
+    if evaluation is None:
+        return {}
+    same = {"build": build.build, "search": repr(work.pipeline.settings.search), "code": work.code}
+    if any(evaluation.settings.get(name) != value for name, value in same.items()):
+        return {}
+    rows = json.loads(evaluation.file(_ANSWERS).read_text(encoding="utf-8"))
+    return {(text, like): found for text, like, found in rows}

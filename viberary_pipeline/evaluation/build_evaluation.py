@@ -27,10 +27,12 @@ from viberary_pipeline.evaluation.systems import (
     PREVIOUS,
     THIS,
     VECTORS,
+    Answers,
     QueryVectors,
     System,
     bm25_system,
     build_system,
+    remembering,
     seed_systems,
 )
 from viberary_pipeline.evaluation.weak_labels import weak_sets
@@ -46,10 +48,11 @@ _ANSWERS_KEPT = 150
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What an evaluation found: JSON of everything, and the gate's verdict."""
+    """What an evaluation found: JSON of everything, the gate's verdict, and what the build answered to each query."""
 
     result: dict[str, Any]
     gate: GateResult
+    answers: Answers
 
 
 def query_sets(home: Path, documents: Artifact, most: int, judged: Sequence[QuerySet] = ()) -> list[QuerySet]:
@@ -91,6 +94,7 @@ def evaluate_build(
     rules: Mapping[str, SearchSettings] | None = None,
     not_measured: Mapping[str, str] | None = None,
     canaries: Sequence[str] = (),
+    answers_before: Answers | None = None,
 ) -> Evaluated:
     """Evaluate a build, published or not, beside BM25, its vectors alone, the seed's recipe and `before`, the build
     that is compared with.
@@ -106,6 +110,7 @@ def evaluate_build(
         rules: Other settings of the search, by name, for the same build.
         not_measured: Systems that are missing, and why.
         canaries: More queries whose first ten are kept (`answers`).
+        answers_before: What `before` answers by the same settings, as far as known.
 
     Raises:
         EncoderError: the query encoder of the build is not in this home.
@@ -113,8 +118,9 @@ def evaluate_build(
     """
     missing = dict(not_measured or {})
     vectors = QueryVectors(QueryEncoder(encoder_folder(home, record)))
+    answers: Answers = {}
     systems = [
-        build_system(THIS, client, record, vectors, tuning),
+        remembering(build_system(THIS, client, record, vectors, tuning), answers),
         build_system(VECTORS, client, record, vectors, SearchSettings(lexical_weight=0, find_names=False)),
         bm25_system(client, record),
         *(build_system(name, client, record, vectors, rule) for name, rule in (rules or {}).items()),
@@ -135,7 +141,7 @@ def evaluate_build(
         )
     scored, why_not = evaluate(systems, sets), "no build was live before"
     if before is not None:
-        of_before, why_not = _scored_before(client, home, before, sets, tuning, vectors)
+        of_before, why_not = _scored_before(client, home, before, sets, tuning, vectors, dict(answers_before or {}))
         scored += of_before
         missing |= {PREVIOUS: why_not} if why_not else {}
     guards = {judged.name for judged in sets if judged.guards}
@@ -170,6 +176,7 @@ def evaluate_build(
             "queries": [{**row, "asked": named.get(row["asked"], row["asked"])} for row in by_query(scored)],
         },
         gate,
+        answers,
     )
 
 
@@ -203,10 +210,11 @@ def _scored_before(
     sets: Sequence[QuerySet],
     tuning: SearchSettings,
     vectors: QueryVectors,
+    answers: Answers,
 ) -> tuple[list[Scored], str]:
     """The build before on the queries whose right answers it holds: works that are new are no fault of it.
 
-    `vectors` are those of the new build's encoder, which are used again if it is the same one.
+    `vectors` are those of the new build's encoder, which are used again if it is the same one. `answers` are known.
 
     Returns:
         Its figures; or none, and why it cannot be asked.
@@ -219,7 +227,7 @@ def _scored_before(
             vectors = QueryVectors(QueryEncoder(folder))
     except EncoderError as error:
         return [], f"the build {before.build} cannot be asked: {error.what}"
-    system: System = build_system(PREVIOUS, client, before, vectors, tuning)
+    system = remembering(build_system(PREVIOUS, client, before, vectors, tuning), answers)
     there = held(client, before.build, {work for judged in sets for work in judged.works})
 
     def fair(query: JudgedQuery) -> bool:

@@ -34,6 +34,11 @@ class JudgedQuery:
     grades: Grades
     like: str = ""
 
+    @property
+    def asked(self) -> str:
+        """The query in words: its text, or "like" and the work."""
+        return self.text or f"like {self.like}"
+
 
 @dataclass(frozen=True)
 class QuerySet:

@@ -1,6 +1,7 @@
 """Runs systems over sets of queries and sums up: figures with their intervals, by kind, and query by query."""
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from viberary_pipeline.ranking_metrics import DEPTH, bootstrap, ndcg, paired_boo
 METRICS = ("ndcg@10", "mrr@10", "recall@100", "top3", "success@10")
 COMPARED = ("ndcg@10", "mrr@10", "success@10")
 _DIGITS = 4
+_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
@@ -42,27 +44,36 @@ class Scored:
 def evaluate(
     systems: Sequence[System], sets: Sequence[QuerySet], only: Callable[[JudgedQuery], bool] = lambda _: True
 ) -> list[Scored]:
-    """Every query of every set that `only` lets through, answered by every system that can."""
-    scored: list[Scored] = []
-    for judged in sets:
-        for number, query in enumerate(judged.queries):
-            for system in systems if only(query) else ():
-                found = system.answer(query)
-                if found is None:
-                    continue
-                grades, least = query.grades, judged.relevant
-                rank = reciprocal_rank(found, grades, least)
-                figures = (
-                    ndcg(found, grades),
-                    rank,
-                    recall(found, grades, least),
-                    float(rank >= 1 / 3),
-                    success(found, grades, least),
-                )
-                asked = query.text or f"like {query.like}"
-                one = Scored(judged.name, query.kind, asked, system.name, figures, number, tuple(found[:DEPTH]))
-                scored.append(one)
-    return scored
+    """Every query of every set that `only` lets through, answered by every system that can.
+
+    Two queries are on their way at once: while the server answers one, the reply to the other is read.
+    """
+
+    def score(asked: tuple[QuerySet, int, JudgedQuery, System]) -> Scored | None:
+        judged, number, query, system = asked
+        found = system.answer(query)
+        if found is None:
+            return None
+        grades, least = query.grades, judged.relevant
+        rank = reciprocal_rank(found, grades, least)
+        figures = (
+            ndcg(found, grades),
+            rank,
+            recall(found, grades, least),
+            float(rank >= 1 / 3),
+            success(found, grades, least),
+        )
+        return Scored(judged.name, query.kind, query.asked, system.name, figures, number, tuple(found[:DEPTH]))
+
+    asked = (
+        (judged, number, query, system)
+        for judged in sets
+        for system in systems  # one after the other, so that no two encode the same query at once
+        for number, query in enumerate(judged.queries)
+        if only(query)
+    )
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return [one for one in pool.map(score, asked) if one is not None]
 
 
 def summary(scored: Sequence[Scored]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,8 @@ SEED, SEED_ORDER = "seed's recipe", "seed's recipe and order"
 WORD2VEC = "word2vec"
 _SEED_DEPTH = 50
 
-Answer = Callable[[JudgedQuery], list[str]]
+Answers = dict[tuple[str, str], list[str]]
+"""{(`text`, `like`) of a query: the work_ids that a system found, best first}."""
 
 
 @dataclass(frozen=True)
@@ -34,17 +36,34 @@ class System:
     answer: Callable[[JudgedQuery], list[str] | None]
 
 
+def remembering(system: System, known: Answers) -> System:
+    """The system, which is asked only what is not known. What it answers is added to `known`."""
+
+    def answer(query: JudgedQuery) -> list[str] | None:
+        key = (query.text, query.like)
+        if key not in known:
+            found = system.answer(query)
+            if found is None:
+                return None
+            known[key] = found
+        return known[key]
+
+    return System(system.name, answer)
+
+
 @dataclass
 class QueryVectors:
-    """The vectors of queries, each encoded once."""
+    """The vectors of queries, each encoded once, whichever thread asks."""
 
     encoder: QueryEncoder
     known: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    lock: Lock = field(default_factory=Lock)
 
     def __call__(self, text: str) -> npt.NDArray[np.float32]:
         """float32 (dim,), norm 1."""
-        if text not in self.known:
-            self.known[text] = self.encoder.encode([text])[0]
+        with self.lock:
+            if text not in self.known:
+                self.known[text] = self.encoder.encode([text])[0]
         return self.known[text]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from viberary_pipeline.artifacts import ArtifactStore, digest
 from viberary_pipeline.code_digest import code_digest
-from viberary_pipeline.errors import ArtifactError
+from viberary_pipeline.quality.verdict import current_artifact
 
 _FILE = "kept_plots.json"
 _DRAWN_BY = ("quality/report/plots.py", "quality/report/text.py", "quality/distributions.py")
@@ -23,10 +23,10 @@ class KeptPlots:
     @classmethod
     def of(cls, store: ArtifactStore, stage: str) -> "KeptPlots":
         """Those that the current artifact of a stage saved; none where there is no such artifact."""
-        try:
-            return cls(json.loads(store.current(stage).file(_FILE).read_text(encoding="utf-8")))
-        except (ArtifactError, OSError, ValueError):
+        made = current_artifact(store, stage)
+        if made is None or _FILE not in made.files:
             return cls()
+        return cls(json.loads(made.file(_FILE).read_text(encoding="utf-8")))
 
     def __call__(self, shown: object, draw: Callable[[], str]) -> str:
         """The plot of what is shown (JSON): the kept one, else what `draw` gives."""
