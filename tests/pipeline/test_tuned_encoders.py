@@ -2,6 +2,7 @@
 
 import json
 
+from homes import write_few
 from tuned import register_tuned
 
 from viberary_pipeline.artifacts import ArtifactStore
@@ -14,12 +15,18 @@ def test_documents_and_queries_go_through_encoders_of_the_home(home_cli, tmp_pat
     home, minilm = home_cli.home, resolve("all-MiniLM-L6-v2")
     tuned = register_tuned(home, minilm, "tuned", size=0.03)
     student = register_tuned(home, minilm, "student", size=0.03, seed=1, space=tuned)
-    chosen = {"HF_HOME": str(tmp_path / "hf"), "VIBERARY_ENCODER": "tuned", "VIBERARY_QUERY_ENCODER": "student"}
+    works = write_few(tmp_path / "raw")
+    chosen = {
+        "HF_HOME": str(tmp_path / "hf"),
+        "VIBERARY_RAW": str(tmp_path / "raw"),
+        "VIBERARY_ENCODER": "tuned",
+        "VIBERARY_QUERY_ENCODER": "student",
+    }
 
     done = home_cli("build", "--json", **chosen)
     assert done.returncode == 0, done.stderr
     outcome = json.loads(done.stdout.splitlines()[-1])
-    assert (outcome["embedded"], outcome["reused"]) == (outcome["documents"], 0)
+    assert (outcome["documents"], outcome["embedded"], outcome["reused"]) == (works, works, 0)
     vectors = EmbeddingStore(home / "embeddings", tuned.fingerprint, 384)
     assert len(vectors.known()) == outcome["embedded"]
 
@@ -32,7 +39,7 @@ def test_documents_and_queries_go_through_encoders_of_the_home(home_cli, tmp_pat
     assert (facts["fingerprint"], facts["space"]["fingerprint"]) == (student.fingerprint, tuned.fingerprint)
     assert 0.98 < facts["space"]["mean_cosine"] < 0.999
     found = json.loads(home_cli("search", "cold-blooded revenge", "--json").stdout)
-    assert "Best Served Cold" in [result["title"] for result in found["results"]]
+    assert found["results"][0]["title"] == "Best Served Cold"
 
     again = json.loads(home_cli("build", "--json", **chosen).stdout.splitlines()[-1])
     assert (again["build"], again["embedded"]) == (outcome["build"], 0)

@@ -16,7 +16,10 @@ import redis
 from filelock import FileLock
 
 from viberary_pipeline import redis_server
+from viberary_pipeline.sample.works import load_works
+from viberary_pipeline.sample.write import clean_records, load_dirt
 from viberary_pipeline.settings import Settings, load_settings
+from viberary_pipeline.sources.raw_files import FILES
 
 
 @dataclass(frozen=True)
@@ -99,10 +102,22 @@ def published_copy(built: Built, home: Path) -> Iterator[Published]:
         redis_server.stop(home)
 
 
-def warm(home: Path, known: Built) -> None:
-    """Give `home` what is dear to make: the vectors that are known, the encoder's graph and its export."""
-    for name in ("embeddings", "graphs", "artifacts/query_encoder"):
+def warm(home: Path, known: Built, *, embeddings: bool = True) -> None:
+    """Give `home` what is dear to make: the vectors that are known (unless it is to make them), the encoder's graph and
+    its export."""
+    for name in (*(("embeddings",) if embeddings else ()), "graphs", "artifacts/query_encoder"):
         shutil.copytree(known.home / name, home / name)
+
+
+def write_few(raw: Path) -> int:
+    """Write some works of the sample: enough for a page of results, few to embed. Returns how many."""
+    works = [
+        work for number, work in enumerate(load_works()) if number < 24 or work.editions[0].title == "Best Served Cold"
+    ]
+    tables = clean_records(works, load_dirt()["private_shelves"])
+    for table, name in FILES.items():
+        write_gz(raw / name, tables[table])
+    return len(works)
 
 
 def write_gz(path: Path, lines: list[Any]) -> Path:
