@@ -65,6 +65,8 @@ def workers(stored_bytes: int, limits: DuckLimits, scratch: Path, *, threads: bo
         initargs=(limits.share(processes), scratch),
     )
     try:
+        for _ in range(processes):
+            pool.submit(os.getpid)  # or a process would only be started when there is a block for it
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
