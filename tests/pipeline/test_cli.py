@@ -27,7 +27,7 @@ STAGES = {
     *("books_quality", "authors_quality", "reviews_quality", "documents_quality"),
     *("raw_works", "raw_genres", "raw_series", "works", "genres", "series"),
     *(f"{prefix}{table.name}" for prefix in ("raw_", "") for table in OPENLIBRARY),
-    *("openlibrary", "same_works"),
+    *("ol_selection", "openlibrary", "same_works"),
     *("data_quality_report", "embeddings", "query_encoder", "search_index", "evaluation_report", "published_index"),
 }
 

@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 from homes import Built, Cli, Published, published_copy, write_gz
 
+from viberary_pipeline.assets.ol_selection import ol_selection
 from viberary_pipeline.assets.openlibrary import openlibrary
 from viberary_pipeline.assets.raw_files import raw_assets
 from viberary_pipeline.assets.typed_tables import table_assets
@@ -138,7 +139,9 @@ def test_a_file_of_which_too_much_is_rejected_has_its_report(tmp_path: Path):
     write_gz(raw / FILES["reviews"], [])
     pipeline = Pipeline(load_settings(home=tmp_path / "home", raw=str(raw)))
     resources = {"pipeline": pipeline, "home_lock": home_lock(pipeline.settings)}
-    result = dg.materialize([*raw_assets, openlibrary, *table_assets], resources=resources, raise_on_error=False)
+    result = dg.materialize(
+        [*raw_assets, ol_selection, openlibrary, *table_assets], resources=resources, raise_on_error=False
+    )
     (failed,) = [event for event in result.all_events if event.is_step_failure]
     message = failed.step_failure_data.error.message
     assert "Too much of the books file is rejected" in message
