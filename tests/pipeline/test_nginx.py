@@ -105,6 +105,12 @@ def wait_until(holds: Any) -> None:
         time.sleep(0.1)
 
 
+def wait_until_whole(site: Site) -> None:
+    """Until both hosts answer, and nginx asks both: for `fail_timeout` (2 s) it passes over a host that has failed."""
+    wait_until(lambda: all(host.answers() for host in site.hosts))
+    time.sleep(2.5)
+
+
 @pytest.fixture(scope="module")
 def site(published: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     hosts = [Host(published) for _ in range(2)]
@@ -192,6 +198,7 @@ def assert_unnoticed(answers: Counter[str]) -> None:
 
 
 def test_no_reader_notices_that_a_host_is_killed_under_load_and_comes_back(site: Site) -> None:
+    wait_until_whole(site)
     first = site.hosts[0]
 
     def happens() -> None:
@@ -204,6 +211,7 @@ def test_no_reader_notices_that_a_host_is_killed_under_load_and_comes_back(site:
 
 
 def test_no_reader_notices_that_a_host_is_stopped_or_reloaded(site: Site) -> None:
+    wait_until_whole(site)
     second = site.hosts[1]
 
     def happens() -> None:
