@@ -110,9 +110,14 @@ def ranks_of(systems: Iterable[System], text: str, depth: int) -> dict[str, dict
     return found
 
 
+def graded_pairs(qrels: Path) -> set[tuple[str, ...]]:
+    """The (query id, work_id) that a file of judgements grades."""
+    return {tuple(line.split()[::2][:2]) for line in qrels.read_text(encoding="utf-8").splitlines()}
+
+
 def left_to_grade(systems: list[System], rows: list[Row], queries: list[list[str]], qrels: Path, depth: int) -> None:
     of_work = {row["work_id"]: row for row in rows}
-    graded = {tuple(line.split()[::2][:2]) for line in qrels.read_text(encoding="utf-8").splitlines()}
+    graded = graded_pairs(qrels)
     for number, text, *_ in queries:
         print(f"\n## {number} {text}")
         for work in sorted(work for work in ranks_of(systems, text, depth) if (number, work) not in graded):

@@ -17,8 +17,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-from pool import opened
+from pool import graded_pairs, opened
 from reporting import machine_and_versions, report
 
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
@@ -48,9 +47,8 @@ def systems_of(name: str, home: Path, folder: str) -> tuple[list[System], str]:
 
 
 def sets_of(home: Path, queries: Path | None, qrels: Path | None) -> list[QuerySet]:
-    _, record, _, _ = opened(home)
-    path = documents_of(home, record).file("documents.parquet")
-    works = set(pq.read_table(path, columns=["work_id"])["work_id"].to_pylist())
+    _, record, _, rows = opened(home)
+    path, works = documents_of(home, record).file("documents.parquet"), {row["work_id"] for row in rows}
     golden, sets = judged_set(GOLDEN), [known_items(path, KNOWN_ITEMS)]
     if golden.judges(works):
         sets.insert(0, golden)
@@ -65,7 +63,7 @@ def without_a_grade(scored: list[Scored], qrels: Path, queries: Path) -> dict[st
     for line in queries.read_text(encoding="utf-8").splitlines():
         number, text, *_ = line.split("\t")
         ids[text] = number
-    graded = {tuple(line.split()[::2][:2]) for line in qrels.read_text(encoding="utf-8").splitlines()}
+    graded = graded_pairs(qrels)
     counts: dict[str, int] = {}
     for one in scored:
         missing = sum((ids[one.asked], work) not in graded for work in one.found)
