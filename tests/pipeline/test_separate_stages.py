@@ -3,15 +3,15 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
-from conftest import Cli
+import pytest
+from homes import Built, Published, published_copy
 
-from viberary_pipeline import redis_server
 from viberary_pipeline.definitions import build_definitions
 from viberary_pipeline.redis_contract import read_pointer, read_record
-from viberary_pipeline.redis_server import connect
 from viberary_pipeline.settings import load_settings
 
 # A build during whose verdict another machine's builder holds the lock: what was refused cannot be removed then.
@@ -46,10 +46,15 @@ def failure_of(result: dg.ExecuteInProcessResult, stage: str) -> str:
     return (error.cause or error).message
 
 
-def test_no_selection_of_stages_publishes_a_build_that_was_not_evaluated_or_was_refused(warm_cli: Cli):
-    home = warm_cli.home
-    live = json.loads(warm_cli("build", "--json").stdout.splitlines()[-1])["build"]
-    client = connect(load_settings(home=home, redis_url=redis_server.ensure(home).url))
+@pytest.fixture
+def own(built_sample: Built, tmp_path: Path) -> Iterator[Published]:
+    """A home of one's own in which the sample is published."""
+    with published_copy(built_sample, tmp_path / "home") as own:
+        yield own
+
+
+def test_no_selection_of_stages_publishes_a_build_that_was_not_evaluated_or_was_refused(own: Published):
+    home, live, client, cli = own.home, own.build, own.redis, own.cli
     statements = read_record(client, live).gate_results
     assert {gate["name"]: gate["outcome"] for gate in statements if gate["outcome"] != "passed"} == {
         "documents_kept": "not compared",
@@ -72,7 +77,7 @@ def test_no_selection_of_stages_publishes_a_build_that_was_not_evaluated_or_was_
     # Refused while the lock is busy: the outcome is the gate's, and the build stays where it is.
     refused = subprocess.run(
         [sys.executable, "-c", LOCK_IS_BUSY, "build"],
-        env={**warm_cli.environment, "VIBERARY_RECIPE": "seed"},
+        env={**cli.environment, "VIBERARY_RECIPE": "seed"},
         capture_output=True,
         text=True,
         timeout=180,
@@ -80,7 +85,7 @@ def test_no_selection_of_stages_publishes_a_build_that_was_not_evaluated_or_was_
     )
     assert refused.returncode == 3, refused.stderr
     assert "Refused by the gate evaluation" in refused.stderr
-    builds = {build["build"]: build for build in json.loads(warm_cli("status", "--json").stdout)["builds"]}
+    builds = {build["build"]: build for build in json.loads(cli("status", "--json").stdout)["builds"]}
     (worse,) = [name for name, build in builds.items() if build["state"] == "refused"]
     verdict = next(gate for gate in builds[worse]["gates"] if gate["name"] == "evaluation")
     assert (verdict["outcome"], verdict["passed"]) == ("failed", False)
@@ -88,7 +93,7 @@ def test_no_selection_of_stages_publishes_a_build_that_was_not_evaluated_or_was_
     alone = materialize(home, "published_index", recipe="seed")
     assert "refused by evaluation" in failure_of(alone, "published_index")
     assert read_pointer(client).live == waiting
-    text = warm_cli("status").stdout
+    text = cli("status").stdout
     assert f"build {worse} (refused)" in text
     assert "gate       documents_kept not compared: no build was live before" in text
-    assert json.loads(warm_cli("gc", "--json").stdout)["builds"] == [worse]
+    assert json.loads(cli("gc", "--json").stdout)["builds"] == [worse]
