@@ -40,6 +40,9 @@ _default_home = tempfile.TemporaryDirectory(prefix="viberary-tests-")
 os.environ["VIBERARY_HOME"] = _default_home.name
 # Every build of every test is evaluated: few queries are enough, where the evaluation is not what is tested.
 os.environ["VIBERARY_EVALUATION_ITEMS"] = "5"
+# One process of tests runs per core: threads of torch and OpenBLAS that wait busily for each other would take the cores
+# from the other tests. The processes of pytest-xdist inherit this.
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 
 def pytest_unconfigure() -> None:

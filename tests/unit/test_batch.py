@@ -93,8 +93,7 @@ def test_one_shard_is_no_array(cloud, outputs, encoder, on_cpu):
     assert job.finished(job.shards[0]) is not None
 
 
-def test_a_training_is_no_array_either_and_is_tried_again(cloud, outputs, encoder, tmp_path, monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+def test_a_training_is_no_array_either_and_is_tried_again(cloud, outputs, encoder, tmp_path):
     cloud.before_child = lambda index, attempt: 75 if attempt == 0 else None
     folder = write_small_training(tmp_path / "mine", encoder)
     trainer = RemoteTrainer(executor(outputs), Bucket(f"s3://{BUCKET}/jobs"), Limits())

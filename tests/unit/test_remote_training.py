@@ -37,8 +37,7 @@ EPOCHS = 10  # 30 steps, a checkpoint after each: long enough to be interrupted 
 
 
 @pytest.fixture(autouse=True)
-def empty_cloud(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # of the workers: beside other tests, more of them wait for each other
+def empty_cloud(cloud: Cloud) -> Any:
     cloud.reset()
     yield
     wait_for(lambda: not cloud.alive(), 20)  # after every test, whatever happened in it
