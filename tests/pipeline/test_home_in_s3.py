@@ -22,11 +22,13 @@ from typing import Any
 import boto3
 import pytest
 from aws_cloud import BUCKET, Cloud, deploy_batch
-from homes import Cli
+from homes import Built, Cli, warm, write_few
 
 from viberary_pipeline import redis_server
+from viberary_pipeline.origin import make_copy
 
 URI = f"s3://{BUCKET}/viberary"
+SHARD_ROWS = 13  # of 25 works: two shards
 
 
 @dataclass
@@ -109,11 +111,14 @@ class Web:
 
 
 @pytest.fixture(scope="module")
-def flow(tmp_path_factory: pytest.TempPathFactory, cloud: Cloud) -> Iterator[Flow]:
-    """A home in S3 whose first build was embedded by Batch."""
+def flow(tmp_path_factory: pytest.TempPathFactory, cloud: Cloud, built_sample: Built) -> Iterator[Flow]:
+    """A home in S3 whose first build was embedded by Batch. The machine that built it had the export of the encoder."""
     cloud.reset()
     stack = deploy_batch(Gpus="0", InstanceTypes="c7i.xlarge")
     folder = tmp_path_factory.mktemp("home-in-s3")
+    write_few(folder / "raw")
+    make_copy(URI, folder / "builder")
+    warm(folder / "builder", built_sample, embeddings=False)
     server = redis_server.ensure(folder / "redis")
     flow = Flow(
         folder,
@@ -121,12 +126,13 @@ def flow(tmp_path_factory: pytest.TempPathFactory, cloud: Cloud) -> Iterator[Flo
         {
             "VIBERARY_HOME": URI,
             "VIBERARY_REDIS_URL": server.url,
+            "VIBERARY_RAW": str(folder / "raw"),
             "VIBERARY_EXECUTOR": "batch",
             "VIBERARY_BATCH_QUEUE": stack["Queue"],
             "VIBERARY_BATCH_DEFINITION": stack["Definition"],
             "VIBERARY_BATCH_DEVICE": "cpu",
             "VIBERARY_BATCH_SHARDS_PER_CHILD": "1",
-            "VIBERARY_EMBEDDING_SHARD_ROWS": "100",
+            "VIBERARY_EMBEDDING_SHARD_ROWS": str(SHARD_ROWS),
         },
     )
     try:
@@ -139,7 +145,7 @@ def flow(tmp_path_factory: pytest.TempPathFactory, cloud: Cloud) -> Iterator[Flo
 def test_the_first_build_is_embedded_by_batch_and_published(flow: Flow) -> None:
     documents = flow.outcome["documents"]
     assert (flow.outcome["published"], flow.outcome["embedded"]) == (True, documents)
-    assert sorted(flow.cloud.children) == [(index, 0) for index in range(-(-documents // 100))]
+    assert sorted(flow.cloud.children) == [(index, 0) for index in range(-(-documents // SHARD_ROWS))]
     assert flow.objects("jobs/") == []  # a job is removed when its build ends
     kinds = {key.split("/")[0] for key in flow.objects()}
     assert kinds == {"artifacts", "embeddings", "history", "quality", "lease.json"}

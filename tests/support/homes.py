@@ -102,9 +102,10 @@ def published_copy(built: Built, home: Path) -> Iterator[Published]:
         redis_server.stop(home)
 
 
-def warm(home: Path, known: Built) -> None:
-    """Give `home` what is dear to make: the vectors that are known, the encoder's graph and its export."""
-    for name in ("embeddings", "graphs", "artifacts/query_encoder"):
+def warm(home: Path, known: Built, *, embeddings: bool = True) -> None:
+    """Give `home` what is dear to make: the vectors that are known (unless it is to make them), the encoder's graph and
+    its export."""
+    for name in (*(("embeddings",) if embeddings else ()), "graphs", "artifacts/query_encoder"):
         shutil.copytree(known.home / name, home / name)
 
 
