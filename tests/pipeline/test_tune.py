@@ -13,7 +13,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from homes import Cli
+from homes import Cli, CliHere
 from safetensors.numpy import load_file
 from tiny_model import DIMENSIONS, make_tiny_model
 from tuned import register_tuned
@@ -44,12 +44,23 @@ class Asked:
     done: subprocess.CompletedProcess[str] | None = None
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Trainings by this process are equal to those by processes of their own: the number of threads changes the last
+    digit of a sum."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("tiny")
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in (("HF_HOME", str(folder / "hf")), ("OMP_NUM_THREADS", "1")):
-            patch.setenv(name, value)
+        patch.setenv("HF_HOME", str(folder / "hf"))
         patch.setattr("huggingface_hub.constants.HF_HOME", str(folder / "hf"))
         yield str(make_tiny_model(folder / "tiny"))
 
@@ -66,12 +77,13 @@ def teacher(tiny, tmp_path_factory) -> tuple[Path, ResolvedEncoder]:
 
 @pytest.fixture
 def cli(teacher, tmp_path) -> Cli:
-    return Cli(Path(shutil.copytree(teacher[0], tmp_path / "home", symlinks=True)))
+    """The command in a copy of the teacher's home."""
+    return CliHere(Path(shutil.copytree(teacher[0], tmp_path / "home", symlinks=True)))
 
 
 def copy_of(asked: Asked, folder: Path) -> Cli:
     """The command in a copy of its home."""
-    return Cli(Path(shutil.copytree(asked.home, folder / "home", symlinks=True)))
+    return CliHere(Path(shutil.copytree(asked.home, folder / "home", symlinks=True)))
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +100,7 @@ def result_of(done: subprocess.CompletedProcess[str]) -> dict:
 
 
 def test_an_encoder_that_is_better_is_used_by_its_name(accepted):
-    cli, done = Cli(accepted.home), accepted.done
+    cli, done = CliHere(accepted.home), accepted.done
     assert done.returncode == 0, done.stderr
     result = result_of(done)
     assert done.stdout.count("\n") == 1
@@ -251,7 +263,7 @@ def test_wrong_options_are_refused_before_anything_is_trained(cli, tiny, options
 
 
 def test_a_home_without_documents_says_what_to_do(tiny, tmp_path):
-    done = Cli(tmp_path / "empty")("tune", "--out", "mine", "--base", tiny)
+    done = CliHere(tmp_path / "empty")("tune", "--out", "mine", "--base", tiny)
     assert done.returncode == 1
     assert "The stage documents has not run in this VIBERARY_HOME" in done.stderr
 
@@ -314,7 +326,7 @@ def test_a_student_that_falls_short_of_its_teacher_is_refused(accepted, tiny, tm
 @pytest.mark.slow
 def test_the_sample_is_judged_by_its_held_out_works_and_its_golden_set(built_sample, tiny, tmp_path):
     shutil.copytree(built_sample.home / "artifacts", tmp_path / "home" / "artifacts", symlinks=True)
-    done = Cli(tmp_path / "home")("tune", "--out", "mine", "--base", tiny, *LEARNS_NOTHING, "--json")
+    done = CliHere(tmp_path / "home")("tune", "--out", "mine", "--base", tiny, *LEARNS_NOTHING, "--json")
     assert done.returncode == 3, done.stderr
     result = result_of(done)
     assert set(result["sets"]) == {"held-out works", "golden"}

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import redis
+from click.testing import CliRunner
 from filelock import FileLock
 
 from viberary_pipeline import redis_server
+from viberary_pipeline.cli import main
 from viberary_pipeline.sample.works import load_works
 from viberary_pipeline.sample.write import clean_records, load_dirt
 from viberary_pipeline.settings import Settings, load_settings
@@ -42,6 +44,17 @@ class Cli:
             timeout=600,
             check=False,
         )
+
+
+class CliHere(Cli):
+    """Runs it in this process, which has torch already: a process of its own takes seconds to import it."""
+
+    def __call__(self, *arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+        given = {"VIBERARY_HOME": str(self.home), **environment}
+        done = CliRunner().invoke(main, arguments, input=stdin, env=given)
+        if not isinstance(done.exception, SystemExit | None):
+            raise done.exception
+        return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
 
 
 @dataclass(frozen=True)
