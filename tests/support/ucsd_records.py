@@ -1,5 +1,6 @@
 """Records as UCSD writes them, and one table ingested from files of them."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -81,10 +82,16 @@ def run(
 
 
 def rows(parquet: Path) -> list[dict[str, Any]]:
+    found = _reader().execute("SELECT * FROM read_parquet($p)", {"p": parquet_glob(parquet)})
+    return found.to_arrow_table().to_pylist()
+
+
+@cache
+def _reader() -> duckdb.DuckDBPyConnection:
+    """One for all tests: to open a connection takes longer than to read a small file."""
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
-    found = connection.execute("SELECT * FROM read_parquet($p)", {"p": parquet_glob(parquet)})
-    return found.to_arrow_table().to_pylist()
+    return connection
 
 
 def counts(facts: dict[str, Any]) -> dict[str, Any]:
