@@ -93,21 +93,19 @@ def test_vectors_of_another_model_under_the_same_name_are_refused_by_the_texts(c
 
 
 def test_half_the_documents_are_refused_unless_accepted_or_of_another_source(client, sample, encoder, tmp_path):
-    live, _ = build_index(client, sample, HnswSettings(ef_runtime=200), RULES, encoder=encoder)
+    live, _ = build_index(client, sample, HnswSettings(ef_runtime=200), RULES)
     publish(client, evaluated(client, live.build).build)
     table = pq.read_table(sample.documents)
     half = table.num_rows // 2
     pq.write_table(table.slice(0, half), tmp_path / "half.parquet")
     halved = replace(sample, documents=tmp_path / "half.parquet", vectors=sample.vectors[:half])
-    _, gates = build_index(client, halved, HnswSettings(ef_runtime=200), RULES, encoder=encoder)
+    _, gates = build_index(client, halved, HnswSettings(ef_runtime=200), RULES)
     assert refused(gates) == ["documents_kept"]
     gate = next(gate for gate in gates if gate.name == "documents_kept")
     assert (gate.figure, gate.bound) == (pytest.approx(half / table.num_rows, abs=1e-5), 0.9)
     assert known_builds(client) == [live.build]
     for rules, accept in ((RULES, True), (replace(RULES, loss=0.6), False)):
-        _, gates = build_index(
-            *(client, halved, HnswSettings(ef_runtime=200), rules), encoder=encoder, accept_loss=accept
-        )
+        _, gates = build_index(client, halved, HnswSettings(ef_runtime=200), rules, accept_loss=accept)
         assert refused(gates) == []
     _, gates = build_index(
         client, replace(halved, source="sample"), HnswSettings(ef_runtime=200), RULES, encoder=encoder
@@ -144,7 +142,7 @@ def test_an_encoder_of_another_fingerprint_is_refused_before_anything_is_written
 
 
 def test_an_encoder_of_another_fingerprint_is_refused_at_publish_and_rollback(client, sample, encoder, tmp_path):
-    first, second = (built(client, sample, RULES, encoder=encoder) for _ in range(2))
+    first, second = (built(client, sample, RULES) for _ in range(2))
     folder = tmp_path / "artifacts" / "query_encoder" / "k.1"
     with pytest.raises(EncoderError, match="is not in this VIBERARY_HOME"):
         publish(client, first.build, home=tmp_path)
@@ -161,8 +159,8 @@ def test_an_encoder_of_another_fingerprint_is_refused_at_publish_and_rollback(cl
         require_query_encoder(tmp_path, first)
 
 
-def test_a_slow_index_is_refused_by_its_latency(client, sample, encoder):
-    _, gates = build_index(client, sample, HnswSettings(ef_runtime=200), replace(RULES, p95_ms=0.001), encoder=encoder)
+def test_a_slow_index_is_refused_by_its_latency(client, sample):
+    _, gates = build_index(client, sample, HnswSettings(ef_runtime=200), replace(RULES, p95_ms=0.001))
     assert refused(gates) == ["latency_p95_ms"]
     assert next(gate.figure for gate in gates if gate.name == "latency_p95_ms") > 0.001
 
