@@ -383,7 +383,7 @@ def test_a_gate_of_the_index_refuses_with_3_and_the_live_index_stays(of_sample, 
     ("damage", "message"),
     [
         ("remove the folder", "The folder with the raw files is missing"),
-        pytest.param("empty the folder", "The raw file of authors is missing", marks=pytest.mark.slow),
+        pytest.param("empty the folder", "The raw file of books is missing", marks=pytest.mark.slow),
         pytest.param("remove a file", "The raw file of reviews is missing", marks=pytest.mark.slow),
         pytest.param("not gzip", "A raw file is not gzip", marks=pytest.mark.slow),
         ("truncate", "A raw file is damaged"),

@@ -121,6 +121,7 @@ def test_a_build_that_cannot_begin_or_end_says_why(warm_cli: Cli, tmp_path: Path
     with pytest.raises(BuildStopped, match="The folder with the raw files is missing") as caught:
         viberary.build(tmp_path / "nowhere", home=warm_cli.home)
     assert caught.value.exit_code == 1
+    assert not (tmp_path / "home" / "artifacts").exists()  # not even an encoder was exported
     assert "DAGSTER_HOME" not in os.environ  # another build may be of another home
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 

@@ -18,7 +18,7 @@ from viberary_pipeline.sample.write import write_sample
 from viberary_pipeline.settings import load_settings
 from viberary_pipeline.sources.file_names import choose, subset_of
 from viberary_pipeline.sources.openlibrary.tables import OPENLIBRARY
-from viberary_pipeline.sources.raw_files import FILES, OPTIONAL, TABLES, RawInput, RawPart, find
+from viberary_pipeline.sources.raw_files import FILES, OPTIONAL, TABLES, RawInput, RawPart, check_present, find
 from viberary_pipeline.storage import file_signature
 
 BOOKS = "goodreads_books.json.gz"
@@ -287,6 +287,20 @@ def test_a_missing_table_is_told_with_what_is_there(tmp_path):
         f"in {tmp_path}: goodreads_reviews_dedup.json.gz (or .json), "
         "or parts or subsets of it such as goodreads_reviews_poetry.json.gz"
     )
+
+
+def test_what_is_missing_is_told_before_anything_is_read(tmp_path):
+    fill(tmp_path, BOOKS, FILES["authors"])
+    with pytest.raises(RawDataError) as error:
+        check_present(str(tmp_path))
+    assert told(error.value) == refused("reviews", tmp_path)
+    fill(tmp_path, FILES["reviews"])
+    (tmp_path / BOOKS).write_bytes(b"no gzip")
+    check_present(str(tmp_path))  # a build reads the files later
+    with pytest.raises(RawDataError, match="The folder with the raw files is missing"):
+        check_present(str(tmp_path / "nowhere"))
+    with pytest.raises(RawDataError, match="not of two different sources"):
+        check_present(f"{tmp_path},{tmp_path}")
 
 
 def test_a_subset_without_reviews_is_told(tmp_path):

@@ -20,7 +20,7 @@ from viberary_pipeline.resources.run_record import recorded, recording_failure
 from viberary_pipeline.resources.run_reporter import RunReporter, in_its_words, untouched_is_no_error
 from viberary_pipeline.settings import Settings
 from viberary_pipeline.sources.licences import licences_of, require_public
-from viberary_pipeline.sources.raw_files import source_at
+from viberary_pipeline.sources.raw_files import check_present, source_at
 
 _TO_THE_INDEX = ("rebuild", "reindex")
 _OWN: tuple[Source, ...] = ("given", "openlibrary", "both")
@@ -61,14 +61,17 @@ def check_source(settings: Settings, client: redis.Redis) -> None:
         )
 
 
-def check_files_may_be_served(settings: Settings) -> None:
-    """Raise, before the first stage, where the index is for the public and the raw files are not.
+def check_files(settings: Settings) -> None:
+    """Raise, before the first stage, where the raw files are missing, or may not be served while the index is public.
 
     Raises:
         GateRefused: VIBERARY_SOURCES_PUBLIC is set, and a source may not be served.
-        RawDataError, StorageError: the raw files cannot be listed.
+        RawDataError, StorageError: a file that is needed is missing, or the files cannot be listed.
     """
-    if settings.sources.public and settings.raw is not None:
+    if settings.raw is None:
+        return
+    check_present(settings.raw, mixed_dates=settings.openlibrary.mixed_dates)
+    if settings.sources.public:
         source = source_at(settings.raw)
         require_public(licences_of(source, settings.sources.licence), f"An index of {settings.raw}")
 
@@ -89,7 +92,7 @@ def home_lock(settings: Settings) -> dg.ResourceDefinition:
                         check_ready(settings)
                     # Others read no files; the stages of the index ask again.
                     if run is not None and run.job_name == "rebuild":
-                        check_files_may_be_served(settings)
+                        check_files(settings)
                         check_source(settings, connect(settings))
             except Exception as error:
                 reporter.failed("before the first stage", error)

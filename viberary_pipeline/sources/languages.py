@@ -74,8 +74,8 @@ def detect_language(texts: Sequence[str | None]) -> list[str | None]:
 def register_languages(connection: duckdb.DuckDBPyConnection) -> None:
     """Give a connection `normalise_language(VARCHAR)` and `detect_language(VARCHAR)`; both null where the above are.
 
-    And `is_plainly_english(VARCHAR)`, which asks no detector (`sql/languages.sql`). A connection takes this once, or
-    again without harm.
+    And `is_plainly_english(VARCHAR)`, which asks no detector, and `language_of(VARCHAR, VARCHAR)`, of a title and a
+    text (`sql/languages.sql`). A connection takes this once, or again without harm.
     """
     text = duckdb.sqltypes.VARCHAR
     known = "SELECT 1 FROM duckdb_functions() WHERE function_name = 'guess_language'"

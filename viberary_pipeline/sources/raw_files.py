@@ -26,7 +26,7 @@ from viberary_pipeline.sources.openlibrary import dumps
 from viberary_pipeline.sources.table_specs import TABLES as SPECS
 from viberary_pipeline.storage import Bucket, file_signature, is_s3
 
-__all__ = ["FILES", "OPTIONAL", "TABLES", "RawInput", "RawPart", "find", "listing_digest"]
+__all__ = ["FILES", "OPTIONAL", "TABLES", "RawInput", "RawPart", "check_present", "find", "listing_digest"]
 
 _TODO = (
     "point VIBERARY_RAW (or --raw) at a folder or an s3://bucket/prefix with "
@@ -101,6 +101,15 @@ class RawInput:
                 raise changed(part, found)
 
 
+@dataclass(frozen=True)
+class _Chosen:
+    """The files of a table by name with their sizes, and what is to be said of others that are there."""
+
+    folder: str
+    sizes: Mapping[str, int]
+    notes: tuple[str, ...]
+
+
 def changed(part: RawPart, found: str) -> RawDataError:
     """The error for a part that is no longer what was found."""
     return RawDataError(
@@ -131,12 +140,39 @@ def find(table: str, location: str, *, known: RawInput | None = None, mixed_date
     """
     if len(places(location)) > 1:
         location = _places_by_source(location)[SPECS[table].source]
-    folder, sizes, unreadable, books = _list_location(location)
-    dump = _dump_at(folder, sizes, unreadable, books, mixed=mixed_dates)
+    found = _choose(table, _list_location(location), mixed=mixed_dates)
+    if found is None:
+        return None
+    return RawInput(table, _parts(table, found.folder, found.sizes, known), found.notes)
+
+
+def check_present(location: str, *, mixed_dates: bool = False) -> None:
+    """Raise where a build would not find the files that it needs. Only names and sizes are looked at.
+
+    Args:
+        location, mixed_dates: As in `find`.
+
+    Raises:
+        RawDataError, StorageError: as in `find`.
+    """
+    if len(places(location)) > 1:
+        _places_by_source(location)
+    for place in places(location):
+        listing = _list_location(place)
+        for table in SPECS:
+            _choose(table, listing, mixed=mixed_dates)
+
+
+def _choose(
+    table: str, listing: tuple[str, dict[str, int], dict[str, str], str | None], *, mixed: bool
+) -> _Chosen | None:
+    """What is read of a table in one place, which `_list_location` has listed."""
+    folder, sizes, unreadable, books = listing
+    dump = _dump_at(folder, sizes, unreadable, books, mixed=mixed)
     if (SPECS[table].source == "openlibrary") != (dump is not None):
         return None
     if dump is not None:
-        return _find_dump(table, dump, folder, sizes, known)
+        return _choose_of_dump(table, dump, folder, sizes)
     subset = subset_of("books", books) if books else None
     chosen = (books,) if books and table == "books" else choose(table, sizes, subset).names
     if needed := _needed(table, sizes, unreadable, subset, books):
@@ -162,9 +198,9 @@ def find(table: str, location: str, *, known: RawInput | None = None, mixed_date
             found=f"no {_some(missing)}",
             todo="add them; or, to read without them, rename the parts that are there",
         )
-    parts = _parts(table, folder, {name: sizes[name] for name in chosen}, known)
     skipped = [f"{name} is passed over: {why}" for name, why in sorted(unreadable.items()) if table == "books"]
-    return RawInput(table, parts, (*_notes(table, chosen, sizes, books), *skipped))
+    notes = (*_notes(table, chosen, sizes, books), *skipped)
+    return _Chosen(folder, {name: sizes[name] for name in chosen}, notes)
 
 
 def places(location: str) -> tuple[str, ...]:
@@ -244,9 +280,7 @@ def _dump_at(
     return dump
 
 
-def _find_dump(
-    table: str, dump: dumps.Dump, folder: str, sizes: Mapping[str, int], known: RawInput | None
-) -> RawInput | None:
+def _choose_of_dump(table: str, dump: dumps.Dump, folder: str, sizes: Mapping[str, int]) -> _Chosen | None:
     name = dump.names.get(table)
     if name is None:
         if table not in dumps.REQUIRED:
@@ -258,7 +292,7 @@ def _find_dump(
             todo="download it from https://openlibrary.org/data into the same folder",
         )
     notes = dump.notes if table == dumps.REQUIRED[0] else ()
-    return RawInput(table, _parts(table, folder, {name: sizes[name]}, known), notes)
+    return _Chosen(folder, {name: sizes[name]}, notes)
 
 
 def _parts(table: str, folder: str, sizes: Mapping[str, int], known: RawInput | None) -> tuple[RawPart, ...]:

@@ -2,10 +2,5 @@
 -- title and description are in, if they are clear enough.
 SELECT
     *,
-    CASE
-        WHEN language_given IS NOT NULL THEN NULL
-        -- Of the description alone: 'The Lion, the Witch and the Wardrobe' is the title of translations, too.
-        WHEN is_plainly_english(description) THEN 'en'
-        ELSE detect_language(left(concat_ws('. ', title, description), 400))
-    END AS language_detected
+    CASE WHEN language_given IS NULL THEN language_of(title, description) END AS language_detected
 FROM (SELECT *, normalise_language(language_code) AS language_given FROM typed)

@@ -12,3 +12,11 @@ CREATE OR REPLACE TEMP MACRO is_plainly_english(value) AS
 
 -- The language of a text, null without a sure guess. Only what is looked at crosses into Python.
 CREATE OR REPLACE TEMP MACRO detect_language(value) AS guess_language(left(value, LONGEST));
+
+-- The language that title and text of a book are in, null where they do not say clearly. English is told by the text alone:
+-- 'The Lion, the Witch and the Wardrobe' is the title of translations, too.
+CREATE OR REPLACE TEMP MACRO language_of(title, value) AS
+    CASE
+        WHEN is_plainly_english(value) THEN 'en'
+        ELSE detect_language(left(concat_ws('. ', title, value), 400))
+    END;

@@ -45,11 +45,7 @@ named AS (
 spoken AS (
     SELECT
         *,
-        CASE
-            WHEN language_given IS NOT NULL THEN NULL
-            WHEN is_plainly_english(own_text) THEN 'en'
-            ELSE detect_language(left(concat_ws('. ', title, own_text), 400))
-        END AS language_detected
+        CASE WHEN language_given IS NULL THEN language_of(title, own_text) END AS language_detected
     FROM named
 ),
 -- How many readers named an edition of the unit, and this one.
