@@ -3,6 +3,7 @@
 import pytest
 import redis
 
+from viberary_pipeline.redis_server.probe import local_url, open_client
 from viberary_pipeline.search.round_trips import ask, ask_while
 
 
@@ -51,4 +52,4 @@ def test_replies_that_nobody_read_answer_nothing_else(client):
 
 def test_a_server_that_is_away_is_a_connection_error():
     with pytest.raises(redis.ConnectionError):
-        ask(redis.Redis(port=1), {"ping": ("PING",)})
+        ask(open_client(local_url(1), answer_seconds=1), {"ping": ("PING",)})

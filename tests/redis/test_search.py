@@ -20,6 +20,7 @@ from viberary_pipeline.redis_contract import (
     read_record,
     record_key,
 )
+from viberary_pipeline.redis_server.probe import local_url, open_client
 from viberary_pipeline.search import knn
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.knn import nearest
@@ -356,7 +357,7 @@ def test_nothing_published_and_redis_away_say_so(client, tmp_path):
     with pytest.raises(SearchError, match="Nothing is published yet"):
         searcher.search("revenge")
     assert not searcher.readiness().ready
-    away = Searcher(redis.Redis(port=1), tmp_path)
+    away = Searcher(open_client(local_url(1), answer_seconds=1), tmp_path)
     with pytest.raises(SearchError, match="Redis does not answer"):
         away.search("revenge")
     with pytest.raises(SearchError, match="Redis does not answer"):
@@ -375,7 +376,8 @@ def test_only_what_fails_every_query_ends_a_batch(copied, published, client, tmp
     ]
     assert [type(error) for error in reported] == [SearchError, QueryError, SearchError]
     copied.delete(POINTER)
-    for broken in (Searcher(copied, published.home), Searcher(redis.Redis(port=1), tmp_path)):
+    away = open_client(local_url(1), answer_seconds=1)
+    for broken in (Searcher(copied, published.home), Searcher(away, tmp_path)):
         with pytest.raises(SearchUnavailable):
             list(broken.search_each(["love"], report=reported.append))
     assert len(reported) == 3
@@ -398,7 +400,8 @@ def test_a_record_that_cannot_be_read_is_a_message(copied, published, field, val
 
 
 def test_readiness_names_no_host(tmp_path):
-    assert Searcher(redis.Redis("nowhere.invalid"), tmp_path).readiness().reason == "Redis does not answer"
+    away = open_client("redis://nowhere.invalid/0", answer_seconds=1)
+    assert Searcher(away, tmp_path).readiness().reason == "Redis does not answer"
 
 
 def test_the_encoder_of_other_documents_is_refused(copied, published):
