@@ -9,7 +9,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain, repeat
 
 import numpy as np
 import numpy.typing as npt
@@ -53,7 +52,7 @@ class Block:
     Attributes:
         pieces: The lines that look sound, each with its line feed, in pieces: nothing is copied to join them.
         rows: How many lines those are.
-        runs: Of lines that follow on each other in the file: the number (from 1) of the first, and how many.
+        numbers_of_pieces: The numbers (from 1) in the file of the lines of each piece.
         bad: The lines that are no record.
         repaired: What was passed over or put right, by name: blank_line, byte_order_mark, crlf.
         unwanted: How many lines look sound, and are not among those that are wanted.
@@ -62,7 +61,7 @@ class Block:
 
     pieces: list[bytes | memoryview] = field(default_factory=list)
     rows: int = 0
-    runs: list[tuple[int, int]] = field(default_factory=list)
+    numbers_of_pieces: list[Numbers] = field(default_factory=list)
     bad: list[BadLine] = field(default_factory=list)
     repaired: Counter[str] = field(default_factory=Counter)
     unwanted: int = 0
@@ -76,34 +75,29 @@ class Block:
     @property
     def first_line(self) -> int:
         """The number in the file of the first row."""
-        return self.runs[0][0] if self.runs else 1
+        return int(self.numbers_of_pieces[0][0]) if self.numbers_of_pieces else 1
 
     @property
-    def numbers(self) -> list[int] | None:
-        """The numbers in the file of all rows where they do not follow on each other, else None."""
-        return None if len(self.runs) < 2 else self.all_numbers
+    def numbers(self) -> Numbers | None:
+        """The numbers in the file of all rows, ascending, where they do not follow on each other, else None."""
+        numbers = self.all_numbers
+        return None if not len(numbers) or numbers[-1] - numbers[0] == len(numbers) - 1 else numbers
 
     @property
-    def all_numbers(self) -> list[int]:
-        """The numbers in the file of all rows."""
-        return list(chain.from_iterable(range(first, first + rows) for first, rows in self.runs))
+    def all_numbers(self) -> Numbers:
+        """The numbers in the file of all rows, ascending."""
+        return np.concatenate(self.numbers_of_pieces) if self.numbers_of_pieces else np.empty(0, np.int64)
 
     def add(self, piece: bytes | memoryview, first_line: int, rows: int = 1) -> None:
         """Add sound lines, the first of which has this number."""
-        self.pieces.append(piece)
-        self.held += len(piece)
-        self.rows += rows
-        if self.runs and sum(self.runs[-1]) == first_line:
-            first_line, before = self.runs.pop()
-            rows += before
-        self.runs.append((first_line, rows))
+        self.add_each(piece, np.arange(first_line, first_line + rows))
 
-    def add_each(self, piece: bytes, numbers: Numbers) -> None:
+    def add_each(self, piece: bytes | memoryview, numbers: Numbers) -> None:
         """Add sound lines that have these numbers."""
         self.pieces.append(piece)
         self.held += len(piece)
         self.rows += len(numbers)
-        self.runs += zip(numbers.tolist(), repeat(1), strict=False)
+        self.numbers_of_pieces.append(numbers)
 
     def refuse(self, number: int, reason: str, line: bytes) -> None:
         """Keep a line that is no record apart."""

@@ -14,10 +14,13 @@ import numpy.typing as npt
 
 from viberary_pipeline.sources.blocks import Block, Numbers
 
+Bytes = npt.NDArray[np.uint8]
+
 _MOST_DIGITS = 9
 _FIELD, _BEFORE, _AFTER = b'"works"', b'"works": [{"key": "/works/OL', b'W"}]'
 _PADDING = bytes(64)
 """Behind the last line, so that what is looked at of each may be cut without regard to where it ends."""
+_WORD = 8
 _LINE_FEED, _ZERO = ord("\n"), ord("0")
 
 
@@ -56,29 +59,40 @@ def keys_at_sight(block: Block, begins: bytes, letter: bytes, *, of_works: bool)
     works = np.full(len(ends), -1, np.int64)
     told = ids >= 0
     if of_works:
-        places = _places(text, _FIELD)
+        places = _places(data, _FIELD)
         of_line = np.searchsorted(ends, places)
         works[of_line] = _numbers_at(data, places, _BEFORE, _AFTER)
         told &= (works >= 0) & (np.bincount(of_line, minlength=len(ends)) == 1)
-    numbers = np.concatenate([np.arange(first, first + rows) for first, rows in block.runs])
+    numbers = block.all_numbers
     others = Block()
     for place in np.flatnonzero(~told).tolist():
         others.add(text[starts[place] : ends[place] + 1], int(numbers[place]))
     return Keys(numbers[told], ids[told], works[told], others)
 
 
-def _places(text: bytes, word: bytes) -> Numbers:
-    """Where a word stands in a text. (Twice as fast as a regular expression, and three times as Arrow's functions.)"""
-    places, at = [], text.find(word)
-    while at >= 0:
-        places.append(at)
-        at = text.find(word, at + len(word))
-    return np.array(places, np.int64)
+def _places(data: Bytes, word: bytes) -> Numbers:
+    """Where a word stands in a text.
+
+    Its second letter is looked for first. This takes a third of the time of bytes.find, and lets other threads work.
+    """
+    places = np.flatnonzero(data[: -len(_PADDING)] == word[1]) - 1  # -1 is a place in the padding
+    return places[_stands_at(data, places, word)]
 
 
-def _numbers_at(data: npt.NDArray[np.uint8], places: Numbers, before: bytes, after: bytes) -> Numbers:
+def _stands_at(data: Bytes, places: Numbers, text: bytes) -> npt.NDArray[np.bool_]:
+    """Whether a text stands at each place. Eight bytes are compared at a time: half as long as one by one."""
+    words = np.ndarray(len(data) - _WORD, np.uint64, data, strides=(1,))  # the eight bytes from each place on
+    right = np.ones(len(places), np.bool_)
+    for start in range(0, len(text), _WORD):
+        part = text[start : start + _WORD]
+        expected, ours = (np.frombuffer(bits.ljust(_WORD, b"\0"), np.uint64)[0] for bits in (part, b"\xff" * len(part)))
+        right &= (words[places + start] & ours) == expected
+    return right
+
+
+def _numbers_at(data: Bytes, places: Numbers, before: bytes, after: bytes) -> Numbers:
     """The number at each place that stands between two texts; -1 where none does, or one that is spelled otherwise."""
-    right = (_cut(data, places, len(before)) == np.frombuffer(before, np.uint8)).all(axis=1)
+    right = _stands_at(data, places, before)
     digits = _cut(data, places + len(before), _MOST_DIGITS + len(after)) - _ZERO  # what is none wraps to 10 or more
     lengths = (digits > 9).argmax(axis=1)
     right &= (lengths > 0) & (lengths <= _MOST_DIGITS) & (digits[:, 0] != 0)
@@ -92,6 +106,6 @@ def _numbers_at(data: npt.NDArray[np.uint8], places: Numbers, before: bytes, aft
     return np.where(right, numbers, -1)
 
 
-def _cut(data: npt.NDArray[np.uint8], places: Numbers, length: int) -> npt.NDArray[np.uint8]:
+def _cut(data: Bytes, places: Numbers, length: int) -> Bytes:
     """So many bytes from each place on."""
     return np.lib.stride_tricks.sliding_window_view(data, length)[places]

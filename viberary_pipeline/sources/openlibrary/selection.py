@@ -1,20 +1,21 @@
-"""Which lines of the works' and the editions' files are read: those of works that somebody has shelved or rated.
+"""Which lines of the three large files are read: those of works that somebody has shelved or rated, and their authors.
 
 Most works of a dump are read by nobody, and the join leaves them out. So their records need not be typed, cleaned and
-written first. Each of the two files is gone through once for its keys alone (`keys.py`), which takes little more than
-unpacking it. These keys are linked as the join links records; it then finds whatever it would have found among all.
+written first. Each file is gone through once for its keys alone (`keys.py`), which takes little more than unpacking it.
+These keys are linked as the join links records; it then finds whatever it would have found among all.
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -31,7 +32,7 @@ from viberary_pipeline.sources.blocks import BLOCK_BYTES, BLOCK_LINES, Block, Nu
 from viberary_pipeline.sources.load import Job, load_block, prepared
 from viberary_pipeline.sources.openlibrary.dumps import other_records
 from viberary_pipeline.sources.openlibrary.keys import Keys, keys_at_sight
-from viberary_pipeline.sources.openlibrary.links import count, link_records
+from viberary_pipeline.sources.openlibrary.links import count, follow_redirects, link_records
 from viberary_pipeline.sources.openlibrary.rules import OpenLibraryRules
 from viberary_pipeline.sources.openlibrary.tables import OPENLIBRARY
 from viberary_pipeline.sources.raw_files import RawInput, RawPart
@@ -39,42 +40,71 @@ from viberary_pipeline.sources.reader import open_part
 from viberary_pipeline.sources.workers import processes_within
 
 SELECTED = ("ol_works", "ol_editions")
-"""The tables of which not every line is read."""
+"""The tables of which `select_lines` says which lines are read."""
+READ_FIRST = ("ol_ratings", "ol_reading_log", "ol_redirects")
+"""What it reads beside their files."""
+NAMING_AUTHORS = ("ol_works", "ol_editions", "ol_redirects")
+"""What `author_lines` reads beside the authors' file."""
+OF_AUTHORS = "ol_authors"
+
+
+@dataclass(frozen=True)
+class _Records:
+    """How the keys of one file are had.
+
+    Attributes:
+        record: What its records are.
+        at_sight: The keys of the lines of a block that begin as all but a few do.
+        told, typed: The columns of the table `record_keys` from `id` on: of those lines, and of the others, typed.
+        view: The columns that `links.py` reads, of `record_keys`.
+    """
+
+    record: str
+    at_sight: Callable[[Block], Keys]
+    told: str
+    typed: str
+    view: str
+
+
+_RECORDS = {
+    "ol_works": _Records(
+        "work",
+        partial(keys_at_sight, begins=b"/type/work\t/works/OL", letter=b"W", of_works=False),
+        "number_with(id, 'W'), NULL, NULL, NULL",
+        "number_of(work_id), kind, number_of(redirected_to), NULL",
+        "id AS work_id, kind, redirected_to",
+    ),
+    "ol_editions": _Records(
+        "edition",
+        partial(keys_at_sight, begins=b"/type/edition\t/books/OL", letter=b"M", of_works=True),
+        "number_with(id, 'M'), NULL, NULL, number_with(work, 'W')",
+        "number_of(edition_id), kind, number_of(redirected_to), number_of(work_ids[1])",
+        "id AS edition_id, kind, redirected_to, [work_id] AS work_ids",
+    ),
+    OF_AUTHORS: _Records(
+        "author",
+        partial(keys_at_sight, begins=b"/type/author\t/authors/OL", letter=b"A", of_works=False),
+        "number_with(id, 'A'), NULL, NULL, NULL",
+        "number_of(author_id), kind, number_of(redirected_to), NULL",
+        "id AS author_id, kind, redirected_to",
+    ),
+}
 _LINKED_BY = ("kind", "redirected_to", "work_ids")
 _SPECS = {
     table.name: replace(
         table, columns=tuple(c for c in table.columns if c.name in (table.key, *_LINKED_BY)), keyed=False
     )
     for table in OPENLIBRARY
-    if table.name in SELECTED
+    if table.name in _RECORDS
 }
 """The tables with nothing but keys, kinds and links."""
 
-_AT_SIGHT = {
-    "ol_works": partial(keys_at_sight, begins=b"/type/work\t/works/OL", letter=b"W", of_works=False),
-    "ol_editions": partial(keys_at_sight, begins=b"/type/edition\t/books/OL", letter=b"M", of_works=True),
-}
-_TOLD = {
-    "ol_works": "number_with(id, 'W'), NULL, NULL, NULL",
-    "ol_editions": "number_with(id, 'M'), NULL, NULL, number_with(work, 'W')",
-}
-_TYPED = {
-    "ol_works": "number_of(work_id), kind, number_of(redirected_to), NULL",
-    "ol_editions": "number_of(edition_id), kind, number_of(redirected_to), number_of(work_ids[1])",
-}
 _VIEWS = {
     "ol_ratings": "number_of(work_id) AS work_id, number_of(edition_id) AS edition_id, rating",
     "ol_reading_log": "number_of(work_id) AS work_id, number_of(edition_id) AS edition_id",
     "ol_redirects": "number_of(merged_id) AS merged_id, number_of(redirected_to) AS redirected_to",
-    "ol_authors": "number_of(author_id) AS author_id, kind, number_of(redirected_to) AS redirected_to",
 }
-"""What is linked of the tables that say which lines are read."""
-_KEYS = {
-    "ol_works": "id AS work_id, kind, redirected_to FROM record_keys WHERE NOT is_edition",
-    "ol_editions": "id AS edition_id, kind, redirected_to, [work_id] AS work_ids FROM record_keys WHERE is_edition",
-}
-"""And of the keys of the others."""
-READ_FIRST = tuple(_VIEWS)
+"""What is linked of the other tables."""
 
 _SCANNED = 4 << 20
 """Bytes that are looked at together for keys: as many as a processor has at hand."""
@@ -107,41 +137,94 @@ def select_lines(
     """
     with duckdb_errors("The lines of Open Library's files cannot be chosen"), connect(limits, out) as connection:
         connection.execute(sql("sources/openlibrary", "numbers"))
-        for table, columns in _VIEWS.items():
-            pattern = parquet_glob(tables[table]).replace("'", "''")
-            connection.execute(f"CREATE TEMP VIEW {table} AS SELECT {columns} FROM read_parquet('{pattern}')")
+        for table in READ_FIRST:
+            _view(connection, table, tables[table], _VIEWS[table])
         if not rules.least_readers or not count(connection, "ol_ratings") + count(connection, "ol_reading_log"):
             return {"all_lines": True}
-        connection.execute(sql("sources/openlibrary", "record_keys"))
-        for table in SELECTED:
-            for part in raw[table].parts:
-                with closing(prepared(open_in_memory(limits.share(2), out))) as typing:
-                    _Scan(table, connection, typing, out).go_through(part, processes_within(limits))
-        connection.execute("SET preserve_insertion_order = false")  # which takes more memory
+        _find_keys(connection, {table: raw[table] for table in SELECTED}, limits, out)
+        connection.register("repeated", pa.table({"id": _repeated_ids(connection)}))
         for step in ("again", "first_lines"):
             connection.execute(sql("sources/openlibrary", step))
-        for table, columns in _KEYS.items():
-            connection.execute(f"CREATE TEMP VIEW {table} AS SELECT {columns} AND id IS NOT NULL")
         facts = link_records(connection)
         for step in ("edition_units", "read_units"):
             connection.execute(sql("sources/openlibrary", step))
         wanted = sql("sources/openlibrary", "wanted_lines")
         lines = {
-            table: copy_to_parquet(connection, wanted, out / f"{table}.parquet", {"is_edition": table == "ol_editions"})
+            table: copy_to_parquet(connection, wanted, out / f"{table}.parquet", {"record": _RECORDS[table].record})
             for table in SELECTED
         }
     return {"all_lines": False, "lines": lines, "works": facts["works"], "edition_links": facts["edition_links"]}
+
+
+def author_lines(raw: RawInput, tables: Mapping[str, Path], limits: DuckLimits, scratch: Path) -> Numbers:
+    """The numbers of the lines of the authors' file that are read, ascending: of those whom a work or an edition names.
+
+    Args:
+        raw: The file.
+        tables: Each of `NAMING_AUTHORS` by name to its Parquet file, or folder of them.
+        limits: Memory and threads for DuckDB.
+        scratch: A folder in which DuckDB may spill.
+
+    Raises:
+        RawDataError: the file is damaged, or memory or disk do not suffice.
+    """
+    with duckdb_errors("The lines of Open Library's authors cannot be chosen"), connect(limits, scratch) as connection:
+        connection.execute(sql("sources/openlibrary", "numbers"))
+        _view(connection, "ol_redirects", tables["ol_redirects"], _VIEWS["ol_redirects"])
+        for table in SELECTED:
+            _view(connection, f"naming_{table}", tables[table], "author_ids")
+        connection.execute(
+            "CREATE TEMP VIEW named_authors AS " + " UNION ALL ".join(f"FROM naming_{table}" for table in SELECTED)
+        )
+        _find_keys(connection, {OF_AUTHORS: raw}, limits, scratch)
+        follow_redirects(connection)
+        return np.asarray(connection.execute(sql("sources/openlibrary", "author_lines")).fetchnumpy()["line"])
 
 
 def wanted_lines(table: str, selected: Path) -> Numbers | None:
     """The numbers of the lines of a table's file that are read, ascending; None for all.
 
     Args:
-        table: One of Open Library's tables.
+        table: One of `SELECTED`.
         selected: The folder that `select_lines` filled.
     """
     path = selected / f"{table}.parquet"
     return pq.read_table(path)["line"].to_numpy() if path.exists() else None
+
+
+def _view(connection: duckdb.DuckDBPyConnection, name: str, path: Path, columns: str) -> None:
+    pattern = parquet_glob(path).replace("'", "''")
+    connection.execute(f"CREATE TEMP VIEW {name} AS SELECT {columns} FROM read_parquet('{pattern}')")
+
+
+def _find_keys(
+    connection: duckdb.DuckDBPyConnection, files: Mapping[str, RawInput], limits: DuckLimits, scratch: Path
+) -> None:
+    """Make the table `record_keys` of these tables' files, and views of it that stand for all three tables."""
+    connection.execute(sql("sources/openlibrary", "record_keys"))
+    for table, raw in files.items():
+        for part in raw.parts:
+            with closing(prepared(open_in_memory(limits.share(2), scratch))) as typing:
+                _Scan(table, connection, typing, scratch).go_through(part, processes_within(limits))
+    connection.execute("SET preserve_insertion_order = false")  # which takes more memory
+    for table, records in _RECORDS.items():
+        connection.execute(
+            f"CREATE TEMP VIEW {table} AS SELECT {records.view} FROM record_keys "
+            f"WHERE record = '{records.record}' AND id IS NOT NULL"
+        )
+
+
+def _repeated_ids(connection: duckdb.DuckDBPyConnection) -> Numbers:
+    """The ids that several lines have. NumPy sorts all in a fifth of the time in which DuckDB counts each."""
+    repeated = []
+    for table in SELECTED:  # one at a time, since DuckDB's limit does not bound this memory
+        keys = connection.execute(
+            "SELECT id FROM record_keys WHERE record = $record AND id IS NOT NULL", {"record": _RECORDS[table].record}
+        )
+        ids = np.asarray(keys.fetchnumpy()["id"])
+        ids.sort()
+        repeated.append(np.unique(ids[1:][ids[1:] == ids[:-1]]))
+    return np.concatenate(repeated)
 
 
 class _Scan:
@@ -151,10 +234,9 @@ class _Scan:
         self, table: str, connection: duckdb.DuckDBPyConnection, typing: duckdb.DuckDBPyConnection, out: Path
     ) -> None:
         self._table, self._connection, self._typing = table, connection, typing
-        self._is_edition = table == "ol_editions"
-        self._spec = _SPECS[table]
+        self._records, self._spec = _RECORDS[table], _SPECS[table]
         self._scratch = out / f".{table}-keys"
-        self._told: list[pa.Table] = []
+        self._told: list[tuple[Numbers, Numbers, Numbers]] = []
         self._others = Block()
 
     def go_through(self, part: RawPart, threads: int) -> None:
@@ -164,7 +246,7 @@ class _Scan:
         with open_part(part) as reader, ThreadPoolExecutor(threads) as pool:
             for block in blocks(reader.chunks(), self._spec.layout, others=others, block_bytes=_SCANNED):
                 if block.rows:
-                    found.append(pool.submit(_AT_SIGHT[self._table], block))
+                    found.append(pool.submit(self._records.at_sight, block))
                 while len(found) > 2 * threads:
                     self._take(found.popleft().result(), part)
             while found:
@@ -173,20 +255,21 @@ class _Scan:
         self._type_others(part)
 
     def _take(self, keys: Keys, part: RawPart) -> None:
-        self._told.append(pa.table({"line": keys.lines, "id": keys.ids, "work": keys.works}))
+        self._told.append((keys.lines, keys.ids, keys.works))
         if len(self._told) >= _TOGETHER:
             self._add_told()
-        for line, number in zip(keys.others.pieces, keys.others.all_numbers, strict=True):
-            self._others.add(line, number)
+        for line, number in zip(keys.others.pieces, keys.others.numbers_of_pieces, strict=True):
+            self._others.add_each(line, number)
             if self._others.held >= BLOCK_BYTES or self._others.rows >= BLOCK_LINES:
                 self._type_others(part)
 
     def _add_told(self) -> None:
         told, self._told = self._told, []
         if told:
-            self._connection.register("told", pa.concat_tables(told))
+            lines, ids, works = map(np.concatenate, zip(*told, strict=True))
+            self._connection.register("told", pa.table({"line": lines, "id": ids, "work": works}))
             self._connection.execute(
-                f"INSERT INTO record_keys SELECT line, {self._is_edition}, {_TOLD[self._table]} FROM told"
+                f"INSERT INTO record_keys SELECT '{self._records.record}', line, {self._records.told} FROM told"
             )
 
     def _type_others(self, part: RawPart) -> None:
@@ -201,12 +284,13 @@ class _Scan:
             Job(self._spec, lines, part.name, block.rows, block.first_line, block.numbers, typed),
         )
         self._connection.execute(
-            f"INSERT INTO record_keys SELECT line, {self._is_edition}, {_TYPED[self._table]} FROM read_parquet($path)",
+            f"INSERT INTO record_keys SELECT '{self._records.record}', line, {self._records.typed} "
+            "FROM read_parquet($path)",
             {"path": str(typed)},
         )
         typed.unlink()
         rejected = pa.table({"line": pa.array([reject.line for reject in loaded.rejects], pa.int64())})
         self._connection.register("rejected", rejected)
         self._connection.execute(
-            f"INSERT INTO record_keys SELECT line, {self._is_edition}, NULL, NULL, NULL, NULL FROM rejected"
+            f"INSERT INTO record_keys SELECT '{self._records.record}', line, NULL, NULL, NULL, NULL FROM rejected"
         )

@@ -7,4 +7,4 @@ UNION ALL
 SELECT a.id, coalesce(m.next_id, a.work_id)
 FROM again AS a
 LEFT JOIN moved AS m ON m.id = a.work_id
-WHERE a.is_edition AND a.work_id IS NOT NULL
+WHERE a.record = 'edition' AND a.work_id IS NOT NULL
