@@ -80,7 +80,7 @@ def test_no_selection_of_stages_publishes_a_build_that_was_not_evaluated_or_was_
         env={**cli.environment, "VIBERARY_RECIPE": "seed"},
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=600,
         check=False,
     )
     assert refused.returncode == 3, refused.stderr
