@@ -33,14 +33,7 @@ from viberary_pipeline.sources.blocks import Numbers
 from viberary_pipeline.sources.ingest import ingest
 from viberary_pipeline.sources.openlibrary.catalogue import join_dump
 from viberary_pipeline.sources.openlibrary.rules import OpenLibraryRules
-from viberary_pipeline.sources.openlibrary.selection import (
-    OF_AUTHORS,
-    READ_FIRST,
-    SELECTED,
-    author_lines,
-    select_lines,
-    wanted_lines,
-)
+from viberary_pipeline.sources.openlibrary.selection import READ_FIRST, SELECTED, select_lines, wanted_lines
 from viberary_pipeline.sources.openlibrary.tables import OPENLIBRARY
 from viberary_pipeline.sources.raw_files import find
 from viberary_pipeline.sources.table_specs import TABLES
@@ -76,10 +69,6 @@ def read(raw: Path, out: Path, limits: DuckLimits, *, every_line: bool = False) 
     seconds["selection"] = round(time.perf_counter() - started, 2)
     for name in SELECTED:
         read_table(name, wanted_lines(name, out / "selected"))
-    started = time.perf_counter()
-    of_authors = None if every_line else author_lines(files[OF_AUTHORS], tables, limits, out)
-    seconds["selection"] = round(seconds["selection"] + time.perf_counter() - started, 2)
-    read_table(OF_AUTHORS, of_authors)
     read_by, cpu_of_tables = time.time(), round(cpu_seconds() - begun, 2)
     joined = out / "joined"
     joined.mkdir()

@@ -13,14 +13,7 @@ from viberary_pipeline.sources.blocks import Numbers
 from viberary_pipeline.sources.ingest import ingest
 from viberary_pipeline.sources.openlibrary.catalogue import MADE, join_dump
 from viberary_pipeline.sources.openlibrary.rules import OpenLibraryRules
-from viberary_pipeline.sources.openlibrary.selection import (
-    OF_AUTHORS,
-    READ_FIRST,
-    SELECTED,
-    author_lines,
-    select_lines,
-    wanted_lines,
-)
+from viberary_pipeline.sources.openlibrary.selection import READ_FIRST, SELECTED, select_lines, wanted_lines
 from viberary_pipeline.sources.openlibrary.tables import OPENLIBRARY
 from viberary_pipeline.sources.raw_files import find
 
@@ -87,8 +80,6 @@ def read_dump(
     for name in SELECTED:
         wanted = wanted_lines(name, selected)
         ingest(name, files[name], out / name, LIMITS, reject_ceiling=ceiling, wanted=wanted)
-    of_authors = None if choice["all_lines"] else author_lines(files[OF_AUTHORS], tables, LIMITS, out)
-    ingest(OF_AUTHORS, files[OF_AUTHORS], out / OF_AUTHORS, LIMITS, reject_ceiling=ceiling, wanted=of_authors)
     return tables, join_dump(tables, join, LIMITS, chosen, choice)
 
 

@@ -123,56 +123,6 @@ def test_an_edition_is_read_where_its_work_is_however_it_names_it(tmp_path):
     assert [LINKS[line - 1][0] for line in lines["ol_editions"]] == [name for name, _, read in LINKS if read]
 
 
-def test_authors_are_read_whom_a_work_or_an_edition_that_is_read_names(tmp_path):
-    authors = [
-        record("OL1A", name="Of the work"),
-        record("OL2A", name="Of an unread work"),
-        record("OL3A", name="Of the edition alone"),
-        record("OL4A", name="Of an unread edition"),
-        record("OL5A", name="Whom OL50A was merged into"),
-        record("OL6A", name="Whom OL61A was merged into"),
-        record("OL60A", "redirect", location="/authors/OL61A"),
-        record("OL61A", "redirect", location="/authors/OL6A"),
-        record("OL7A", "delete"),
-        record("OL08A", name="With a zero in front"),
-        record("OL9A", name="Of nobody").replace("/authors/OL9A", "/a/OL9A"),
-        "no record",
-        record("OL1A", name="Again"),
-        record("OL2A", name="Unread, again"),
-        record("OL10A", name="Whom nothing names"),
-        record("OL11A", name="No JSON").replace('"name"', "name"),
-        record("OL11A", name="Counts, since the one before is none"),
-    ]
-    named = ("OL1A", "OL50A", "OL60A", "OL7A", "OL08A", "OL11A", "OL99A")
-    raw = write_dump(
-        tmp_path / "raw",
-        works=[
-            record("OL1W", title="Read", description=WHALE, authors=by(*named)),
-            record("OL2W", title="Unread", description=WHALE, authors=by("OL2A")),
-            record("OL3W", title="Read, of its edition's author", description=WHALE),
-        ],
-        editions=[
-            record("OL1M", works=of("OL3W"), title="Read", authors=[{"key": "/authors/OL3A"}]),
-            record("OL2M", works=of("OL2W"), title="Unread", authors=[{"key": "/authors/OL4A"}]),
-        ],
-        authors=authors,
-        redirects=[
-            record("OL50A", "redirect", location="/authors/OL5A"),
-            record("OL10A", "redirect", location="/works/OL1W"),
-        ],
-        reading_log=[*shelved("OL1W", 1), *shelved("OL3W", 1)],
-    )
-    chosen(raw, tmp_path)
-    out = tmp_path / "chosen" / "ol_authors"
-    assert [row["line"] for row in rows_of(out / "ol_authors.parquet")] == [1, 3, 5, 6, 7, 8, 9, 10, 17]
-    rejects = [(row["line"], row["reason"]) for row in rows_of(out / "ol_authors_rejects.parquet")]
-    assert rejects == [(12, "not_a_record"), (13, "duplicate_author_id"), (16, "malformed_json")]
-    assert [row["name"] for row in by_id(tmp_path / "chosen", "authors")] == [
-        *("With a zero in front", "Counts, since the one before is none", "Of the work", "Of the edition alone"),
-        *("Whom OL50A was merged into", "Whom OL61A was merged into"),
-    ]
-
-
 def test_the_word_works_elsewhere_in_a_record_is_no_link(tmp_path):
     usual = json.dumps(of("OL1W"))
     lines = [
@@ -292,28 +242,6 @@ def test_the_least_number_of_readers_counts_them_all(tmp_path, least):
     tables, facts = read_dump(str(raw), tmp_path / "out", least_readers=least)
     assert [row["work_id"] for row in rows_of(tables["ol_works"])] == ["OL1W", "OL2W", "OL3W"][: 3 if not least else 2]
     assert (facts["works"], facts["works_left_out"]) == (3, {"few_readers": least} if least else {})
-
-
-def test_a_redirect_to_a_record_of_another_kind_leads_nowhere(tmp_path):
-    raw = write_dump(
-        tmp_path / "raw",
-        works=[
-            record("OL1W", title="It", description=WHALE, authors=by("OL1A")),
-            record("OL2W", "redirect", location="/books/OL1M"),
-        ],
-        authors=[record("OL1A", "redirect", location="/works/OL1W"), record("OL2A", name="Nobody's")],
-        redirects=[
-            record("OL3W", "redirect", location="/authors/OL1A"),
-            record("OL4W", "redirect", location="OL1W").replace("/works/OL4W\t", "/works/ol4w/\t"),
-        ],
-        reading_log=[*shelved("OL2W", 1), *shelved("OL3W", 1), *shelved("OL4W", 1)],
-    )
-    assert chosen(raw, tmp_path) == {"ol_works": [1, 2], "ol_editions": []}
-    _, redirects = typed(raw, tmp_path / "redirects", "ol_redirects")
-    assert [(row["merged_id"], row["redirected_to"], row["nulled"]) for row in redirects] == [
-        ("OL3W", None, "redirected_to"),
-        ("OL4W", "OL1W", None),
-    ]
 
 
 def test_every_line_is_read_where_the_dump_does_not_say_who_reads_what(tmp_path):

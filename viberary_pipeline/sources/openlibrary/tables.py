@@ -50,13 +50,9 @@ def _texts(name: str, field: str | None = None) -> Column:
 _KIND = Column("kind", "kind_of_record({raw})", "dump_type")
 """'work', 'edition', 'author'; 'redirect' of what was merged into another, 'delete' of what was removed."""
 
-
-def _redirected_to(letter: str, sql: str = "{id}") -> Column:
-    """To which record of the same kind: that its key ends with the letter, or one of them, and what else it must be."""
-    target = sql.format(id=f"ol_id(json_text({{raw}}), '{letter}')")
-    return Column("redirected_to", f"CASE WHEN {{raw}} IS NOT NULL THEN {target} END", "location", "JSON", _LOST)
-
-
+_REDIRECTED_TO = Column(
+    *("redirected_to", "CASE WHEN {raw} IS NOT NULL THEN ol_id(json_text({raw}), 'AMW') END", "location", "JSON", _LOST)
+)
 _TITLES = (_clean("title"), _clean("subtitle"))
 _PROSE = (_prose("description"), _prose("first_sentence"))
 _COVERS = Column("covers", "cover_ids({raw})", "covers", "JSON", "false")  # -1 stands for none
@@ -83,7 +79,7 @@ _WORKS = _of_records(
     (
         _key("work_id", "W", "dump_key"),
         _KIND,
-        _redirected_to("W"),
+        _REDIRECTED_TO,
         *_TITLES,
         *_PROSE,
         _text("first_publish_date"),
@@ -104,7 +100,7 @@ _EDITIONS = _of_records(
     (
         _key("edition_id", "M", "dump_key"),
         _KIND,
-        _redirected_to("M"),
+        _REDIRECTED_TO,
         _keys("work_ids", "W", "works"),
         *_TITLES,
         *_PROSE,
@@ -136,7 +132,7 @@ _AUTHORS = _of_records(
     (
         _key("author_id", "A", "dump_key"),
         _KIND,
-        _redirected_to("A"),
+        _REDIRECTED_TO,
         _clean("name"),
         _clean("personal_name"),
     ),
@@ -145,7 +141,7 @@ _AUTHORS = _of_records(
 _REDIRECTS = _of_records(
     "ol_redirects",
     "one work, edition or author that was merged into another",
-    (_key("merged_id", "AMW", "dump_key"), _redirected_to("AMW", "of_the_same_kind({id}, dump_key)")),
+    (_key("merged_id", "AMW", "dump_key"), _REDIRECTED_TO),
 )
 
 

@@ -109,10 +109,6 @@ CREATE OR REPLACE TEMP MACRO column_id(key, letters) AS
         ELSE ol_id(key, letters)
     END;
 
--- An id, if it is of the same kind of record as a key is.
-CREATE OR REPLACE TEMP MACRO of_the_same_kind(id, key) AS
-    CASE WHEN right(id, 1) = upper(right(rtrim(trim(key), '/'), 1)) THEN id END;
-
 -- The kind of a record: 'work' in '/type/work'.
 CREATE OR REPLACE TEMP MACRO kind_of_record(type) AS
     CASE type
