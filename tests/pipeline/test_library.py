@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from homes import Cli, Published
+from homes import Published
 
 import viberary_pipeline as viberary
 from viberary_pipeline import library as module
@@ -115,11 +115,14 @@ def test_documents_of_a_build_that_another_home_made_are_not_guessed(
         viberary.open(published.settings.redis.url).documents()
 
 
-def test_a_build_that_cannot_begin_or_end_says_why(warm_cli: Cli, tmp_path: Path) -> None:
+def test_a_build_that_cannot_begin_or_end_says_why(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="no setting colour"):
         viberary.build(colour="red")
-    with pytest.raises(BuildStopped, match="The folder with the raw files is missing") as caught:
-        viberary.build(tmp_path / "nowhere", home=warm_cli.home)
+    try:
+        with pytest.raises(BuildStopped, match="The folder with the raw files is missing") as caught:
+            viberary.build(tmp_path / "nowhere", home=tmp_path / "home")
+    finally:
+        redis_server.stop(tmp_path / "home")
     assert caught.value.exit_code == 1
     assert not (tmp_path / "home" / "artifacts").exists()  # not even an encoder was exported
     assert "DAGSTER_HOME" not in os.environ  # another build may be of another home
