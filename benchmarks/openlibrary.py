@@ -195,6 +195,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/openlibrary.json"))
     given = parser.parse_args()
+    if given.runs < 1:
+        parser.error("--runs must be at least 1")
     limits = DuckLimits(given.memory, given.threads)
     report: dict[str, Any] = {
         "machine": {"cores": os.cpu_count(), "load_before": os.getloadavg()[0], "python": platform.python_version(),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pytest
 from homes import Built, Cli, Published, published_copy, write_gz
 
 from viberary_pipeline.assets.ol_selection import ol_selection
@@ -111,6 +112,28 @@ def test_the_sample_never_replaces_a_catalogue_of_ones_own(tmp_path: Path, built
             _, message, _ = failure_of(instance, result.dagster_run)
         assert message.startswith("The bundled sample would replace a catalogue of your own")
         assert own.redis.dbsize() == 0
+
+
+@pytest.mark.parametrize(
+    ("stages", "message"),
+    [
+        (None, "The folder with the raw files is missing"),
+        (["raw_books", "books"], "The folder with the raw files is missing"),
+        (["documents"], "has not run in this VIBERARY_HOME"),
+    ],
+)
+def test_missing_files_are_told_before_the_first_stage_of_a_run_that_reads_them(tmp_path: Path, stages, message):
+    """And of none that does not: the files may be elsewhere by then."""
+    settings = load_settings(home=tmp_path / "home", raw=str(tmp_path / "nowhere"))
+    job = build_definitions(settings).resolve_job_def("catalogue")
+    selected = stages and [dg.AssetKey(stage) for stage in stages]
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = job.execute_in_process(instance=instance, asset_selection=selected, raise_on_error=False)
+    assert not result.success
+    steps = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
+    (ended,) = [event.job_failure_data.error for event in result.all_events if event.is_job_failure]
+    assert bool(steps) == (stages == ["documents"])
+    assert message in (steps[0] if steps else ended).message
 
 
 def test_a_failed_check_says_figure_and_bound_and_no_frames(tmp_path: Path, built_files: Built):

@@ -18,7 +18,17 @@ from viberary_pipeline.sample.write import write_sample
 from viberary_pipeline.settings import load_settings
 from viberary_pipeline.sources.file_names import choose, subset_of
 from viberary_pipeline.sources.openlibrary.tables import OPENLIBRARY
-from viberary_pipeline.sources.raw_files import FILES, OPTIONAL, TABLES, RawInput, RawPart, check_present, find
+from viberary_pipeline.sources.raw_files import (
+    FILES,
+    OPTIONAL,
+    TABLES,
+    RawInput,
+    RawPart,
+    check_present,
+    find,
+    listing_digest,
+    source_at,
+)
 from viberary_pipeline.storage import file_signature
 
 BOOKS = "goodreads_books.json.gz"
@@ -301,6 +311,22 @@ def test_what_is_missing_is_told_before_anything_is_read(tmp_path):
         check_present(str(tmp_path / "nowhere"))
     with pytest.raises(RawDataError, match="not of two different sources"):
         check_present(f"{tmp_path},{tmp_path}")
+
+
+@pytest.mark.parametrize("location", ["{}", "{},", ",{}", " {} , "])
+def test_a_comma_too_many_is_passed_over(tmp_path, location):
+    fill(tmp_path, *FILES.values())
+    location = location.format(tmp_path)
+    check_present(location)
+    assert read("books", location) == [BOOKS]
+    assert source_at(location) == "ucsd"
+    assert listing_digest(location) == listing_digest(str(tmp_path))
+
+
+def test_a_comma_alone_is_no_place():
+    for look in (check_present, source_at, listing_digest):
+        with pytest.raises(RawDataError, match="The folder with the raw files is missing"):
+            look(",")
 
 
 def test_a_subset_without_reviews_is_told(tmp_path):

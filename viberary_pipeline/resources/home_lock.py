@@ -61,19 +61,25 @@ def check_source(settings: Settings, client: redis.Redis) -> None:
         )
 
 
-def check_files(settings: Settings) -> None:
-    """Raise, before the first stage, where the raw files are missing, or may not be served while the index is public.
+def check_files_may_be_served(settings: Settings) -> None:
+    """Raise, before the first stage, where the index is for the public and the raw files are not.
 
     Raises:
         GateRefused: VIBERARY_SOURCES_PUBLIC is set, and a source may not be served.
-        RawDataError, StorageError: a file that is needed is missing, or the files cannot be listed.
+        RawDataError, StorageError: the raw files cannot be listed.
     """
-    if settings.raw is None:
-        return
-    check_present(settings.raw, mixed_dates=settings.openlibrary.mixed_dates)
-    if settings.sources.public:
+    if settings.sources.public and settings.raw is not None:
         source = source_at(settings.raw)
         require_public(licences_of(source, settings.sources.licence), f"An index of {settings.raw}")
+
+
+def _reads_files(run: dg.DagsterRun) -> bool:
+    """Whether the run has a stage that reads the raw files: one may be a part of its job."""
+    if run.step_keys_to_execute is not None:
+        return any(step.startswith("raw_") for step in run.step_keys_to_execute)
+    if run.asset_selection is not None:
+        return any(asset.to_python_identifier().startswith("raw_") for asset in run.asset_selection)
+    return run.job_name in ("rebuild", "catalogue")
 
 
 def home_lock(settings: Settings) -> dg.ResourceDefinition:
@@ -90,9 +96,11 @@ def home_lock(settings: Settings) -> dg.ResourceDefinition:
                     if run is not None and run.job_name in _TO_THE_INDEX:
                         refresh(settings.home_dir)  # encoders and baselines of a home in S3
                         check_ready(settings)
-                    # Others read no files; the stages of the index ask again.
+                    if run is not None and settings.raw is not None and _reads_files(run):
+                        check_present(settings.raw, mixed_dates=settings.openlibrary.mixed_dates)
+                    # The stages of the index ask again.
                     if run is not None and run.job_name == "rebuild":
-                        check_files(settings)
+                        check_files_may_be_served(settings)
                         check_source(settings, connect(settings))
             except Exception as error:
                 reporter.failed("before the first stage", error)

@@ -45,7 +45,7 @@ class BadLine:
     text: bytes
 
 
-@dataclass
+@dataclass(eq=False)
 class Block:
     """Whole lines of one file.
 
@@ -65,7 +65,7 @@ class Block:
     bad: list[BadLine] = field(default_factory=list)
     repaired: Counter[str] = field(default_factory=Counter)
     unwanted: int = 0
-    held: int = field(default=0, compare=False)
+    held: int = 0
 
     @property
     def lines(self) -> int:
@@ -208,6 +208,8 @@ def _add(
             _add_wanted(block, lines, ends, number, wanted)
         return number + len(ends)
     these = None if wanted is None else {*_between(wanted, number, number + lines.end - lines.start).tolist()}
+    sound: list[bytes] = []
+    numbers: list[int] = []
     for line in lines.data[lines.start : lines.end - 1].split(b"\n"):
         if others is not None and others.match(line):
             number += 1
@@ -221,8 +223,11 @@ def _add(
         elif these is not None and number not in these:
             block.unwanted += 1
         else:
-            block.add(line + b"\n", number)
+            sound.append(line)
+            numbers.append(number)
         number += 1
+    if sound:
+        block.add_each(b"\n".join((*sound, b"")), np.array(numbers))
     return number
 
 

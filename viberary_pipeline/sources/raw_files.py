@@ -138,26 +138,28 @@ def find(table: str, location: str, *, known: RawInput | None = None, mixed_date
             several places are of one source.
         StorageError: S3 cannot be reached, or refuses.
     """
-    if len(places(location)) > 1:
-        location = _places_by_source(location)[SPECS[table].source]
-    found = _choose(table, _list_location(location), mixed=mixed_dates)
+    named = places(location)
+    place = _places_by_source(location)[SPECS[table].source] if len(named) > 1 else named[0]
+    found = _choose(table, _list_location(place), mixed=mixed_dates)
     if found is None:
         return None
     return RawInput(table, _parts(table, found.folder, found.sizes, known), found.notes)
 
 
 def check_present(location: str, *, mixed_dates: bool = False) -> None:
-    """Raise where a build would not find the files that it needs. Only names and sizes are looked at.
+    """Raise where a build would not find the files that it needs. Only names are looked at.
 
     Args:
         location, mixed_dates: As in `find`.
 
     Raises:
-        RawDataError, StorageError: as in `find`.
+        RawDataError: the location or a required table is missing, or several places are of one source.
+        StorageError: S3 cannot be reached, or refuses.
     """
-    if len(places(location)) > 1:
+    named = places(location)
+    if len(named) > 1:
         _places_by_source(location)
-    for place in places(location):
+    for place in named:
         listing = _list_location(place)
         for table in SPECS:
             _choose(table, listing, mixed=mixed_dates)
@@ -204,10 +206,11 @@ def _choose(
 
 
 def places(location: str) -> tuple[str, ...]:
-    """The places that VIBERARY_RAW names: commas stand between them, but where the whole is a path that exists."""
+    """The places that VIBERARY_RAW names, one at least: commas stand between them, but where the whole is a path that
+    exists."""
     if "," not in location or (not is_s3(location) and Path(location).expanduser().exists()):
         return (location,)
-    return tuple(place for part in location.split(",") if (place := part.strip()))
+    return tuple(place for part in location.split(",") if (place := part.strip())) or (location,)
 
 
 def source_at(location: str) -> Sources:
@@ -217,10 +220,11 @@ def source_at(location: str) -> Sources:
         RawDataError: the location cannot be listed, or several places are of one source.
         StorageError: S3 cannot be reached, or refuses.
     """
-    if len(places(location)) > 1:
+    named = places(location)
+    if len(named) > 1:
         _places_by_source(location)
         return "both"
-    return _source_of(location)
+    return _source_of(named[0])
 
 
 def _source_of(place: str) -> Source:
@@ -315,7 +319,7 @@ def listing_digest(location: str, *, mixed_dates: bool = False) -> str:
     """
     if len(named := places(location)) > 1:
         return digest([listing_digest(place, mixed_dates=mixed_dates) for place in named])
-    folder, sizes, unreadable, books = _list_location(location)
+    folder, sizes, unreadable, books = _list_location(named[0])
     dump = _dump_at(folder, sizes, unreadable, books, mixed=mixed_dates)
     if dump is None:
         subset = subset_of("books", books) if books else None
