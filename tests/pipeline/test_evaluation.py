@@ -450,7 +450,8 @@ def test_judged_sets_of_the_settings_stand_beside_the_others(built_sample, tmp_p
         wrong = cli("build", "--json", VIBERARY_EVALUATION_JUDGED=str(tmp_path / "absent"))
         assert (wrong.returncode, "holds no judged queries" in wrong.stderr) == (1, True), wrong.stderr
         again = cli("build", "--json", VIBERARY_HNSW_EF_RUNTIME="210", **judged)
-        assert json.loads(again.stdout.splitlines()[-1])["build"] != first, again.stderr
+        assert again.returncode == 0, again.stderr
+        assert json.loads(again.stdout.splitlines()[-1])["build"] != first
         page = (published.home / "quality" / "evaluation" / "latest.html").read_text(encoding="utf-8")
         assert "<h2>mine</h2>" in page
         result = json.loads(cli("evaluate", "--no-seed", "--json", "--against", first, **judged).stdout)

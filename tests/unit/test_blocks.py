@@ -1,6 +1,7 @@
 """Blocks of lines: the same whatever the chunks, safe for the parser, bounded in memory."""
 
 from collections import Counter
+from typing import Any
 
 from viberary_pipeline.sources.blocks import BadLine, Block, blocks
 
@@ -35,8 +36,14 @@ def test_blocks_are_alike_wherever_the_chunks_end():
 
 def test_a_sound_block_is_passed_on_as_it_is():
     data = b'{"a": 1}\n{"b": 2}\n'
-    apart = [(block.pieces, block.numbers, block.first_line) for block in blocks([data] * 2, block_bytes=1)]
-    assert apart == [([data], None, 1), ([data], None, 3)]
+
+    def parts(block: Block) -> tuple[Any, ...]:
+        numbers = block.all_numbers.tolist()
+        return block.pieces, block.rows, numbers, block.bad, block.repaired, block.unwanted
+
+    assert [parts(block) for block in blocks([data])] == [([data], 2, [1, 2], [], {}, 0)]
+    apart = [parts(block) for block in blocks([data] * 2, block_bytes=1)]
+    assert apart == [([data], 2, [1, 2], [], {}, 0), ([data], 2, [3, 4], [], {}, 0)]
     (whole,) = blocks([data] * 2)
     assert (whole.pieces, whole.numbers, whole.first_line) == ([data, data], None, 1)
 

@@ -39,9 +39,6 @@ from viberary_pipeline.sources.raw_files import RawInput, RawPart
 from viberary_pipeline.sources.reader import open_part
 from viberary_pipeline.sources.workers import processes_within
 
-SELECTED = ("ol_works", "ol_editions")
-"""The tables of which not every line is read."""
-
 
 @dataclass(frozen=True)
 class _Records:
@@ -77,6 +74,9 @@ _RECORDS = {
         "id AS edition_id, kind, redirected_to, [work_id] AS work_ids",
     ),
 }
+SELECTED = tuple(_RECORDS)
+"""The tables of which not every line is read."""
+
 _LINKED_BY = ("kind", "redirected_to", "work_ids")
 _SPECS = {
     table.name: replace(
