@@ -12,7 +12,9 @@ SOUND = [(1, b'{"a": 1}'), (3, b'{"b": 2} \r'), (6, b'  {"d": 4}'), (7, b"{}"), 
 def taken(found: list[Block]) -> tuple[list[tuple[int, bytes]], list[BadLine], Counter[str]]:
     rows = []
     for block in found:
-        lines = b"".join(block.pieces).split(b"\n")
+        text = b"".join(block.pieces)
+        assert block.ends.tolist() == [place for place, byte in enumerate(text) if byte == ord("\n")]
+        lines = text.split(b"\n")
         assert lines.pop() == b""
         assert len(lines) == block.rows
         rows += zip(block.all_numbers.tolist(), lines, strict=True)

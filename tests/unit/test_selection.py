@@ -337,6 +337,25 @@ def test_keys_are_told_at_sight_only_in_their_usual_spelling():
     assert [bytes(piece).decode() for piece in keys.others.pieces] == [line + "\n" for line in lines[2:]]
 
 
+def ids_at_sight(*keys: str) -> list[int]:
+    """The numbers that are told at sight of lines of editions with these keys."""
+    block = Block()
+    for key in keys:
+        block.add(record("OL1M", works=of("OL1W")).encode().replace(b"OL1M", key.encode("latin-1"), 1) + b"\n", 1)
+    return keys_at_sight(block, b"/type/edition\t/books/OL", b"M", of_works=True).ids.tolist()
+
+
+def test_a_number_is_told_whatever_its_length():
+    numbers = [int("987654321"[:length]) for length in range(1, 10)] + [10**place for place in range(9)]
+    assert ids_at_sight(*(f"OL{number}M" for number in numbers)) == numbers
+
+
+@pytest.mark.parametrize("byte", ["/", ":", " ", "\0", "\x7f", "\x80", "\xb0", "\xff", "A", "\t"])
+def test_whatever_stands_among_digits_is_none(byte):
+    keys = [f"OL{'1' * before}{byte}{'1' * after}M" for before in range(10) for after in range(3)]
+    assert ids_at_sight(*keys) == []
+
+
 def test_a_made_up_dump_gives_the_same_rows(tmp_path):
     write_dumps(tmp_path / "raw", works=3_000, limits=LIMITS)
     lines = chosen(tmp_path / "raw", tmp_path)

@@ -29,7 +29,7 @@ TEXT_BYTES = 2000
 
 BOM = b"\xef\xbb\xbf"
 _LINE_FEED = ord("\n")
-_FIRST = np.zeros(1, np.intp)
+_FIRST, _NONE = np.zeros(1, np.int64), np.empty(0, np.int64)
 
 
 Numbers = npt.NDArray[np.int64]
@@ -53,6 +53,7 @@ class Block:
         pieces: The lines that look sound, each with its line feed, in pieces: nothing is copied to join them.
         rows: How many lines those are.
         numbers_of_pieces: The numbers (from 1) in the file of the lines of each piece.
+        ends_of_pieces: The places of the line feeds of each piece, where they are known already.
         bad: The lines that are no record.
         repaired: What was passed over or put right, by name: blank_line, byte_order_mark, crlf.
         unwanted: How many lines look sound, and are not among those that are wanted.
@@ -62,6 +63,7 @@ class Block:
     pieces: list[bytes | memoryview] = field(default_factory=list)
     rows: int = 0
     numbers_of_pieces: list[Numbers] = field(default_factory=list)
+    ends_of_pieces: list[Numbers | None] = field(default_factory=list)
     bad: list[BadLine] = field(default_factory=list)
     repaired: Counter[str] = field(default_factory=Counter)
     unwanted: int = 0
@@ -86,18 +88,28 @@ class Block:
     @property
     def all_numbers(self) -> Numbers:
         """The numbers in the file of all rows, ascending."""
-        return np.concatenate(self.numbers_of_pieces) if self.numbers_of_pieces else np.empty(0, np.int64)
+        return np.concatenate([_NONE, *self.numbers_of_pieces])
 
-    def add(self, piece: bytes | memoryview, first_line: int, rows: int = 1) -> None:
-        """Add sound lines, the first of which has this number."""
-        self.add_each(piece, np.arange(first_line, first_line + rows))
+    @property
+    def ends(self) -> Numbers:
+        """The places of the line feeds in all pieces joined."""
+        known = zip(self.pieces, self.ends_of_pieces, strict=True)
+        of_pieces = [_line_feeds(np.frombuffer(piece, np.uint8)) if ends is None else ends for piece, ends in known]
+        starts = np.cumsum([0, *map(len, self.pieces)]).tolist()
+        return np.concatenate([_NONE, *(ends + start for ends, start in zip(of_pieces, starts, strict=False))])
 
-    def add_each(self, piece: bytes | memoryview, numbers: Numbers) -> None:
+    def add(self, piece: bytes | memoryview, first_line: int, ends: Numbers | None = None) -> None:
+        """Add one sound line that has this number, or those that end at these places, of which the first has it."""
+        rows = 1 if ends is None else len(ends)
+        self.add_each(piece, np.arange(first_line, first_line + rows), ends)
+
+    def add_each(self, piece: bytes | memoryview, numbers: Numbers, ends: Numbers | None = None) -> None:
         """Add sound lines that have these numbers."""
         self.pieces.append(piece)
         self.held += len(piece)
         self.rows += len(numbers)
         self.numbers_of_pieces.append(numbers)
+        self.ends_of_pieces.append(ends)
 
     def refuse(self, number: int, reason: str, line: bytes) -> None:
         """Keep a line that is no record apart."""
@@ -203,7 +215,7 @@ def _add(
         block.repaired["byte_order_mark"] = 1
     if others is None and (ends := _ends_if_sound(lines, layout, most_bytes)) is not None:
         if wanted is None:
-            block.add(memoryview(lines.data)[lines.start : lines.end], number, len(ends))
+            block.add(memoryview(lines.data)[lines.start : lines.end], number, ends)
         else:
             _add_wanted(block, lines, ends, number, wanted)
         return number + len(ends)
@@ -249,11 +261,15 @@ def _between(numbers: Numbers, low: int, high: int) -> Numbers:
     return numbers[first:after]
 
 
+def _line_feeds(data: npt.NDArray[np.uint8]) -> Numbers:
+    return np.flatnonzero(data == _LINE_FEED)
+
+
 def _ends_if_sound(lines: _Lines, layout: Layout, most_bytes: int) -> Numbers | None:
     """Where the lines end, counted from the start of the first; None where one does not look sound."""
     # Looks at both ends of all lines at once: a look at each alone takes Python ten times as long.
     data = np.frombuffer(lines.data, np.uint8)[lines.start : lines.end]
-    ends = np.flatnonzero(data == _LINE_FEED)
+    ends = _line_feeds(data)
     starts = np.concatenate((_FIRST, ends[:-1] + 1))
     if (
         (data[starts] != layout.opens).any()  # as of a blank line

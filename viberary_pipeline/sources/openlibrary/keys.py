@@ -16,12 +16,12 @@ from viberary_pipeline.sources.blocks import Block, Numbers
 
 Bytes = npt.NDArray[np.uint8]
 
-_MOST_DIGITS = 9
 _FIELD, _BEFORE, _AFTER = b'"works"', b'"works": [{"key": "/works/OL', b'W"}]'
 _PADDING = bytes(64)
 """Behind the last line, so that what is looked at of each may be cut without regard to where it ends."""
-_WORD = 8
-_LINE_FEED, _ZERO = ord("\n"), ord("0")
+_WORD, _WORDS = 8, np.dtype("<u8")
+_EVERY_BYTE = np.uint64(0x0101010101010101)
+_ZERO = ord("0")
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def keys_at_sight(block: Block, begins: bytes, letter: bytes, *, of_works: bool)
     """
     text = b"".join((*block.pieces, _PADDING))
     data = np.frombuffer(text, np.uint8)
-    ends = np.flatnonzero(data[: -len(_PADDING)] == _LINE_FEED)
+    ends = block.ends
     starts = np.concatenate((np.zeros(1, np.int64), ends[:-1] + 1))[: len(ends)]
     ids = _numbers_at(data, starts, begins, letter + b"\t")
     works = np.full(len(ends), -1, np.int64)
@@ -81,11 +81,11 @@ def _places(data: Bytes, word: bytes) -> Numbers:
 
 def _stands_at(data: Bytes, places: Numbers, text: bytes) -> npt.NDArray[np.bool_]:
     """Whether a text stands at each place. Eight bytes are compared at a time: half as long as one by one."""
-    words = np.ndarray(len(data) - _WORD, np.uint64, data, strides=(1,))  # the eight bytes from each place on
+    words = _words(data)
     right = np.ones(len(places), np.bool_)
     for start in range(0, len(text), _WORD):
         part = text[start : start + _WORD]
-        expected, ours = (np.frombuffer(bits.ljust(_WORD, b"\0"), np.uint64)[0] for bits in (part, b"\xff" * len(part)))
+        expected, ours = (np.frombuffer(bits.ljust(_WORD, b"\0"), _WORDS)[0] for bits in (part, b"\xff" * len(part)))
         right &= (words[places + start] & ours) == expected
     return right
 
@@ -93,19 +93,23 @@ def _stands_at(data: Bytes, places: Numbers, text: bytes) -> npt.NDArray[np.bool
 def _numbers_at(data: Bytes, places: Numbers, before: bytes, after: bytes) -> Numbers:
     """The number at each place that stands between two texts; -1 where none does, or one that is spelled otherwise."""
     right = _stands_at(data, places, before)
-    digits = _cut(data, places + len(before), _MOST_DIGITS + len(after)) - _ZERO  # what is none wraps to 10 or more
-    lengths = (digits > 9).argmax(axis=1)
-    right &= (lengths > 0) & (lengths <= _MOST_DIGITS) & (digits[:, 0] != 0)
-    rows = np.arange(len(places))
-    for offset, byte in enumerate(after):
-        at = np.minimum(lengths + offset, digits.shape[1] - 1)
-        right &= digits[rows, at] == (byte - _ZERO) % 256
-    numbers = np.zeros(len(places), np.int64)
-    for place in range(_MOST_DIGITS):
-        numbers = np.where(place < lengths, numbers * 10 + digits[:, place], numbers)
-    return np.where(right, numbers, -1)
+    digits = places + len(before)
+    eight = _words(data)[digits] ^ _EVERY_BYTE * _ZERO  # a digit is 0 to 9 now, and any other byte more
+    # The highest bit of the first byte that is none. (The sum may carry from it, but only to bytes behind it.)
+    others = ((eight + _EVERY_BYTE * 118) | eight) & _EVERY_BYTE * 128
+    lengths = np.bitwise_count((others & -others) - 1).astype(np.int64) >> 3
+    right &= (eight & 255 != 0) & (lengths > 0)
+    # The digits to the end of the word, behind zeros; then pairs of digits, of pairs, of fours are added up.
+    number = eight << (8 * (_WORD - lengths)).astype(_WORDS)
+    for bits, fields in ((8, 0x00FF00FF00FF00FF), (16, 0x0000FFFF0000FFFF), (32, 0x00000000FFFFFFFF)):
+        number = (number * 10 ** (bits // 8) + (number >> bits)) & fields
+    ninth = data[digits + _WORD] - _ZERO  # what is no digit wraps to 10 or more
+    is_long = (lengths == _WORD) & (ninth < 10)
+    number = np.where(is_long, number * 10 + ninth, number)
+    right &= _stands_at(data, digits + lengths + is_long, after)
+    return np.where(right, number.astype(np.int64), -1)
 
 
-def _cut(data: Bytes, places: Numbers, length: int) -> Bytes:
-    """So many bytes from each place on."""
-    return np.lib.stride_tricks.sliding_window_view(data, length)[places]
+def _words(data: Bytes) -> npt.NDArray[np.uint64]:
+    """The eight bytes from each place on, the first of them lowest."""
+    return np.ndarray(len(data) - _WORD, _WORDS, data, strides=(1,))

@@ -2,10 +2,11 @@
 
 Most works of a dump are read by nobody, and the join leaves them out. So their records need not be typed, cleaned and
 written first. Each of the two files is gone through once for its keys alone (`keys.py`), which takes little more than
-unpacking it. These keys are linked as the join links records; it then finds whatever it would have found among all.
+unpacking it. The records that nothing touches are counted (`plain_records.py`). The keys of the others are linked as
+the join links records; it then finds whatever it would have found among all.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -33,6 +34,7 @@ from viberary_pipeline.sources.load import Job, load_block, prepared
 from viberary_pipeline.sources.openlibrary.dumps import other_records
 from viberary_pipeline.sources.openlibrary.keys import Keys, keys_at_sight
 from viberary_pipeline.sources.openlibrary.links import count, link_records
+from viberary_pipeline.sources.openlibrary.plain_records import Plain, Told, set_aside
 from viberary_pipeline.sources.openlibrary.rules import OpenLibraryRules
 from viberary_pipeline.sources.openlibrary.tables import OPENLIBRARY
 from viberary_pipeline.sources.raw_files import RawInput, RawPart
@@ -87,20 +89,17 @@ _SPECS = {
 }
 """The tables with nothing but keys, kinds and links."""
 
-_VIEWS = {
+_LINKED = {
     "ol_ratings": "number_of(work_id) AS work_id, number_of(edition_id) AS edition_id, rating",
     "ol_reading_log": "number_of(work_id) AS work_id, number_of(edition_id) AS edition_id",
     "ol_redirects": "number_of(merged_id) AS merged_id, number_of(redirected_to) AS redirected_to",
     "ol_authors": "number_of(author_id) AS author_id, kind, number_of(redirected_to) AS redirected_to",
 }
 """What is linked of the tables that say which lines are read."""
-READ_FIRST = tuple(_VIEWS)
+READ_FIRST = tuple(_LINKED)
 
 _SCANNED = 4 << 20
 """Bytes that are looked at together for keys: as many as a processor has at hand."""
-
-_TOGETHER = 256
-"""Blocks whose keys are added to the table at a time."""
 
 
 def select_lines(
@@ -127,15 +126,14 @@ def select_lines(
     """
     with duckdb_errors("The lines of Open Library's files cannot be chosen"), connect(limits, out) as connection:
         connection.execute(sql("sources/openlibrary", "numbers"))
-        for table, columns in _VIEWS.items():
+        for table, columns in _LINKED.items():
             pattern = parquet_glob(tables[table]).replace("'", "''")
-            connection.execute(f"CREATE TEMP VIEW {table} AS SELECT {columns} FROM read_parquet('{pattern}')")
+            # Of authors, a million, only redirects are looked at; of the others every row, twice.
+            kind = "VIEW" if table == "ol_authors" else "TABLE"
+            connection.execute(f"CREATE TEMP {kind} {table} AS SELECT {columns} FROM read_parquet('{pattern}')")
         if not rules.least_readers or not count(connection, "ol_ratings") + count(connection, "ol_reading_log"):
             return {"all_lines": True}
-        _find_keys(connection, raw, limits, out)
-        # One table at a time: DuckDB's limit does not bound this memory.
-        repeated = np.concatenate([_repeated_ids(connection, _RECORDS[table].record) for table in SELECTED])
-        connection.register("repeated", pa.table({"id": repeated}))
+        plain = _find_keys(connection, raw, limits, out)
         for step in ("again", "first_lines"):
             connection.execute(sql("sources/openlibrary", step))
         facts = link_records(connection)
@@ -146,7 +144,13 @@ def select_lines(
             table: copy_to_parquet(connection, wanted, out / f"{table}.parquet", {"record": _RECORDS[table].record})
             for table in SELECTED
         }
-    return {"all_lines": False, "lines": lines, "works": facts["works"], "edition_links": facts["edition_links"]}
+    links = Counter(facts["edition_links"]) + Counter(plain.links)
+    return {
+        "all_lines": False,
+        "lines": lines,
+        "works": facts["works"] + plain.works + plain.links["lost"],
+        "edition_links": dict(sorted(links.items())),
+    }
 
 
 def wanted_lines(table: str, selected: Path) -> Numbers | None:
@@ -162,33 +166,45 @@ def wanted_lines(table: str, selected: Path) -> Numbers | None:
 
 def _find_keys(
     connection: duckdb.DuckDBPyConnection, raw: Mapping[str, RawInput], limits: DuckLimits, scratch: Path
-) -> None:
-    """Make the table `record_keys`, and views of it that stand for the tables of `SELECTED`."""
+) -> Plain:
+    """Make the tables `record_keys` and `repeated`, and views that stand for the tables of `SELECTED`."""
     connection.execute(sql("sources/openlibrary", "record_keys"))
-    for table in SELECTED:
-        for part in raw[table].parts:
-            with closing(prepared(open_in_memory(limits.share(2), scratch))) as typing:
-                _Scan(table, connection, typing, scratch).go_through(part, processes_within(limits))
+    with closing(prepared(open_in_memory(limits.share(2), scratch))) as typing:
+        told = {
+            table: Told.joined(
+                [
+                    _Scan(table, connection, typing, scratch).go_through(part, processes_within(limits))
+                    for part in raw[table].parts
+                ]
+            )
+            for table in SELECTED
+        }
     connection.execute("SET preserve_insertion_order = false")  # which takes more memory
+    plain = _add_told(connection, **told)
     for table, records in _RECORDS.items():
         connection.execute(
             f"CREATE TEMP VIEW {table} AS SELECT {records.view} FROM record_keys "
             f"WHERE record = '{records.record}' AND id IS NOT NULL"
         )
+    return plain
 
 
-def _repeated_ids(connection: duckdb.DuckDBPyConnection, record: str) -> Numbers:
-    """The ids that several lines have. NumPy sorts all in a fifth of the time in which DuckDB counts each."""
-    keys = connection.execute(
-        "SELECT id FROM record_keys WHERE record = $record AND id IS NOT NULL", {"record": record}
-    )
-    ids = np.asarray(keys.fetchnumpy()["id"])
-    ids.sort()
-    return np.unique(ids[1:][ids[1:] == ids[:-1]])
+def _add_told(connection: duckdb.DuckDBPyConnection, ol_works: Told, ol_editions: Told) -> Plain:
+    """Make the table `repeated`, and add to `record_keys` those keys told at sight that are to be linked."""
+    for letter, told in (("W", ol_works), ("M", ol_editions)):
+        connection.register(f"repeated_{letter}", pa.table({"number": told.repeated}))
+    connection.execute(sql("sources/openlibrary", "repeated"))
+    named = connection.execute(sql("sources/openlibrary", "named")).fetchnumpy()
+    numbers, are_works = np.asarray(named["number"]), np.asarray(named["is_work"])
+    *linked, plain = set_aside(ol_works, ol_editions, numbers[are_works], numbers[~are_works])
+    for records, told in zip(_RECORDS.values(), linked, strict=True):
+        connection.register("told", pa.table({"line": told.lines, "id": told.ids, "work": told.works}))
+        connection.execute(f"INSERT INTO record_keys SELECT '{records.record}', line, {records.told} FROM told")
+    return plain
 
 
 class _Scan:
-    """One pass over a file for the keys of its records, which go to the table `record_keys`."""
+    """One pass over a file for the keys of its records: those not told at sight go to the table `record_keys`."""
 
     def __init__(
         self, table: str, connection: duckdb.DuckDBPyConnection, typing: duckdb.DuckDBPyConnection, out: Path
@@ -196,11 +212,11 @@ class _Scan:
         self._table, self._connection, self._typing = table, connection, typing
         self._records, self._spec = _RECORDS[table], _SPECS[table]
         self._scratch = out / f".{table}-keys"
-        self._told: list[tuple[Numbers, Numbers, Numbers]] = []
+        self._told: list[Told] = []
         self._others = Block()
 
-    def go_through(self, part: RawPart, threads: int) -> None:
-        """All lines of a file. Those that are no record by their looks have no key."""
+    def go_through(self, part: RawPart, threads: int) -> Told:
+        """All lines of a file, once. Those that are no record by their looks have no key."""
         found: deque[Future[Keys]] = deque()
         others = other_records(part.name, self._table)
         with open_part(part) as reader, ThreadPoolExecutor(threads) as pool:
@@ -211,26 +227,15 @@ class _Scan:
                     self._take(found.popleft().result(), part)
             while found:
                 self._take(found.popleft().result(), part)
-        self._add_told()
         self._type_others(part)
+        return Told.joined(self._told)
 
     def _take(self, keys: Keys, part: RawPart) -> None:
-        self._told.append((keys.lines, keys.ids, keys.works))
-        if len(self._told) >= _TOGETHER:
-            self._add_told()
+        self._told.append(Told.of(keys))
         for line, number in zip(keys.others.pieces, keys.others.numbers_of_pieces, strict=True):
             self._others.add_each(line, number)
             if self._others.held >= BLOCK_BYTES or self._others.rows >= BLOCK_LINES:
                 self._type_others(part)
-
-    def _add_told(self) -> None:
-        told, self._told = self._told, []
-        if told:
-            lines, ids, works = map(np.concatenate, zip(*told, strict=True))
-            self._connection.register("told", pa.table({"line": lines, "id": ids, "work": works}))
-            self._connection.execute(
-                f"INSERT INTO record_keys SELECT '{self._records.record}', line, {self._records.told} FROM told"
-            )
 
     def _type_others(self, part: RawPart) -> None:
         """Type the lines that were not told at sight as `ingest` does, but for columns that say nothing here."""
