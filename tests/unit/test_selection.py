@@ -103,6 +103,22 @@ LINKS: list[tuple[str, Any, bool]] = [
 ]
 
 
+@pytest.mark.parametrize("number", [2**29 - 1, 2**29, 2**31 - 1, 2**31, 10**9 - 1, 10**9, 2**53])
+def test_numbers_may_be_as_large_as_they_like(tmp_path, number):
+    raw = write_dump(
+        tmp_path / "raw",
+        works=[record("OL1W", title="T", description=WHALE), record(f"OL{number}W", title="U", description=WHALE)],
+        editions=[
+            record("OL1M", works=of(f"OL{number}W"), title="E"),
+            record(f"OL{number}M", works=of("OL1W"), title="F"),
+            record("OL2M", works=of(f"OL{number - 1}W"), title="G"),
+            record(f"OL{number - 1}M", works=of("OL3W"), title="H"),
+        ],
+        reading_log=[*shelved(f"OL{number}W", 1), *shelved("OL1W", 1, f"OL{number}M"), *shelved("OL4W", 1, "OL2M")],
+    )
+    assert chosen(raw, tmp_path) == {"ol_works": [1, 2], "ol_editions": [1, 2, 3]}
+
+
 def test_an_edition_is_read_where_its_work_is_however_it_names_it(tmp_path):
     raw = write_dump(
         tmp_path / "raw",

@@ -18,9 +18,9 @@ Bytes = npt.NDArray[np.uint8]
 
 _FIELD, _BEFORE, _AFTER = b'"works"', b'"works": [{"key": "/works/OL', b'W"}]'
 _PADDING = bytes(64)
-"""Behind the last line, so that what is looked at of each may be cut without regard to where it ends."""
+"""Behind the last line, so that eight bytes may be read from any place in a line, and from a little behind it."""
 _WORD, _WORDS = 8, np.dtype("<u8")
-_EVERY_BYTE = np.uint64(0x0101010101010101)
+_ONES = np.uint64(0x0101010101010101)
 _ZERO = ord("0")
 
 
@@ -94,9 +94,10 @@ def _numbers_at(data: Bytes, places: Numbers, before: bytes, after: bytes) -> Nu
     """The number at each place that stands between two texts; -1 where none does, or one that is spelled otherwise."""
     right = _stands_at(data, places, before)
     digits = places + len(before)
-    eight = _words(data)[digits] ^ _EVERY_BYTE * _ZERO  # a digit is 0 to 9 now, and any other byte more
-    # The highest bit of the first byte that is none. (The sum may carry from it, but only to bytes behind it.)
-    others = ((eight + _EVERY_BYTE * 118) | eight) & _EVERY_BYTE * 128
+    eight = _words(data)[digits] ^ _ONES * _ZERO  # a digit is 0 to 9 now, and any other byte more
+    # In each byte that is no digit the highest bit is set. A sum may carry into the bytes behind the first such byte,
+    # but only that one counts.
+    others = ((eight + _ONES * 118) | eight) & _ONES * 128
     lengths = np.bitwise_count((others & -others) - 1).astype(np.int64) >> 3
     right &= (eight & 255 != 0) & (lengths > 0)
     # The digits to the end of the word, behind zeros; then pairs of digits, of pairs, of fours are added up.

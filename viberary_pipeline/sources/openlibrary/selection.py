@@ -2,7 +2,7 @@
 
 Most works of a dump are read by nobody, and the join leaves them out. So their records need not be typed, cleaned and
 written first. Each of the two files is gone through once for its keys alone (`keys.py`), which takes little more than
-unpacking it. The records that nothing touches are counted (`plain_records.py`). The keys of the others are linked as
+unpacking it. The records that nothing touches are counted (`untouched.py`). The keys of the others are linked as
 the join links records; it then finds whatever it would have found among all.
 """
 
@@ -34,9 +34,9 @@ from viberary_pipeline.sources.load import Job, load_block, prepared
 from viberary_pipeline.sources.openlibrary.dumps import other_records
 from viberary_pipeline.sources.openlibrary.keys import Keys, keys_at_sight
 from viberary_pipeline.sources.openlibrary.links import count, link_records
-from viberary_pipeline.sources.openlibrary.plain_records import Plain, Told, set_aside
 from viberary_pipeline.sources.openlibrary.rules import OpenLibraryRules
 from viberary_pipeline.sources.openlibrary.tables import OPENLIBRARY
+from viberary_pipeline.sources.openlibrary.untouched import FileKeys, Untouched, split_untouched
 from viberary_pipeline.sources.raw_files import RawInput, RawPart
 from viberary_pipeline.sources.reader import open_part
 from viberary_pipeline.sources.workers import processes_within
@@ -128,12 +128,13 @@ def select_lines(
         connection.execute(sql("sources/openlibrary", "numbers"))
         for table, columns in _LINKED.items():
             pattern = parquet_glob(tables[table]).replace("'", "''")
-            # Of authors, a million, only redirects are looked at; of the others every row, twice.
+            # Readers and redirects are read twice, so their ids become numbers once. Of authors only redirects are
+            # read: a view will do.
             kind = "VIEW" if table == "ol_authors" else "TABLE"
             connection.execute(f"CREATE TEMP {kind} {table} AS SELECT {columns} FROM read_parquet('{pattern}')")
         if not rules.least_readers or not count(connection, "ol_ratings") + count(connection, "ol_reading_log"):
             return {"all_lines": True}
-        plain = _find_keys(connection, raw, limits, out)
+        untouched = _find_keys(connection, raw, limits, out)
         for step in ("again", "first_lines"):
             connection.execute(sql("sources/openlibrary", step))
         facts = link_records(connection)
@@ -144,11 +145,12 @@ def select_lines(
             table: copy_to_parquet(connection, wanted, out / f"{table}.parquet", {"record": _RECORDS[table].record})
             for table in SELECTED
         }
-    links = Counter(facts["edition_links"]) + Counter(plain.links)
+    links = Counter(facts["edition_links"]) + Counter(untouched.links)
     return {
         "all_lines": False,
         "lines": lines,
-        "works": facts["works"] + plain.works + plain.links["lost"],
+        # An edition whose work is lost is a work of its own, as in `link_records`.
+        "works": facts["works"] + untouched.works + untouched.links["lost"],
         "edition_links": dict(sorted(links.items())),
     }
 
@@ -166,41 +168,49 @@ def wanted_lines(table: str, selected: Path) -> Numbers | None:
 
 def _find_keys(
     connection: duckdb.DuckDBPyConnection, raw: Mapping[str, RawInput], limits: DuckLimits, scratch: Path
-) -> Plain:
-    """Make the tables `record_keys` and `repeated`, and views that stand for the tables of `SELECTED`."""
+) -> Untouched:
+    """Make the tables `record_keys` and `repeated`, and views that stand for the tables of `SELECTED`.
+
+    DuckDB's limit does not bound the keys of the files: 8 bytes a work and 12 an edition, twice that while they are
+    joined.
+
+    Returns:
+        How many records need no link.
+    """
     connection.execute(sql("sources/openlibrary", "record_keys"))
     with closing(prepared(open_in_memory(limits.share(2), scratch))) as typing:
-        told = {
-            table: Told.joined(
+        keys = {
+            table: FileKeys.joined(
                 [
-                    _Scan(table, connection, typing, scratch).go_through(part, processes_within(limits))
+                    of_block
                     for part in raw[table].parts
+                    for of_block in _Scan(table, connection, typing, scratch).go_through(part, processes_within(limits))
                 ]
             )
             for table in SELECTED
         }
     connection.execute("SET preserve_insertion_order = false")  # which takes more memory
-    plain = _add_told(connection, **told)
+    untouched = _add_touched(connection, **keys)
     for table, records in _RECORDS.items():
         connection.execute(
             f"CREATE TEMP VIEW {table} AS SELECT {records.view} FROM record_keys "
             f"WHERE record = '{records.record}' AND id IS NOT NULL"
         )
-    return plain
+    return untouched
 
 
-def _add_told(connection: duckdb.DuckDBPyConnection, ol_works: Told, ol_editions: Told) -> Plain:
-    """Make the table `repeated`, and add to `record_keys` those keys told at sight that are to be linked."""
-    for letter, told in (("W", ol_works), ("M", ol_editions)):
-        connection.register(f"repeated_{letter}", pa.table({"number": told.repeated}))
+def _add_touched(connection: duckdb.DuckDBPyConnection, ol_works: FileKeys, ol_editions: FileKeys) -> Untouched:
+    """Make the table `repeated`, and add to `record_keys` those keys that are to be linked; how many are not."""
+    for letter, keys in (("W", ol_works), ("M", ol_editions)):
+        connection.register(f"repeated_{letter}", pa.table({"number": keys.repeated}))
     connection.execute(sql("sources/openlibrary", "repeated"))
     named = connection.execute(sql("sources/openlibrary", "named")).fetchnumpy()
     numbers, are_works = np.asarray(named["number"]), np.asarray(named["is_work"])
-    *linked, plain = set_aside(ol_works, ol_editions, numbers[are_works], numbers[~are_works])
-    for records, told in zip(_RECORDS.values(), linked, strict=True):
-        connection.register("told", pa.table({"line": told.lines, "id": told.ids, "work": told.works}))
+    *linked, untouched = split_untouched(ol_works, ol_editions, numbers[are_works], numbers[~are_works])
+    for records, keys in zip(_RECORDS.values(), linked, strict=True):
+        connection.register("told", pa.table(keys.columns))
         connection.execute(f"INSERT INTO record_keys SELECT '{records.record}', line, {records.told} FROM told")
-    return plain
+    return untouched
 
 
 class _Scan:
@@ -212,11 +222,11 @@ class _Scan:
         self._table, self._connection, self._typing = table, connection, typing
         self._records, self._spec = _RECORDS[table], _SPECS[table]
         self._scratch = out / f".{table}-keys"
-        self._told: list[Told] = []
+        self._told: list[FileKeys] = []
         self._others = Block()
 
-    def go_through(self, part: RawPart, threads: int) -> Told:
-        """All lines of a file, once. Those that are no record by their looks have no key."""
+    def go_through(self, part: RawPart, threads: int) -> list[FileKeys]:
+        """Go through all lines of a file, once; the keys of each block. Lines that look like no record have none."""
         found: deque[Future[Keys]] = deque()
         others = other_records(part.name, self._table)
         with open_part(part) as reader, ThreadPoolExecutor(threads) as pool:
@@ -228,10 +238,10 @@ class _Scan:
             while found:
                 self._take(found.popleft().result(), part)
         self._type_others(part)
-        return Told.joined(self._told)
+        return self._told
 
     def _take(self, keys: Keys, part: RawPart) -> None:
-        self._told.append(Told.of(keys))
+        self._told.append(FileKeys.of(keys, with_works=self._records.record == "edition"))
         for line, number in zip(keys.others.pieces, keys.others.numbers_of_pieces, strict=True):
             self._others.add_each(line, number)
             if self._others.held >= BLOCK_BYTES or self._others.rows >= BLOCK_LINES:

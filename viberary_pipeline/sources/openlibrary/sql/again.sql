@@ -1,5 +1,5 @@
 -- again: one row per line of a record that an earlier line has, too. Of such a record the first line counts.
--- Inputs: record_keys, repeated (the ids that several lines have).
+-- Inputs: record_keys, repeated (the ids that several lines may have).
 CREATE TEMP TABLE again AS
 SELECT line, record, id, work_id
 FROM record_keys

@@ -2,7 +2,7 @@
 
 -- OL5A, OL5M and OL5W are 20, 21 and 22.
 CREATE OR REPLACE TEMP MACRO number_with(digits, letter) AS
-    digits * 4 + CASE letter WHEN 'A' THEN 0 WHEN 'M' THEN 1 ELSE 2 END;
+    digits::BIGINT * 4 + CASE letter WHEN 'A' THEN 0 WHEN 'M' THEN 1 ELSE 2 END;
 
 -- The number of an id. One with a zero in front, or too long, has a negative one, made of its hash.
 CREATE OR REPLACE TEMP MACRO number_of(id) AS

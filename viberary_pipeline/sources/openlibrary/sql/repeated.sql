@@ -4,6 +4,6 @@
 CREATE TEMP TABLE repeated AS
 SELECT id FROM record_keys WHERE id IS NOT NULL
 UNION
-SELECT number_with(number::BIGINT, 'W') FROM repeated_W
+SELECT number_with(number, 'W') FROM repeated_W
 UNION
-SELECT number_with(number::BIGINT, 'M') FROM repeated_M
+SELECT number_with(number, 'M') FROM repeated_M
