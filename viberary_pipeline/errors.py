@@ -157,8 +157,13 @@ def out_of_room(error: BaseException | None, *folders: Path) -> ViberaryError | 
 def says_full(text: str, *folders: Path) -> bool:
     """Whether the text of an exception says that a disk is full (`out_of_room`)."""
     if "disk I/O error" in text:
-        return any(shutil.disk_usage(folder).free < _NEXT_TO_NOTHING for folder in folders if folder.is_dir())
+        return is_full(*folders)
     return any(words in text for words in _FULL_WORDS)
+
+
+def is_full(*folders: Path) -> bool:
+    """Whether the disk of one of the folders has less than 1 MB left."""
+    return any(shutil.disk_usage(folder).free < _NEXT_TO_NOTHING for folder in folders if folder.is_dir())
 
 
 def no_room(why: str, found: str) -> ViberaryError:

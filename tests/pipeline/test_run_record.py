@@ -12,7 +12,7 @@ import pytest
 from viberary_pipeline.errors import EncoderError, GateRefused
 from viberary_pipeline.history.records import History
 from viberary_pipeline.resources.run_record import recorded, recording_failure
-from viberary_pipeline.resources.run_reporter import in_its_words
+from viberary_pipeline.resources.run_reporter import RunReporter, in_its_words
 from viberary_pipeline.settings import Settings, load_settings
 
 REFUSAL = GateRefused("The table books was refused", expected="e", found="f", todo="t")
@@ -39,10 +39,14 @@ def run(settings: Settings, instance: dg.DagsterInstance) -> Callable[..., dg.Ex
         *,
         switched: bool = True,
         passed: bool = True,
+        publishes: bool = True,
+        untold: BaseException | None = None,
     ) -> dg.ExecuteInProcessResult:
+        reporter = RunReporter(settings, None, "")
+
         @dg.resource
         def home_lock(context: dg.InitResourceContext) -> Iterator[None]:
-            with recorded(context.dagster_run, context.instance, settings):
+            with recorded(context.dagster_run, context.instance, settings, reporter):
                 yield
 
         @dg.asset(name="search_index", required_resource_keys={"home_lock"}, check_specs=[check])
@@ -51,9 +55,12 @@ def run(settings: Settings, instance: dg.DagsterInstance) -> Callable[..., dg.Ex
             result = dg.AssetCheckResult(passed=passed, check_name="recall_at_10", description="0.5, bound 1: too low")
             return dg.MaterializeResult(check_results=[result])
 
-        @dg.asset(name="published_index", deps=[first])
-        def second(home_lock: dg.ResourceParam[object]) -> dg.MaterializeResult:
-            return dg.MaterializeResult(metadata={"switched": switched})
+        @dg.asset(name="published_index", deps=[first], output_required=False)
+        def second(home_lock: dg.ResourceParam[object]) -> Iterator[dg.MaterializeResult]:
+            if untold is not None:
+                reporter.failed("published_index", untold)
+            if publishes:
+                yield dg.MaterializeResult(metadata={"switched": switched})
 
         return dg.materialize(
             [first, second], resources={"home_lock": home_lock}, instance=instance, raise_on_error=False
@@ -80,6 +87,10 @@ def fails(error: BaseException) -> Callable[[], None]:
         ({"index": fails(in_its_words(REFUSAL))}, "refused", "search_index: The table books was refused"),
         ({"index": fails(OSError("no room"))}, "failed", "search_index: no room"),
         ({"index": fails(dg.DagsterExecutionInterruptedError())}, "interrupted", None),
+        # As on a full disk: what stops a run is not among its events.
+        ({"publishes": False}, "interrupted", "in published_index"),
+        ({"publishes": False, "untold": OSError("no room\nat all")}, "failed", "published_index: no room"),
+        ({"publishes": False, "untold": REFUSAL}, "refused", "The table books was refused"),
     ],
 )
 def test_a_run_ends_with_its_verdict(run: Any, tmp_path: Path, told: dict[str, Any], verdict: str, why: str) -> None:
@@ -114,7 +125,7 @@ def test_a_run_of_other_stages_leaves_no_record(
 ) -> None:
     @dg.resource
     def home_lock(context: dg.InitResourceContext) -> Iterator[None]:
-        with recorded(context.dagster_run, context.instance, settings):
+        with recorded(context.dagster_run, context.instance, settings, RunReporter(settings, None, "")):
             yield
 
     @dg.asset(required_resource_keys={"home_lock"})

@@ -2,7 +2,8 @@
 
 The file is named by the run's number, one more than the highest there is, so that the order does not depend on the
 clock. It is written when the run begins, with the verdict "under way", and again, whole, when the run ends. A process
-that was killed leaves it under way; the next run, which holds the home, completes it.
+that was killed leaves it under way; the next run, which holds the home, completes it. The first file is longer than it
+need be: on a disk that has become full, the verdict is written over it.
 """
 
 import json
@@ -13,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from viberary_pipeline.errors import HistoryError
+from viberary_pipeline.errors import HistoryError, out_of_room
 from viberary_pipeline.origin import origin_of, send
 from viberary_pipeline.owner import is_dead, this_process
 from viberary_pipeline.storage import ObjectChangedError, write_atomically
@@ -29,6 +30,8 @@ Verdict = Literal[
 ]
 FAILED: tuple[Verdict, ...] = ("refused", "failed", "interrupted", "killed")
 _LEAST_KEPT = 2
+_RESERVED = 16 << 10
+"""Bytes of the file of a run that begins."""
 
 
 @dataclass(frozen=True)
@@ -141,13 +144,28 @@ class History:
         while not self._claim(number):  # of a run that failed while it waited for the home
             number += 1
         record = RunRecord(number, **{"owner": this_process(), **values})
-        self.write(record)
+        write_atomically(self._file(number), _text(record).ljust(_RESERVED))
+        send(self.folder.parent, self._name(number))
         return record
 
     def write(self, record: RunRecord) -> None:
-        """Write a record, in place of the one of its number."""
-        write_atomically(self._file(record.number), json.dumps(asdict(record), ensure_ascii=False, default=str))
+        """Write a record, in place of the one of its number; on a full disk over it, if need be without its tables."""
+        try:
+            write_atomically(self._file(record.number), _text(record))
+        except OSError as error:
+            if out_of_room(error) is None or not self._write_over(record):
+                raise
         send(self.folder.parent, self._name(record.number))
+
+    def _write_over(self, record: RunRecord) -> bool:
+        """Write a record into the file of its number, which keeps its size; whether it fits."""
+        file = self._file(record.number)
+        room = file.stat().st_size
+        fitting = [text for text in (_text(record), _text(replace(record, answers={}, fill={}))) if len(text) <= room]
+        if fitting:
+            with file.open("r+b") as over:
+                over.write(fitting[0].ljust(room))
+        return bool(fitting)
 
     def finish(self, record: RunRecord, *, keep: int) -> None:
         """Write the record of a run that has ended, and remove what is older than the last `keep`.
@@ -260,6 +278,10 @@ class History:
             log.warning("the record %s is of a newer version and is left out", path)
             return None
         return record
+
+
+def _text(record: RunRecord) -> bytes:
+    return json.dumps(asdict(record), ensure_ascii=False, default=str).encode()
 
 
 def since(records: Collection[RunRecord], build: str) -> list[RunRecord]:

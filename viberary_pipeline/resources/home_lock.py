@@ -106,7 +106,7 @@ def home_lock(settings: Settings) -> dg.ResourceDefinition:
                 reporter.failed("before the first stage", error)
                 raise in_its_words(error) from error.__cause__
             say = context.log.info if context.log else print
-            with hold_home(settings.writable_home(), say=say), recorded(run, context.instance, settings):
+            with hold_home(settings.writable_home(), say=say), recorded(run, context.instance, settings, reporter):
                 _prune(context, settings.runs.kept)
                 with kept_connections():
                     yield reporter

@@ -9,17 +9,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from viberary_pipeline.artifacts import ArtifactStore
-from viberary_pipeline.errors import ArtifactError, GateRefused, ViberaryError
+from viberary_pipeline.errors import ArtifactError, GateRefused, ViberaryError, is_full
 from viberary_pipeline.history.gather import below_quality, gathered, versions
 from viberary_pipeline.history.records import FAILED, History, RunRecord, Verdict
 from viberary_pipeline.history.trends import write_trends
 from viberary_pipeline.redis_contract import read_pointer
 from viberary_pipeline.redis_server import connect
+from viberary_pipeline.resources.run_reporter import RunReporter
 from viberary_pipeline.settings import Settings, changed_settings
 
 log = logging.getLogger(__name__)
@@ -31,12 +33,15 @@ _COST = ("instance_type", "market", "zone", "machine_seconds", "estimated_usd")
 
 
 @contextmanager
-def recorded(run: dg.DagsterRun | None, instance: dg.DagsterInstance | None, settings: Settings) -> Iterator[None]:
+def recorded(
+    run: dg.DagsterRun | None, instance: dg.DagsterInstance | None, settings: Settings, reporter: RunReporter
+) -> Iterator[None]:
     """Record a run that is to make or publish an index, and complete what killed ones left. Call it holding the home.
 
     Args:
         run, instance: Dagster's; None where there is none.
         settings: Those of the run.
+        reporter: Knows what stopped a stage, even if Dagster could not log it for want of disk space.
     """
     record = _begun(run, instance, settings) if run is not None and instance is not None else None
     try:
@@ -47,7 +52,7 @@ def recorded(run: dg.DagsterRun | None, instance: dg.DagsterInstance | None, set
         raise
     finally:
         if record is not None and instance is not None:
-            _finish(record, instance, settings)
+            _finish(record, instance, settings, reporter)
 
 
 @contextmanager
@@ -80,13 +85,8 @@ def _begun(run: dg.DagsterRun, instance: dg.DagsterInstance, settings: Settings)
             return None
         history = History(settings.home_dir)
         for left in history.unfinished():
-            _finish(left, instance, settings, killed=True)
-        planned = {
-            event.asset_key.to_python_identifier()
-            for event in _events(instance, run.run_id)
-            if event.event_type_value == "ASSET_MATERIALIZATION_PLANNED" and event.asset_key is not None
-        }
-        if not planned & _RECORDED:
+            _finish(left, instance, settings)
+        if not _planned(_events(instance, run.run_id)) & _RECORDED:
             return None
         return history.begin(
             **_settings_of(settings), run=run.run_id, job=run.job_name, started=_now(), parent=_live(settings)
@@ -96,7 +96,11 @@ def _begun(run: dg.DagsterRun, instance: dg.DagsterInstance, settings: Settings)
         return None
 
 
-def _finish(record: RunRecord, instance: dg.DagsterInstance, settings: Settings, *, killed: bool = False) -> None:
+def _finish(
+    record: RunRecord, instance: dg.DagsterInstance, settings: Settings, reporter: RunReporter | None = None
+) -> None:
+    """Complete the record of this run or, without a `reporter`, of one that was killed."""
+    killed = reporter is None
     try:
         events = list(_events(instance, record.run))
         made = _materialized(events)
@@ -105,6 +109,8 @@ def _finish(record: RunRecord, instance: dg.DagsterInstance, settings: Settings,
             verdict, why = record.verdict, record.why
         elif killed and verdict in ("interrupted", "not published"):
             verdict, why = "killed", why or _last_stage(events)
+        elif reporter is not None and verdict == "not published":
+            verdict, why = _untold(events, reporter, settings.home_dir, Path(instance.root_directory))
         record = replace(
             record,
             verdict=verdict,
@@ -186,6 +192,26 @@ def _verdict(events: Iterable[dg.DagsterEvent], made: Mapping[str, Mapping[str, 
     if "published_index" not in made:
         return "not published", ""
     return ("published" if made["published_index"].get("switched") else "unchanged"), ""
+
+
+def _untold(events: Iterable[dg.DagsterEvent], reporter: RunReporter, *folders: Path) -> tuple[Verdict, str]:
+    """How a run ended whose events tell of no failure and of no publish: a full disk stops Dagster's log, too."""
+    if reporter.failure:
+        return reporter.verdict, reporter.failure.splitlines()[0]
+    if "published_index" not in _planned(events):
+        return "not published", ""
+    if is_full(*folders):
+        return "failed", f"the disk is full, {_last_stage(events)}"
+    return "interrupted", _last_stage(events)
+
+
+def _planned(events: Iterable[dg.DagsterEvent]) -> set[str]:
+    """The stages that a run is to make."""
+    return {
+        event.asset_key.to_python_identifier()
+        for event in events
+        if event.event_type_value == "ASSET_MATERIALIZATION_PLANNED" and event.asset_key is not None
+    }
 
 
 def _report_since(store: ArtifactStore, started: str) -> dict[str, str]:

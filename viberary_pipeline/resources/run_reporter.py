@@ -10,6 +10,7 @@ from dagster._core.errors import DagsterUserCodeProcessError
 from dagster._utils.error import SerializableErrorInfo
 
 from viberary_pipeline.errors import GateRefused, ViberaryError
+from viberary_pipeline.history.records import Verdict
 from viberary_pipeline.notifications import Message, tell
 from viberary_pipeline.resources.dagster_store import PROCESS, forget_untouched, this_process
 from viberary_pipeline.settings import Settings
@@ -36,8 +37,8 @@ class RunReporter:
     def __init__(self, settings: Settings, instance: dg.DagsterInstance | None, run_id: str) -> None:
         self._settings, self._instance, self._run_id = settings, instance, run_id
         self.tags: dict[str, str] = {}
-        self.failure = ""
-        self.documents = ""
+        self.failure, self.documents = "", ""
+        self.verdict: Verdict = "under way"
         self._tag(first_tags(settings))
 
     def made(self, stage: str, facts: Mapping[str, Any]) -> None:
@@ -54,7 +55,8 @@ class RunReporter:
             return
         refused = isinstance(error, GateRefused)  # its message names the check
         self.failure = str(error) if refused else f"{stage}: {error}"
-        self._tag({"verdict": "refused" if refused else "failed" if isinstance(error, Exception) else "interrupted"})
+        self.verdict = "refused" if refused else "failed" if isinstance(error, Exception) else "interrupted"
+        self._tag({"verdict": self.verdict})
 
     def close(self) -> None:
         """Send what people are to be told of the run, now that it is over."""
