@@ -5,8 +5,8 @@
 Each build is a process of its own, the first in an empty VIBERARY_HOME; peak memory is that of the largest process.
 The rebuilds, one after the other: nothing changed; the same lines packed into new files; one book in a hundred with
 another title (its text and what is made of it change); another encoder; all stages forced. `of_the_first` is the wall
-time as a share of the first build's. Searches run in this process over warm connections, one client, one query at a
-time.
+time as a share of the first build's. FILE is written after each build, for large catalogues take an hour. Searches
+run in this process over warm connections, one client, one query at a time.
 """
 
 import argparse
@@ -114,31 +114,37 @@ def main() -> None:
             shutil.copytree(options.raw, raw)
         else:
             subprocess.run([sys.executable, "-m", "viberary_pipeline.cli", "sample", str(raw)], check=True)
+        results: dict[str, Any] = {"machine": machine()}
+
+        def run(name: str, *arguments: str, **settings: str) -> None:
+            results[name] = one = build(home, "--raw", str(raw), *arguments, **settings)
+            one["of_the_first"] = round(one["wall_seconds"] / results["first build"]["wall_seconds"], 3)
+            write(results, options.out)
+
         try:
-            given = ("--raw", str(raw))
-            builds = {"first build": build(home, *given), "nothing changed": build(home, *given)}
+            run("first build")
+            run("nothing changed")
             rewrite(raw, "*.json.gz", lambda _, line: line)
-            builds["identical files, packed anew"] = build(home, *given)
+            run("identical files, packed anew")
             rewrite(raw, "goodreads_books.json.gz", revised)
-            builds["1 % of the books changed"] = build(home, *given)
-            builds["another encoder"] = build(home, *given, VIBERARY_ENCODER="all-MiniLM-L6-v2")
-            builds["forced"] = build(home, *given, "--force", VIBERARY_ENCODER="all-MiniLM-L6-v2")
-            for one in builds.values():
-                one["of_the_first"] = round(one["wall_seconds"] / builds["first build"]["wall_seconds"], 3)
-            results = {
-                "machine": machine(),
+            run("1 % of the books changed")
+            run("another encoder", VIBERARY_ENCODER="all-MiniLM-L6-v2")
+            run("forced", "--force", VIBERARY_ENCODER="all-MiniLM-L6-v2")
+            results |= {
                 "load_average_after": os.getloadavg()[0],
-                **builds,
                 "peak_mb_of_the_largest_process": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024,
                 "search, one client": latencies(home),
             }
         finally:
             redis_server.stop(home)
-    text = json.dumps(results, indent=1)
-    print(text)
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(text + "\n")
+    write(results, options.out)
+    print(json.dumps(results, indent=1))
+
+
+def write(results: dict[str, Any], out: Path | None) -> None:
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":
