@@ -31,13 +31,13 @@ class Keys:
     Attributes:
         lines: The numbers in the file of those that are told at sight.
         ids: The number in the key of each: 2 of /books/OL2M.
-        works: Of editions, the number of the work of each; -1 of works.
+        works: Of editions, the number of the work of each; None of works.
         others: The other lines, as a block of their own.
     """
 
     lines: Numbers
     ids: Numbers
-    works: Numbers
+    works: Numbers | None
     others: Block
 
 
@@ -56,9 +56,10 @@ def keys_at_sight(block: Block, begins: bytes, letter: bytes, *, of_works: bool)
     ends = block.ends
     starts = np.concatenate((np.zeros(1, np.int64), ends[:-1] + 1))[: len(ends)]
     ids = _numbers_at(data, starts, begins, letter + b"\t")
-    works = np.full(len(ends), -1, np.int64)
     told = ids >= 0
+    works = None
     if of_works:
+        works = np.full(len(ends), -1, np.int64)
         places = _places(data, _FIELD)
         of_line = np.searchsorted(ends, places)
         works[of_line] = _numbers_at(data, places, _BEFORE, _AFTER)
@@ -67,7 +68,7 @@ def keys_at_sight(block: Block, begins: bytes, letter: bytes, *, of_works: bool)
     others = Block()
     for place in np.flatnonzero(~told).tolist():
         others.add(text[starts[place] : ends[place] + 1], int(numbers[place]))
-    return Keys(numbers[told], ids[told], works[told], others)
+    return Keys(numbers[told], ids[told], None if works is None else works[told], others)
 
 
 def _places(data: Bytes, word: bytes) -> Numbers:

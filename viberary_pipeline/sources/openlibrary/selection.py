@@ -241,7 +241,7 @@ class _Scan:
         return self._told
 
     def _take(self, keys: Keys, part: RawPart) -> None:
-        self._told.append(FileKeys.of(keys, with_works=self._records.record == "edition"))
+        self._told.append(FileKeys.of(keys))
         for line, number in zip(keys.others.pieces, keys.others.numbers_of_pieces, strict=True):
             self._others.add_each(line, number)
             if self._others.held >= BLOCK_BYTES or self._others.rows >= BLOCK_LINES:

@@ -32,10 +32,10 @@ class FileKeys:
     works: npt.NDArray[np.int32] | None = None
 
     @classmethod
-    def of(cls, keys: Keys, *, with_works: bool) -> "FileKeys":
+    def of(cls, keys: Keys) -> "FileKeys":
         """Those of one block."""
-        columns = (keys.lines, keys.ids, keys.works) if with_works else (keys.lines, keys.ids)
-        return cls(*(column.astype(np.int32) for column in columns))
+        columns = (keys.lines, keys.ids, keys.works)
+        return cls(*(column.astype(np.int32) for column in columns if column is not None))
 
     @classmethod
     def joined(cls, blocks: Sequence["FileKeys"]) -> "FileKeys":

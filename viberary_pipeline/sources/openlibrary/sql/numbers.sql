@@ -8,6 +8,6 @@ CREATE OR REPLACE TEMP MACRO number_with(digits, letter) AS
 CREATE OR REPLACE TEMP MACRO number_of(id) AS
     CASE
         WHEN regexp_full_match(id, 'OL[1-9][0-9]{0,15}[AMW]')
-            THEN number_with(CAST(substring(id, 3, strlen(id) - 3) AS BIGINT), right(id, 1))
+            THEN number_with(substring(id, 3, strlen(id) - 3), right(id, 1))
         WHEN id IS NOT NULL THEN -1 - CAST(hash(id) >> 2 AS BIGINT)
     END;
