@@ -31,7 +31,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from viberary_pipeline.artifacts import ArtifactStore
-from viberary_pipeline.duck import parquet_glob
+from viberary_pipeline.duck import DuckLimits, parquet_glob
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
 from viberary_pipeline.evaluation.build_evaluation import query_sets
 from viberary_pipeline.evaluation.queries import judged_set
@@ -154,7 +154,7 @@ def sample_queries(catalogue: Catalogue) -> Queries:
     from recipes import vibe_queries
 
     documents = ArtifactStore(catalogue.home).current("documents")
-    given = query_sets(catalogue.home, documents, NAMES, [judged_set(GOLDEN)])
+    given = query_sets(catalogue.home, documents, NAMES, DuckLimits(), [judged_set(GOLDEN)])
     sets = {judged.name: judged.queries for judged in given}
     queries = {name: [(query.text, dict(query.grades)) for query in sets[name]] for name in ("golden", "shelves")}
     return queries | vibe_queries()

@@ -17,7 +17,8 @@ A step that is done is not done again when the script is started again with the 
 cut short is done again, and is marked: a build goes on from what it has, so its seconds are too few.
 
 Memory is looked at every two seconds: resident, with what processes share counted once (PSS), of the build with its
-workers, and of Redis with the process that saves.
+workers, and of Redis with the process that saves. The anonymous part of it is no page of a file, which the system could
+take back.
 """
 
 import argparse
@@ -32,8 +33,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import dagster as dg
 import numpy as np
 import psutil
 import pyarrow.parquet as pq
@@ -58,6 +60,7 @@ from viberary_pipeline.synth.write import write_synthetic
 
 FULL = 2_360_000
 STAND_IN, TOKENS = "all-MiniLM-L6-v2", 32
+_SHORT_SECONDS = 30
 AIMS, QUERIES = (0.95, 0.97), 300
 FILTERS = {
     "no filter": Filters(),
@@ -91,10 +94,20 @@ class Steps:
         self.path.write_text(json.dumps(self.done, indent=1))
 
 
+class Sample(NamedTuple):
+    """Megabytes at a time (seconds since 1970): resident of the build, those of no file, and resident of Redis."""
+
+    time: float
+    build: int
+    build_anonymous: int
+    redis: int
+
+
 @contextmanager
-def memory(home: Path) -> Iterator[dict[str, int]]:
-    """The most megabytes of the other children of this process, and of Redis with its own, while the block runs."""
-    most, over = {"build_peak_mb": 0, "redis_peak_mb": 0}, threading.Event()
+def memory(home: Path) -> Iterator[list[Sample]]:
+    """Samples of the memory of the other children of this process, and of Redis with its own, while the block runs."""
+    samples: list[Sample] = []
+    over = threading.Event()
 
     def with_children(process: psutil.Process) -> list[psutil.Process]:
         try:
@@ -102,30 +115,53 @@ def memory(home: Path) -> Iterator[dict[str, int]]:
         except psutil.Error:  # it has ended
             return []
 
-    def held(processes: list[psutil.Process]) -> int:
-        total = 0
+    def held(processes: list[psutil.Process]) -> tuple[int, int]:
+        total = anonymous = 0
         for process in processes:
             try:
-                total += process.memory_full_info().pss
-            except psutil.Error:
+                rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
+            except OSError:
                 continue
-        return total >> 20
+            sizes = {line.split(":")[0]: int(line.split()[1]) for line in rollup.splitlines()[1:]}
+            total += sizes["Pss"]
+            anonymous += sizes["Pss_Anon"]
+        return total >> 10, anonymous >> 10
 
     def watch() -> None:
         while not over.wait(2):
             server = redis_server.running(home)
             of_redis = with_children(psutil.Process(server.pid)) if server and psutil.pid_exists(server.pid) else []
             others = [process for process in with_children(psutil.Process())[1:] if process not in of_redis]
-            most["build_peak_mb"] = max(most["build_peak_mb"], held(others))
-            most["redis_peak_mb"] = max(most["redis_peak_mb"], held(of_redis))
+            samples.append(Sample(time.time(), *held(others), held(of_redis)[0]))
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     try:
-        yield most
+        yield samples
     finally:
         over.set()
         watcher.join()
+
+
+def peaks(home: Path, samples: list[Sample]) -> dict[str, Any]:
+    """The most megabytes of the build and of Redis: of the whole run that is the last of the home, and of each stage
+    of half a minute or more (build, anonymous, redis)."""
+
+    def most(start: float = 0, end: float = float("inf")) -> list[int]:
+        within = [sample[1:] for sample in samples if start <= sample.time <= end]
+        return np.max(within, axis=0).tolist() if within else [0, 0, 0]
+
+    with dg.DagsterInstance.from_config(str(home / "dagster")) as instance:
+        (run,) = instance.get_runs(limit=1)
+        steps = sorted(instance.get_run_step_stats(run.run_id), key=lambda step: step.start_time or 0)
+    return {
+        **dict(zip(("build_peak_mb", "build_anonymous_peak_mb", "redis_peak_mb"), most(), strict=True)),
+        "peak_mb": {
+            step.step_key: most(step.start_time, step.end_time)
+            for step in steps
+            if step.start_time and step.end_time and step.end_time - step.start_time >= _SHORT_SECONDS
+        },
+    }
 
 
 def stand_in(folder: Path) -> Path:
@@ -260,13 +296,13 @@ def main() -> None:
 
     def built() -> dict[str, Any]:
         connect(load_settings(home=home)).config_set("maxmemory", int(bound * 1e9))
-        with memory(home) as most:
+        with memory(home) as samples:
             outcome = build(home, "--raw", str(raw), **settings)
         client = connect(load_settings(home=home))
         used, pointer = client.info("memory")["used_memory"], read_pointer(client)
         return {
             **outcome,
-            **most,
+            **peaks(home, samples),
             "redis_used_mb": used >> 20,
             "previous_build_kept": bool(pointer.previous),
             "recall_at_10": live(client).recall,

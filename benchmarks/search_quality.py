@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from viberary_pipeline.duck import DuckLimits
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
 from viberary_pipeline.evaluation.build_evaluation import query_sets
 from viberary_pipeline.evaluation.inputs import documents_of
@@ -72,7 +73,7 @@ def main() -> None:
     client = connect(load_settings(home=home))
     record = read_record(client, read_pointer(client).live)
     assert record is not None, "nothing is published"
-    given = query_sets(home, documents_of(home, record), options.items, [judged_set(GOLDEN)])
+    given = query_sets(home, documents_of(home, record), options.items, DuckLimits(), [judged_set(GOLDEN)])
     sets = {judged.name: judged.queries for judged in given if judged.name != "similar books"}
     known = sets.pop("known items")
     sets |= {

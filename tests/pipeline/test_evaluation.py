@@ -2,6 +2,7 @@
 
 import json
 import re
+import tracemalloc
 from collections import Counter
 from dataclasses import replace
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from homes import published_copy
 from viberary_pipeline.artifacts import ArtifactStore
 from viberary_pipeline.assets.evaluation_report import answers_of
 from viberary_pipeline.assets.stages import Work
+from viberary_pipeline.duck import DuckLimits
 from viberary_pipeline.errors import EvaluationError
 from viberary_pipeline.evaluation import build_evaluation, systems
 from viberary_pipeline.evaluation.build_evaluation import evaluate_build, query_sets
@@ -113,6 +115,28 @@ def test_known_items_count_every_work_of_that_title_or_author(documents):
     )
 
 
+def test_known_items_take_no_more_memory_for_more_works(tmp_path):
+    def peak(works):
+        path = tmp_path / "documents.parquet"
+        names = [f"{n:05}" for n in range(works)]
+        columns = {
+            "work_id": names,
+            "title": [f"The Story of {name}" for name in names],
+            "author": [f"Ann {name}" for name in names],
+            "description": ["A keeper of a lighthouse finds a letter that was never meant for her. " * 10] * works,
+        }
+        pq.write_table(pa.table(columns), path)
+        tracemalloc.start()
+        try:
+            assert len(known_items(path, 10).queries) == 50
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    one, four = peak(10_000), peak(40_000)
+    assert four < 1.3 * one, f"{four} bytes for 40,000 works, {one} for 10,000"
+
+
 def test_a_typo_is_one_slip_in_a_longer_word():
     for seed in range(200):
         slipped = with_typo("The Hitchhiker's Guide", seed=seed)
@@ -135,14 +159,51 @@ def test_weak_labels_come_from_similar_books_and_from_shelves_that_say_something
         for n in range(60)
     ]
     pq.write_table(pa.Table.from_pylist(rows), folder / "part-00000.parquet")
-    similar, shelf = weak_sets(folder, [f"w{n}" for n in range(60)], 10)
+
+    def sets(works, **options):
+        documents = tmp_path / "documents.parquet"
+        pq.write_table(pa.table({"work_id": works}), documents)
+        return weak_sets(folder, documents, 10, DuckLimits(), tmp_path, **options)
+
+    works = [f"w{n}" for n in range(60)]
+    similar, shelf = sets(works)
     assert similar.queries == (JudgedQuery("", "similar books", {"w1": 1, "w2": 1}, like="w0"),)
     assert not similar.guards
     assert shelf.queries == (JudgedQuery("magical realism", "shelves", {f"w{n}": 1 for n in range(5)}),)
-    assert weak_sets(folder, [f"w{n}" for n in range(60)], 10, shelves=False) == [similar]
+    assert sets(works, shelves=False) == [similar]
     # What cannot be found is no right answer, and four works are no shelf.
-    (similar,) = weak_sets(folder, [f"w{n}" for n in range(60) if n != 2], 10)
+    (similar,) = sets([work for work in works if work != "w2"])
     assert similar.queries == (JudgedQuery("", "similar books", {"w1": 1}, like="w0"),)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".duckdb")] == []
+
+
+def test_weak_labels_are_looked_for_until_there_are_enough(tmp_path, monkeypatch):
+    monkeypatch.setattr("viberary_pipeline.evaluation.weak_labels._MOST_WORKS", 5)
+    shelves = ["sea-tales", "night-tales", *(f"large-{letter * 3}" for letter in "abcdefghijklmnop")]
+    rows = [
+        {
+            "book_id": str(n),
+            "work_id": None if n == 7 else f"w{n}",
+            "similar_books": ["1"] if n in (7, 30) else ["unknown"],
+            "popular_shelves": [*(shelves[:1] if n < 5 else []), *(shelves[1:2] if n > 95 else []), *shelves[2:]],
+        }
+        for n in range(101)
+    ]
+    books, documents = tmp_path / "books.parquet", tmp_path / "documents.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), books)
+    pq.write_table(pa.table({"work_id": ["b7", *(f"w{n}" for n in range(101) if n != 7)]}), documents)
+
+    def sets(most):
+        found = weak_sets(books, documents, most, DuckLimits(), tmp_path)
+        return [{query.asked: set(query.grades) for query in one.queries} for one in found]
+
+    similar, shelf = sets(5)
+    assert similar == {"like b7": {"w1"}, "like w30": {"w1"}}
+    assert shelf == {"sea tales": {f"w{n}" for n in range(5)}, "night tales": {f"w{n}" for n in range(96, 101)}}
+    one, first = sets(1)
+    assert (len(one), len(first)) == (1, 1)
+    assert one.items() <= similar.items()
+    assert first.items() <= shelf.items()
 
 
 def fixed(name, found):
@@ -221,7 +282,7 @@ def evaluated(published):
         published.home,
         record,
         None,
-        query_sets(published.home, documents_of(published.home, record), 25, [judged_set(GOLDEN)]),
+        query_sets(published.home, documents_of(published.home, record), 25, DuckLimits(), [judged_set(GOLDEN)]),
         tuning=SearchSettings(),
         most_loss=0.03,
         seed=seed,
@@ -469,6 +530,7 @@ def test_word2vec_of_the_builds_own_texts_is_among_the_systems(published):
         own=[QuerySet("mine", (JudgedQuery("Neuromancer", "title", {"50002008": 1}),))],
         judged=[],
         most=1,
+        limits=DuckLimits(),
         tuning=SearchSettings(),
         most_loss=0.03,
         seed=lambda *_: None,

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from viberary_pipeline.artifacts import Artifact, ArtifactStore
+from viberary_pipeline.duck import DuckLimits
 from viberary_pipeline.errors import EvaluationError
 from viberary_pipeline.evaluation.build_evaluation import query_sets
 from viberary_pipeline.evaluation.inputs import documents_of, table_of
@@ -39,7 +40,7 @@ def test_a_build_is_evaluated_on_its_own_documents_and_books(tmp_path):
     judged = [QuerySet(name, (JudgedQuery("x", "k", {name: 1}),)) for name in ("first", "second")]
     for documents, name in ((first, "first"), (second, "second")):
         assert documents_of(tmp_path, record(documents.key)) == documents
-        sets = query_sets(tmp_path, documents, 5, judged)
+        sets = query_sets(tmp_path, documents, 5, DuckLimits(), judged)
         assert [found.name for found in sets] == [name, "known items"]
         assert {work for query in sets[1].queries for work in query.grades} == {name}
         assert table_of(tmp_path, documents, "books").key == documents.inputs["books"]

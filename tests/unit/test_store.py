@@ -1,11 +1,13 @@
 """The store over time: compaction, what is kept and what goes, float16, kills at every write, and a rebuild of 1 %."""
 
+import errno
 import hashlib
 import json
 import os
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,13 @@ import pytest
 
 from viberary_pipeline.embedding.texts import ParquetTexts
 from viberary_pipeline.errors import ArtifactError
-from viberary_pipeline.vectors.arrow_files import ShardManifest, table_bytes, vectors_schema, vectors_table
+from viberary_pipeline.vectors.arrow_files import (
+    ShardManifest,
+    problem_with,
+    table_bytes,
+    vectors_schema,
+    vectors_table,
+)
 from viberary_pipeline.vectors.rows import distinct_keys, keys_of
 from viberary_pipeline.vectors.store import EmbeddingStore
 
@@ -288,3 +296,45 @@ def test_a_parquet_file_gives_its_texts_in_portions(tmp_path):
     with pytest.raises(ArtifactError) as caught:
         ParquetTexts(path)
     assert json.dumps(caught.value.found) == '"columns text; missing values in none"'
+
+
+def test_many_vectors_lie_in_a_file_that_has_no_name(tmp_path, monkeypatch):
+    store = filled(tmp_path)
+    monkeypatch.setattr("viberary_pipeline.vectors.arrow_files._MAPPED_FROM_BYTES", EXPECTED.nbytes)
+    before = sorted(store.folder.iterdir())
+    found = store.vectors_for(EVERY)
+    assert is_mapped(found)
+    np.testing.assert_array_equal(found, EXPECTED)
+    assert not is_mapped(store.vectors_for(EVERY[1:]))
+    assert [path for path in sorted(store.folder.iterdir()) if path.name != "verified.json"] == before
+
+
+def test_where_the_disk_is_full_many_vectors_lie_in_memory(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    store = filled(tmp_path)
+    monkeypatch.setattr("viberary_pipeline.vectors.arrow_files._MAPPED_FROM_BYTES", 0)
+    monkeypatch.setattr("os.posix_fallocate", full)
+    found = store.vectors_for(EVERY)
+    assert not is_mapped(found)
+    np.testing.assert_array_equal(found, EXPECTED)
+
+
+def is_mapped(array):
+    while isinstance(array, np.ndarray):
+        if isinstance(array, np.memmap):
+            return True
+        array = array.base
+    return False
+
+
+def test_checking_vectors_copies_none_of_them():
+    vectors = unit(20_000, 1)
+    tracemalloc.start()
+    try:
+        assert problem_with(vectors, rows=len(vectors), dimensions=DIMENSIONS) is None
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < vectors.nbytes / 2, f"{peak} bytes beside {vectors.nbytes}"

@@ -56,6 +56,7 @@ def evaluate(
         own=own,
         judged=pipeline.judged,
         most=pipeline.settings.evaluation.items,
+        limits=pipeline.settings.duckdb,
         tuning=pipeline.settings.search,
         most_loss=pipeline.settings.gate.evaluation,
         seed=partial(seed_of, pipeline, embed_new=True) if seed else None,

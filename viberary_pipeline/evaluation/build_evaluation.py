@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import redis
 
 from viberary_pipeline.artifacts import Artifact
 from viberary_pipeline.documents.recipes import RECIPES
+from viberary_pipeline.duck import DuckLimits
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
 from viberary_pipeline.errors import EncoderError, EvaluationError
 from viberary_pipeline.evaluation.evaluation_gate import gate_evaluation
@@ -37,6 +37,7 @@ from viberary_pipeline.evaluation.systems import (
 )
 from viberary_pipeline.evaluation.weak_labels import weak_sets
 from viberary_pipeline.index.gate_result import GateResult
+from viberary_pipeline.index.recall import work_ids_of
 from viberary_pipeline.ranking_metrics import DEPTH
 from viberary_pipeline.redis_contract import BuildRecord, lost_because
 from viberary_pipeline.search.searcher import encoder_folder
@@ -55,27 +56,30 @@ class Evaluated:
     answers: Answers
 
 
-def query_sets(home: Path, documents: Artifact, most: int, judged: Sequence[QuerySet] = ()) -> list[QuerySet]:
+def query_sets(
+    home: Path, documents: Artifact, most: int, limits: DuckLimits, judged: Sequence[QuerySet] = ()
+) -> list[QuerySet]:
     """The sets that the documents of a build give, and their books: known items, weak labels.
 
     Args:
         home: VIBERARY_HOME.
         documents: As `documents_of` finds them.
         most: Queries per kind of known item, and per weak set.
+        limits: What DuckDB may use.
         judged: Sets of judgements, each used where it judges works of these documents alone.
 
     Raises:
         EvaluationError: the books that the documents were made from are not in this home.
     """
     path = documents.file("documents.parquet")
-    works = pq.read_table(path, columns=["work_id"])["work_id"].to_pylist()
+    works = set(work_ids_of(path)) if judged else set()
     books = table_of(home, documents, "books")
     recipe = RECIPES.get(documents.settings.get("recipe", ""))  # none where another version made them
     judges = recipe is None or not recipe.embeds_shelves
     return [
         *(given for given in judged if given.judges(works)),
         known_items(path, most),
-        *weak_sets(books.file("books.parquet"), works, most, shelves=judges),
+        *weak_sets(books.file("books.parquet"), path, most, limits, home, shelves=judges),
     ]
 
 

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import redis
 
 from viberary_pipeline.artifacts import Artifact
+from viberary_pipeline.duck import DuckLimits
 from viberary_pipeline.errors import EvaluationError
 from viberary_pipeline.evaluation.build_evaluation import evaluate_build, query_sets
 from viberary_pipeline.evaluation.inputs import documents_of, report_on
@@ -31,6 +32,7 @@ def evaluate_live(
     own: Sequence[QuerySet],
     judged: Sequence[QuerySet],
     most: int,
+    limits: DuckLimits,
     tuning: SearchSettings,
     most_loss: float,
     seed: Seed | None,
@@ -44,7 +46,7 @@ def evaluate_live(
         client: The server.
         home: VIBERARY_HOME.
         own: Sets that are asked alone; they need no documents.
-        judged, most: As for `query_sets`.
+        judged, most, limits: As for `query_sets`.
         tuning, most_loss, given, rules: As for `evaluate_build`.
         seed: Gives the original system's vectors of a build and its documents; None: no baseline is made that has to
             be trained or embedded.
@@ -92,7 +94,7 @@ def evaluate_live(
         home,
         record,
         before,
-        [] if own else query_sets(home, documents, most, judged),
+        [] if own else query_sets(home, documents, most, limits, judged),
         tuning=tuning,
         most_loss=most_loss,
         seed=compared,

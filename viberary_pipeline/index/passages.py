@@ -7,7 +7,7 @@ encoder's space. No text is encoded for it.
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 _MOST_TEXTS = 20_000  # descriptions that are learned from, spread over the documents
 _MOST_WORDS = 30_000
+_PORTION_ROWS = 8_192
 _RIDGE = 1.0
 _DIMENSIONS = 64
 _LEAST_TEXTS = 50  # fewer teach nothing
@@ -37,8 +38,7 @@ def learn_sentence_words(documents: Path, vectors: npt.NDArray[np.float32], enco
         encoder: An encoder of their space, whose input embeddings are read.
     """
     chosen = np.unique(np.linspace(0, len(vectors) - 1, _MOST_TEXTS).astype(int)) if len(vectors) else np.empty(0, int)
-    table = pq.read_table(documents, columns=["description"]).take(chosen)
-    texts = [words_of(text or "") for text in table["description"].to_pylist()]
+    texts = [words_of(text) for text in _descriptions(documents, chosen)]
     held = Counter(word for text in texts for word in set(text))
     words = [word for word, _ in held.most_common(_MOST_WORDS)]
     rows = {word: row for row, word in enumerate(words)}
@@ -60,6 +60,16 @@ def learn_sentence_words(documents: Path, vectors: npt.NDArray[np.float32], enco
     predicted = sums @ map_
     basis = np.linalg.eigh(predicted.T @ predicted)[1][:, -_DIMENSIONS:]
     return SentenceWords(rows, known.rarity, (mapped @ basis).astype(np.float32), basis.astype(np.float32))
+
+
+def _descriptions(documents: Path, rows: npt.NDArray[np.int64]) -> Iterator[str]:
+    """Those of some rows, which ascend; "" where there is none. A portion of the file is in memory at a time."""
+    start = 0
+    with pq.ParquetFile(documents) as file:
+        for batch in file.iter_batches(batch_size=_PORTION_ROWS, columns=["description"]):
+            first, end = np.searchsorted(rows, (start, start + batch.num_rows))
+            yield from (text or "" for text in batch["description"].take(rows[first:end] - start).to_pylist())
+            start += batch.num_rows
 
 
 def word_embeddings(encoder: QueryEncoder, words: Sequence[str]) -> npt.NDArray[np.float32] | None:

@@ -6,6 +6,9 @@ Both are uncompressed Arrow IPC files of one record batch each, which are memory
 """
 
 import io
+import logging
+import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +18,10 @@ from numpy.typing import NDArray
 
 from viberary_pipeline.errors import ArtifactError
 
+log = logging.getLogger(__name__)
+
 NORM_TOLERANCE = 1e-3
+_MAPPED_FROM_BYTES = 256 << 20
 TEXTS_SCHEMA = pa.schema([pa.field("text_hash", pa.string()), pa.field("text", pa.string())])
 _ARROW_TYPE = {"float32": pa.float32(), "float16": pa.float16()}
 
@@ -59,13 +65,31 @@ def as_matrix(column: pa.Array | pa.ChunkedArray, dimensions: int) -> NDArray[np
     return flat.reshape(-1, dimensions)
 
 
+def empty_vectors(rows: int, dimensions: int, folder: Path) -> NDArray[np.float32]:
+    """Room for vectors, float32 (rows, dimensions): from 256 MB on in a file of `folder` that has no name.
+
+    The system writes such a file's pages out where memory is short, and the disk's room is free again once nobody holds
+    the array, or the process is killed. Where the disk has no room for it, or lets nobody write, it is memory.
+    """
+    size = rows * dimensions * np.dtype(np.float32).itemsize
+    if size >= _MAPPED_FROM_BYTES:
+        try:
+            with tempfile.TemporaryFile(dir=folder) as file:
+                os.posix_fallocate(file.fileno(), 0, size)  # else a full disk kills the process that fills the array
+                return np.asarray(np.memmap(file, dtype=np.float32, mode="r+", shape=(rows, dimensions)))
+        except OSError as error:
+            log.info("vectors are put in memory instead of a file in %s: %s", folder, error)
+    return np.empty((rows, dimensions), dtype=np.float32)
+
+
 def problem_with(vectors: NDArray[np.float32], *, rows: int, dimensions: int) -> str | None:
     """What is wrong with `vectors`, or None: its shape, a value that is not finite, a norm that is not 1.
 
     The index would accept NaN and zero vectors and rank them first, so none may get that far."""
     if vectors.shape != (rows, dimensions):
         return f"shape {vectors.shape}, not {(rows, dimensions)}"
-    norms = np.linalg.norm(vectors.astype(np.float32, copy=False), axis=1)
+    singles = vectors.astype(np.float32, copy=False)
+    norms = np.sqrt(np.einsum("ij,ij->i", singles, singles))  # np.linalg.norm copies the vectors
     wrong = int(np.count_nonzero(~(np.abs(norms - 1.0) <= NORM_TOLERANCE)))  # NaN compares false: counted
     if wrong:
         return f"{wrong} of {rows} vectors that are not finite or not of norm 1"

@@ -41,6 +41,7 @@ from viberary_pipeline.vectors import VectorDtype
 from viberary_pipeline.vectors.arrow_files import (
     ShardManifest,
     as_matrix,
+    empty_vectors,
     map_table,
     problem_with,
     table_bytes,
@@ -165,13 +166,15 @@ class EmbeddingStore:
     def vectors_for(self, hashes: Hashes) -> NDArray[np.float32]:
         """The vectors of `hashes`, float32 (len(hashes), dimensions), in that order.
 
+        Many of them are memory-mapped: beside a full Redis, a catalogue's vectors need not fit in memory as well.
+
         Raises:
             ArtifactError: some have no vector here.
         """
         wanted = hashes.cast(pa.string())
         distinct = pc.unique(wanted)
         codes = np.asarray(pc.index_in(wanted, value_set=distinct))
-        result = np.empty((len(wanted), self.dimensions), dtype=np.float32)
+        result = empty_vectors(len(wanted), self.dimensions, self.folder)
         scatter, filled = Scatter(codes, len(distinct)), np.zeros(len(distinct), dtype=bool)
         parts = self.parts()
         wanted_codes = np.asarray(pc.index_in(_hashes(parts), value_set=distinct).fill_null(-1))
