@@ -209,6 +209,10 @@ class ArtifactStore:
         """What killed processes left, for whoever holds the home: nobody fills these folders any more."""
         return sorted(self.root.glob(f"*/{_HALF_MADE}*"))
 
+    def made(self, stage: str, *, inputs: Mapping[str, str], settings: Mapping[str, Any]) -> Artifact | None:
+        """What `produce` would find for these inputs and settings; None where it would have to make it."""
+        return self.find(stage, _key(stage, inputs, settings))
+
     def produce(
         self,
         stage: str,
@@ -229,7 +233,7 @@ class ArtifactStore:
             force: Make it anew even if it exists.
             links: Of its files, those that `current/` under VIBERARY_HOME links to.
         """
-        key = digest({"stage": stage, "inputs": dict(inputs), "settings": dict(settings)})
+        key = _key(stage, inputs, settings)
         self._sweep(self.root / stage)
         if not force and (known := self.find(stage, key)) is not None:
             self._point(known, links)
@@ -393,6 +397,10 @@ class ArtifactStore:
         for leftover in folder.glob(f"{_HALF_MADE}*"):
             if not _owner_lives(leftover):
                 shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _key(stage: str, inputs: Mapping[str, str], settings: Mapping[str, Any]) -> str:
+    return digest({"stage": stage, "inputs": dict(inputs), "settings": dict(settings)})
 
 
 def _verify(artifact: Artifact) -> None:

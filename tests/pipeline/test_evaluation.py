@@ -1,7 +1,9 @@
 """Evaluation: its sets, its systems on a real Redis, its gate, its report."""
 
+import hashlib
 import json
 import re
+import shutil
 import tracemalloc
 from collections import Counter
 from dataclasses import replace
@@ -16,6 +18,7 @@ from homes import published_copy
 from viberary_pipeline.artifacts import ArtifactStore
 from viberary_pipeline.assets.evaluation_report import answers_of
 from viberary_pipeline.assets.stages import Work
+from viberary_pipeline.documents.rules import DocumentRules
 from viberary_pipeline.duck import DuckLimits
 from viberary_pipeline.errors import EvaluationError
 from viberary_pipeline.evaluation import build_evaluation, systems
@@ -27,7 +30,7 @@ from viberary_pipeline.evaluation.live import evaluate_live
 from viberary_pipeline.evaluation.page import line_chart, table_lines, write_report
 from viberary_pipeline.evaluation.queries import JudgedQuery, QuerySet, judged_set, trec_set
 from viberary_pipeline.evaluation.scoring import Scored, by_query, evaluate, summary
-from viberary_pipeline.evaluation.seed_baseline import SeedVectors
+from viberary_pipeline.evaluation.seed_baseline import SeedVectors, seed_vectors
 from viberary_pipeline.evaluation.systems import BM25, PREVIOUS, SEED, SEED_ORDER, THIS, VECTORS, System, seed_systems
 from viberary_pipeline.evaluation.weak_labels import weak_sets
 from viberary_pipeline.redis_contract import document_prefix, read_record
@@ -36,6 +39,7 @@ from viberary_pipeline.sample.records import work_id
 from viberary_pipeline.sample.works import load_works
 from viberary_pipeline.search.spelling import edits
 from viberary_pipeline.search.weights import SearchSettings
+from viberary_pipeline.vectors.arrow_files import ShardManifest, table_bytes, vectors_table
 
 SAMPLE = [work_id(work) for work in load_works()]
 
@@ -208,6 +212,49 @@ def test_weak_labels_are_looked_for_until_there_are_enough(tmp_path, monkeypatch
 
 def fixed(name, found):
     return System(name, lambda query: found.get(query.text))
+
+
+def test_the_original_systems_texts_are_made_only_to_be_embedded(published, tmp_path):
+    """A build without the baseline does not spend a catalogue's minutes on texts that nobody has embedded."""
+    home = tmp_path / "home"
+    shutil.copytree(published.home / "artifacts", home / "artifacts", symlinks=True)
+    record = read_record(published.redis, published.build)
+
+    def embed(texts, model, store):
+        hashes = texts["text_hash"].combine_chunks()
+        vectors = np.eye(len(hashes), model.spec.dimensions, dtype=np.float32)
+        vectors[:, 0] += ~vectors.any(axis=1)
+        data = table_bytes(vectors_table(hashes, vectors))
+        store.adopt(
+            data,
+            ShardManifest(
+                shard=0,
+                sha256=hashlib.sha256(data).hexdigest(),
+                input_sha256="",
+                fingerprint=store.fingerprint,
+                rows=len(hashes),
+                dimensions=model.spec.dimensions,
+                dtype="float32",
+                device="cpu",
+                tokens=1,
+                seconds=0.1,
+                attempts=1,
+                host="here",
+            ),
+        )
+
+    def vectors(embed):
+        limits = DuckLimits(memory_limit="1GB", threads=1)
+        documents = documents_of(home, record)
+        return seed_vectors(home, record, documents, record.encoder, DocumentRules(), limits, embed=embed)
+
+    assert vectors(None) is None
+    assert not (home / "artifacts" / "documents_seed").exists()
+    made = vectors(embed)
+    assert len(made.works) >= record.documents
+    again = vectors(None)
+    assert again.works == made.works
+    np.testing.assert_array_equal(again.vectors, made.vectors)
 
 
 def test_figures_are_summed_up_by_set_kind_and_query():

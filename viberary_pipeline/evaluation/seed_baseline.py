@@ -64,16 +64,18 @@ def seed_vectors(
     if model.spec.name != record.encoder:
         return None
     vectors = EmbeddingStore(home / "embeddings", model.fingerprint, model.spec.dimensions, shared=shared)
-    if embed is None and not len(vectors.known()):
-        return None
     made = (*TABLES, SAME[0]) if SAME[0] in documents.inputs else TABLES
+    store, inputs = ArtifactStore(home), {table: documents.inputs.get(table, "") for table in made}
+    settings = {"code": code_digest(*CODE), "rules": repr(rules)}
+    if embed is None and store.made(STAGE, inputs=inputs, settings=settings) is None:
+        return None  # nobody has embedded texts that were never made
     tables = {table: table_of(home, documents, table) for table in made}
     files = {table: artifact.file(f"{table}.parquet") for table, artifact in tables.items()}
     files |= {table: tables[SAME[0]].file(f"{table}.parquet") for table in SAME if SAME[0] in tables}
-    produced = ArtifactStore(home).produce(
+    produced = store.produce(
         STAGE,
-        inputs={table: artifact.key for table, artifact in tables.items()},
-        settings={"code": code_digest(*CODE), "rules": repr(rules)},
+        inputs=inputs,
+        settings=settings,
         build=lambda out: build_documents(files, out, limits, recipe, rules),
     )
     path = produced.artifact.file("documents.parquet")
