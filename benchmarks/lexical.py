@@ -154,7 +154,7 @@ def sample_queries(catalogue: Catalogue) -> Queries:
     from recipes import vibe_queries
 
     documents = ArtifactStore(catalogue.home).current("documents")
-    given = query_sets(catalogue.home, documents, NAMES, DuckLimits(), [judged_set(GOLDEN)])
+    given = query_sets(catalogue.home, documents, NAMES, DuckLimits(), catalogue.home, [judged_set(GOLDEN)])
     sets = {judged.name: judged.queries for judged in given}
     queries = {name: [(query.text, dict(query.grades)) for query in sets[name]] for name in ("golden", "shelves")}
     return queries | vibe_queries()

@@ -5,8 +5,8 @@ build and of Redis.
 
 The catalogue is made up (`viberary synth`), and each week one book in a hundred has another title. The steps: make the
 files, the first build, a second and a third one, searches with and without filters, a rollback, a restart of Redis.
-Each build is a process of its own, as a user runs it. Redis may use --redis-gb at most, with
-VIBERARY_HNSW_VECTOR_TYPE=FLOAT16 (default: 20 GB for all of UCSD's books, and in proportion for fewer).
+Each build is a process of its own, as a user runs it, with VIBERARY_DUCKDB_MEMORY_LIMIT=2GB. Redis may use --redis-gb
+at most, with VIBERARY_HNSW_VECTOR_TYPE=FLOAT16 (default: 20 GB for all of UCSD's books, and in proportion for fewer).
 
 The encoder is a stand-in, so that the texts need minutes and not a night: the first of all-MiniLM-L6-v2's six layers,
 which reads 32 tokens of a text. Its vectors have the size of real ones. `spread` compares how they lie with what the
@@ -17,8 +17,7 @@ A step that is done is not done again when the script is started again with the 
 cut short is done again, and is marked: a build goes on from what it has, so its seconds are too few.
 
 Memory is looked at every two seconds: resident, with what processes share counted once (PSS), of the build with its
-workers, and of Redis with the process that saves. The anonymous part of it is no page of a file, which the system could
-take back.
+workers, and of Redis with the process that saves. Anonymous memory belongs to no file: the system cannot take it back.
 """
 
 import argparse
@@ -95,7 +94,7 @@ class Steps:
 
 
 class Sample(NamedTuple):
-    """Megabytes at a time (seconds since 1970): resident of the build, those of no file, and resident of Redis."""
+    """Megabytes at a time (seconds since 1970): of the build, its anonymous ones, and those of Redis."""
 
     time: float
     build: int
@@ -290,6 +289,7 @@ def main() -> None:
     settings = {
         "VIBERARY_ENCODER": str(stand_in(options.folder / "first-layer-of-minilm")),
         "VIBERARY_HNSW_VECTOR_TYPE": "FLOAT16",
+        "VIBERARY_DUCKDB_MEMORY_LIMIT": "2GB",  # beside two indexes in Redis there are some 5 GB for all else
     }
     numbers = {"books": options.books, "reviews": options.reviews, "redis_may_use_gb": bound}
     steps = Steps(options.folder / "steps.json", numbers)
@@ -302,6 +302,7 @@ def main() -> None:
         used, pointer = client.info("memory")["used_memory"], read_pointer(client)
         return {
             **outcome,
+            "duckdb_memory_limit": settings["VIBERARY_DUCKDB_MEMORY_LIMIT"],
             **peaks(home, samples),
             "redis_used_mb": used >> 20,
             "previous_build_kept": bool(pointer.previous),

@@ -73,7 +73,7 @@ def main() -> None:
     client = connect(load_settings(home=home))
     record = read_record(client, read_pointer(client).live)
     assert record is not None, "nothing is published"
-    given = query_sets(home, documents_of(home, record), options.items, DuckLimits(), [judged_set(GOLDEN)])
+    given = query_sets(home, documents_of(home, record), options.items, DuckLimits(), home, [judged_set(GOLDEN)])
     sets = {judged.name: judged.queries for judged in given if judged.name != "similar books"}
     known = sets.pop("known items")
     sets |= {

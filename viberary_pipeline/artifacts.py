@@ -210,7 +210,7 @@ class ArtifactStore:
         return sorted(self.root.glob(f"*/{_HALF_MADE}*"))
 
     def made(self, stage: str, *, inputs: Mapping[str, str], settings: Mapping[str, Any]) -> Artifact | None:
-        """What `produce` would find for these inputs and settings; None where it would have to make it."""
+        """The artifact that these inputs and settings determine; None where `produce` would have to make it."""
         return self.find(stage, _key(stage, inputs, settings))
 
     def produce(

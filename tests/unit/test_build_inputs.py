@@ -40,7 +40,7 @@ def test_a_build_is_evaluated_on_its_own_documents_and_books(tmp_path):
     judged = [QuerySet(name, (JudgedQuery("x", "k", {name: 1}),)) for name in ("first", "second")]
     for documents, name in ((first, "first"), (second, "second")):
         assert documents_of(tmp_path, record(documents.key)) == documents
-        sets = query_sets(tmp_path, documents, 5, DuckLimits(), judged)
+        sets = query_sets(tmp_path, documents, 5, DuckLimits(), tmp_path, judged)
         assert [found.name for found in sets] == [name, "known items"]
         assert {work for query in sets[1].queries for work in query.grades} == {name}
         assert table_of(tmp_path, documents, "books").key == documents.inputs["books"]

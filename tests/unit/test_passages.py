@@ -1,8 +1,11 @@
 """Why a book matched: which sentence is quoted, which of its words are marked; and how well books fit, in words."""
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from viberary_pipeline.index import passages
 from viberary_pipeline.search.fit import Fit, fit_of, known_share
 from viberary_pipeline.search.passages import SentenceWords, stem
 from viberary_pipeline.search.sentences import whole_sentences, whole_texts
@@ -109,3 +112,13 @@ def test_a_fit_is_said_in_words():
         *("strong", "good", "loose", "loose"),
     ]
     assert Fit.read("") is None
+
+
+@pytest.mark.parametrize("portion", [1, 3, 8, 100])
+def test_the_descriptions_of_some_rows_are_read_in_portions(tmp_path, monkeypatch, portion):
+    monkeypatch.setattr(passages, "_PORTION_ROWS", portion)
+    texts = [None if row == 5 else f"text {row}" for row in range(20)]
+    pq.write_table(pa.table({"description": texts}), tmp_path / "documents.parquet", row_group_size=7)
+    rows = np.array([0, 2, 3, 5, 8, 13, 14, 19])
+    found = list(passages._descriptions(tmp_path / "documents.parquet", rows))
+    assert found == [texts[row] or "" for row in rows]

@@ -9,6 +9,7 @@ import sys
 import time
 import tracemalloc
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -315,7 +316,25 @@ def test_where_the_disk_is_full_many_vectors_lie_in_memory(tmp_path, monkeypatch
 
     store = filled(tmp_path)
     monkeypatch.setattr("viberary_pipeline.vectors.arrow_files._MAPPED_FROM_BYTES", 0)
-    monkeypatch.setattr("os.posix_fallocate", full)
+    monkeypatch.setattr("os.posix_fallocate", full, raising=False)
+    assert_in_memory(store)
+
+
+def test_many_vectors_leave_room_on_the_disk_for_as_much_again(tmp_path, monkeypatch):
+    store = filled(tmp_path)
+    monkeypatch.setattr("viberary_pipeline.vectors.arrow_files._MAPPED_FROM_BYTES", 0)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=2 * EXPECTED.nbytes - 1))
+    assert_in_memory(store)
+
+
+def test_a_system_that_cannot_reserve_room_has_many_vectors_in_memory(tmp_path, monkeypatch):
+    store = filled(tmp_path)
+    monkeypatch.setattr("viberary_pipeline.vectors.arrow_files._MAPPED_FROM_BYTES", 0)
+    monkeypatch.delattr("os.posix_fallocate", raising=False)
+    assert_in_memory(store)
+
+
+def assert_in_memory(store):
     found = store.vectors_for(EVERY)
     assert not is_mapped(found)
     np.testing.assert_array_equal(found, EXPECTED)

@@ -57,7 +57,7 @@ def evaluation_report(work: Work) -> Result:
             pipeline.home,
             record,
             baseline,
-            query_sets(pipeline.home, documents, settings.evaluation.items, settings.duckdb, pipeline.judged),
+            query_sets(pipeline.home, documents, settings.evaluation.items, settings.duckdb, out, pipeline.judged),
             tuning=settings.search,
             # What is live was let through when it was published: it is measured, not refused.
             most_loss=_NO_BOUND if is_live else settings.gate.evaluation,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import redis
 
 from viberary_pipeline.artifacts import Artifact
@@ -37,7 +38,6 @@ from viberary_pipeline.evaluation.systems import (
 )
 from viberary_pipeline.evaluation.weak_labels import weak_sets
 from viberary_pipeline.index.gate_result import GateResult
-from viberary_pipeline.index.recall import work_ids_of
 from viberary_pipeline.ranking_metrics import DEPTH
 from viberary_pipeline.redis_contract import BuildRecord, lost_because
 from viberary_pipeline.search.searcher import encoder_folder
@@ -57,7 +57,7 @@ class Evaluated:
 
 
 def query_sets(
-    home: Path, documents: Artifact, most: int, limits: DuckLimits, judged: Sequence[QuerySet] = ()
+    home: Path, documents: Artifact, most: int, limits: DuckLimits, scratch: Path, judged: Sequence[QuerySet] = ()
 ) -> list[QuerySet]:
     """The sets that the documents of a build give, and their books: known items, weak labels.
 
@@ -65,22 +65,29 @@ def query_sets(
         home: VIBERARY_HOME.
         documents: As `documents_of` finds them.
         most: Queries per kind of known item, and per weak set.
-        limits: What DuckDB may use.
+        limits, scratch: DuckDB's.
         judged: Sets of judgements, each used where it judges works of these documents alone.
 
     Raises:
         EvaluationError: the books that the documents were made from are not in this home.
     """
     path = documents.file("documents.parquet")
-    works = set(work_ids_of(path)) if judged else set()
+    works = _held_of(path, {work for given in judged for work in given.works})
     books = table_of(home, documents, "books")
     recipe = RECIPES.get(documents.settings.get("recipe", ""))  # none where another version made them
     judges = recipe is None or not recipe.embeds_shelves
     return [
         *(given for given in judged if given.judges(works)),
         known_items(path, most),
-        *weak_sets(books.file("books.parquet"), path, most, limits, home, shelves=judges),
+        *weak_sets(books.file("books.parquet"), path, most, limits, scratch, shelves=judges),
     ]
+
+
+def _held_of(documents: Path, works: set[str]) -> set[str]:
+    """Those of `works` that the documents hold."""
+    with pq.ParquetFile(documents) as file:
+        portions = file.iter_batches(columns=["work_id"]) if works else ()
+        return {work for portion in portions for work in portion["work_id"].to_pylist() if work in works}
 
 
 def evaluate_build(

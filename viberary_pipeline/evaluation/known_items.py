@@ -41,7 +41,7 @@ def known_items(documents: Path, most: int) -> QuerySet:
     - sentence: one of the description, of 8 to 30 words, verbatim.
 
     Works are drawn by a checksum of their ids; those without an author are left out. The file is read in portions,
-    twice: memory grows with `most`, not with the file.
+    twice: memory grows with what is drawn and the works that answer it, not with the file.
     """
     draws = {kind: _Draw(most) for kind in KINDS}
     for work, description in _described(documents):
@@ -133,7 +133,7 @@ def _answers(documents: Path, keys: Collection[tuple[str, ...]]) -> dict[tuple[s
 
 
 def _described(documents: Path) -> Iterator[tuple[_Work, Callable[[], str]]]:
-    """Each work with what gives its description: few of a portion's thousands are asked for it."""
+    """Each work, and a function that gives its description, which is read for few works only."""
     for portion in _portions(documents, (*_Work._fields, "description")):
         for row, work in enumerate(_works(portion)):
             yield work, partial(_text_at, portion["description"], row)

@@ -1,6 +1,7 @@
 """`viberary evaluate`: the live build, beside another build and the original system."""
 
 import contextlib
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -89,12 +90,14 @@ def evaluate_live(
                 baselines = [system]
             else:
                 not_measured = {WORD2VEC: system}
+    with tempfile.TemporaryDirectory(prefix="viberary-") as scratch:
+        sets = [] if own else query_sets(home, documents, most, limits, Path(scratch), judged)
     evaluated = evaluate_build(
         client,
         home,
         record,
         before,
-        [] if own else query_sets(home, documents, most, limits, judged),
+        sets,
         tuning=tuning,
         most_loss=most_loss,
         seed=compared,

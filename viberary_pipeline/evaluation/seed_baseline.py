@@ -53,7 +53,8 @@ def seed_vectors(
         encoder: The encoder's name or folder; where it is not the build's, the answer is None.
         rules: Which works become documents.
         limits: What DuckDB may use.
-        embed: Embeds the texts that the store does not know; None: if there are any, the answer is None.
+        embed: Embeds the texts that the store does not know. With None, the answer is None where there are such, or
+            where the texts of these tables were never made.
         shared: Where in S3 the vectors of this home lie.
 
     Raises:
@@ -68,7 +69,7 @@ def seed_vectors(
     store, inputs = ArtifactStore(home), {table: documents.inputs.get(table, "") for table in made}
     settings = {"code": code_digest(*CODE), "rules": repr(rules)}
     if embed is None and store.made(STAGE, inputs=inputs, settings=settings) is None:
-        return None  # nobody has embedded texts that were never made
+        return None  # their vectors may be here, made for other documents; to find out takes minutes of a build
     tables = {table: table_of(home, documents, table) for table in made}
     files = {table: artifact.file(f"{table}.parquet") for table, artifact in tables.items()}
     files |= {table: tables[SAME[0]].file(f"{table}.parquet") for table in SAME if SAME[0] in tables}

@@ -6,7 +6,7 @@ They are noisy, and tell two ways of searching one catalogue apart; their level 
 
 import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from heapq import nsmallest
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,10 @@ SHELVES = "shelves"
 
 _LEAST_WORKS = 5
 _ROWS_AT_ONCE = 10_000
-_ASKED_FOR_ONE = 8  # candidates that are looked at for one query
 _MOST_USED = 20  # shelves of a book that are looked at: below them stands what few readers call it
-_LARGEST_SHARE, _MOST_WORKS = 0.1, 10_000  # of a shelf: one that holds more of the works says nothing
+# A shelf that holds more of the works, or more works, says nothing.
+_LARGEST_SHARE = 0.1
+_MOST_WORKS = 10_000
 _SHELF = re.compile(r"[a-z]{3,}(?:-[a-z]{2,}){0,3}")
 # How readers keep house, not what the books are like.
 _HOUSEKEEPING = re.compile(
@@ -41,7 +42,7 @@ def weak_sets(
         books: The books table (`books.parquet`).
         documents: The works that can be found (`documents.parquet`).
         most: Queries of each set, drawn by a checksum.
-        limits, scratch: DuckDB's. Beside it, memory grows with `most`, not with the number of books.
+        limits, scratch: DuckDB's. Beside it, memory grows with the works of what is drawn, not with the books.
         shelves: Whether shelves may judge: not where the texts hold their names.
 
     Raises:
@@ -57,14 +58,9 @@ def weak_sets(
 
 def _similar(connection: duckdb.DuckDBPyConnection, most: int) -> QuerySet:
     """A work asks for the works that its editions call similar."""
-
-    def candidates() -> Iterator[str]:
-        return _names(connection, sql("evaluation", "with_similar"))
-
-    def judged(names: list[str]) -> Iterator[tuple[str, str]]:
-        return _rows(connection, sql("evaluation", "similar_works"), names=names)
-
-    like = _drawn(candidates, judged, most)
+    links = sql("evaluation", "similar_links")
+    drawn = _drawn(_names(connection, f"SELECT DISTINCT name FROM ({links}) ORDER BY name"), most)
+    like = _grades(connection, links, drawn)
     queries = (JudgedQuery("", SIMILAR, grades, like=work) for work, grades in like.items())
     return QuerySet(SIMILAR, tuple(queries), guards=False)
 
@@ -73,40 +69,32 @@ def _shelves(connection: duckdb.DuckDBPyConnection, most: int) -> QuerySet:
     """A shelf's name asks for the works on it."""
     (works,) = connection.execute("SELECT count(*) FROM documents").fetchone() or (0,)
     largest = min(max(_LEAST_WORKS, int(_LARGEST_SHARE * works)), _MOST_WORKS)
-    bounds = {"used": _MOST_USED, "least": _LEAST_WORKS}
-
-    def candidates() -> Iterator[str]:
-        names = _names(connection, sql("evaluation", "shelves"), **bounds)
-        return (name for name in names if _SHELF.fullmatch(name) and not _HOUSEKEEPING.search(name))
-
-    def judged(names: list[str]) -> Iterator[tuple[str, str]]:
-        return _rows(connection, sql("evaluation", "shelved_works"), names=names, most=largest, **bounds)
-
-    on = _drawn(candidates, judged, most)
+    shelved = sql("evaluation", "shelved_works")
+    telling = f"""
+        SELECT name FROM ({shelved}) GROUP BY name
+        HAVING count(DISTINCT work) BETWEEN {_LEAST_WORKS} AND {largest} ORDER BY name
+    """
+    names = _names(connection, telling, used=_MOST_USED)
+    drawn = _drawn((name for name in names if _SHELF.fullmatch(name) and not _HOUSEKEEPING.search(name)), most)
+    on = _grades(connection, shelved, drawn, used=_MOST_USED)
     queries = (JudgedQuery(shelf.replace("-", " "), SHELVES, grades) for shelf, grades in on.items())
     return QuerySet(SHELVES, tuple(queries), guards=False)
 
 
-def _drawn(
-    candidates: Callable[[], Iterable[str]], judged: Callable[[list[str]], Iterable[tuple[str, str]]], most: int
-) -> dict[str, dict[str, int]]:
-    """{name: its works, with their grade} of the `most` names with the lowest checksums, of those that are judged.
+def _drawn(names: Iterable[str], most: int) -> list[str]:
+    """Those with the lowest checksums, lowest first; of equal ones, those that come first."""
+    return nsmallest(most, names, key=lambda name: zlib.crc32(name.encode()))
 
-    Args:
-        candidates: Gives all names, in a fixed order.
-        judged: Gives (name, work) of some names. A name without a work is no query, which is not known before.
-        most: Names.
-    """
-    portion = most * _ASKED_FOR_ONE
-    while True:
-        names = nsmallest(portion, candidates(), key=lambda name: zlib.crc32(name.encode()))
-        grades: dict[str, dict[str, int]] = {}
-        for name, work in judged(names):
-            grades.setdefault(name, {})[work] = 1
-        found = [name for name in names if name in grades]
-        if len(found) >= most or len(names) < portion:
-            return {name: grades[name] for name in found[:most]}
-        portion *= _ASKED_FOR_ONE
+
+def _grades(
+    connection: duckdb.DuckDBPyConnection, pairs: str, drawn: list[str], **parameters: Any
+) -> dict[str, dict[str, int]]:
+    """{name: its works, with their grade} of the drawn names, in their order, from a query of pairs (name, work)."""
+    grades: dict[str, dict[str, int]] = {name: {} for name in drawn}
+    query = f"SELECT DISTINCT name, work FROM ({pairs}) WHERE name IN (SELECT unnest($drawn)) ORDER BY name, work"
+    for name, work in _rows(connection, query, drawn=drawn, **parameters):
+        grades[name][work] = 1
+    return grades
 
 
 def _names(connection: duckdb.DuckDBPyConnection, query: str, **parameters: Any) -> Iterator[str]:

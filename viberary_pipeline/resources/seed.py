@@ -15,7 +15,8 @@ def seed_of(pipeline: Pipeline, record: BuildRecord, documents: Artifact, *, emb
         pipeline: Home, settings, executor.
         record: The build.
         documents: Its documents.
-        embed_new: Embed the texts that are not embedded yet; else the answer is None where there are such.
+        embed_new: Make the texts, and embed those that are not embedded yet; else the answer is None where either is to
+            be done.
 
     Returns:
         None, too, where the build is of another encoder than the settings name.

@@ -8,6 +8,7 @@ Both are uncompressed Arrow IPC files of one record batch each, which are memory
 import io
 import logging
 import os
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,14 +70,18 @@ def empty_vectors(rows: int, dimensions: int, folder: Path) -> NDArray[np.float3
     """Room for vectors, float32 (rows, dimensions): from 256 MB on in a file of `folder` that has no name.
 
     The system writes such a file's pages out where memory is short, and the disk's room is free again once nobody holds
-    the array, or the process is killed. Where the disk has no room for it, or lets nobody write, it is memory.
+    the array, or the process is killed. It is memory where the disk has less room than twice the vectors, where nobody
+    may write to it, and on macOS, which cannot reserve room.
     """
     size = rows * dimensions * np.dtype(np.float32).itemsize
-    if size >= _MAPPED_FROM_BYTES:
+    if size >= _MAPPED_FROM_BYTES and hasattr(os, "posix_fallocate"):
         try:
-            with tempfile.TemporaryFile(dir=folder) as file:
-                os.posix_fallocate(file.fileno(), 0, size)  # else a full disk kills the process that fills the array
-                return np.asarray(np.memmap(file, dtype=np.float32, mode="r+", shape=(rows, dimensions)))
+            # What others write meanwhile has room too: Redis saves a new index to the same disk.
+            if shutil.disk_usage(folder).free >= 2 * size:
+                with tempfile.TemporaryFile(dir=folder) as file:
+                    # Without reserved room, a full disk kills the process that fills the array.
+                    os.posix_fallocate(file.fileno(), 0, size)
+                    return np.asarray(np.memmap(file, dtype=np.float32, mode="r+", shape=(rows, dimensions)))
         except OSError as error:
             log.info("vectors are put in memory instead of a file in %s: %s", folder, error)
     return np.empty((rows, dimensions), dtype=np.float32)
