@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import redis
 from homes import published_copy
 
 from viberary_pipeline.artifacts import ArtifactStore
@@ -260,6 +261,41 @@ def test_the_original_systems_texts_are_made_only_to_be_embedded(published, tmp_
     again = vectors(None)
     assert again.works == made.works
     np.testing.assert_array_equal(again.vectors, made.vectors)
+
+
+def test_a_baseline_that_takes_longer_than_the_server_lets_it_is_left_out(published, monkeypatch):
+    asked = []
+
+    def answer(query):
+        asked.append(query.text)
+        if len(asked) > 3:
+            raise redis.ResponseError("Timeout limit was reached")
+        return ["50002008"]
+
+    monkeypatch.setattr(build_evaluation, "bm25_system", lambda *_: System(BM25, answer))
+    record = read_record(published.redis, published.build)
+    evaluated = evaluate_build(
+        *(published.redis, published.home, record, None, [judged_set(GOLDEN)]),
+        tuning=SearchSettings(),
+        most_loss=0.03,
+        seed=None,
+    )
+    assert set(evaluated.result["sets"]["golden"]["systems"]) == {THIS, VECTORS}
+    assert evaluated.result["not_measured"] == {BM25: "a query takes longer than the search TIMEOUT of Redis"}
+    assert 4 <= len(asked) <= 6, "two are asked at once; after the first that takes too long, no more"
+
+    monkeypatch.setattr(build_evaluation, "bm25_system", lambda *_: System(BM25, broken))
+    with pytest.raises(redis.ResponseError, match="no such index"):
+        evaluate_build(
+            *(published.redis, published.home, record, None, [judged_set(GOLDEN)]),
+            tuning=SearchSettings(),
+            most_loss=0.03,
+            seed=None,
+        )
+
+
+def broken(_):
+    raise redis.ResponseError("no such index")
 
 
 def test_figures_are_summed_up_by_set_kind_and_query():

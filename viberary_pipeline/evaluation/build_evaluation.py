@@ -33,6 +33,7 @@ from viberary_pipeline.evaluation.systems import (
     System,
     bm25_system,
     build_system,
+    giving_up,
     remembering,
     seed_systems,
 )
@@ -130,10 +131,11 @@ def evaluate_build(
     missing = dict(not_measured or {})
     vectors = QueryVectors(QueryEncoder(encoder_folder(home, record)))
     answers: Answers = {}
+    given_up: dict[str, str] = {}
     systems = [
         remembering(build_system(THIS, client, record, vectors, tuning), answers),
         build_system(VECTORS, client, record, vectors, SearchSettings(lexical_weight=0, find_names=False)),
-        bm25_system(client, record),
+        giving_up(bm25_system(client, record), given_up),
         *(build_system(name, client, record, vectors, rule) for name, rule in (rules or {}).items()),
         *baselines,
     ]
@@ -150,7 +152,10 @@ def evaluate_build(
             ),
             todo="check that the judgements are of this catalogue",
         )
-    scored, why_not = evaluate(systems, sets), "no build was live before"
+    # What a system answered before it was given up is no fair part of a set.
+    scored = [one for one in evaluate(systems, sets) if one.system not in given_up]
+    missing |= given_up
+    why_not = "no build was live before"
     if before is not None:
         of_before, why_not = _scored_before(client, home, before, sets, tuning, vectors, dict(answers_before or {}))
         scored += of_before

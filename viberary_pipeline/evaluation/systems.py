@@ -9,12 +9,13 @@ import numpy.typing as npt
 import redis
 
 from viberary_pipeline.encoders.query_encoder import QueryEncoder
+from viberary_pipeline.errors import SearchError
 from viberary_pipeline.evaluation.queries import JudgedQuery
 from viberary_pipeline.ranking_metrics import RECALL_DEPTH
 from viberary_pipeline.redis_contract import BuildRecord, document_prefix
 from viberary_pipeline.search.filters import Filters
 from viberary_pipeline.search.query import ParsedQuery
-from viberary_pipeline.search.replies import read_rows, search_command
+from viberary_pipeline.search.replies import is_too_slow, read_rows, search_command
 from viberary_pipeline.search.retrieval import ORDER_FIELDS, find, find_like
 from viberary_pipeline.search.spelling import read_name_words
 from viberary_pipeline.search.weights import SearchSettings
@@ -47,6 +48,28 @@ def remembering(system: System, known: Answers) -> System:
                 return None
             known[key] = found
         return known[key]
+
+    return System(system.name, answer)
+
+
+def giving_up(system: System, why: dict[str, str]) -> System:
+    """The system until one of its queries takes longer than the server lets it. It is asked no more then, and `why`
+    holds its name and the reason.
+
+    A server answers nobody else during such a query. It also says nothing of a build: a baseline that looks at every
+    work which holds a word of the query takes seconds for a million works.
+    """
+
+    def answer(query: JudgedQuery) -> list[str] | None:
+        if system.name in why:
+            return None
+        try:
+            return system.answer(query)
+        except (redis.ResponseError, SearchError) as error:
+            if not is_too_slow(error):
+                raise
+            why[system.name] = "a query takes longer than the search TIMEOUT of Redis"
+            return None
 
     return System(system.name, answer)
 

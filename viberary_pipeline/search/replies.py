@@ -108,6 +108,11 @@ def read_rows(reply: Any, *, scores: bool = False, contents: bool = True) -> lis
     ]
 
 
+def is_too_slow(error: Exception) -> bool:
+    """Whether a search ended with this error because it took longer than the server's TIMEOUT."""
+    return "timeout" in (error.found if isinstance(error, SearchError) else str(error)).casefold()
+
+
 def _pairs(flat: list[Any] | None) -> dict[bytes, bytes]:
     values = iter(flat or ())
     return dict(zip(values, values, strict=True))
