@@ -134,6 +134,12 @@ def copy_to_parquet(
     return int(result[0]) if result else 0
 
 
+def view_parquet(connection: "duckdb.DuckDBPyConnection", name: str, path: Path) -> None:
+    """Give the connection a view of a table's Parquet files, for as long as it is open."""
+    pattern = parquet_glob(path).replace("'", "''")
+    connection.execute(f"CREATE TEMP VIEW {name} AS FROM read_parquet('{pattern}')")
+
+
 def parquet_glob(path: Path) -> str:
     """What `read_parquet` takes for a table: a folder of parts as a pattern, a single file as it is."""
     return str(path / "*.parquet") if path.is_dir() else str(path)

@@ -1,6 +1,5 @@
 """Evaluation: its sets, its systems on a real Redis, its gate, its report."""
 
-import hashlib
 import json
 import re
 import shutil
@@ -15,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import redis
 from homes import published_copy
+from shards import finished_shard
 
 from viberary_pipeline.artifacts import ArtifactStore
 from viberary_pipeline.assets.evaluation_report import answers_of
@@ -40,7 +40,6 @@ from viberary_pipeline.sample.records import work_id
 from viberary_pipeline.sample.works import load_works
 from viberary_pipeline.search.spelling import edits
 from viberary_pipeline.search.weights import SearchSettings
-from viberary_pipeline.vectors.arrow_files import ShardManifest, table_bytes, vectors_table
 
 SAMPLE = [work_id(work) for work in load_works()]
 
@@ -189,7 +188,7 @@ def test_weak_labels_come_from_similar_books_and_from_shelves_that_say_something
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".duckdb")] == []
 
 
-def test_weak_labels_are_looked_for_until_there_are_enough(tmp_path, monkeypatch):
+def test_weak_labels_are_drawn_by_checksum_and_large_shelves_are_none(tmp_path, monkeypatch):
     monkeypatch.setattr("viberary_pipeline.evaluation.weak_labels._MOST_WORKS", 5)
     shelves = ["sea-tales", "night-tales", *(f"large-{letter * 3}" for letter in "abcdefghijklmnop")]
     rows = [
@@ -227,27 +226,10 @@ def test_the_original_systems_texts_are_made_only_to_be_embedded(published, tmp_
     record = read_record(published.redis, published.build)
 
     def embed(texts, model, store):
-        hashes = texts["text_hash"].combine_chunks()
+        hashes = texts["text_hash"].to_pylist()
         vectors = np.eye(len(hashes), model.spec.dimensions, dtype=np.float32)
         vectors[:, 0] += ~vectors.any(axis=1)
-        data = table_bytes(vectors_table(hashes, vectors))
-        store.adopt(
-            data,
-            ShardManifest(
-                shard=0,
-                sha256=hashlib.sha256(data).hexdigest(),
-                input_sha256="",
-                fingerprint=store.fingerprint,
-                rows=len(hashes),
-                dimensions=model.spec.dimensions,
-                dtype="float32",
-                device="cpu",
-                tokens=1,
-                seconds=0.1,
-                attempts=1,
-                host="here",
-            ),
-        )
+        store.adopt(*finished_shard(hashes, vectors, fingerprint=store.fingerprint))
 
     def vectors(embed):
         limits = DuckLimits(memory_limit="1GB", threads=1)

@@ -20,6 +20,7 @@ import psutil
 import pyarrow as pa
 import pytest
 from filelock import FileLock
+from shards import finished_shard
 from tiny_model import DIMENSIONS, make_tiny_model
 
 from viberary_pipeline.artifacts import file_sha256
@@ -40,9 +41,7 @@ from viberary_pipeline.vectors.arrow_files import (
     ShardManifest,
     map_table,
     problem_with,
-    table_bytes,
     vectors_schema,
-    vectors_table,
 )
 from viberary_pipeline.vectors.store import EmbeddingStore
 
@@ -503,26 +502,6 @@ def test_a_broken_standard_error_does_not_stop_the_worker(own_job, tmp_path):
 def unit_vectors(rows: int, seed: int = 0) -> np.ndarray:
     vectors = np.random.default_rng(seed).normal(size=(rows, DIMENSIONS)).astype(np.float32)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-
-def finished_shard(names: list[str], vectors: np.ndarray, dtype: str = "float32") -> tuple[bytes, ShardManifest]:
-    data = table_bytes(vectors_table(pa.array(names), vectors, dtype))
-    sha256 = hashlib.sha256(data).hexdigest()
-    manifest = ShardManifest(
-        shard=0,
-        sha256=sha256,
-        input_sha256="",
-        fingerprint="f" * 16,
-        rows=len(names),
-        dimensions=DIMENSIONS,
-        dtype="float32",
-        device="cpu",
-        tokens=1,
-        seconds=0.1,
-        attempts=1,
-        host="here",
-    )
-    return data, manifest
 
 
 @pytest.fixture

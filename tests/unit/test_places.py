@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from shards import finished_shard
 from tiny_model import DIMENSIONS
 
 from viberary_pipeline.embedding import worker
@@ -35,7 +36,7 @@ from viberary_pipeline.storage import (
     replacing_folder,
     write_atomically,
 )
-from viberary_pipeline.vectors.arrow_files import TEXTS_SCHEMA, ShardManifest, table_bytes, vectors_table
+from viberary_pipeline.vectors.arrow_files import TEXTS_SCHEMA, ShardManifest
 from viberary_pipeline.vectors.store import EmbeddingStore
 
 BUCKET = "viberary-places"
@@ -361,12 +362,7 @@ def test_an_encoder_in_s3_is_fetched_once_and_has_the_same_fingerprint(s3, encod
 
 def shard(names: list[str], seed: int) -> tuple[bytes, ShardManifest]:
     vectors = np.random.default_rng(seed).normal(size=(len(names), DIMENSIONS)).astype(np.float32)
-    data = table_bytes(vectors_table(pa.array(names), vectors / np.linalg.norm(vectors, axis=1, keepdims=True)))
-    sha256 = hashlib.sha256(data).hexdigest()
-    known = {"rows": len(names), "dimensions": DIMENSIONS, "dtype": "float32", "device": "cpu", "tokens": 1}
-    return data, ShardManifest(
-        shard=0, sha256=sha256, input_sha256="", fingerprint="f" * 16, seconds=1, attempts=1, host="", **known
-    )
+    return finished_shard(names, vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
 
 
 def test_what_one_machine_embedded_another_has(s3, tmp_path):

@@ -15,16 +15,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import shards
+from shards import finished_shard
 
 from viberary_pipeline.embedding.texts import ParquetTexts
 from viberary_pipeline.errors import ArtifactError
-from viberary_pipeline.vectors.arrow_files import (
-    ShardManifest,
-    problem_with,
-    table_bytes,
-    vectors_schema,
-    vectors_table,
-)
+from viberary_pipeline.vectors.arrow_files import problem_with, vectors_schema
 from viberary_pipeline.vectors.rows import distinct_keys, keys_of
 from viberary_pipeline.vectors.store import EmbeddingStore
 
@@ -37,29 +33,11 @@ def unit(rows: int, seed: int) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def shard(names: list[str], vectors: np.ndarray, dtype: str = "float32") -> tuple[bytes, ShardManifest]:
-    data = table_bytes(vectors_table(pa.array(names), vectors, dtype))
-    return data, ShardManifest(
-        shard=0,
-        sha256=hashlib.sha256(data).hexdigest(),
-        input_sha256="",
-        fingerprint=KEY,
-        rows=len(names),
-        dimensions=DIMENSIONS,
-        dtype="float32",
-        device="cpu",
-        tokens=1,
-        seconds=0.1,
-        attempts=1,
-        host="here",
-    )
-
-
 def filled(root: Path, shards: int = 20, **options: str) -> EmbeddingStore:
     """A store of `shards` parts of three: hash `n-i` has row i of `unit(3, n)`."""
     store = EmbeddingStore(root, KEY, DIMENSIONS, **options)
     for n in range(shards):
-        store.adopt(*shard([f"{n}-{i}" for i in range(3)], unit(3, n), options.get("dtype", "float32")))
+        store.adopt(*finished_shard([f"{n}-{i}" for i in range(3)], unit(3, n), options.get("dtype", "float32")))
     return store
 
 
@@ -73,7 +51,7 @@ def parts(store: EmbeddingStore) -> list[Path]:
 
 def test_compaction_makes_one_part_of_many_and_loses_nothing(tmp_path):
     store = filled(tmp_path)
-    store.adopt(*shard(["0-0", "0-1"], unit(2, 99)))  # hashes that are there already: the first part serves
+    store.adopt(*finished_shard(["0-0", "0-1"], unit(2, 99)))  # hashes that are there already: the first part serves
     before = dict(zip(EVERY.to_pylist(), store.vectors_for(EVERY), strict=True))
     assert store.compact() == 21
     assert len(parts(store)) == 1
@@ -137,7 +115,7 @@ def test_float16_takes_half_and_both_kinds_are_read(tmp_path):
     np.testing.assert_allclose(store.vectors_for(EVERY), EXPECTED, atol=5e-4)
     assert store.vectors_for(EVERY).dtype == np.float32
     assert store.read().schema == vectors_schema(DIMENSIONS, "float16")
-    store.adopt(*shard(["y"], unit(1, 1234)))
+    store.adopt(*finished_shard(["y"], unit(1, 1234)))
     assert store.read().num_rows == 61
     np.testing.assert_array_equal(store.vectors_for(pa.array(["y"])), unit(1, 1234))
     full = EmbeddingStore(tmp_path, KEY, DIMENSIONS)
@@ -216,7 +194,7 @@ def test_a_damaged_memory_of_what_was_verified_is_made_anew(tmp_path, content):
 
 def test_a_hash_that_is_asked_for_often_and_one_that_is_stored_twice(tmp_path):
     store = filled(tmp_path, shards=2)
-    store.adopt(*shard(["1-1", "z", "z"], unit(3, 50)))
+    store.adopt(*finished_shard(["1-1", "z", "z"], unit(3, 50)))
     asked = pa.chunked_array([["1-1", "z", "1-1"], ["0-2", "1-1"]])
     found = store.vectors_for(asked)
     np.testing.assert_array_equal(found[0], found[2])
@@ -230,10 +208,10 @@ def test_a_hash_that_is_asked_for_often_and_one_that_is_stored_twice(tmp_path):
 # Does one thing to the store and is killed at the nth change of the file system: `python -c CODE ROOT WHAT N`.
 KILLED = """
 import os, signal, sys
-sys.path.insert(0, {tests!r})
+sys.path[:0] = {folders!r}
 from pathlib import Path
 import pyarrow as pa
-from test_store import DIMENSIONS, KEY, EVERY, EmbeddingStore, shard, unit
+from test_store import DIMENSIONS, KEY, EVERY, EmbeddingStore, finished_shard, unit
 
 root, what = Path(sys.argv[1]), sys.argv[2]
 left = [int(sys.argv[3])]
@@ -249,7 +227,7 @@ store = EmbeddingStore(root, KEY, DIMENSIONS)
 if what == "compact":
     store.compact()
 elif what == "adopt":
-    store.adopt(*shard(["new"], unit(1, 77)))
+    store.adopt(*finished_shard(["new"], unit(1, 77)))
 else:
     store.prune([EVERY.filter(pa.compute.starts_with(EVERY, "1"))])
 print("survived")
@@ -260,7 +238,7 @@ print("survived")
     ("what", "moments"), [("adopt", range(2)), ("compact", (0, 1, 2, 9, 21)), ("prune", (0, 1, 5))]
 )
 def test_a_kill_at_any_write_loses_nothing_that_is_wanted(tmp_path, what, moments):
-    code = KILLED.format(tests=str(Path(__file__).parent))
+    code = KILLED.format(folders=[str(Path(__file__).parent), str(Path(shards.__file__).parent)])
     wanted = EVERY if what != "prune" else EVERY.filter(pa.compute.starts_with(EVERY, "1"))
     expected = EXPECTED if what != "prune" else EXPECTED[[name.startswith("1") for name in EVERY.to_pylist()]]
     for moment in moments:

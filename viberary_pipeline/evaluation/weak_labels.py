@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 
-from viberary_pipeline.duck import DuckLimits, connect, duckdb_errors, parquet_glob, sql
+from viberary_pipeline.duck import DuckLimits, connect, duckdb_errors, sql, view_parquet
 from viberary_pipeline.evaluation.queries import JudgedQuery, QuerySet
 
 SIMILAR = "similar books"
@@ -49,9 +49,8 @@ def weak_sets(
         RawDataError: DuckDB has no room for it.
     """
     with duckdb_errors("The books cannot be searched for weak labels"), connect(limits, scratch) as connection:
-        for name, path in (("books", books), ("documents", documents)):
-            pattern = parquet_glob(path).replace("'", "''")
-            connection.execute(f"CREATE TEMP VIEW {name} AS FROM read_parquet('{pattern}')")
+        view_parquet(connection, "books", books)
+        view_parquet(connection, "documents", documents)
         sets = [_similar(connection, most), *([_shelves(connection, most)] if shelves else [])]
     return [found for found in sets if found.queries]
 

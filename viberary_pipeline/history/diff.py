@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from viberary_pipeline.artifacts import Artifact, ArtifactStore
-from viberary_pipeline.duck import DuckLimits, duckdb_errors, open_in_memory
+from viberary_pipeline.duck import DuckLimits, duckdb_errors, open_in_memory, view_parquet
 from viberary_pipeline.history.records import RunRecord
 
 _EXAMPLES = 5
@@ -156,9 +156,8 @@ def compare_documents(before: Path, after: Path, limits: DuckLimits, scratch: Pa
         limits, scratch: DuckDB's.
     """
     with duckdb_errors("The documents of two builds cannot be compared"), open_in_memory(limits, scratch) as duck:
-        for name, path in (("a", before), ("b", after)):
-            quoted = str(path).replace("'", "''")
-            duck.execute(f"CREATE VIEW {name} AS FROM read_parquet('{quoted}')")
+        view_parquet(duck, "a", before)
+        view_parquet(duck, "b", after)
         columns = {name: [row[0] for row in duck.execute(f"DESCRIBE {name}").fetchall()] for name in ("a", "b")}
         shared = [column for column in columns["a"] if column in columns["b"] and column != "work_id"]
         differs = {column: f'a."{column}" IS DISTINCT FROM b."{column}"' for column in shared}

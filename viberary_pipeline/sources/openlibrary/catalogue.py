@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as pq
 
-from viberary_pipeline.duck import DuckLimits, connect, copy_to_parquet, duckdb_errors, parquet_glob, sql
+from viberary_pipeline.duck import DuckLimits, connect, copy_to_parquet, duckdb_errors, sql, view_parquet
 from viberary_pipeline.errors import RawDataError
 from viberary_pipeline.sources.ingest import REJECTS
 from viberary_pipeline.sources.load import prepared
@@ -51,8 +51,7 @@ def join_dump(
     with duckdb_errors("The tables of Open Library cannot be joined"), connect(limits, out) as connection:
         prepared(connection)
         for table in OPENLIBRARY:
-            pattern = parquet_glob(tables[table.name]).replace("'", "''")
-            connection.execute(f"CREATE TEMP VIEW {table.name} AS FROM read_parquet('{pattern}')")
+            view_parquet(connection, table.name, tables[table.name])
         facts = link_records(connection)
         if not selected["all_lines"]:
             facts |= {name: selected[name] for name in ("works", "edition_links")}

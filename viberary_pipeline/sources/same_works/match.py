@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from viberary_pipeline.duck import DuckLimits, connect, copy_to_parquet, duckdb_errors, parquet_glob, sql
+from viberary_pipeline.duck import DuckLimits, connect, copy_to_parquet, duckdb_errors, sql, view_parquet
 
 READ = ("books", "authors", "works")
 """The tables of both sources that are compared."""
@@ -64,8 +64,7 @@ def match_works(tables: Mapping[str, Path], out: Path, limits: DuckLimits) -> di
     with duckdb_errors("The works of both sources cannot be compared"), connect(limits, out) as connection:
         prepare(connection)
         for name in READ:
-            pattern = parquet_glob(tables[name]).replace("'", "''")
-            connection.execute(f"CREATE TEMP VIEW {name} AS FROM read_parquet('{pattern}')")
+            view_parquet(connection, name, tables[name])
         for step in _STEPS:
             connection.execute(sql("sources/same_works", step))
         rows = copy_to_parquet(connection, sql("sources/same_works", "same_works"), out / "same_works.parquet")
